@@ -1,0 +1,112 @@
+package cluster
+
+import (
+	"errors"
+	"time"
+
+	"aistore/errs"
+)
+
+// Config is the cluster-wide configuration, changed by `ais config cluster key=value` and kept in the
+// replicated log. Keys are the dotted json names. Durations are strings such as "10s" in JSON.
+type Config struct {
+	Version uint64     `json:"version"`
+	Timeout TimeoutCfg `json:"timeout"`
+	List    ListCfg    `json:"list"`
+	Log     LogCfg     `json:"log"`
+	Limits  LimitsCfg  `json:"limits"`
+}
+
+// TimeoutCfg holds the times by which nodes judge each other.
+type TimeoutCfg struct {
+	Heartbeat Duration `json:"heartbeat"` // every node tells the primary that it lives this often
+	Lease     Duration `json:"lease"`     // a target serves this long after its last answered heartbeat; dead after the same time plus a margin
+	Request   Duration `json:"request"`   // a request without progress for this long is cut
+	Drain     Duration `json:"drain"`     // SIGTERM waits this long for requests in flight
+}
+
+// ListCfg bounds list pages.
+type ListCfg struct {
+	PageSize    int `json:"page_size"`     // names in a page when the client asks for none
+	MaxPageSize int `json:"max_page_size"` // more are cut down to this
+}
+
+// LogCfg sets the log level of every node.
+type LogCfg struct {
+	Level string `json:"level"` // debug, info, warn, error
+}
+
+// LimitsCfg protects nodes from overload.
+type LimitsCfg struct {
+	MaxObjectSize int64 `json:"max_object_size"` // bytes of one PUT
+	Inflight      int   `json:"inflight"`        // data requests in flight per node; more are answered 503 with Retry-After
+}
+
+// Duration is a time.Duration that is a string such as "10s" in JSON.
+type Duration time.Duration
+
+// D returns the plain duration.
+func (d Duration) D() time.Duration { return time.Duration(d) }
+
+// MarshalText formats as time.Duration does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText parses what time.ParseDuration takes.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = Duration(v)
+	return err
+}
+
+// DefaultConfig returns what a new cluster starts with.
+func DefaultConfig() *Config {
+	return &Config{
+		Version: 1,
+		Timeout: TimeoutCfg{
+			Heartbeat: Duration(time.Second), Lease: Duration(6 * time.Second),
+			Request: Duration(60 * time.Second), Drain: Duration(30 * time.Second),
+		},
+		List:   ListCfg{PageSize: 1000, MaxPageSize: 10000},
+		Log:    LogCfg{Level: "info"},
+		Limits: LimitsCfg{MaxObjectSize: 5 << 40, Inflight: 4096},
+	}
+}
+
+// Validate joins every fault, each naming its key.
+func (c *Config) Validate() error {
+	const op = "cluster.Config"
+	var all []error
+	bad := func(key, format string, args ...any) {
+		all = append(all, errs.F(op, key, errs.Invalid, format, args...))
+	}
+	if h := c.Timeout.Heartbeat.D(); h < 50*time.Millisecond || h > time.Minute {
+		bad("timeout.heartbeat", "%v is outside 50ms..1m", h)
+	}
+	if l := c.Timeout.Lease.D(); l < 3*c.Timeout.Heartbeat.D() || l > 10*time.Minute {
+		bad("timeout.lease", "%v must be at least three heartbeats and at most 10m", l)
+	}
+	if r := c.Timeout.Request.D(); r < time.Second || r > time.Hour {
+		bad("timeout.request", "%v is outside 1s..1h", r)
+	}
+	if d := c.Timeout.Drain.D(); d < 0 || d > time.Hour {
+		bad("timeout.drain", "%v is outside 0s..1h", d)
+	}
+	if c.List.MaxPageSize < 1 || c.List.MaxPageSize > 100_000 {
+		bad("list.max_page_size", "%d is outside 1..100000", c.List.MaxPageSize)
+	}
+	if c.List.PageSize < 1 || c.List.PageSize > c.List.MaxPageSize {
+		bad("list.page_size", "%d is outside 1..list.max_page_size", c.List.PageSize)
+	}
+	switch c.Log.Level {
+	case "debug", "info", "warn", "error":
+	default:
+		bad("log.level", "%q is unknown: use debug, info, warn or error", c.Log.Level)
+	}
+	if c.Limits.MaxObjectSize < 1<<20 {
+		bad("limits.max_object_size", "%d is below 1 MiB", c.Limits.MaxObjectSize)
+	}
+	if c.Limits.Inflight < 1 {
+		bad("limits.inflight", "%d is below 1", c.Limits.Inflight)
+	}
+	return errors.Join(all...)
+}

@@ -1,0 +1,97 @@
+// Package cluster holds the nouns of the control plane and the pure functions over them: the versioned
+// cluster map, the bucket map, the cluster configuration, the immutable View of all three, the replicated
+// state machine that changes them, and placement.
+//
+// No I/O, goroutine or clock: package cluster/control runs the state machine on a replicated log and
+// delivers Views. A request loads one View and nothing below it reads a newer one.
+//
+// Start at View, (*View).Owner and State.Apply.
+package cluster
+
+import (
+	"sort"
+	"time"
+)
+
+// NodeID is given once, kept on the node's disk, and never reused.
+type NodeID string
+
+// Role says what a node does. A node in role "all" has both.
+type Role string
+
+// The roles of a process (flag --role). In the map a node of RoleAll counts as gateway and as target.
+const (
+	RoleProxy  Role = "proxy" // gateway
+	RoleTarget Role = "target"
+	RoleAll    Role = "all"
+)
+
+// Gateway reports whether the role answers clients by routing.
+func (r Role) Gateway() bool { return r == RoleProxy || r == RoleAll }
+
+// Target reports whether the role stores objects.
+func (r Role) Target() bool { return r == RoleTarget || r == RoleAll }
+
+// State of a node in its life cycle. Only Online targets own names.
+type State string
+
+// The states. Standby has joined but owns nothing until a rebalance brings it its share.
+const (
+	Online         State = "online"
+	Standby        State = "standby"
+	Maintenance    State = "maintenance"
+	Shutdown       State = "shutdown"
+	Decommissioned State = "decommissioned"
+)
+
+// Node is one member of the cluster.
+type Node struct {
+	ID        NodeID    `json:"id"`
+	Role      Role      `json:"role"`
+	State     State     `json:"state"`
+	Alive     bool      `json:"alive"`          // false: missed its heartbeats; it stays owner of its names
+	PublicURL string    `json:"public_url"`     // "http://127.0.0.1:8080", no slash at the end
+	IntraAddr string    `json:"intra_addr"`     // "127.0.0.1:18080": intra-cluster listener (control, lists, raft)
+	Weight    uint32    `json:"weight"`         // share of names relative to other targets; 100 = normal
+	Zone      string    `json:"zone,omitempty"` // failure domain; replicas are spread over zones
+	Voter     bool      `json:"voter"`          // votes in the replicated log
+	Joined    time.Time `json:"joined"`
+	Digest    uint64    `json:"digest"` // placement digest of the id, computed when the node is added
+}
+
+// InService reports whether n owns names.
+func (n *Node) InService() bool { return n.Role.Target() && n.State == Online }
+
+// Map is the cluster map (AIStore: Smap). Immutable once published in a View.
+type Map struct {
+	Version uint64           `json:"version"` // grows with every change
+	Epoch   uint64           `json:"epoch"`   // grows only when names move: a target enters or leaves service, or changes weight or zone
+	UUID    string           `json:"uuid"`    // of the cluster, for ever
+	Primary NodeID           `json:"primary"` // the leader that committed this version
+	Created time.Time        `json:"created"`
+	Nodes   map[NodeID]*Node `json:"nodes"`
+}
+
+// Targets returns the targets in service, ordered by id.
+func (m *Map) Targets() []*Node {
+	return m.sorted(func(n *Node) bool { return n.InService() })
+}
+
+// Gateways returns the gateways, ordered by id.
+func (m *Map) Gateways() []*Node {
+	return m.sorted(func(n *Node) bool { return n.Role.Gateway() && n.State == Online })
+}
+
+// All returns every node, ordered by id.
+func (m *Map) All() []*Node { return m.sorted(func(*Node) bool { return true }) }
+
+func (m *Map) sorted(keep func(*Node) bool) []*Node {
+	var ns []*Node
+	for _, n := range m.Nodes {
+		if keep(n) {
+			ns = append(ns, n)
+		}
+	}
+	sort.Slice(ns, func(i, j int) bool { return ns[i].ID < ns[j].ID })
+	return ns
+}
