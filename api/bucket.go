@@ -1,0 +1,301 @@
+package api
+
+import (
+	"encoding/json"
+	"sort"
+	"strconv"
+	"strings"
+
+	"aistore/cksum"
+	"aistore/cluster"
+	"aistore/errs"
+)
+
+// ProviderAIS is the one provider of buckets here.
+const ProviderAIS = "ais"
+
+// Namespace of a bucket. UUID names a remote cluster and is always empty here.
+type Namespace struct {
+	UUID string `json:"uuid"`
+	Name string `json:"name"`
+}
+
+// Bck names a bucket in JSON.
+type Bck struct {
+	Name      string    `json:"name"`
+	Provider  string    `json:"provider"`
+	Namespace Namespace `json:"namespace"`
+}
+
+// BckOf names b.
+func BckOf(b *cluster.Bucket) Bck {
+	return Bck{Name: b.Name, Provider: ProviderAIS, Namespace: Namespace{Name: b.Namespace}}
+}
+
+// String returns "ais://name" or "ais://#ns/name".
+func (b Bck) String() string { return cluster.BucketURI(b.Namespace.Name, b.Name) }
+
+// Path returns "ais/@#ns/name/", the form of QueryBucketTo; with an object's name behind it, that of QueryObjectTo.
+func (b Bck) Path() string { return ProviderAIS + "/" + b.Namespace.String() + "/" + b.Name + "/" }
+
+// String returns "@uuid#name", the form of QueryNamespace.
+func (n Namespace) String() string { return "@" + n.UUID + "#" + n.Name }
+
+// CheckProvider accepts "" and "ais". Providers of AIStore that are other clouds are Unsupported, others Invalid.
+func CheckProvider(p string) error {
+	const op = "api.CheckProvider"
+	switch strings.ToLower(p) {
+	case "", ProviderAIS:
+		return nil
+	case "aws", "s3", "gcp", "gs", "azure", "az", "oci", "oc", "ht", "hdfs":
+		return errs.F(op, "provider", errs.Unsupported, "%q is a remote backend, which this cluster does not have: use ais", p)
+	}
+	return errs.F(op, "provider", errs.Invalid, "%q is unknown: use ais", p)
+}
+
+// ParseNamespace reads "@uuid#name", "#name" or "". Another cluster's namespace is Unsupported.
+func ParseNamespace(s string) (Namespace, error) {
+	const op = "api.ParseNamespace"
+	if s == "" || s == "@#" || s == "#" {
+		return Namespace{}, nil
+	}
+	uuid, name, _ := strings.Cut(s, "#")
+	if rest, at := strings.CutPrefix(uuid, "@"); at {
+		uuid = rest
+	} else if uuid != "" {
+		return Namespace{}, errs.F(op, "namespace", errs.Invalid, "%q is not @UUID#NAME or #NAME", s)
+	}
+	if uuid != "" {
+		return Namespace{}, errs.F(op, "namespace", errs.Unsupported, "%q names a remote cluster, and none is attached", s)
+	}
+	if len(name) > 64 {
+		return Namespace{}, errs.F(op, "namespace", errs.Invalid, "has %d characters, the limit is 64", len(name))
+	}
+	for i := range len(name) {
+		c := name[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.') {
+			return Namespace{}, errs.F(op, "namespace", errs.Invalid, "%q: use letters, digits, '.', '-' and '_'", name)
+		}
+	}
+	return Namespace{Name: name}, nil
+}
+
+// Check tells whether b can name a bucket here; it does not tell whether the bucket exists.
+func (b Bck) Check() error {
+	if err := CheckProvider(b.Provider); err != nil {
+		return err
+	}
+	if _, err := ParseNamespace(b.Namespace.String()); err != nil {
+		return err
+	}
+	return cluster.CheckBucketName(b.Name)
+}
+
+// ParseBckPath reads "ais/@#ns/name/" (the slash at the end is optional); field is named in errors.
+func ParseBckPath(field, s string) (Bck, error) {
+	b, key, err := ParseObjectPath(field, strings.TrimSuffix(s, "/")+"/")
+	if err == nil && key != "" {
+		err = errs.F("api.ParseBckPath", field, errs.Invalid, "%q goes on after the bucket's name", s)
+	}
+	return b, err
+}
+
+// ParseObjectPath reads "ais/@#ns/bucket/object", the form of QueryObjectTo.
+func ParseObjectPath(field, s string) (Bck, string, error) {
+	parts := strings.SplitN(s, "/", 4)
+	if len(parts) < 4 {
+		return Bck{}, "", errs.F("api.ParseObjectPath", field, errs.Invalid, "%q is not PROVIDER/@#NAMESPACE/BUCKET/OBJECT", s)
+	}
+	b := Bck{Provider: parts[0], Name: parts[2]}
+	if err := CheckProvider(b.Provider); err != nil {
+		return b, "", errs.E("api.ParseObjectPath", field, err)
+	}
+	b.Provider = ProviderAIS
+	ns, err := ParseNamespace(parts[1])
+	if err != nil {
+		return b, "", errs.E("api.ParseObjectPath", field, err)
+	}
+	b.Namespace = ns
+	if err := cluster.CheckBucketName(b.Name); err != nil {
+		return b, "", errs.E("api.ParseObjectPath", field, err)
+	}
+	return b, parts[3], nil
+}
+
+// ChecksumProps is part of BucketProps.
+type ChecksumProps struct {
+	Type            cksum.Type `json:"type"`
+	ValidateWarmGet bool       `json:"validate_warm_get"` // recompute the whole-object checksum on full reads; blocks are always verified
+}
+
+// BucketProps is the JSON of a bucket's properties, in HeaderBucketProps and in the bucket map.
+type BucketProps struct {
+	Provider   string             `json:"provider"`
+	Checksum   ChecksumProps      `json:"checksum"`
+	Durability cluster.Durability `json:"durability"`
+	BID        string             `json:"bid"`            // hexadecimal bucket id
+	Created    int64              `json:"created,string"` // unix nanoseconds
+	Seed       uint64             `json:"seed,string"`    // placement seed
+}
+
+// PropsOf renders b's properties.
+func PropsOf(b *cluster.Bucket) BucketProps {
+	return BucketProps{
+		Provider:   ProviderAIS,
+		Checksum:   ChecksumProps{Type: b.Props.Checksum, ValidateWarmGet: b.Props.ValidateOnGet},
+		Durability: b.Props.Durability,
+		BID:        strconv.FormatUint(b.ID, 16),
+		Created:    b.Created.UnixNano(),
+		Seed:       b.Seed,
+	}
+}
+
+// prop is one property that can be set.
+type prop struct {
+	name, help string
+	set        func(p *cluster.BucketProps, value string) error
+	get        func(p *cluster.BucketProps) string
+}
+
+func props() []prop {
+	return []prop{
+		{
+			"checksum.type", "checksum of whole objects: xxhash, crc32c, md5, sha256 or none",
+			func(p *cluster.BucketProps, v string) (err error) { p.Checksum, err = cksum.ParseType(v); return err },
+			func(p *cluster.BucketProps) string { return p.Checksum.String() },
+		},
+		{
+			"checksum.validate_warm_get", "recompute the whole-object checksum on full reads: true or false",
+			func(p *cluster.BucketProps, v string) (err error) {
+				p.ValidateOnGet, err = strconv.ParseBool(v)
+				return err
+			},
+			func(p *cluster.BucketProps) string { return strconv.FormatBool(p.ValidateOnGet) },
+		},
+		{
+			"durability", "what an acknowledged write survives: local (power loss) or volatile (crash of the process)",
+			func(p *cluster.BucketProps, v string) error { p.Durability = cluster.Durability(v); return nil },
+			func(p *cluster.BucketProps) string { return string(p.Durability) },
+		},
+	}
+}
+
+// PropInfo describes one settable bucket property, for help and completion.
+type PropInfo struct{ Name, Help string }
+
+// PropNames lists what SetProp takes.
+func PropNames() []PropInfo {
+	var infos []PropInfo
+	for _, p := range props() {
+		infos = append(infos, PropInfo{p.name, p.help})
+	}
+	return infos
+}
+
+// PropValue returns the text of a property, "" if there is none of that name.
+func PropValue(p cluster.BucketProps, name string) string {
+	for _, known := range props() {
+		if known.name == name {
+			return known.get(&p)
+		}
+	}
+	return ""
+}
+
+// SetProp changes one property by its dotted name and validates the result.
+func SetProp(p *cluster.BucketProps, name, value string) error {
+	const op = "api.SetProp"
+	for _, known := range props() {
+		if known.name != name {
+			continue
+		}
+		next := *p
+		if err := known.set(&next, value); err != nil {
+			return errs.F(op, name, errs.Invalid, "%q: use %s", value, known.help)
+		}
+		if err := next.Validate(); err != nil {
+			return err
+		}
+		*p = next
+		return nil
+	}
+	return errs.F(op, name, errs.Invalid, "is not a bucket property that can be set: use %s", strings.Join(propList(), ", "))
+}
+
+func propList() []string {
+	var names []string
+	for _, p := range props() {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// ParseProps applies a JSON object such as {"checksum":{"type":"md5"}} (the value of ActSetProps and ActCreateBucket)
+// to base. Nested and dotted names mean the same. Every unknown name is named in the error.
+func ParseProps(raw json.RawMessage, base cluster.BucketProps) (cluster.BucketProps, error) {
+	const op = "api.ParseProps"
+	if len(raw) == 0 || string(raw) == "null" {
+		return base, nil
+	}
+	var tree map[string]any
+	if err := json.Unmarshal(raw, &tree); err != nil {
+		return base, errs.F(op, "bucket properties", errs.Invalid, "%s", jsonFault(err))
+	}
+	delete(tree, "force") // AIStore's "ignore what is not critical"; nothing here is
+	flat := map[string]string{}
+	if err := flatten(flat, "", tree, 0); err != nil {
+		return base, err
+	}
+	known := map[string]bool{}
+	for _, n := range propList() {
+		known[n] = true
+	}
+	var unknown, names []string
+	for n := range flat {
+		if names = append(names, n); !known[n] {
+			unknown = append(unknown, n)
+		}
+	}
+	if len(unknown) > 0 {
+		sort.Strings(unknown)
+		return base, errs.F(op, strings.Join(unknown, ", "), errs.Invalid, "cannot be set: use %s", strings.Join(propList(), ", "))
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		if err := SetProp(&base, n, flat[n]); err != nil {
+			return base, err
+		}
+	}
+	return base, nil
+}
+
+func flatten(out map[string]string, prefix string, tree map[string]any, depth int) error {
+	if depth > 4 || len(out) > 100 {
+		return errs.E("api.ParseProps", "bucket properties", errs.Invalid, "are nested too deep or too many")
+	}
+	for k, v := range tree {
+		name := prefix + k
+		if len(name) > 128 {
+			return errs.F("api.ParseProps", name[:32]+"...", errs.Invalid, "is too long for a property name")
+		}
+		switch v := v.(type) {
+		case map[string]any:
+			if err := flatten(out, name+".", v, depth+1); err != nil {
+				return err
+			}
+			if len(v) == 0 {
+				continue
+			}
+		case string:
+			out[name] = v
+		case bool:
+			out[name] = strconv.FormatBool(v)
+		case float64:
+			out[name] = strconv.FormatFloat(v, 'f', -1, 64)
+		case nil: // not set
+		default:
+			return errs.E("api.ParseProps", name, errs.Invalid, "cannot be a JSON array")
+		}
+	}
+	return nil
+}
