@@ -1,0 +1,376 @@
+package local
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"aistore/errs"
+)
+
+// TestMain is also the fake aisnode: the test binary starts itself with --config.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "--config" {
+		if err := fakeNode(os.Args[2], os.Args[3:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// fakeNode listens where its configuration says and shows a cluster map of all nodes whose port answers.
+func fakeNode(config string, args []string) error {
+	if os.Getenv("FAKE_FAIL") == filepath.Base(filepath.Dir(config)) {
+		return errors.New("disk on fire")
+	}
+	f, err := os.Open(config)
+	if err != nil {
+		return err
+	}
+	conf := map[string]string{}
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		k, v, _ := strings.Cut(sc.Text(), ": ")
+		conf[k] = strings.Trim(v, `"`)
+	}
+	fmt.Fprintln(os.Stderr, "starting", conf["id"], args)
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	intra, err := net.Listen("tcp", "127.0.0.1:"+conf["intra_port"])
+	if err != nil {
+		return err
+	}
+	defer intra.Close()
+	ln, err := net.Listen("tcp", "127.0.0.1:"+conf["port"])
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/v1/health", func(w http.ResponseWriter, _ *http.Request) {
+		if os.Getenv("FAKE_UNREADY") == conf["id"] {
+			http.Error(w, "still thinking", http.StatusServiceUnavailable)
+		}
+	})
+	mux.HandleFunc("/v1/daemon", func(w http.ResponseWriter, _ *http.Request) {
+		var all clusterFile
+		if err := all.read(filepath.Dir(filepath.Dir(config))); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		smap := map[string]map[string]any{"pmap": {}, "tmap": {}}
+		for _, n := range all.Nodes {
+			conn, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(n.Port))
+			if err == nil {
+				conn.Close()
+			}
+			in := "pmap"
+			if n.Role == RoleTarget {
+				in = "tmap"
+			}
+			smap[in][n.ID] = map[string]any{"alive": err == nil}
+			if n.Role == RoleAll {
+				smap["tmap"][n.ID] = map[string]any{"alive": err == nil}
+			}
+		}
+		_ = json.NewEncoder(w).Encode(smap)
+	})
+	go http.Serve(ln, mux) //nolint:errcheck // ends with the process
+	<-term
+	if os.Getenv("FAKE_STUBBORN") == conf["id"] {
+		select {}
+	}
+	return nil
+}
+
+func options(t *testing.T, port int) Options {
+	t.Helper()
+	t.Setenv("TMPDIR", t.TempDir()) // the registry of ports
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{Dir: filepath.Join(t.TempDir(), "c"), Gateways: 1, Targets: 2, Mountpaths: 2, Port: port, Binary: self, ReadyWithin: 20 * time.Second}
+}
+
+func up(t *testing.T, o Options) *Cluster {
+	t.Helper()
+	c, err := Up(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.KillAll(context.Background()) })
+	return c
+}
+
+func states(c *Cluster) string {
+	var s []string
+	for _, n := range c.Status() {
+		s = append(s, n.ID+"="+string(n.State))
+	}
+	return strings.Join(s, " ")
+}
+
+func log(t *testing.T, c *Cluster, id string) string {
+	t.Helper()
+	path, err := c.Logs(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestLife(t *testing.T) {
+	o := options(t, 24100)
+	c := up(t, o)
+	if got := states(c); got != "g1=running t1=running t2=running" {
+		t.Fatalf("after up: %s", got)
+	}
+	first := c.Status()
+	if c.Endpoint() != "http://127.0.0.1:24100" || first[2].URL != "http://127.0.0.1:24102" {
+		t.Fatalf("URLs: %+v", first)
+	}
+	if want := []string{filepath.Join(c.Dir(), "t1", "mp1"), filepath.Join(c.Dir(), "t1", "mp2")}; fmt.Sprint(first[1].Dirs) != fmt.Sprint(want) {
+		t.Fatalf("dirs of t1: %v", first[1].Dirs)
+	}
+
+	if err := c.Kill(t.Context(), "t1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := states(c); got != "g1=running t1=stopped t2=running" {
+		t.Fatalf("after kill: %s", got)
+	}
+	if err := c.Restart(t.Context(), "t1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Restart(t.Context(), "t2"); err != nil {
+		t.Fatal(err)
+	}
+	now := c.Status()
+	if now[0].PID != first[0].PID || now[1].PID == first[1].PID || now[2].PID == first[2].PID {
+		t.Fatalf("restart must replace t1 and t2 alone: %+v then %+v", first, now)
+	}
+
+	again := up(t, Options{Dir: o.Dir, Binary: o.Binary}) // running nodes are left alone
+	if fmt.Sprint(again.Status()) != fmt.Sprint(now) {
+		t.Fatalf("up on a running cluster: %+v", again.Status())
+	}
+	if err := again.Down(t.Context()); err != nil { // not the parent of these processes
+		t.Fatal(err)
+	}
+	if got := states(c); got != "g1=stopped t1=stopped t2=stopped" {
+		t.Fatalf("after down: %s", got)
+	}
+	for _, n := range c.Status() {
+		if n.PID != 0 {
+			t.Errorf("%s is stopped and has pid %d", n.ID, n.PID)
+		}
+	}
+
+	back := up(t, Options{Dir: o.Dir, Binary: o.Binary})
+	if fmt.Sprint(back.Nodes()) != fmt.Sprint(c.Nodes()) {
+		t.Errorf("ports or directories changed: %v then %v", c.Nodes(), back.Nodes())
+	}
+	if n := strings.Count(log(t, back, "g1"), "--bootstrap"); n != 1 {
+		t.Errorf("g1 was told to bootstrap %d times, want once:\n%s", n, log(t, back, "g1"))
+	}
+	if s := log(t, back, "t1"); strings.Contains(s, "--bootstrap") {
+		t.Errorf("t1 was told to bootstrap:\n%s", s)
+	}
+}
+
+func TestStatusJSON(t *testing.T) {
+	c := up(t, func() Options { o := options(t, 24110); o.All = true; return o }())
+	b, err := json.Marshal(c.Status())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf(`[{"id":"a1","role":"all","url":"http://127.0.0.1:24110","pid":%d,"state":"running","dirs":[%q,%q]}]`,
+		c.Status()[0].PID, filepath.Join(c.Dir(), "a1", "mp1"), filepath.Join(c.Dir(), "a1", "mp2"))
+	if string(b) != want {
+		t.Errorf("status is %s\nwant      %s", b, want)
+	}
+}
+
+func TestUpFails(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:24122")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	for _, c := range []struct {
+		name string
+		port int
+		with func(*Options)
+		kind errs.Kind
+		text []string
+	}{
+		{"port taken", 24120, func(*Options) {}, errs.Conflict, []string{"24122", "t2", "taken"}},
+		{"dies", 24130, func(o *Options) { o.Env = []string{"FAKE_FAIL=t2"} }, errs.Unavailable, []string{"t2", "disk on fire"}},
+		{"never ready", 24130, func(o *Options) { o.Env, o.ReadyWithin = []string{"FAKE_UNREADY=t1"}, 300*time.Millisecond }, errs.Timeout, []string{"t1", "still thinking", "starting t1"}},
+		{"no binary", 24130, func(o *Options) { o.Binary = "/nowhere/aisnode" }, errs.NotFound, []string{"/nowhere/aisnode"}},
+		{"bad counts", 24130, func(o *Options) { o.Targets, o.Port = 1000, 70000 }, errs.Other, []string{"targets", "port"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := options(t, c.port)
+			c.with(&o)
+			_, err := Up(t.Context(), o)
+			if err == nil || c.kind != errs.Other && !errs.Is(err, c.kind) {
+				t.Fatalf("error is %v, kind %v, want kind %v", err, errs.KindOf(err), c.kind)
+			}
+			for _, want := range c.text {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error does not say %q: %v", want, err)
+				}
+			}
+			if left, err := Open(o); err == nil && strings.Contains(states(left), "running") {
+				t.Errorf("up failed and left nodes running: %s", states(left))
+			}
+		})
+	}
+}
+
+func TestUpAgainAfterFailure(t *testing.T) {
+	o := options(t, 24140)
+	o.Env = []string{"FAKE_FAIL=g1"}
+	if _, err := Up(t.Context(), o); err == nil {
+		t.Fatal("up succeeded without its gateway")
+	}
+	o.Env = nil
+	c := up(t, o)
+	if !strings.Contains(log(t, c, "g1"), "--bootstrap") {
+		t.Errorf("nobody founded the cluster:\n%s", log(t, c, "g1"))
+	}
+	o.Targets = 5
+	if _, err := Up(t.Context(), o); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "targets") {
+		t.Errorf("up with other counts: %v", err)
+	}
+}
+
+func TestTwoClusters(t *testing.T) {
+	o := options(t, 24150)
+	a := up(t, o)
+	if err := a.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	held := map[int]bool{}
+	for _, n := range a.Nodes() {
+		held[n.Port], held[n.IntraPort] = true, true
+	}
+	for i := range 20 { // none of these may be given a port of the cluster that is down
+		other := clusterFile{Nodes: []Node{{Port: 24160}, {Port: 24161}, {Port: 24162}}}
+		if err := assignIntraPorts(filepath.Join(t.TempDir(), strconv.Itoa(i)), other.Nodes); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range other.Nodes {
+			if held[n.IntraPort] {
+				t.Fatalf("port %d was given away", n.IntraPort)
+			}
+		}
+	}
+	p := o
+	p.Dir, p.Port = filepath.Join(t.TempDir(), "b"), 24170
+	b := up(t, p)
+	back := up(t, Options{Dir: o.Dir, Binary: o.Binary})
+	if s := states(b) + " " + states(back); strings.Contains(s, "stopped") {
+		t.Errorf("side by side: %s", s)
+	}
+}
+
+// TestRecycledPID plays a pid file whose pid has passed to another process.
+func TestRecycledPID(t *testing.T) {
+	stranger := exec.Command("sleep", "60")
+	if err := stranger.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stranger.Process.Kill(); _ = stranger.Wait() }()
+	o := options(t, 24180)
+	c, err := create(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat, err := readStat(stranger.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := c.Nodes()[0]
+	if err := c.writeConfig(n); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []process{
+		{PID: stranger.Process.Pid, Start: "1" + stat.start, Boot: bootID()},
+		{PID: stranger.Process.Pid, Start: stat.start, Boot: "another boot"},
+	} {
+		if err := p.write(n); err != nil {
+			t.Fatal(err)
+		}
+		if got := states(c); strings.Contains(got, "running") {
+			t.Errorf("a stranger passes for a node: %s", got)
+		}
+		if err := errors.Join(c.Down(t.Context()), c.KillAll(t.Context()), p.signal(syscall.SIGKILL)); err != nil {
+			t.Fatal(err)
+		}
+		if now, err := readStat(stranger.Process.Pid); err != nil || now.state == 'Z' {
+			t.Fatalf("the stranger was killed: %v %c", err, now.state)
+		}
+	}
+}
+
+func TestStubborn(t *testing.T) {
+	o := options(t, 24190)
+	o.Env, o.DrainWithin = []string{"FAKE_STUBBORN=t1"}, 200*time.Millisecond
+	c := up(t, o)
+	err := c.Down(t.Context())
+	if !errs.Is(err, errs.Timeout) || !strings.Contains(err.Error(), "t1") {
+		t.Errorf("down of a node that ignores SIGTERM: %v", err)
+	}
+	if s := states(c); strings.Contains(s, "running") {
+		t.Errorf("after down: %s", s)
+	}
+}
+
+func TestUnknownNode(t *testing.T) {
+	c, err := create(options(t, 24200))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.Kill(t.Context(), "t9")
+	if !errs.Is(err, errs.NotFound) || !strings.Contains(err.Error(), "g1 t1 t2") {
+		t.Errorf("error is %v", err)
+	}
+	if _, err := Open(Options{Dir: t.TempDir()}); !errs.Is(err, errs.NotFound) {
+		t.Errorf("open of an empty directory: %v", err)
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	rest := " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21"
+	for _, name := range []string{"(aisnode)", "(a b)", "(x) R (y)", "(()"} {
+		got, err := parseStat("42 " + name + rest)
+		if err != nil || got.state != 'S' || got.start != "4711" {
+			t.Errorf("%s: %+v %v", name, got, err)
+		}
+	}
+	for _, bad := range []string{"", "42 (x)", "42 (x) S 1"} {
+		if _, err := parseStat(bad); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}

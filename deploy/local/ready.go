@@ -1,0 +1,187 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"aistore/errs"
+)
+
+// waitReady returns when every node answers that it is ready and every gateway's cluster map shows all of them
+// alive. It then notes that the cluster is founded.
+func (c *Cluster) waitReady(ctx context.Context) error {
+	nodes := c.Nodes()
+	if err := until(ctx, nodes, c.ready); err != nil {
+		return err
+	}
+	if err := until(ctx, nodes, func(ctx context.Context, n Node) error { return c.seesAll(ctx, n, nodes) }); err != nil {
+		return err
+	}
+	return c.founded()
+}
+
+// until runs f for all nodes at once; the first failure ends the others.
+func until(ctx context.Context, nodes []Node, f func(context.Context, Node) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, n := range nodes {
+		g.Go(func() error { return f(ctx, n) })
+	}
+	return g.Wait()
+}
+
+// waitNode is waitReady for one node among others of which some may be down: whoever runs must see it.
+func (c *Cluster) waitNode(ctx context.Context, n Node) error {
+	if err := c.ready(ctx, n); err != nil {
+		return err
+	}
+	err := until(ctx, c.Nodes(), func(ctx context.Context, viewer Node) error {
+		if _, ok := runningProcess(viewer); !ok {
+			return nil
+		}
+		return c.seesAll(ctx, viewer, []Node{n})
+	})
+	if err == nil && n.ID == c.Nodes()[0].ID {
+		return c.founded()
+	}
+	return err
+}
+
+func (c *Cluster) founded() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.file.Founded {
+		return nil
+	}
+	c.file.Founded = true
+	return c.file.write(c.dir)
+}
+
+// seesAll waits until the cluster map that viewer has shows the nodes alive.
+func (c *Cluster) seesAll(ctx context.Context, viewer Node, nodes []Node) error {
+	if viewer.Role == RoleTarget {
+		return nil // clients ask gateways
+	}
+	return c.poll(ctx, viewer, func(ctx context.Context) error { return c.sees(ctx, viewer, nodes) })
+}
+
+// poll repeats check until it succeeds, the node's process ends, or time is up. There is nothing to wait on but
+// the node's own answers.
+func (c *Cluster) poll(ctx context.Context, n Node, check func(context.Context) error) error {
+	const op = "local.ready"
+	caller := ctx
+	ctx, cancel := context.WithTimeout(ctx, c.opts.ReadyWithin)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var last error // what the node said, not that we stopped asking
+	for {
+		err := check(ctx)
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
+		switch _, alive := runningProcess(n); {
+		case err == nil && alive: // not a stranger on the same port
+			return nil
+		case caller.Err() != nil:
+			return errs.E(op, n.ID, caller.Err())
+		case !alive:
+			return errs.F(op, n.ID, errs.Unavailable, "the node ended before it was ready; its log ends with:\n%s", tail(n.log()))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			if caller.Err() != nil {
+				return errs.E(op, n.ID, caller.Err())
+			}
+			return errs.F(op, n.ID, errs.Timeout, "not ready after %v: %v; its log %s ends with:\n%s", c.opts.ReadyWithin, last, n.log(), tail(n.log()))
+		}
+	}
+}
+
+// ready waits for the node's own word.
+func (c *Cluster) ready(ctx context.Context, n Node) error {
+	return c.poll(ctx, n, func(ctx context.Context) error {
+		_, err := c.get(ctx, n.URL()+"/v1/health?readiness=true")
+		return err
+	})
+}
+
+// sees checks the viewer's cluster map. A member without the "alive" field counts as alive.
+func (c *Cluster) sees(ctx context.Context, viewer Node, nodes []Node) error {
+	body, err := c.get(ctx, viewer.URL()+"/v1/daemon?what=smap")
+	if err != nil {
+		return err
+	}
+	type member struct {
+		Alive *bool `json:"alive"`
+	}
+	var m struct {
+		Gateways map[string]member `json:"pmap"`
+		Targets  map[string]member `json:"tmap"`
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return fmt.Errorf("%s answers with a cluster map that does not parse: %w", viewer.ID, err)
+	}
+	for _, n := range nodes {
+		for _, part := range []struct {
+			in      map[string]member
+			wanted  bool
+			purpose string
+		}{{m.Gateways, n.Role != RoleTarget, "gateway"}, {m.Targets, n.Role != RoleProxy, "target"}} {
+			got, ok := part.in[n.ID]
+			if part.wanted && !ok {
+				return fmt.Errorf("%s does not yet know %s as a %s", viewer.ID, n.ID, part.purpose)
+			}
+			if part.wanted && got.Alive != nil && !*got.Alive {
+				return fmt.Errorf("%s does not see %s alive", viewer.ID, n.ID)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) get(ctx context.Context, url string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s answers %s: %.200s", url, resp.Status, body)
+	}
+	return body, err
+}
+
+// tail returns the last lines of a log, indented, for an error message.
+func tail(path string) string {
+	const most = 4096
+	f, err := os.Open(path)
+	if err != nil {
+		return "  (no log: " + err.Error() + ")"
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.Size() > most {
+		_, _ = f.Seek(-most, io.SeekEnd)
+	}
+	b, _ := io.ReadAll(f)
+	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	if len(lines) > 20 {
+		lines = lines[len(lines)-20:]
+	}
+	return "  " + strings.Join(lines, "\n  ")
+}
