@@ -1,8 +1,8 @@
 package api
 
 import (
-	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	"aistore/cluster"
@@ -64,10 +64,11 @@ func netInfo(rawURL, addr string) NetInfo {
 	} else if u, err := url.Parse(rawURL); err == nil {
 		addr = u.Host
 	}
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		host, port = addr, "80"
+	host, port := addr, "80"
+	if colon := strings.LastIndexByte(addr, ':'); colon > strings.LastIndexByte(addr, ']') {
+		host, port = addr[:colon], addr[colon+1:]
 	}
+	host = strings.Trim(host, "[]")
 	return NetInfo{Hostname: host, IPAddr: host, Port: port, URL: rawURL}
 }
 

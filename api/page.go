@@ -51,6 +51,9 @@ func (p *ListPage) AppendMsg(b []byte) []byte {
 	b = msgp.AppendString(b, "Flags")
 	b = msgp.AppendUint32(b, p.Flags)
 	b = msgp.AppendString(b, "Entries")
+	if p.Entries == nil {
+		return msgp.AppendNil(b)
+	}
 	b = msgp.AppendArrayHeader(b, uint32(len(p.Entries)))
 	for i := range p.Entries {
 		b = p.Entries[i].appendMsg(b)
