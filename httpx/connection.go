@@ -1,0 +1,240 @@
+package httpx
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"aistore/errs"
+)
+
+// phase says what a connection's next read waits for, and so how long it may take.
+type phase uint8
+
+const (
+	phaseIdle   phase = iota // the next request
+	phaseHeader              // the rest of a request's header: one deadline for all of it
+	phaseBody                // request body: a deadline for every read
+)
+
+// connection is one client connection: one goroutine that reads a request, runs its handler, and goes on.
+type connection struct {
+	net.Conn
+	s    *Server
+	br   *bufio.Reader
+	ctx  Ctx
+	bufs [3][]byte   // backs iov
+	iov  net.Buffers // a field because a local one would escape at every write
+
+	phase           phase
+	headerBy        time.Time // end of phaseHeader; zero until its first read
+	readBy, writeBy time.Time // deadlines that are set: renewed only when a quarter of the time has gone
+
+	idle  atomic.Bool // waits for a request: a drain may end it
+	poked atomic.Bool // the drain moved the read deadline into the past
+}
+
+// Read arms the deadline of the phase. Arming costs a timer operation, so a deadline that is still nearly
+// fresh is kept.
+func (cn *connection) Read(p []byte) (int, error) {
+	for {
+		if err := cn.armRead(); err != nil {
+			return 0, err
+		}
+		n, err := cn.Conn.Read(p)
+		if err != nil && cn.phase != phaseIdle && errors.Is(err, os.ErrDeadlineExceeded) && cn.poked.Swap(false) {
+			cn.readBy = time.Time{} // a drain took this connection for an idle one: the request goes on
+			continue
+		}
+		return n, err
+	}
+}
+
+func (cn *connection) armRead() error {
+	now, by := time.Now(), time.Time{}
+	switch cn.phase {
+	case phaseHeader:
+		if cn.headerBy.IsZero() {
+			cn.headerBy = now.Add(cn.s.cfg.HeaderTimeout)
+		}
+		by = cn.headerBy
+	case phaseIdle:
+		by = renewed(now, cn.readBy, cn.s.cfg.IdleTimeout)
+	case phaseBody:
+		by = renewed(now, cn.readBy, cn.s.limits.Load().Progress)
+	}
+	if by.Equal(cn.readBy) {
+		return nil
+	}
+	cn.readBy = by
+	err := cn.Conn.SetReadDeadline(by)
+	if cn.phase == phaseIdle && cn.s.draining.Load() { // the drain looked before the deadline was set
+		return os.ErrDeadlineExceeded
+	}
+	return err
+}
+
+func renewed(now, set time.Time, limit time.Duration) time.Time {
+	if left := set.Sub(now); left > limit-limit/4 && left <= limit {
+		return set
+	}
+	return now.Add(limit)
+}
+
+// Write sends p within the progress timeout.
+func (cn *connection) Write(p []byte) (int, error) {
+	if err := cn.armWrite(); err != nil {
+		return 0, err
+	}
+	return cn.Conn.Write(p)
+}
+
+func (cn *connection) armWrite() error {
+	by := renewed(time.Now(), cn.writeBy, cn.s.limits.Load().Progress)
+	if by.Equal(cn.writeBy) {
+		return nil
+	}
+	cn.writeBy = by
+	return cn.Conn.SetWriteDeadline(by)
+}
+
+// writev sends the pieces with one system call where the connection can.
+func (cn *connection) writev(pieces ...[]byte) (int64, error) {
+	if err := cn.armWrite(); err != nil {
+		return 0, err
+	}
+	cn.iov = append(net.Buffers(cn.bufs[:0]), pieces...)
+	n, err := cn.iov.WriteTo(cn.Conn)
+	cn.bufs = [3][]byte{}
+	return n, err
+}
+
+// serve runs the connection to its end.
+func (cn *connection) serve() {
+	c := &cn.ctx
+	c.s, c.cn = cn.s, cn
+	defer func() {
+		if cn.br != nil {
+			cn.s.readers.put(cn.br)
+			cn.br = nil
+		}
+		_ = cn.Conn.Close() // the peer has all we had to say
+	}()
+	for {
+		if !cn.await() {
+			return
+		}
+		cn.phase, cn.headerBy = phaseHeader, time.Time{}
+		if err := c.hdr.Read(cn.br); err != nil {
+			c.begin(time.Now())
+			cn.refuse(err)
+			return
+		}
+		c.begin(time.Now())
+		if !c.handle() {
+			return
+		}
+	}
+}
+
+// shortIdle is how long an idle connection keeps its read buffer.
+const shortIdle = 5 * time.Second
+
+// await waits for the first byte of a request; false when the connection has ended.
+func (cn *connection) await() bool {
+	if cn.br == nil {
+		cn.br = cn.s.readers.get(cn)
+	}
+	cn.phase = phaseIdle
+	if cn.br.Buffered() > 0 { // pipelined
+		return !cn.s.draining.Load()
+	}
+	cn.idle.Store(true)
+	_, err := cn.br.Peek(1)
+	cn.idle.Store(false)
+	return err == nil
+}
+
+// refuse answers a request whose header could not be read.
+func (cn *connection) refuse(err error) {
+	var small *fasthttp.ErrSmallBuffer
+	var nothing fasthttp.ErrNothingRead
+	c := &cn.ctx
+	switch {
+	case errors.As(err, &small):
+		err = &StatusError{431, errs.F("httpx.Header", "request header", errs.TooLarge, "is longer than %d bytes", cn.s.cfg.MaxHeader)}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = &StatusError{408, errs.E("httpx.Header", "request header", errs.Timeout, "did not arrive in time")}
+	case errors.As(err, &nothing), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
+		return
+	default:
+		err = errs.F("httpx.Header", "request header", errs.Invalid, "malformed: %v", err)
+	}
+	c.close = true
+	c.path, c.target = "", ""
+	c.reply(err)
+	c.observe()
+	cn.linger()
+}
+
+// Lingering: after a reply that leaves request bytes unread the connection is closed for sending only, and
+// what still arrives is dropped for a while. A plain close would answer those bytes with a reset, and the
+// reset can overtake the reply in the client's kernel.
+const (
+	lingerTime  = 3 * time.Second
+	lingerBytes = 64 << 20
+)
+
+func (cn *connection) linger() {
+	tcp, ok := rawConn(cn.Conn).(*net.TCPConn)
+	if !ok || tcp.CloseWrite() != nil {
+		return
+	}
+	if cn.Conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	buf := getBuffer(smallBuffer)
+	defer putBuffer(buf)
+	for left := int64(lingerBytes); left > 0; {
+		n, err := cn.Conn.Read(*buf)
+		if left -= int64(n); err != nil {
+			return
+		}
+	}
+}
+
+// rawConn unwraps listeners' decorations, such as a connection with a peeked first byte.
+func rawConn(c net.Conn) net.Conn {
+	for {
+		u, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return c
+		}
+		c = u.NetConn()
+	}
+}
+
+// gone reports whether the peer has closed the connection; false when in doubt.
+func gone(c net.Conn) bool {
+	sc, ok := rawConn(c).(syscall.Conn)
+	if !ok {
+		return false
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return true
+	}
+	ended := false
+	err = rc.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		ended = n == 0 && err == nil || errors.Is(err, syscall.ECONNRESET)
+	})
+	return ended || err != nil
+}

@@ -1,0 +1,256 @@
+package httpx
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"aistore/errs"
+)
+
+// Ctx is one request and its reply. It belongs to the handler until the handler returns and is used again
+// for the connection's next request: keep nothing of it. Strings it returns are the caller's own.
+type Ctx struct {
+	s  *Server
+	cn *connection
+
+	hdr    fasthttp.RequestHeader
+	target string // request line's target, as sent
+	path   string // decoded
+	query  string // as sent
+	rest   string
+	route  *route
+	start  time.Time
+	reqID  string
+	rctx   *requestContext
+	in     bodyReader
+	inLen  int64
+	small  *[]byte // pooled memory of BodyBytes
+	peeked int     // bytes of the connection's buffer that BodyBytes handed out
+
+	status      int
+	headers     []Header
+	failHeaders []Header // kept by fail
+	body        []byte   // reply body in memory
+	headLen     int64    // Content-Length of a reply to HEAD; -1: none
+	out         replyWriter
+	close       bool // the connection ends after this reply
+	sent        bool // bytes of the reply are out: it cannot be changed any more
+	done        bool // the reply is complete
+}
+
+// Header is one header field.
+type Header struct{ Key, Value string }
+
+// begin makes c ready for the request whose header has just been read.
+func (c *Ctx) begin(now time.Time) {
+	c.start = now
+	c.rest, c.reqID, c.route, c.rctx = "", "", nil, nil
+	c.in, c.inLen = bodyReader{done: true}, 0
+	c.failHeaders = c.failHeaders[:0]
+	c.close, c.sent, c.done = false, false, false
+	c.resetReply()
+}
+
+// Method returns the request's method in upper case.
+func (c *Ctx) Method() string {
+	m := c.hdr.Method()
+	for _, name := range methods {
+		if name == string(m) {
+			return name
+		}
+	}
+	return string(m)
+}
+
+func (c *Ctx) isHead() bool { return c.hdr.IsHead() }
+
+// Path returns the path with percent escapes decoded and nothing else changed: "//" and ".." are kept.
+func (c *Ctx) Path() string { return c.path }
+
+// Rest returns what "*" of the route's path matched, decoded.
+func (c *Ctx) Rest() string { return c.rest }
+
+// Op returns the operation of the route.
+func (c *Ctx) Op() string {
+	if c.route == nil {
+		return "unknown"
+	}
+	return c.route.Op
+}
+
+// Host returns the Host header.
+func (c *Ctx) Host() string { return string(c.hdr.Host()) }
+
+// RemoteAddr returns the peer's "ip:port".
+func (c *Ctx) RemoteAddr() string { return c.cn.RemoteAddr().String() }
+
+// RawQuery returns the query as sent, without "?".
+func (c *Ctx) RawQuery() string { return c.query }
+
+// Query returns the first value of key, decoded; "" if there is none. A value that cannot be decoded is returned as sent.
+func (c *Ctx) Query(key string) string {
+	v, _ := lookup(c.query, key)
+	return v
+}
+
+// HasQuery reports whether key is present, with or without a value.
+func (c *Ctx) HasQuery(key string) bool {
+	_, ok := lookup(c.query, key)
+	return ok
+}
+
+// Header returns the first value of a request header, "" if there is none.
+func (c *Ctx) Header(key string) string { return string(c.hdr.Peek(key)) }
+
+// HeaderValues returns every value of a repeated request header.
+func (c *Ctx) HeaderValues(key string) []string {
+	all := c.hdr.PeekAll(key)
+	vs := make([]string, len(all))
+	for i, v := range all {
+		vs[i] = string(v)
+	}
+	return vs
+}
+
+// RequestID returns the id of the request: the client's X-Request-Id if it is well formed, else a new one.
+// The reply carries it.
+func (c *Ctx) RequestID() string {
+	if c.reqID != "" {
+		return c.reqID
+	}
+	if id := c.hdr.Peek("X-Request-Id"); wellFormedID(id) {
+		c.reqID = string(id)
+	} else {
+		b := make([]byte, 0, 24)
+		b = append(append(b, c.s.idPrefix...), '-')
+		b = strconv.AppendUint(b, c.s.idNext.Add(1), 36)
+		c.reqID = string(b)
+	}
+	return c.reqID
+}
+
+func wellFormedID(id []byte) bool {
+	if len(id) == 0 || len(id) > 128 {
+		return false
+	}
+	for _, b := range id {
+		if b <= ' ' || b > '~' || b == '"' || b == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// Context returns the context of the request. It ends when the handler returns, the deadline passes, the
+// client goes away or the server must stop.
+func (c *Ctx) Context() context.Context {
+	if c.rctx == nil {
+		c.rctx = &requestContext{s: c.s, cn: c.cn, id: c.RequestID()}
+		if ms, err := strconv.ParseUint(c.Header(headerTimeout), 10, 40); err == nil && c.s.cfg.Listener == Intra {
+			c.rctx.deadline = c.start.Add(time.Duration(ms) * time.Millisecond)
+		}
+	}
+	return c.rctx
+}
+
+// headerTimeout carries what is left of the caller's deadline, in milliseconds, between nodes.
+const headerTimeout = "Ais-Timeout-Ms"
+
+// BodyLen returns the declared length of the request body, 0 if there is none, -1 if it is unknown (chunked).
+func (c *Ctx) BodyLen() int64 { return c.inLen }
+
+// Body returns the request body as a stream. Reading it first asks a client that waits for "100 Continue".
+// What the handler leaves unread the server drops.
+func (c *Ctx) Body() io.Reader { return &c.in }
+
+// BodyBytes returns the whole body when its declared length is at most ServerConfig.SmallBody; the bytes are
+// valid until the handler returns. False for longer and chunked bodies, or when the body failed to arrive:
+// reading Body then tells why.
+func (c *Ctx) BodyBytes() ([]byte, bool) {
+	n := c.inLen
+	switch {
+	case n == 0:
+		return nil, true
+	case n < 0 || n > int64(c.s.cfg.SmallBody) || c.in.read > 0 || c.in.err != nil || c.small != nil:
+		return nil, false
+	}
+	if n <= int64(c.cn.br.Buffered()) { // arrived together with the header: no copy
+		b, err := c.cn.br.Peek(int(n))
+		if err == nil {
+			c.peeked = int(n)
+			c.in.left, c.in.read, c.in.done, c.in.ask = 0, n, true, nil
+			return b, true
+		}
+	}
+	c.small = getBuffer(int(n))
+	if _, err := io.ReadFull(&c.in, *c.small); err != nil {
+		return nil, false
+	}
+	return *c.small, true
+}
+
+// ReadAll returns the whole body, at most limit bytes of it: a longer one is kind TooLarge.
+func (c *Ctx) ReadAll(limit int64) ([]byte, error) {
+	if c.inLen > limit {
+		return nil, errs.F("httpx.ReadAll", "request body", errs.TooLarge, "is %d bytes long, the limit is %d", c.inLen, limit)
+	}
+	if b, ok := c.BodyBytes(); ok {
+		return b, nil
+	}
+	return readAll(&c.in, limit, "request body")
+}
+
+func readAll(r io.Reader, limit int64, what string) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case int64(len(b)) > limit:
+		return nil, errs.F("httpx.ReadAll", what, errs.TooLarge, "is longer than %d bytes", limit)
+	}
+	return b, nil
+}
+
+// ReadJSON decodes the body, at most limit bytes, into v. An empty or malformed body is kind Invalid.
+func (c *Ctx) ReadJSON(limit int64, v any) error {
+	const op = "httpx.ReadJSON"
+	b, err := c.ReadAll(limit)
+	if err != nil {
+		return err
+	}
+	if len(b) == 0 {
+		return errs.E(op, "request body", errs.Invalid, "is empty, JSON is wanted")
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return errs.F(op, "request body", errs.Invalid, "is not the JSON that is wanted: %w", err)
+	}
+	return nil
+}
+
+// parseTarget splits and decodes the request target.
+func (c *Ctx) parseTarget() error {
+	const op = "httpx.parseTarget"
+	t := c.target
+	if !strings.HasPrefix(t, "/") { // absolute form, as sent to a proxy
+		_, after, ok := strings.Cut(t, "://")
+		slash := strings.IndexByte(after, '/')
+		if !ok || slash < 0 {
+			c.path, c.query = t, ""
+			return errs.E(op, "request target", errs.Invalid, "is not a path")
+		}
+		t = after[slash:]
+	}
+	path, query, _ := strings.Cut(t, "?")
+	c.query = query
+	var ok bool
+	if c.path, ok = unescape(path, unescapePath); !ok {
+		return errs.F(op, "request target", errs.Invalid, "%q has a malformed percent escape", path)
+	}
+	return nil
+}

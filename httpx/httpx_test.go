@@ -1,0 +1,204 @@
+package httpx_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"aistore/errs"
+	"aistore/httpx"
+)
+
+var (
+	dataPolicy  = httpx.Policy{Listener: httpx.Public, Class: httpx.ClassData, MaxBody: httpx.NoLimit}
+	smallPolicy = httpx.Policy{Listener: httpx.Public, Class: httpx.ClassControl, MaxBody: 1 << 10}
+)
+
+type serverOption func(*httpx.ServerConfig)
+
+// start serves routes on a free port of the loopback until the test ends.
+func start(t testing.TB, routes []httpx.Route, opts ...serverOption) (url string, stop func()) {
+	t.Helper()
+	r, err := httpx.NewRouter(routes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := httpx.ServerConfig{Node: "n1", Listener: httpx.Public}
+	if testing.Verbose() {
+		cfg.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	for _, o := range opts {
+		o(&cfg)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	s := httpx.NewServer(cfg, r)
+	go func() { done <- s.Serve(ctx, ln) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	return "http://" + ln.Addr().String(), stop
+}
+
+func data(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return b
+}
+
+type pieces struct {
+	b      []byte
+	size   int
+	failAt int
+	closed int
+}
+
+func (p *pieces) WriteBody(w io.Writer) error {
+	for i := 0; i < len(p.b); i += p.size {
+		if p.failAt > 0 && i >= p.failAt {
+			return errs.E("test", "block", errs.Corrupt)
+		}
+		if _, err := w.Write(p.b[i:min(i+p.size, len(p.b))]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pieces) Close() { p.closed++ }
+
+func TestEcho(t *testing.T) {
+	echo := func(c *httpx.Ctx) error {
+		c.SetHeader("x-len", c.Header("Content-Length"))
+		if b, ok := c.BodyBytes(); ok {
+			c.SetHeader("x-memory", "1")
+			return c.SendBytes(b)
+		}
+		b, err := io.ReadAll(c.Body())
+		if err != nil {
+			return err
+		}
+		return c.Send(int64(len(b)), &pieces{b: b, size: 100_000})
+	}
+	url, _ := start(t, []httpx.Route{{Method: "PUT", Path: "/echo/*", Op: "echo", Policy: dataPolicy, Handler: echo}})
+	cl := httpx.NewClient(httpx.ClientConfig{})
+	defer cl.Close()
+	for _, n := range []int{0, 1, 100, 4096, 15 << 10, 64 << 10, 128 << 10, 1 << 20, 5_000_001} {
+		body := data(n)
+		calls := map[string]*httpx.Call{
+			"memory":  {Method: "PUT", URL: url + "/echo/a", Body: body},
+			"stream":  {Method: "PUT", URL: url + "/echo/a", Stream: bytes.NewReader(body), StreamLen: int64(n)},
+			"chunked": {Method: "PUT", URL: url + "/echo/a", Stream: bytes.NewReader(body), StreamLen: -1},
+		}
+		for name, call := range calls {
+			rep, err := cl.Do(t.Context(), call)
+			if err != nil {
+				t.Fatalf("%s %d: %v", name, n, err)
+			}
+			got, err := rep.ReadAll(1 << 30)
+			if err != nil || !bytes.Equal(got, body) {
+				t.Errorf("%s %d: %d bytes came back, %v", name, n, len(got), err)
+			}
+		}
+		resp, err := http.DefaultClient.Do(must(http.NewRequestWithContext(t.Context(), "PUT", url+"/echo/b", bytes.NewReader(body))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if !bytes.Equal(got, body) {
+			t.Errorf("net/http %d: %d bytes came back", n, len(got))
+		}
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func TestFaultCrossesTheWire(t *testing.T) {
+	fail := func(c *httpx.Ctx) error {
+		return errs.E("test.fail", "ais://b/"+c.Rest(), errs.ParseKind(c.Query("kind")), "because")
+	}
+	url, _ := start(t, []httpx.Route{
+		{Method: "GET", Path: "/fail/*", Op: "fail", Policy: dataPolicy, Handler: fail},
+		{Method: "POST", Path: "/fail/*", Op: "fail", Policy: dataPolicy, Handler: fail},
+	})
+	cl := httpx.NewClient(httpx.ClientConfig{})
+	defer cl.Close()
+	for _, k := range errs.Kinds() {
+		for _, m := range []string{"GET", "HEAD", "POST"} {
+			_, err := cl.Do(t.Context(), &httpx.Call{Method: m, URL: url + "/fail/o?kind=" + k.String()})
+			if k == errs.NotModified {
+				if err != nil {
+					t.Errorf("%s %v: %v", m, k, err)
+				}
+				continue
+			}
+			if got := errs.KindOf(err); got != k || !strings.Contains(err.Error(), "ais://b/o: because") {
+				t.Errorf("%s %v came back as %v: %v", m, k, got, err)
+			}
+			var f *httpx.Fault
+			if m == "GET" && (!errors.As(err, &f) || f.Status != httpx.StatusOf(k) || f.Node != "n1" || f.Path != "/fail/o" || f.RequestID == "") {
+				t.Errorf("%v: fault %+v", k, f)
+			}
+		}
+	}
+}
+
+func TestShutdownDrains(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	url, stop := start(t, []httpx.Route{{Method: "GET", Path: "/slow", Op: "slow", Policy: smallPolicy, Handler: func(c *httpx.Ctx) error {
+		close(entered)
+		<-leave
+		_, err := c.Write([]byte("done"))
+		return err
+	}}})
+	got := make(chan string)
+	go func() {
+		resp, err := http.Get(url + "/slow")
+		if err != nil {
+			got <- err.Error()
+			return
+		}
+		b, _ := io.ReadAll(resp.Body)
+		got <- string(b)
+	}()
+	<-entered
+	ended := make(chan struct{})
+	go func() { stop(); close(ended) }()
+	select {
+	case <-ended:
+		t.Fatal("Serve returned while a request was in flight")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(leave)
+	if s := <-got; s != "done" {
+		t.Errorf("got %q", s)
+	}
+	<-ended
+}

@@ -1,0 +1,163 @@
+package httpx
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"bufio"
+
+	"aistore/errs"
+)
+
+// clientConn is one connection of a Client, used by one call at a time.
+type clientConn struct {
+	net.Conn
+	addr  string
+	br    *bufio.Reader
+	bufs  [3][]byte
+	iov   net.Buffers
+	uses  int       // calls before this one
+	heard bool      // a byte of the present call's reply has come
+	since time.Time // idle since
+
+	readLimit, writeLimit time.Duration
+	readBy, writeBy       time.Time
+
+	mu      sync.Mutex
+	aborted bool
+}
+
+// abort makes every read and write fail from now on: the call's context has ended.
+func (cn *clientConn) abort() {
+	cn.mu.Lock()
+	cn.aborted = true
+	_ = cn.Conn.SetDeadline(time.Unix(1, 0))
+	cn.mu.Unlock()
+}
+
+// arm sets a deadline unless the connection was aborted, which must not be undone.
+func (cn *clientConn) arm(set func(time.Time) error, by *time.Time, limit time.Duration) error {
+	want := renewed(time.Now(), *by, limit)
+	if want.Equal(*by) {
+		return nil
+	}
+	cn.mu.Lock()
+	defer cn.mu.Unlock()
+	if cn.aborted {
+		return nil // the read or write fails by the deadline of abort
+	}
+	*by = want
+	return set(want)
+}
+
+// Read reads within the progress timeout.
+func (cn *clientConn) Read(p []byte) (int, error) {
+	if err := cn.arm(cn.Conn.SetReadDeadline, &cn.readBy, cn.readLimit); err != nil {
+		return 0, err
+	}
+	return cn.Conn.Read(p)
+}
+
+// Write writes within the progress timeout.
+func (cn *clientConn) Write(p []byte) (int, error) {
+	if err := cn.arm(cn.Conn.SetWriteDeadline, &cn.writeBy, cn.writeLimit); err != nil {
+		return 0, err
+	}
+	return cn.Conn.Write(p)
+}
+
+func (cn *clientConn) writev(pieces ...[]byte) error {
+	if err := cn.arm(cn.Conn.SetWriteDeadline, &cn.writeBy, cn.writeLimit); err != nil {
+		return err
+	}
+	cn.iov = append(net.Buffers(cn.bufs[:0]), pieces...)
+	_, err := cn.iov.WriteTo(cn.Conn)
+	cn.bufs = [3][]byte{}
+	return err
+}
+
+func (cn *clientConn) close(cl *Client) {
+	_ = cn.Conn.Close() // nothing of it is used again
+	cl.readers.put(cn.br)
+}
+
+func (cl *Client) dial(ctx context.Context, addr string) (*clientConn, error) {
+	d := net.Dialer{Timeout: cl.cfg.DialTimeout}
+	nc, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		if cerr := ctx.Err(); cerr != nil {
+			return nil, errs.E("httpx.Do", addr, cerr)
+		}
+		return nil, errs.F("httpx.Do", addr, errs.Unavailable, "cannot connect: %w", err)
+	}
+	cn := &clientConn{Conn: nc, addr: addr, readLimit: cl.cfg.Progress, writeLimit: cl.cfg.Progress}
+	cn.br = newReader(cl, cn)
+	return cn, nil
+}
+
+// idlePool keeps connections between calls, last in first out: what is not needed grows old and goes.
+type idlePool struct {
+	mu     sync.Mutex
+	byAddr map[string][]*clientConn
+	closed bool
+}
+
+// get returns a live pooled connection or nil. Closed ones are found by looking at the socket, so that a
+// call is not lost on a connection that the server has ended.
+func (p *idlePool) get(addr string, cfg ClientConfig) *clientConn {
+	for {
+		p.mu.Lock()
+		list := p.byAddr[addr]
+		if len(list) == 0 {
+			p.mu.Unlock()
+			return nil
+		}
+		cn := list[len(list)-1]
+		list[len(list)-1] = nil
+		p.byAddr[addr] = list[:len(list)-1]
+		p.mu.Unlock()
+		if time.Since(cn.since) < cfg.IdleTimeout && cn.br.Buffered() == 0 && !gone(cn.Conn) {
+			cn.uses++
+			cn.heard = false
+			return cn
+		}
+		_ = cn.Conn.Close() // its reader goes with it
+	}
+}
+
+func (p *idlePool) put(cn *clientConn, cfg ClientConfig) {
+	cn.since = time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := p.byAddr[cn.addr]
+	if len(list) > 0 && cn.since.Sub(list[0].since) > cfg.IdleTimeout { // the oldest is too old: one goes at every put
+		_ = list[0].Conn.Close()
+		list = append(list[:0], list[1:]...)
+	}
+	if p.closed || len(list) >= cfg.MaxIdle {
+		_ = cn.Conn.Close()
+	} else {
+		list = append(list, cn)
+	}
+	p.byAddr[cn.addr] = list
+}
+
+func (p *idlePool) closeAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for addr, list := range p.byAddr {
+		for _, cn := range list {
+			_ = cn.Conn.Close()
+		}
+		delete(p.byAddr, addr)
+	}
+}
+
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
+}

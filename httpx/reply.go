@@ -1,0 +1,359 @@
+package httpx
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"aistore/errs"
+)
+
+// Source is a reply body that writes itself, in pieces of any size; large pieces go to the connection
+// uncopied. Close is called exactly once.
+type Source interface {
+	WriteBody(w io.Writer) error
+	Close()
+}
+
+// Status sets the status code of the reply; 200 without it.
+func (c *Ctx) Status(code int) { c.status = code }
+
+// SetHeader sets a reply header; an earlier value of the same key is replaced. Bytes that a header cannot
+// carry become spaces.
+func (c *Ctx) SetHeader(key, value string) { c.headers = setHeader(c.headers, key, value) }
+
+// SetFailHeader sets a header that is sent only if the handler returns an error.
+func (c *Ctx) SetFailHeader(key, value string) { c.failHeaders = setHeader(c.failHeaders, key, value) }
+
+func setHeader(hs []Header, key, value string) []Header {
+	for i := range hs {
+		if hs[i].Key == key {
+			hs[i].Value = value
+			return hs
+		}
+	}
+	return append(hs, Header{key, value})
+}
+
+// Write appends to the reply body, which is kept in memory until the handler returns: for short replies.
+func (c *Ctx) Write(p []byte) (int, error) {
+	c.body = append(c.body, p...)
+	return len(p), nil
+}
+
+// JSON makes v the reply body.
+func (c *Ctx) JSON(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return errs.E("httpx.JSON", "reply", err)
+	}
+	c.SetHeader("Content-Type", "application/json")
+	c.body = append(c.body[:0], b...)
+	return nil
+}
+
+// Redirect makes the reply a 307 to url, which must be encoded already: same method, same body.
+func (c *Ctx) Redirect(url string) {
+	c.resetReply()
+	c.status = 307
+	c.SetHeader("Location", url)
+}
+
+// SendBytes sends the reply with body b, which is not kept: it may be memory that goes away after the call.
+func (c *Ctx) SendBytes(b []byte) error {
+	c.begun(int64(len(b)))
+	if !c.isHead() {
+		if _, err := c.out.Write(b); err != nil {
+			return c.broken(err)
+		}
+	}
+	return c.finishSend()
+}
+
+// SendHead sends the reply to a HEAD request about a body of size bytes.
+func (c *Ctx) SendHead(size int64) error {
+	c.headLen = size
+	return nil
+}
+
+// Send sends the reply with size bytes of body written by src; -1 if the size is not known. On HEAD src is
+// only closed. An error of src before anything has left the node can still be answered: return it. Later
+// ones cut the connection, so that the client never takes a part for the whole.
+func (c *Ctx) Send(size int64, src Source) error {
+	defer src.Close()
+	c.begun(size)
+	if c.isHead() {
+		return c.finishSend()
+	}
+	if err := src.WriteBody(&c.out); err != nil {
+		return c.broken(err)
+	}
+	if c.out.left > 0 && size >= 0 {
+		return c.broken(errs.F("httpx.Send", "reply", errs.Other, "BUG: %d of %d bytes were not written", c.out.left, size))
+	}
+	return c.finishSend()
+}
+
+func (c *Ctx) finishSend() error {
+	if err := c.out.end(); err != nil {
+		return c.broken(err)
+	}
+	c.done = true
+	return nil
+}
+
+// broken makes sure that what follows on this connection cannot be taken for the rest of the reply.
+func (c *Ctx) broken(err error) error {
+	if c.sent {
+		c.close = true
+		c.done = true
+		c.out.cut = true
+		if errs.KindOf(err) == errs.Other {
+			err = readError("httpx.Send", "reply", err)
+		}
+		return err
+	}
+	c.out.reset(c, 0)
+	return err
+}
+
+func (c *Ctx) resetReply() {
+	c.status, c.headLen = 200, -1
+	clear(c.headers)
+	c.headers = c.headers[:0]
+	if cap(c.body) > smallBuffer {
+		c.body = nil
+	}
+	c.body = c.body[:0]
+	c.out.reset(c, 0)
+}
+
+// begun starts a reply with size bytes of body.
+func (c *Ctx) begun(size int64) {
+	c.out.reset(c, size)
+	c.decideClose()
+	c.out.head = c.appendHead(c.out.head, size)
+}
+
+// decideClose settles whether the connection ends after this reply, which its header has to say.
+func (c *Ctx) decideClose() {
+	in := &c.in
+	switch {
+	case c.close:
+	case c.hdr.ConnectionClose(), c.s.draining.Load():
+		c.close = true
+	case in.done:
+	case in.ask != nil, // the client was not told to go on: whether the body follows cannot be known
+		in.err != nil, !in.chunked && in.left > c.s.limits.Load().MaxDiscard:
+		c.close = true
+	}
+}
+
+func (c *Ctx) appendHead(b []byte, size int64) []byte {
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(c.status), 10)
+	b = append(append(append(b, ' '), http.StatusText(c.status)...), "\r\nDate: "...)
+	b = append(append(b, c.s.date.get(c.start)...), "\r\n"...)
+	switch {
+	case c.status == 304 || c.status == 204:
+	case size >= 0:
+		b = strconv.AppendInt(append(b, "Content-Length: "...), size, 10)
+		b = append(b, "\r\n"...)
+	case c.hdr.IsHTTP11():
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	default:
+		c.close = true // an HTTP/1.0 client reads to the end of the connection
+	}
+	b = append(append(append(b, "X-Request-Id: "...), c.RequestID()...), "\r\n"...)
+	if c.close {
+		b = append(b, "Connection: close\r\n"...)
+	} else if !c.hdr.IsHTTP11() {
+		b = append(b, "Connection: keep-alive\r\n"...)
+	}
+	for i := range c.headers {
+		h := &c.headers[i]
+		b = append(append(b, h.Key...), ": "...)
+		b = appendValue(b, h.Value)
+		b = append(b, "\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+// appendValue appends a header value; control characters, which would end the header, become spaces.
+func appendValue(b []byte, v string) []byte {
+	if strings.IndexFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) < 0 {
+		return append(b, v...)
+	}
+	for i := 0; i < len(v); i++ {
+		if c := v[i]; c < ' ' || c == 0x7f {
+			b = append(b, ' ')
+		} else {
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+// handle serves the request whose header c has read; false when the connection ends with it.
+func (c *Ctx) handle() bool {
+	c.target = string(c.hdr.RequestURI())
+	err := c.parseTarget()
+	if err == nil {
+		err = c.dispatch()
+	}
+	c.reply(err)
+	keep := c.sent && !c.out.cut && c.finishBody()
+	c.release()
+	c.observe()
+	if !keep && c.sent && !c.out.cut {
+		c.cn.linger()
+	}
+	return keep
+}
+
+// dispatch finds the route, applies its policy and runs the handler.
+func (c *Ctx) dispatch() error {
+	const op = "httpx.dispatch"
+	rt, rest, allow := c.s.router.find(c.s.cfg.Listener, c.Method(), c.path)
+	c.setBody()
+	if rt == nil && allow == "" {
+		return errs.F(op, c.path, errs.NotFound, "no such route")
+	}
+	if rt == nil {
+		c.SetFailHeader("Allow", allow)
+		return &StatusError{405, errs.F(op, c.path, errs.Invalid, "method %s is not one of %s", c.Method(), allow)}
+	}
+	c.route, c.rest = rt, rest
+	if c.in.max = rt.Policy.MaxBody; rt.Policy.MaxBody >= 0 && c.inLen > rt.Policy.MaxBody {
+		return errs.F(op, "request body", errs.TooLarge, "is %d bytes long, %s %s takes at most %d", c.inLen, rt.Method, rt.Path, rt.Policy.MaxBody)
+	}
+	class := rt.Policy.Class
+	defer c.s.inflight[class].Add(-1)
+	if n, limit := c.s.inflight[class].Add(1), c.s.limits.Load().Inflight[class-1]; class != ClassHealth && n > int64(limit) {
+		return errs.F(op, "node", errs.Busy, "%d requests are in flight: retry after a second", limit)
+	}
+	return c.run(rt.Handler)
+}
+
+// setBody prepares the request body's reader.
+func (c *Ctx) setBody() {
+	c.cn.phase = phaseBody
+	switch n := c.hdr.ContentLength(); {
+	case n == -1:
+		c.in.reset(c.cn.br, -1)
+		c.inLen = -1
+	case n > 0:
+		c.in.reset(c.cn.br, int64(n))
+		c.inLen = int64(n)
+	default:
+		return
+	}
+	if string(c.hdr.Peek("Expect")) == "100-continue" && c.hdr.IsHTTP11() {
+		c.in.ask = c.sayContinue
+	}
+}
+
+func (c *Ctx) sayContinue() error {
+	_, err := c.cn.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	return err
+}
+
+func (c *Ctx) run(h Handler) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.s.cfg.Log.Error("handler panicked", "op", c.Op(), "path", c.path, "request", c.RequestID(), "panic", p, "stack", string(debug.Stack()))
+			err = errs.F("httpx.run", c.Op(), errs.Other, "internal error; the node's log has the details under request %s", c.RequestID())
+		}
+	}()
+	return h(c)
+}
+
+// reply sends what the handler left in memory, or the error.
+func (c *Ctx) reply(err error) {
+	if err != nil {
+		c.logFault(err)
+		if c.sent {
+			c.close, c.out.cut = true, true
+			return
+		}
+		c.fail(err)
+	}
+	if c.done {
+		return
+	}
+	size := int64(len(c.body))
+	if c.isHead() && c.headLen >= 0 {
+		size = c.headLen
+	}
+	c.begun(size)
+	if !c.isHead() && size > 0 && c.status != 304 && c.status != 204 {
+		if _, werr := c.out.Write(c.body); werr != nil {
+			_ = c.broken(werr)
+			return
+		}
+	}
+	_ = c.finishSend()
+}
+
+func (c *Ctx) logFault(err error) {
+	level := slog.LevelDebug
+	switch errs.KindOf(err) {
+	case errs.Other, errs.Corrupt:
+		level = slog.LevelError
+		var se *StatusError
+		if errors.As(err, &se) && se.Status < 500 {
+			level = slog.LevelDebug
+		}
+	case errs.Full, errs.Mountpath:
+		level = slog.LevelWarn
+	}
+	log := c.s.cfg.Log
+	if ctx := c.s.base; log.Enabled(ctx, level) {
+		log.Log(ctx, level, "request failed", "op", c.Op(), "method", c.Method(), "path", c.path,
+			"kind", errs.KindOf(err).String(), "err", err, "request", c.RequestID(), "client", c.RemoteAddr(), "cut", c.sent)
+	}
+}
+
+// finishBody drops what is left of the request body; true if the connection can carry another request.
+func (c *Ctx) finishBody() bool {
+	if c.peeked > 0 {
+		_, _ = c.cn.br.Discard(c.peeked) // it is buffered
+		c.peeked = 0
+	}
+	if c.close {
+		return false
+	}
+	return c.in.discard(c.s.limits.Load().MaxDiscard)
+}
+
+func (c *Ctx) release() {
+	if c.small != nil {
+		putBuffer(c.small)
+		c.small = nil
+	}
+	if c.rctx != nil {
+		c.rctx.end(errCanceled)
+		c.rctx = nil
+	}
+}
+
+func (c *Ctx) observe() {
+	took := time.Since(c.start)
+	m := c.s.unknown
+	if c.route != nil {
+		m = c.s.meters[c.route]
+	}
+	if m != nil {
+		m.Observe(c.status, c.in.read, c.out.total, took)
+	}
+	if log := c.s.cfg.Log; log.Enabled(c.s.base, slog.LevelDebug) {
+		log.Debug("request", "op", c.Op(), "method", c.Method(), "path", c.path, "status", c.status, "in", c.in.read,
+			"out", c.out.total, "took", took, "request", c.RequestID(), "client", c.RemoteAddr())
+	}
+}

@@ -1,0 +1,255 @@
+package httpx
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Meter counts the requests of one operation. Observe is called once per request, after the reply.
+type Meter interface {
+	Observe(status int, bytesIn, bytesOut int64, took time.Duration)
+}
+
+// ServerConfig is the configuration of one listener's server.
+type ServerConfig struct {
+	Listener Listener // only routes of this listener exist
+	Node     string   // node id, named in error bodies
+	Log      *slog.Logger
+	Meter    func(op string) Meter // asked once per operation; nil = not counted
+
+	MaxHeader     int           // bytes of request line and headers; 0 = 16 KiB
+	SmallBody     int           // bodies declared up to this long are handed out in memory (BodyBytes); 0 = 128 KiB
+	HeaderTimeout time.Duration // from the first byte of a request to the end of its header; 0 = 10s
+	IdleTimeout   time.Duration // between requests; 0 = 2m
+	Limits        Limits
+}
+
+// Limits may change while the server runs (Server.SetLimits).
+type Limits struct {
+	Progress   time.Duration // a body that does not move for this long is cut; 0 = 60s
+	Drain      time.Duration // how long requests in flight may go on after Serve's context ended; 0 = 30s
+	Inflight   [3]int        // requests in flight per class, by Class-1; 0 = 4096. Health is not limited
+	MaxDiscard int64         // bytes of an unwanted request body that are read so that the client gets to see its reply; 0 = 8 GiB
+}
+
+// WithDefaults fills zero fields.
+func (l Limits) WithDefaults() Limits {
+	l.Progress = orElse(l.Progress, 60*time.Second)
+	l.Drain = orElse(l.Drain, 30*time.Second)
+	l.MaxDiscard = orElse(l.MaxDiscard, 8<<30)
+	for i := range l.Inflight {
+		l.Inflight[i] = orElse(l.Inflight[i], 4096)
+	}
+	return l
+}
+
+// WithDefaults fills zero fields.
+func (c ServerConfig) WithDefaults() ServerConfig {
+	c.MaxHeader = orElse(c.MaxHeader, 16<<10)
+	c.SmallBody = orElse(c.SmallBody, 128<<10)
+	c.HeaderTimeout = orElse(c.HeaderTimeout, 10*time.Second)
+	c.IdleTimeout = orElse(c.IdleTimeout, 2*time.Minute)
+	c.Limits = c.Limits.WithDefaults()
+	if c.Listener == 0 {
+		c.Listener = Public
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func orElse[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// Server serves one route table on one listener.
+type Server struct {
+	cfg     ServerConfig
+	router  *Router
+	meters  map[*route]Meter
+	unknown Meter // requests without a route
+	readers readerPool
+	limits  atomic.Pointer[Limits]
+
+	inflight [classCount]atomic.Int64
+	draining atomic.Bool
+	date     dateCache
+	idPrefix string
+	idNext   atomic.Uint64
+
+	mu    sync.Mutex
+	conns map[*connection]struct{}
+	wg    sync.WaitGroup // connections
+
+	base  context.Context // ends when requests in flight must
+	watch watcher
+}
+
+// NewServer returns a server that does nothing yet.
+func NewServer(cfg ServerConfig, r *Router) *Server {
+	cfg = cfg.WithDefaults()
+	s := &Server{cfg: cfg, router: r, meters: map[*route]Meter{}, conns: map[*connection]struct{}{}}
+	s.readers.size = cfg.MaxHeader
+	s.SetLimits(cfg.Limits)
+	s.watch.set = map[*requestContext]struct{}{}
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	s.idPrefix = hex.EncodeToString(b[:])
+	if cfg.Meter != nil {
+		byOp := map[string]Meter{}
+		r.each(func(rt *route) {
+			if byOp[rt.Op] == nil {
+				byOp[rt.Op] = cfg.Meter(rt.Op)
+			}
+			s.meters[rt] = byOp[rt.Op]
+		})
+		s.unknown = cfg.Meter("unknown")
+	}
+	return s
+}
+
+// SetLimits replaces the limits; requests in flight feel it at their next read or write.
+func (s *Server) SetLimits(l Limits) {
+	l = l.WithDefaults()
+	s.limits.Store(&l)
+}
+
+// Inflight returns how many requests of a class are being served.
+func (s *Server) Inflight(c Class) int64 { return s.inflight[c].Load() }
+
+// Serve accepts connections on ln until ctx ends, then lets requests in flight finish for Limits.Drain and
+// cuts the rest. Every goroutine has ended when it returns; nil after a drain. It may be called once.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	s.base = base
+	watchEnded := s.watch.run(base)
+	defer func() { cut(); watchEnded() }()
+	unhook := context.AfterFunc(ctx, func() {
+		s.draining.Store(true)
+		_ = ln.Close() // accept returns
+	})
+	defer unhook()
+
+	err := s.accept(ctx, ln)
+	s.draining.Store(true)
+	_ = ln.Close()
+	s.drain(cut)
+	return err
+}
+
+func (s *Server) accept(ctx context.Context, ln net.Listener) error {
+	pause := time.Duration(0)
+	for {
+		nc, err := ln.Accept()
+		if err != nil {
+			var ne net.Error
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case errors.Is(err, net.ErrClosed) || !errors.As(err, &ne):
+				return err
+			}
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second) // out of file descriptors: wait for some to be freed
+			s.cfg.Log.Error("accept failed", "listener", ln.Addr().String(), "err", err, "pause", pause)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(pause):
+			}
+			continue
+		}
+		pause = 0
+		cn := &connection{Conn: nc, s: s}
+		s.mu.Lock()
+		s.conns[cn] = struct{}{}
+		s.mu.Unlock()
+		s.wg.Go(func() {
+			cn.serve()
+			s.mu.Lock()
+			delete(s.conns, cn)
+			s.mu.Unlock()
+		})
+	}
+}
+
+// drain ends idle connections, waits for busy ones, and cuts what is left after Limits.Drain.
+func (s *Server) drain(cut context.CancelFunc) {
+	s.each(func(cn *connection) {
+		if cn.idle.Load() {
+			cn.poked.Store(true)
+			_ = cn.Conn.SetReadDeadline(time.Unix(1, 0))
+		}
+	})
+	done := make(chan struct{})
+	go func() { s.wg.Wait(); close(done) }()
+	limit := time.NewTimer(s.limits.Load().Drain)
+	defer limit.Stop()
+	select {
+	case <-done:
+		return
+	case <-limit.C:
+	}
+	n := 0
+	cut()
+	s.each(func(cn *connection) { n++; _ = cn.Conn.Close() })
+	s.cfg.Log.Warn("drain time is over: connections cut", "connections", n)
+	<-done // handlers end because their context and their connection have
+}
+
+func (s *Server) each(f func(*connection)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for cn := range s.conns {
+		f(cn)
+	}
+}
+
+// each visits every route of the table.
+func (r *Router) each(f func(*route)) {
+	visit := func(ep *endpoint) {
+		for _, rt := range ep.byMethod {
+			if rt != nil {
+				f(rt)
+			}
+		}
+	}
+	for _, ep := range r.exact {
+		visit(ep)
+	}
+	for _, ep := range r.prefixes {
+		visit(ep)
+	}
+}
+
+// dateCache formats the Date header once a second.
+type dateCache struct{ p atomic.Pointer[dateEntry] }
+
+type dateEntry struct {
+	unix int64
+	text string
+}
+
+func (d *dateCache) get(now time.Time) string {
+	sec := now.Unix()
+	if e := d.p.Load(); e != nil && e.unix == sec {
+		return e.text
+	}
+	e := &dateEntry{sec, HTTPTime(now)}
+	d.p.Store(e)
+	return e.text
+}
+
+// HTTPTime formats t as RFC 9110 section 5.6.7 wants it.
+func HTTPTime(t time.Time) string { return t.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT") }
