@@ -137,7 +137,7 @@ func (cn *connection) serve() {
 			return
 		}
 		c.begin(time.Now())
-		if !c.handle() {
+		if !cn.handle() {
 			return
 		}
 	}
@@ -178,8 +178,8 @@ func (cn *connection) refuse(err error) {
 	}
 	c.close = true
 	c.path, c.target = "", ""
-	c.reply(err)
-	c.observe()
+	cn.reply(err)
+	cn.observe()
 	cn.linger()
 }
 

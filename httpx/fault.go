@@ -126,7 +126,8 @@ func statusOf(err error) int {
 const headerKind = "ais-error-kind"
 
 // fail turns err into the reply, dropping what the handler had prepared.
-func (c *Ctx) fail(err error) {
+func (cn *connection) fail(err error) {
+	c := &cn.ctx
 	kind, status := errs.KindOf(err), statusOf(err)
 	c.resetReply()
 	c.status = status
@@ -142,7 +143,7 @@ func (c *Ctx) fail(err error) {
 	}
 	f := Fault{
 		Status: status, Message: err.Error(), Kind: kind.String(), Method: c.Method(), Path: c.path,
-		Node: c.s.cfg.Node, RequestID: c.RequestID(),
+		Node: cn.s.cfg.Node, RequestID: c.RequestID(),
 	}
 	body, jerr := json.Marshal(f)
 	if jerr != nil { // strings always marshal
