@@ -1,0 +1,82 @@
+// Package list makes pages of a bucket's names, in byte order, out of what every target holds.
+//
+// On a target, Local cuts a page from the store's ordered index; nothing is walked and no state is kept between
+// pages. On a gateway, Lister asks each target in service for a little over its share of the page, merges, and asks
+// again only the one whose names run out before the page is full. A page is exact or it fails: a target that cannot
+// answer is an error (kind Unavailable), never a shorter page. Which properties clients see, and in which encoding,
+// is package proxy's; finding names inside a target is package store's.
+//
+// Start at (*Lister).Page and (*Local).Page.
+package list
+
+import (
+	"context"
+
+	"aistore/cluster"
+	"aistore/object"
+)
+
+// Fields are what a page tells of an object besides its name and version.
+type Fields uint8
+
+// The fields.
+const (
+	Size Fields = 1 << iota
+	Checksum
+	Created
+	Custom
+	ETag
+	allFields Fields = 1<<iota - 1
+)
+
+// MaxLimit bounds the entries of one page, and maxPageBytes its encoded size: a page also ends when it is
+// that large, with More set.
+const (
+	MaxLimit     = 100_000
+	maxPageBytes = 16 << 20
+)
+
+// Query asks one target for its next names.
+type Query struct {
+	Bucket    uint64 // id
+	Epoch     uint64 // of the map that says who is asked; another one at the target is kind StaleMap
+	Prefix    string
+	After     string // names strictly greater in byte order; see AfterDir
+	Delimiter string // not empty: names are cut behind its first occurrence after the prefix and become one Dir entry
+	Limit     int    // 1..MaxLimit
+	Fields    Fields
+}
+
+// Entry is one name.
+type Entry struct {
+	Name     string
+	Dir      bool // a group of names; only Name is set
+	Version  object.Version
+	Size     int64
+	Created  int64  // unix nanoseconds
+	Checksum string // "type:hex"
+	Custom   string // "k=v,k=v", sorted
+	ETag     string
+}
+
+// After returns the Query.After that continues behind e.
+func (e *Entry) After() string {
+	if e.Dir {
+		return AfterDir(e.Name)
+	}
+	return e.Name
+}
+
+// AfterDir is the Query.After that skips every name with the prefix dir. Keys are UTF-8 and so never hold the byte 0xff.
+func AfterDir(dir string) string { return dir + "\xff" }
+
+// Page is one target's answer.
+type Page struct {
+	Entries []Entry
+	More    bool // the limit ended it: there may be names behind the last entry
+}
+
+// Fetcher asks one target.
+type Fetcher interface {
+	Fetch(ctx context.Context, n *cluster.Node, q *Query) (*Page, error)
+}

@@ -1,0 +1,213 @@
+package list
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"aistore/cksum"
+	"aistore/errs"
+	"aistore/object"
+)
+
+// The messages between gateway and target. Integers are unsigned varints unless said otherwise, strings a varint
+// length and bytes.
+//
+//	query:  format(1 byte) bucket epoch limit fields(1 byte) prefix after delimiter
+//	page:   format(1 byte) more(1 byte) fields(1 byte) count, entries, CRC32C of all before (4 bytes, little-endian)
+//	entry:  kind(1 byte: 0 object, 1 dir) name; an object goes on with epoch counter and the fields in the order of
+//	        their bits: size, checksum, created (zigzag varint), custom, etag
+const wireVersion = 1
+
+// maxQueryBytes bounds an encoded query.
+const maxQueryBytes = 4*object.MaxKeyLen + 64
+
+// AppendQuery adds q's message.
+func AppendQuery(b []byte, q *Query) []byte {
+	b = append(b, wireVersion)
+	b = binary.AppendUvarint(b, q.Bucket)
+	b = binary.AppendUvarint(b, q.Epoch)
+	b = binary.AppendUvarint(b, uint64(q.Limit))
+	b = append(b, byte(q.Fields))
+	b = appendString(b, q.Prefix)
+	b = appendString(b, q.After)
+	return appendString(b, q.Delimiter)
+}
+
+// DecodeQuery reads a message and checks its limits.
+func DecodeQuery(msg []byte) (*Query, error) {
+	const op = "list.DecodeQuery"
+	if len(msg) > maxQueryBytes {
+		return nil, errs.F(op, "list query", errs.Invalid, "has %d bytes, the limit is %d", len(msg), maxQueryBytes)
+	}
+	d := decoder{s: string(msg)}
+	if v := d.byte(); v != wireVersion && !d.bad {
+		return nil, errs.F(op, "list query", errs.Unsupported, "is of format %d, this node knows %d", v, wireVersion)
+	}
+	q := &Query{Bucket: d.uvarint(), Epoch: d.uvarint()}
+	limit := d.uvarint()
+	q.Fields = Fields(d.byte())
+	q.Prefix, q.After, q.Delimiter = d.string(), d.string(), d.string()
+	if d.bad || d.s != "" {
+		return nil, errs.E(op, "list query", errs.Invalid, "is cut short or too long")
+	}
+	if limit < 1 || limit > MaxLimit || q.Fields&^allFields != 0 {
+		return nil, errs.F(op, "list query", errs.Invalid, "limit %d or fields %#x out of range", limit, q.Fields)
+	}
+	q.Limit = int(limit)
+	return q, nil
+}
+
+// pageWriter builds a page's message entry by entry.
+type pageWriter struct {
+	b      []byte
+	count  uint32
+	fields Fields
+}
+
+// The count is written last, as 4 bytes, because it is not known before.
+const pageHead = 3 + 4
+
+func (w *pageWriter) start(f Fields) {
+	w.b = append(w.b[:0], wireVersion, 0, byte(f), 0, 0, 0, 0)
+	w.count, w.fields = 0, f
+}
+
+func (w *pageWriter) add(e *Entry) {
+	w.count++
+	if e.Dir {
+		w.b = appendString(append(w.b, 1), e.Name)
+		return
+	}
+	b := appendString(append(w.b, 0), e.Name)
+	b = binary.AppendUvarint(b, e.Version.Epoch)
+	b = binary.AppendUvarint(b, e.Version.Counter)
+	if w.fields&Size != 0 {
+		b = binary.AppendUvarint(b, uint64(e.Size))
+	}
+	if w.fields&Checksum != 0 {
+		b = appendString(b, e.Checksum)
+	}
+	if w.fields&Created != 0 {
+		b = binary.AppendVarint(b, e.Created)
+	}
+	if w.fields&Custom != 0 {
+		b = appendString(b, e.Custom)
+	}
+	if w.fields&ETag != 0 {
+		b = appendString(b, e.ETag)
+	}
+	w.b = b
+}
+
+// finish returns the message, valid until the next start.
+func (w *pageWriter) finish(more bool) []byte {
+	if more {
+		w.b[1] = 1
+	}
+	binary.LittleEndian.PutUint32(w.b[3:], w.count)
+	w.b = binary.LittleEndian.AppendUint32(w.b, cksum.Block(w.b))
+	return w.b
+}
+
+// DecodePage reads a page's message. All strings of the page share one copy of it.
+func DecodePage(msg []byte) (*Page, error) {
+	const op = "list.DecodePage"
+	if len(msg) < pageHead+crc32.Size {
+		return nil, errs.F(op, "list page", errs.Corrupt, "has %d bytes", len(msg))
+	}
+	body, sum := msg[:len(msg)-crc32.Size], binary.LittleEndian.Uint32(msg[len(msg)-crc32.Size:])
+	if cksum.Block(body) != sum {
+		return nil, errs.E(op, "list page", errs.Corrupt, "does not match its checksum")
+	}
+	if body[0] != wireVersion {
+		return nil, errs.F(op, "list page", errs.Unsupported, "is of format %d, this node knows %d", body[0], wireVersion)
+	}
+	count := binary.LittleEndian.Uint32(body[3:])
+	d := decoder{s: string(body[pageHead:])}
+	fields := Fields(body[2])
+	if count > MaxLimit || int(count) > len(d.s) || fields&^allFields != 0 || body[1] > 1 {
+		return nil, errs.F(op, "list page", errs.Corrupt, "announces %d entries in %d bytes", count, len(d.s))
+	}
+	p := &Page{Entries: make([]Entry, count), More: body[1] == 1}
+	for i := range p.Entries {
+		d.entry(&p.Entries[i], fields)
+	}
+	if d.bad || d.s != "" {
+		return nil, errs.E(op, "list page", errs.Corrupt, "is cut short or too long")
+	}
+	return p, nil
+}
+
+// decoder consumes s; after the first fault it yields zeroes.
+type decoder struct {
+	s   string
+	bad bool
+}
+
+func (d *decoder) entry(e *Entry, fields Fields) {
+	kind := d.byte()
+	e.Name = d.string()
+	if kind == 1 {
+		e.Dir = true
+		return
+	}
+	d.bad = d.bad || kind != 0
+	e.Version = object.Version{Epoch: d.uvarint(), Counter: d.uvarint()}
+	if fields&Size != 0 {
+		e.Size = int64(d.uvarint())
+	}
+	if fields&Checksum != 0 {
+		e.Checksum = d.string()
+	}
+	if fields&Created != 0 {
+		u := d.uvarint()
+		e.Created = int64(u>>1) ^ -int64(u&1)
+	}
+	if fields&Custom != 0 {
+		e.Custom = d.string()
+	}
+	if fields&ETag != 0 {
+		e.ETag = d.string()
+	}
+}
+
+func (d *decoder) byte() byte {
+	if d.s == "" {
+		d.bad = true
+		return 0
+	}
+	c := d.s[0]
+	d.s = d.s[1:]
+	return c
+}
+
+func (d *decoder) uvarint() uint64 {
+	var v uint64
+	for shift := 0; shift < 64; shift += 7 {
+		c := d.byte()
+		if shift == 63 && c > 1 {
+			break
+		}
+		v |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return v
+		}
+	}
+	d.bad, d.s = true, ""
+	return 0
+}
+
+func (d *decoder) string() string {
+	n := d.uvarint()
+	if n > uint64(len(d.s)) {
+		d.bad, d.s = true, ""
+		return ""
+	}
+	s := d.s[:n]
+	d.s = d.s[n:]
+	return s
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
