@@ -54,7 +54,7 @@ type Entry struct {
 	Version  object.Version
 	Size     int64
 	Created  int64  // unix nanoseconds
-	Checksum string // "type:hex"
+	Checksum string // hex; its type is the bucket's
 	Custom   string // "k=v,k=v", sorted
 	ETag     string
 }

@@ -15,42 +15,54 @@ import (
 	"aistore/object"
 )
 
-// fakeTargets answers from sorted slices in memory, as a target does.
+// fakeTargets holds names in sorted slices; each is asked through a Local and the wire format, as real ones are.
 type fakeTargets struct {
 	names map[cluster.NodeID][]Entry
 	fail  map[cluster.NodeID]error
+	view  *cluster.View
+	lease error
 	calls atomic.Int64
 }
 
-func (f *fakeTargets) Fetch(_ context.Context, n *cluster.Node, q *Query) (*Page, error) {
+func (f *fakeTargets) View() *cluster.View                           { return f.view }
+func (f *fakeTargets) Latest(context.Context) (*cluster.View, error) { return f.view, nil }
+func (f *fakeTargets) Lease() error                                  { return f.lease }
+
+func (f *fakeTargets) Fetch(ctx context.Context, n *cluster.Node, q *Query) (*Page, error) {
 	f.calls.Add(1)
 	if err := f.fail[n.ID]; err != nil {
 		return nil, err
 	}
-	p := &Page{}
-	for _, e := range f.names[n.ID] {
-		if !strings.HasPrefix(e.Name, q.Prefix) || e.Name <= q.After {
-			continue
-		}
-		if q.Delimiter != "" {
-			if head, _, found := strings.Cut(e.Name[len(q.Prefix):], q.Delimiter); found {
-				e = Entry{Name: q.Prefix + head + q.Delimiter, Dir: true}
-				if k := len(p.Entries); k > 0 && p.Entries[k-1].Name == e.Name {
-					continue
+	q, err := DecodeQuery(AppendQuery(nil, q))
+	if err != nil {
+		return nil, err
+	}
+	var w pageWriter
+	msg, err := NewLocal(f.scan(n.ID), f).encoded(ctx, q, &w)
+	if err != nil {
+		return nil, err
+	}
+	return DecodePage(msg)
+}
+
+func (f *fakeTargets) scan(id cluster.NodeID) Names {
+	return func(_ context.Context, _ uint64, prefix, after string, yield func(*object.Info) bool) error {
+		var o object.Info
+		for _, e := range f.names[id] {
+			if strings.HasPrefix(e.Name, prefix) && e.Name > after {
+				o = object.Info{Key: e.Name, Size: e.Size, Version: e.Version}
+				if !yield(&o) {
+					break
 				}
 			}
 		}
-		if len(p.Entries) == q.Limit {
-			p.More = true
-			break
-		}
-		p.Entries = append(p.Entries, e)
+		return nil
 	}
-	return p, nil
 }
 
 func testView(targets int) (*cluster.View, *cluster.Bucket) {
 	b := &cluster.Bucket{ID: 7, Name: "bck", Seed: 99}
+
 	m := &cluster.Map{Version: 1, Epoch: 1, Nodes: map[cluster.NodeID]*cluster.Node{}}
 	for i := range targets {
 		id := cluster.NodeID(fmt.Sprintf("t%d", i))
@@ -63,7 +75,7 @@ func testView(targets int) (*cluster.View, *cluster.Bucket) {
 }
 
 func fill(v *cluster.View, b *cluster.Bucket, names []string) *fakeTargets {
-	f := &fakeTargets{names: map[cluster.NodeID][]Entry{}, fail: map[cluster.NodeID]error{}}
+	f := &fakeTargets{names: map[cluster.NodeID][]Entry{}, fail: map[cluster.NodeID]error{}, view: v}
 	for _, n := range names {
 		id := v.Owner(b, n).ID
 		f.names[id] = append(f.names[id], Entry{Name: n, Size: int64(len(n)), Version: object.Version{Epoch: 1, Counter: 1}})
@@ -210,12 +222,12 @@ func TestFailsRatherThanShort(t *testing.T) {
 // TestMovingName: while a name moves two targets hold it; the listing shows its greatest version once.
 func TestMovingName(t *testing.T) {
 	v, b := testView(2)
-	f := &fakeTargets{names: map[cluster.NodeID][]Entry{
+	f := &fakeTargets{view: v, names: map[cluster.NodeID][]Entry{
 		"t0": {{Name: "a", Version: object.Version{Epoch: 1, Counter: 9}, Size: 1}, {Name: "b", Size: 1}},
 		"t1": {{Name: "a", Version: object.Version{Epoch: 2, Counter: 1}, Size: 2}, {Name: "c", Size: 1}},
 	}}
 	for limit := 1; limit < 5; limit++ {
-		res, err := NewLister(f).Page(context.Background(), v, b, Request{Limit: limit})
+		res, err := NewLister(f).Page(context.Background(), v, b, Request{Limit: limit, Fields: Size})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,6 +237,52 @@ func TestMovingName(t *testing.T) {
 		if limit > 1 && res.Entries[1].Name != "b" {
 			t.Errorf("limit %d: second is %+v", limit, res.Entries[1])
 		}
+	}
+}
+
+// TestTargetRefuses: without a lease, under another map, or for a bucket that is gone, a target does not answer.
+func TestTargetRefuses(t *testing.T) {
+	v, b := testView(1)
+	f := fill(v, b, []string{"a"})
+	local := NewLocal(f.scan("t0"), f)
+	ask := func(bucket, epoch uint64) error {
+		_, err := local.Page(context.Background(), &Query{Bucket: bucket, Epoch: epoch, Limit: 1})
+		return err
+	}
+	if err := ask(b.ID, 1); err != nil {
+		t.Errorf("in order: %v", err)
+	}
+	if err := ask(b.ID, 2); !errs.Is(err, errs.StaleMap) {
+		t.Errorf("newer epoch: %v", err)
+	}
+	if err := ask(b.ID, 0); !errs.Is(err, errs.StaleMap) {
+		t.Errorf("older epoch: %v", err)
+	}
+	if err := ask(b.ID+1, 1); !errs.Is(err, errs.NoBucket) {
+		t.Errorf("no bucket: %v", err)
+	}
+	f.lease = errs.E("test", "lease", errs.Unavailable)
+	if err := ask(b.ID, 1); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("no lease: %v", err)
+	}
+}
+
+// TestGroupsAreSkipped: a group of many names costs a seek, not a walk.
+func TestGroupsAreSkipped(t *testing.T) {
+	v, b := testView(1)
+	var names []string
+	for i := range 10_000 {
+		names = append(names, fmt.Sprintf("%d/%05d", i/5000, i))
+	}
+	f := fill(v, b, names)
+	seen := 0
+	scan := f.scan("t0")
+	local := NewLocal(func(ctx context.Context, bucket uint64, prefix, after string, yield func(*object.Info) bool) error {
+		return scan(ctx, bucket, prefix, after, func(o *object.Info) bool { seen++; return yield(o) })
+	}, f)
+	p, err := local.Page(context.Background(), &Query{Bucket: b.ID, Epoch: 1, Limit: 10, Delimiter: "/"})
+	if err != nil || len(p.Entries) != 2 || p.More || seen > 200 {
+		t.Errorf("%+v %v after looking at %d names", p, err, seen)
 	}
 }
 
@@ -244,7 +302,7 @@ func (brokenFetcher) Fetch(context.Context, *cluster.Node, *Query) (*Page, error
 
 func samplePage() *Page {
 	return &Page{More: true, Entries: []Entry{
-		{Name: "a", Version: object.Version{Epoch: 3, Counter: 1 << 40}, Size: 1 << 50, Created: -5, Checksum: "xxhash:00", Custom: "k=v", ETag: "e"},
+		{Name: "a", Version: object.Version{Epoch: 3, Counter: 1 << 40}, Size: 1 << 50, Created: -5, Checksum: "00ff", Custom: "k=v", ETag: "e"},
 		{Name: "dir/", Dir: true},
 		{Name: "é"},
 	}}

@@ -1,0 +1,149 @@
+package list
+
+import (
+	"context"
+	"strings"
+
+	"aistore/api"
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/object"
+)
+
+// Names yields the objects of a bucket that begin with prefix and are greater than after, in byte order, until
+// yield returns false. What it calls yield with may be reused. (*store.Store).List is the one real source; a name
+// whose mountpath failed is an error, never left out.
+type Names func(ctx context.Context, bucket uint64, prefix, after string, yield func(*object.Info) bool) error
+
+// Map is what Local needs of the control plane. *control.Control is the one real Map.
+type Map interface {
+	View() *cluster.View
+	Latest(ctx context.Context) (*cluster.View, error) // read barrier through the primary
+	Lease() error                                      // nil while this target may answer as owner
+}
+
+// Local cuts pages from this target's own names.
+type Local struct {
+	names Names
+	cl    Map
+}
+
+// NewLocal returns a Local over names.
+func NewLocal(names Names, cl Map) *Local { return &Local{names, cl} }
+
+// Page answers q.
+func (l *Local) Page(ctx context.Context, q *Query) (*Page, error) {
+	p := &Page{Entries: make([]Entry, 0, min(q.Limit, 1024))}
+	more, err := l.scan(ctx, q, func(e *Entry) int {
+		p.Entries = append(p.Entries, *e)
+		return len(p.Entries)
+	})
+	p.More = more
+	return p, err
+}
+
+// Encoded is Page in its wire form, written into w's memory.
+func (l *Local) encoded(ctx context.Context, q *Query, w *pageWriter) ([]byte, error) {
+	w.start(q.Fields)
+	more, err := l.scan(ctx, q, func(e *Entry) int {
+		w.add(e)
+		if len(w.b) > maxPageBytes {
+			return q.Limit
+		}
+		return int(w.count)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w.finish(more), nil
+}
+
+// check tells whether this target may answer q: it holds its lease, and its map is the one that q was routed with.
+func (l *Local) check(ctx context.Context, q *Query) error {
+	const op = "list.check"
+	if err := l.cl.Lease(); err != nil {
+		return err
+	}
+	v := l.cl.View()
+	if v == nil || v.Map.Epoch < q.Epoch || v.BucketByID(q.Bucket) == nil {
+		var err error
+		if v, err = l.cl.Latest(ctx); err != nil {
+			return errs.E(op, "cluster map", err)
+		}
+	}
+	if v.Map.Epoch != q.Epoch {
+		return errs.F(op, "cluster map", errs.StaleMap, "is at epoch %d here, the request is of %d", v.Map.Epoch, q.Epoch)
+	}
+	if v.BucketByID(q.Bucket) == nil {
+		return errs.F(op, "bucket", errs.NoBucket, "id %d is gone", q.Bucket)
+	}
+	return nil
+}
+
+// skipBySeek is how many names of one group are stepped over before the scan begins anew behind the group.
+const skipBySeek = 48
+
+// scan calls emit for every entry of the page. emit returns how much of the limit is used up.
+func (l *Local) scan(ctx context.Context, q *Query, emit func(*Entry) int) (more bool, err error) {
+	if err := l.check(ctx, q); err != nil {
+		return false, err
+	}
+	var (
+		e       Entry
+		used    int
+		dir     string // the group that was emitted last
+		skipped int
+	)
+	for after := q.After; ; after = AfterDir(dir) {
+		again := false
+		err := l.names(ctx, q.Bucket, q.Prefix, after, func(o *object.Info) bool {
+			if dir != "" && strings.HasPrefix(o.Key, dir) {
+				skipped++
+				again = skipped >= skipBySeek
+				return !again
+			}
+			if used >= q.Limit {
+				more = true
+				return false
+			}
+			if q.Delimiter != "" {
+				if i := strings.Index(o.Key[len(q.Prefix):], q.Delimiter); i >= 0 {
+					dir, skipped = strings.Clone(o.Key[:len(q.Prefix)+i+len(q.Delimiter)]), 0
+					e = Entry{Name: dir, Dir: true}
+					used = emit(&e)
+					return true
+				}
+			}
+			q.Fields.fill(&e, o)
+			used = emit(&e)
+			return true
+		})
+		if err != nil {
+			return false, err
+		}
+		if again {
+			continue
+		}
+		return more, l.cl.Lease() // paused meanwhile, this target may not speak for its names any more
+	}
+}
+
+// fill makes e of what f asks for.
+func (f Fields) fill(e *Entry, o *object.Info) {
+	*e = Entry{Name: o.Key, Version: o.Version}
+	if f&Size != 0 {
+		e.Size = o.Size
+	}
+	if f&Checksum != 0 {
+		e.Checksum = o.Checksum.Value
+	}
+	if f&Created != 0 {
+		e.Created = o.Created.UnixNano()
+	}
+	if f&Custom != 0 && len(o.Custom) > 0 {
+		e.Custom = api.FormatCustom(o.Custom)
+	}
+	if f&ETag != 0 {
+		e.ETag = o.ETag
+	}
+}
