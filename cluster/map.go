@@ -5,7 +5,7 @@
 // No I/O, goroutine or clock: package cluster/control runs the state machine on a replicated log and
 // delivers Views. A request loads one View and nothing below it reads a newer one.
 //
-// Start at View, (*View).Owner and State.Apply.
+// Start at View, (*View).Owner and (*Machine).Apply.
 package cluster
 
 import (
@@ -49,12 +49,13 @@ type Node struct {
 	ID        NodeID    `json:"id"`
 	Role      Role      `json:"role"`
 	State     State     `json:"state"`
-	Alive     bool      `json:"alive"`          // false: missed its heartbeats; it stays owner of its names
-	PublicURL string    `json:"public_url"`     // "http://127.0.0.1:8080", no slash at the end
-	IntraAddr string    `json:"intra_addr"`     // "127.0.0.1:18080": intra-cluster listener (control, lists, raft)
-	Weight    uint32    `json:"weight"`         // share of names relative to other targets; 100 = normal
-	Zone      string    `json:"zone,omitempty"` // failure domain; replicas are spread over zones
-	Voter     bool      `json:"voter"`          // votes in the replicated log
+	Alive     bool      `json:"alive"`             // false: missed its heartbeats; it stays owner of its names
+	PublicURL string    `json:"public_url"`        // "http://127.0.0.1:8080", no slash at the end
+	IntraAddr string    `json:"intra_addr"`        // "127.0.0.1:18080": intra-cluster listener (control, lists, raft)
+	Weight    uint32    `json:"weight"`            // share of names relative to other targets; 100 = normal
+	Zone      string    `json:"zone,omitempty"`    // failure domain; replicas are spread over zones
+	Voter     bool      `json:"voter"`             // votes in the replicated log
+	RaftID    string    `json:"raft_id,omitempty"` // of a voter: names its copy of the log, so that a lost log is never taken for the same voter
 	Joined    time.Time `json:"joined"`
 	Digest    uint64    `json:"digest"` // placement digest of the id, computed when the node is added
 }

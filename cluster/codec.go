@@ -1,0 +1,183 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"time"
+
+	"aistore/errs"
+)
+
+// What lies on disk and travels between nodes is JSON with a format number, decoded strictly: a field that
+// this program does not know comes from a newer one, and a replica that ignored it would differ from the
+// others in silence.
+const (
+	entryFormat    = 1
+	snapshotFormat = 1
+	viewFormat     = 1
+)
+
+// decodeCommand is the list of all operations the log can hold; nil if op is none of them.
+func decodeCommand(op string) func(json.RawMessage) (Command, error) {
+	switch op {
+	case Found{}.Op():
+		return decodeAs[Found]
+	case Join{}.Op():
+		return decodeAs[Join]
+	case SetAlive{}.Op():
+		return decodeAs[SetAlive]
+	case SetVoters{}.Op():
+		return decodeAs[SetVoters]
+	case SetPrimary{}.Op():
+		return decodeAs[SetPrimary]
+	case SetNode{}.Op():
+		return decodeAs[SetNode]
+	case RemoveNode{}.Op():
+		return decodeAs[RemoveNode]
+	case CreateBucket{}.Op():
+		return decodeAs[CreateBucket]
+	case DestroyBucket{}.Op():
+		return decodeAs[DestroyBucket]
+	case RenameBucket{}.Op():
+		return decodeAs[RenameBucket]
+	case SetBucketProps{}.Op():
+		return decodeAs[SetBucketProps]
+	case SetConfig{}.Op():
+		return decodeAs[SetConfig]
+	}
+	return nil
+}
+
+func decodeAs[C Command](b json.RawMessage) (Command, error) {
+	var c C
+	err := strict(b, &c)
+	return c, err
+}
+
+type wireEntry struct {
+	Format  int             `json:"v"`
+	ID      string          `json:"id,omitempty"`
+	Time    time.Time       `json:"time"`
+	By      NodeID          `json:"by,omitempty"`
+	Op      string          `json:"op"`
+	Command json.RawMessage `json:"cmd"`
+}
+
+// EncodeEntry returns the entry as it is stored in the log.
+func EncodeEntry(e Entry) ([]byte, error) {
+	const op = "cluster.EncodeEntry"
+	if e.Command == nil {
+		return nil, errs.E(op, nil, errs.Invalid, "no command")
+	}
+	cmd, err := json.Marshal(e.Command)
+	if err != nil {
+		return nil, errs.E(op, e.Command.Op(), err)
+	}
+	w := wireEntry{Format: entryFormat, ID: e.ID, Time: e.Time.UTC(), By: e.By, Op: e.Command.Op(), Command: cmd}
+	b, err := json.Marshal(w)
+	if err != nil {
+		return nil, errs.E(op, e.Command.Op(), err)
+	}
+	return b, nil
+}
+
+// DecodeEntry is the inverse of EncodeEntry.
+func DecodeEntry(b []byte) (Entry, error) {
+	const op = "cluster.DecodeEntry"
+	var w wireEntry
+	if err := strict(b, &w); err != nil {
+		return Entry{}, errs.E(op, "log entry", errs.Corrupt, err)
+	}
+	if w.Format != entryFormat {
+		return Entry{}, errs.F(op, "log entry", errs.Unsupported, "has format %d, this program knows %d", w.Format, entryFormat)
+	}
+	decode := decodeCommand(w.Op)
+	if decode == nil {
+		return Entry{}, errs.F(op, "log entry", errs.Unsupported, "has operation %q, which this program does not know", w.Op)
+	}
+	cmd, err := decode(w.Command)
+	if err != nil {
+		return Entry{}, errs.E(op, w.Op, errs.Corrupt, err)
+	}
+	return Entry{ID: w.ID, Time: w.Time, By: w.By, Command: cmd}, nil
+}
+
+// strict decodes exactly one JSON value without unknown fields.
+func strict(b []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errs.E("", "", errs.Corrupt, "bytes follow the value")
+	}
+	return nil
+}
+
+type wireMachine struct {
+	Format  int      `json:"format"`
+	Machine *Machine `json:"machine"`
+}
+
+// Snapshot returns the whole state as it is stored in place of a log.
+func (m *Machine) Snapshot() ([]byte, error) {
+	b, err := json.Marshal(wireMachine{snapshotFormat, m})
+	if err != nil {
+		return nil, errs.E("cluster.Snapshot", nil, err)
+	}
+	return append(b, '\n'), nil
+}
+
+// Restore is the inverse of Snapshot. It accepts only a state that Apply could have reached.
+func Restore(b []byte) (*Machine, error) {
+	const op = "cluster.Restore"
+	w := wireMachine{Machine: &Machine{}}
+	if err := strict(b, &w); err != nil {
+		return nil, errs.E(op, "snapshot", errs.Corrupt, err)
+	}
+	if w.Format != snapshotFormat {
+		return nil, errs.F(op, "snapshot", errs.Unsupported, "has format %d, this program knows %d", w.Format, snapshotFormat)
+	}
+	if w.Machine == nil {
+		return nil, errs.E(op, "snapshot", errs.Corrupt, "is empty")
+	}
+	if err := w.Machine.Check(); err != nil {
+		return nil, errs.E(op, "snapshot", errs.Corrupt, err)
+	}
+	return w.Machine, nil
+}
+
+type wireView struct {
+	Format int   `json:"format"`
+	View   *View `json:"view"`
+}
+
+// EncodeView returns the view as it is stored on a node's disk. It holds the cluster's secret.
+func EncodeView(v *View) ([]byte, error) {
+	b, err := json.Marshal(wireView{viewFormat, v})
+	if err != nil {
+		return nil, errs.E("cluster.EncodeView", nil, err)
+	}
+	return append(b, '\n'), nil
+}
+
+// DecodeView is the inverse of EncodeView; the view is frozen.
+func DecodeView(b []byte) (*View, error) {
+	const op = "cluster.DecodeView"
+	var w wireView
+	if err := strict(b, &w); err != nil {
+		return nil, errs.E(op, "view", errs.Corrupt, err)
+	}
+	if w.Format != viewFormat {
+		return nil, errs.F(op, "view", errs.Unsupported, "has format %d, this program knows %d", w.Format, viewFormat)
+	}
+	if w.View == nil {
+		return nil, errs.E(op, "view", errs.Corrupt, "is empty")
+	}
+	if err := w.View.check(); err != nil {
+		return nil, errs.E(op, "view", errs.Corrupt, err)
+	}
+	return w.View.Freeze(), nil
+}
