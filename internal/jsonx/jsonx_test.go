@@ -1,0 +1,214 @@
+package jsonx
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"aistore/errs"
+)
+
+type sample struct {
+	Name   string            `json:"name"`
+	Count  int32             `json:"count,omitempty"`
+	Size   uint64            `json:"size"`
+	Parts  []string          `json:"parts"`
+	Meta   map[string]string `json:"meta,omitempty"`
+	Inner  *inner            `json:"inner,omitempty"`
+	At     time.Time         `json:"at"`
+	Hidden int               `json:"-"`
+}
+
+type inner struct {
+	On    bool    `json:"on"`
+	Ratio float64 `json:"ratio"`
+}
+
+func full() sample {
+	return sample{
+		Name: "a<b>&é\u2028\x01", Count: -3, Size: 1<<64 - 1, Parts: []string{"x", ""},
+		Meta:  map[string]string{"z": "1", "a": "2", "m": "3"},
+		Inner: &inner{On: true, Ratio: 0.1}, At: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
+	}
+}
+
+// TestSameAsStandard holds json-iterator to encoding/json, whose meaning clients rely on.
+func TestSameAsStandard(t *testing.T) {
+	for _, v := range []any{full(), sample{}, map[string]any{"b": 1.5, "a": nil, "c": []int{1}}, "x", []byte("bytes"), 1e21, 5 * time.Second} {
+		ours, err := Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want bytes.Buffer
+		enc := json.NewEncoder(&want)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(v); err != nil {
+			t.Fatal(err)
+		}
+		var a, b any
+		if err := json.Unmarshal(ours, &a); err != nil {
+			t.Fatalf("%s: %v", ours, err)
+		}
+		if err := json.Unmarshal(want.Bytes(), &b); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(a, b) {
+			t.Errorf("Marshal gave %s, encoding/json %s", ours, want.Bytes())
+		}
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	var buf bytes.Buffer
+	if err := Encode(&buf, full()); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasSuffix(buf.Bytes(), []byte("}\n")) {
+		t.Errorf("Encode wrote %q", buf.String())
+	}
+	indented, err := MarshalIndent(full())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range [][]byte{buf.Bytes(), indented} {
+		for name, read := range map[string]func([]byte, any) error{"Unmarshal": Unmarshal, "UnmarshalStrict": UnmarshalStrict} {
+			var got sample
+			if err := read(text, &got); err != nil || !reflect.DeepEqual(got, full()) {
+				t.Errorf("%s: %v, %+v", name, err, got)
+			}
+		}
+	}
+}
+
+func TestEqualValuesEqualText(t *testing.T) {
+	m := map[string]int{}
+	for _, k := range strings.Split("q w e r t y u i o p a s d f g h", " ") {
+		m[k] = len(k)
+	}
+	first, err := Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if again, err := Marshal(m); err != nil || !bytes.Equal(first, again) {
+			t.Fatalf("%s, then %s (%v)", first, again, err)
+		}
+	}
+}
+
+func TestLenient(t *testing.T) {
+	var got sample
+	if err := Unmarshal([]byte(`{"name":"a","from_the_future":{"x":[1]}}`), &got); err != nil || got.Name != "a" {
+		t.Errorf("%v, %+v", err, got)
+	}
+	if err := Unmarshal([]byte(`{"count":"three"}`), &got); !errs.Is(err, errs.Invalid) {
+		t.Errorf("wrong type: %v", err)
+	}
+	if err := Unmarshal([]byte(`{"name":"a"`), &got); !errs.Is(err, errs.Invalid) {
+		t.Errorf("cut short: %v", err)
+	}
+}
+
+func TestDecodeNamesTheFault(t *testing.T) {
+	for _, c := range []struct {
+		text, name, says string
+		kind             errs.Kind
+	}{
+		{`{"name":"a","count":7} `, "", "", 0},
+		{`{"nam":"a"}`, "nam", "no such field", errs.Invalid},
+		{`{"inner":{"off":true}}`, "off", "no such field", errs.Invalid},
+		{`{"count":"three"}`, "count", "want a whole number of 32 bits, not string", errs.Invalid},
+		{`{"count":3000000000}`, "count", "want a whole number of 32 bits, not number 3000000000", errs.Invalid},
+		{`{"size":-1}`, "size", "want a whole number >= 0 of 64 bits, not number -1", errs.Invalid},
+		{`{"inner":{"on":1}}`, "inner.on", "want true or false, not number", errs.Invalid},
+		{`{"inner":{"ratio":"x"}}`, "inner.ratio", "want a number, not string", errs.Invalid},
+		{`{"parts":"x"}`, "parts", "want a list, not string", errs.Invalid},
+		{`{"meta":[]}`, "meta", "want an object, not array", errs.Invalid},
+		{`{"name":{}}`, "name", "want a string, not object", errs.Invalid},
+		{`[1]`, "JSON", "want an object, not array", errs.Invalid},
+		{`{"name":"a",}`, "", "not JSON: ", errs.Invalid},
+		{`{"name":"a"`, "", "ends too early", errs.Invalid},
+		{`{"name":"a"} {}`, "", "text after the JSON value at byte 13", errs.Invalid},
+		{`{"at":"yesterday"}`, "", "yesterday", errs.Invalid},
+		{``, "", "no JSON", errs.Invalid},
+		{"  \n", "", "no JSON", errs.Invalid},
+		{`{"name":"` + strings.Repeat("a", 100) + `"}`, "", "more than 100 bytes", errs.TooLarge},
+	} {
+		var got sample
+		err := Decode(strings.NewReader(c.text), 100, &got)
+		if c.kind == errs.Other {
+			if err != nil || got.Count != 7 {
+				t.Errorf("%s: %v, %+v", c.text, err, got)
+			}
+			continue
+		}
+		var e *errs.Error
+		if !errors.As(err, &e) || e.Kind != c.kind || e.Name != c.name || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%.30s: got %v, want kind %v, name %q, text %q", c.text, err, c.kind, c.name, c.says)
+		}
+	}
+}
+
+func TestDecodeLimit(t *testing.T) {
+	var n int
+	if err := Decode(strings.NewReader("12345"), 5, &n); err != nil || n != 12345 {
+		t.Errorf("at the limit: %d, %v", n, err)
+	}
+	if err := Decode(strings.NewReader("123456"), 5, &n); !errs.Is(err, errs.TooLarge) {
+		t.Errorf("past the limit: %v", err)
+	}
+	broken := errors.New("line cut")
+	if err := Decode(iotest.ErrReader(broken), 5, &n); !errors.Is(err, broken) || errs.Is(err, errs.Invalid) {
+		t.Errorf("a reader's error: %v", err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	whole, _ := Marshal(full())
+	f.Add(string(whole))
+	f.Add(`{"inner":null,"meta":{"a":1}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		var got sample
+		if err := UnmarshalStrict([]byte(text), &got); err != nil {
+			if !errs.Is(err, errs.Invalid) {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		again, err := Marshal(got)
+		if err != nil {
+			t.Skip() // such as a year that RFC 3339 cannot hold
+		}
+		var back sample
+		if err := Unmarshal(again, &back); err != nil {
+			t.Fatalf("%s became %s: %v", text, again, err)
+		}
+		if !reflect.DeepEqual(norm(got), norm(back)) {
+			t.Fatalf("%s: %+v, then %+v", text, got, back)
+		}
+	})
+}
+
+// norm removes what JSON cannot tell apart: empty and absent, and the pointer inside a time.
+func norm(s sample) sample {
+	if len(s.Meta) == 0 {
+		s.Meta = nil
+	}
+	s.At = s.At.UTC().Round(0)
+	return s
+}
+
+func BenchmarkMarshal(b *testing.B) {
+	v := full()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Marshal(&v); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
