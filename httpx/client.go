@@ -54,16 +54,19 @@ func NewClient(cfg ClientConfig) *Client {
 // Close closes pooled connections; calls in flight end by themselves.
 func (cl *Client) Close() { cl.idle.closeAll() }
 
-// Call is one request. Body and Stream exclude each other.
+// Call is one request. Body, Stream and Source exclude each other.
 type Call struct {
 	Method  string
 	URL     string // "http://127.0.0.1:18080/intra/list?x=y", encoded (AppendPath, AppendQuery)
 	Headers []Header
 
-	Body      []byte    // in memory
-	Stream    io.Reader // sent as it is read, once
-	StreamLen int64     // bytes that Stream must give; -1 = unknown, sent chunked
+	Body      []byte                  // in memory
+	Stream    io.Reader               // sent as it is read, once
+	Source    func(w io.Writer) error // instead of Stream: writes the body itself, large pieces uncopied
+	StreamLen int64                   // bytes that Stream or Source must give; -1 = unknown (Stream only), sent chunked
 }
+
+func (call *Call) streams() bool { return call.Stream != nil || call.Source != nil }
 
 // Reply is what came back, with status 2xx or 3xx. Close it when its body has been read.
 type Reply struct {
@@ -134,7 +137,7 @@ func (cl *Client) Do(ctx context.Context, call *Call) (*Reply, error) {
 	}
 	if cn := cl.idle.get(addr, cl.cfg); cn != nil {
 		rep, err := cl.exchange(ctx, cn, call, target)
-		if err == nil || !errors.Is(err, errStale) || call.Stream != nil || len(call.Body) > 0 {
+		if err == nil || !errors.Is(err, errStale) || call.streams() || len(call.Body) > 0 {
 			return rep, err
 		}
 	}
@@ -236,7 +239,7 @@ func (cl *Client) send(ctx context.Context, cn *clientConn, call *Call, target s
 	bp := getBuffer(smallBuffer)
 	defer putBuffer(bp)
 	b := cl.appendHead(ctx, (*bp)[:0], call, cn.addr, target)
-	if call.Stream == nil {
+	if !call.streams() {
 		if len(b)+len(call.Body) <= smallBuffer {
 			_, err := cn.Write(append(b, call.Body...))
 			return err
@@ -254,8 +257,8 @@ func (cl *Client) send(ctx context.Context, cn *clientConn, call *Call, target s
 		}
 	}
 	werr := copyStream(cn, call, *bp)
-	if werr != nil && !isClosed(werr) {
-		return werr // of the stream itself, or a timeout: the reply to half a request says nothing
+	if werr != nil && (errors.Is(werr, errSource) || !isClosed(werr)) {
+		return werr // the reply to half a request says nothing
 	}
 	if werr != nil {
 		if err := cl.readHeader(cn, rep); err != nil {
@@ -272,16 +275,16 @@ func (cl *Client) send(ctx context.Context, cn *clientConn, call *Call, target s
 const continueFrom = 1 << 20
 
 func wantsContinue(call *Call) bool {
-	return call.Stream != nil && (call.StreamLen < 0 || call.StreamLen >= continueFrom)
+	return call.streams() && (call.StreamLen < 0 || call.StreamLen >= continueFrom)
 }
 
 func (cl *Client) appendHead(ctx context.Context, b []byte, call *Call, addr, target string) []byte {
 	b = append(append(append(append(b, call.Method...), ' '), target...), " HTTP/1.1\r\nHost: "...)
 	b = append(append(b, addr...), "\r\n"...)
 	switch {
-	case call.Stream != nil && call.StreamLen < 0:
+	case call.streams() && call.StreamLen < 0:
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
-	case call.Stream != nil:
+	case call.streams():
 		b = append(strconv.AppendInt(append(b, "Content-Length: "...), call.StreamLen, 10), "\r\n"...)
 	case len(call.Body) > 0 || call.Method == "POST" || call.Method == "PUT" || call.Method == "PATCH":
 		b = append(strconv.AppendInt(append(b, "Content-Length: "...), int64(len(call.Body)), 10), "\r\n"...)
@@ -305,6 +308,18 @@ func (cl *Client) appendHead(ctx context.Context, b []byte, call *Call, addr, ta
 
 // copyStream sends the body that call.Stream gives.
 func copyStream(cn *clientConn, call *Call, buf []byte) error {
+	if call.Source != nil {
+		w := &countedWriter{cn: cn, left: call.StreamLen}
+		switch err := call.Source(w); {
+		case w.err != nil:
+			return w.err
+		case err != nil:
+			return streamError(err)
+		case w.left != 0:
+			return streamError(io.ErrUnexpectedEOF)
+		}
+		return nil
+	}
 	if call.StreamLen < 0 {
 		return copyChunked(cn, call.Stream, buf)
 	}
@@ -321,6 +336,26 @@ func copyStream(cn *clientConn, call *Call, buf []byte) error {
 		}
 	}
 	return nil
+}
+
+// countedWriter is where a Call.Source writes; it tells the connection's errors from the source's own.
+type countedWriter struct {
+	cn   *clientConn
+	left int64
+	err  error
+}
+
+func (w *countedWriter) Write(p []byte) (int, error) {
+	if int64(len(p)) > w.left {
+		w.err = errs.E("httpx.Do", "request stream", errs.Other, "BUG: the source gives more than it declared")
+		return 0, w.err
+	}
+	n, err := w.cn.Write(p)
+	w.left -= int64(n)
+	if err != nil {
+		w.err = err
+	}
+	return n, err
 }
 
 func copyChunked(cn *clientConn, r io.Reader, buf []byte) error {
@@ -342,9 +377,11 @@ func copyChunked(cn *clientConn, r io.Reader, buf []byte) error {
 	}
 }
 
-// streamError keeps the kind of what failed on our own side from being taken for the connection's.
+// errSource marks a failure of the body's source on our own side, which is not the connection's.
+var errSource = errors.New("request body ended early")
+
 func streamError(err error) error {
-	return errs.F("httpx.Do", "request stream", errs.KindOf(err), "gave less than it had to: %w", err)
+	return errs.F("httpx.Do", "request body", errs.KindOf(err), "%w: %w", errSource, err)
 }
 
 // awaitContinue waits a second for "100 Continue" or for a final reply.

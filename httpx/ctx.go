@@ -35,6 +35,7 @@ type Ctx struct {
 
 	status      int
 	headers     []Header
+	lines       []byte   // more headers, ready to send
 	failHeaders []Header // kept by fail
 	body        []byte   // reply body in memory
 	headLen     int64    // Content-Length of a reply to HEAD; -1: none

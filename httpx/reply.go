@@ -24,6 +24,16 @@ func (c *Ctx) Status(code int) { c.status = code }
 // carry become spaces.
 func (c *Ctx) SetHeader(key, value string) { c.headers = setHeader(c.headers, key, value) }
 
+// AddHeaders adds header lines that AppendHeader has made: many headers without a string for each. They are
+// sent behind those of SetHeader.
+func (c *Ctx) AddHeaders(lines []byte) { c.lines = append(c.lines, lines...) }
+
+// AppendHeader appends a header line. Bytes that a header cannot carry become spaces.
+func AppendHeader(b []byte, key, value string) []byte {
+	b = append(append(b, key...), ": "...)
+	return append(appendValue(b, value), "\r\n"...)
+}
+
 // SetFailHeader sets a header that is sent only if the handler returns an error.
 func (c *Ctx) SetFailHeader(key, value string) { c.failHeaders = setHeader(c.failHeaders, key, value) }
 
@@ -123,6 +133,7 @@ func (c *Ctx) resetReply() {
 	c.status, c.headLen = 200, -1
 	clear(c.headers)
 	c.headers = c.headers[:0]
+	c.lines = c.lines[:0]
 	if cap(c.body) > smallBuffer {
 		c.body = nil
 	}
@@ -174,10 +185,9 @@ func (c *Ctx) appendHead(b []byte, size int64) []byte {
 	}
 	for i := range c.headers {
 		h := &c.headers[i]
-		b = append(append(b, h.Key...), ": "...)
-		b = appendValue(b, h.Value)
-		b = append(b, "\r\n"...)
+		b = AppendHeader(b, h.Key, h.Value)
 	}
+	b = append(b, c.lines...)
 	return append(b, "\r\n"...)
 }
 
