@@ -1,0 +1,92 @@
+package node
+
+import (
+	"context"
+	"strings"
+
+	"aistore/api"
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/httpx"
+	"aistore/object"
+)
+
+// Object names the object of a request, resolved under one view that the whole request keeps.
+type Object struct {
+	View   *cluster.View
+	Bucket *cluster.Bucket
+	Key    string
+	Owner  *cluster.Node // nil when no target is in service
+}
+
+// Name is the object's identity in stores.
+func (o *Object) Name() object.Name { return object.Name{Bucket: o.Bucket.ID, Key: o.Key} }
+
+// String returns "ais://bucket/key", the form of messages to users.
+func (o *Object) String() string { return o.Bucket.String() + "/" + o.Key }
+
+// ResolveObject reads BUCKET/KEY from rest, and provider and namespace from the query. A bucket that the
+// view does not know is looked for in the newest one before the answer is "no such bucket".
+func (n *Node) ResolveObject(c *httpx.Ctx, rest string) (Object, error) {
+	const op = "node.ResolveObject"
+	name, key, _ := strings.Cut(rest, "/")
+	if name == "" {
+		return Object{}, errs.E(op, c.Path(), errs.Invalid, "the path names no bucket: want BUCKET/OBJECT at its end")
+	}
+	if err := object.CheckKey(key); err != nil {
+		return Object{}, err
+	}
+	v, b, err := n.ResolveBucket(c, name)
+	if err != nil {
+		return Object{}, err
+	}
+	return Object{View: v, Bucket: b, Key: key, Owner: v.Owner(b, key)}, nil
+}
+
+// ResolveBucket finds the bucket of a request whose path names it and whose query may tell provider and namespace.
+func (n *Node) ResolveBucket(c *httpx.Ctx, name string) (*cluster.View, *cluster.Bucket, error) {
+	bck := api.Bck{Name: name}
+	if c.RawQuery() != "" {
+		var err error
+		if err = api.CheckProvider(c.Query(api.QueryProvider)); err != nil {
+			return nil, nil, err
+		}
+		if ns := c.Query(api.QueryNamespace); ns != "" {
+			if bck.Namespace, err = api.ParseNamespace(ns); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	v, err := n.View()
+	if err != nil {
+		return nil, nil, err
+	}
+	if b := v.Buckets.Get(bck.Namespace.Name, bck.Name); b != nil {
+		return v, b, nil
+	}
+	return n.FindBucket(c.Context(), bck)
+}
+
+// FindBucket returns the bucket and the view that has it; one that is not in this node's view is looked for
+// in the primary's.
+func (n *Node) FindBucket(ctx context.Context, bck api.Bck) (*cluster.View, *cluster.Bucket, error) {
+	const op = "node.FindBucket"
+	v, err := n.View()
+	if err != nil {
+		return nil, nil, err
+	}
+	if b := v.Buckets.Get(bck.Namespace.Name, bck.Name); b != nil {
+		return v, b, nil
+	}
+	if err := bck.Check(); err != nil {
+		return nil, nil, err
+	}
+	if v, err = n.control.Latest(ctx); err != nil {
+		return nil, nil, errs.E(op, bck.String(), err)
+	}
+	b := v.Buckets.Get(bck.Namespace.Name, bck.Name)
+	if b == nil {
+		return nil, nil, errs.E(op, bck.String(), errs.NoBucket, "bucket does not exist")
+	}
+	return v, b, nil
+}
