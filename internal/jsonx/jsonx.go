@@ -4,7 +4,7 @@
 // other (fields of a newer node are skipped). What people write goes through Decode or
 // UnmarshalStrict, which use encoding/json for its exact errors: they name the field, say what was
 // expected, and are of kind Invalid. Map keys are sorted, so equal values have equal text; HTML is not
-// escaped. Tags are those of encoding/json; "omitzero" is not understood when writing.
+// escaped. Tags are those of encoding/json.
 //
 // Start at Marshal and Decode.
 package jsonx
@@ -17,8 +17,14 @@ import (
 	"aistore/errs"
 )
 
-// A codec is immutable once frozen, and json-iterator wants it shared: it caches the encoder of each type.
-var codec = jsoniter.Config{SortMapKeys: true, ValidateJsonRawMessage: true}.Froze() //nolint:gochecknoglobals // a constant in all but syntax
+// codec is immutable once made, and shared because it caches the encoder of each type.
+var codec = newCodec() //nolint:gochecknoglobals // a constant in all but syntax
+
+func newCodec() jsoniter.API {
+	c := jsoniter.Config{SortMapKeys: true, ValidateJsonRawMessage: true}.Froze()
+	c.RegisterExtension(&omitZero{})
+	return c
+}
 
 // Marshal returns v as JSON.
 func Marshal(v any) ([]byte, error) {

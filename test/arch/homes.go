@@ -17,6 +17,7 @@ func homes() []home {
 	return []home{
 		{"github.com/valyala/fasthttp", []string{"httpx"}, false},
 		{"github.com/json-iterator/go", []string{"internal/jsonx"}, false},
+		{"github.com/modern-go/reflect2", []string{"internal/jsonx"}, false},
 		{"github.com/prometheus/client_golang", []string{"metrics"}, false},
 		{"github.com/prometheus/client_model", []string{"metrics"}, false},
 		{"github.com/prometheus/common", []string{"metrics"}, false},
