@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -246,10 +247,24 @@ func (d *dateCache) get(now time.Time) string {
 	if e := d.p.Load(); e != nil && e.unix == sec {
 		return e.text
 	}
-	e := &dateEntry{sec, HTTPTime(now)}
+	e := &dateEntry{sec, Time(now)}
 	d.p.Store(e)
 	return e.text
 }
 
-// HTTPTime formats t as RFC 9110 section 5.6.7 wants it.
-func HTTPTime(t time.Time) string { return t.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT") }
+const timeLayout = "Mon, 02 Jan 2006 15:04:05 GMT"
+
+// Time formats t as a header (RFC 9110 section 5.6.7).
+func Time(t time.Time) string { return t.UTC().Format(timeLayout) }
+
+// AppendTime is Time without the string.
+func AppendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, timeLayout) }
+
+// ParseTime reads a date header in any of the three forms that servers must take.
+func ParseTime(s string) (time.Time, bool) {
+	if s == "" {
+		return time.Time{}, false
+	}
+	t, err := http.ParseTime(s)
+	return t, err == nil
+}

@@ -40,15 +40,3 @@ func (n *Node) View() (*cluster.View, error) {
 
 // Control returns the control plane.
 func (n *Node) Control() Control { return n.control }
-
-// Newer returns a view with at least the epoch and map version that a request was routed with.
-func (n *Node) Newer(ctx context.Context, v *cluster.View, r Routing) (*cluster.View, error) {
-	if r.Epoch <= v.Map.Epoch && r.MapVersion <= v.Map.Version {
-		return v, nil
-	}
-	v, err := n.control.Latest(ctx)
-	if err != nil {
-		return nil, errs.E("node.Newer", "cluster map", err)
-	}
-	return v, nil
-}

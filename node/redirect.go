@@ -96,6 +96,11 @@ type Routing struct {
 	Signed     bool   // by a gateway of this cluster
 }
 
+// NewerThan reports whether the request was routed by a newer map than v's.
+func (r Routing) NewerThan(v *cluster.View) bool {
+	return r.Epoch > v.Map.Epoch || r.MapVersion > v.Map.Version
+}
+
 // ReadRouting checks the signature of a redirected request, if it has one.
 func (n *Node) ReadRouting(c *httpx.Ctx, o *Object) (Routing, error) {
 	const op = "node.ReadRouting"

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"aistore/api"
@@ -39,6 +40,33 @@ func (n *Node) ResolveObject(c *httpx.Ctx, rest string) (Object, error) {
 	v, b, err := n.ResolveBucket(c, name)
 	if err != nil {
 		return Object{}, err
+	}
+	return Object{View: v, Bucket: b, Key: key, Owner: v.Owner(b, key)}, nil
+}
+
+// ResolveByID reads BUCKETID/KEY from rest: how nodes name objects to each other.
+func (n *Node) ResolveByID(c *httpx.Ctx, rest string) (Object, error) {
+	const op = "node.ResolveByID"
+	text, key, _ := strings.Cut(rest, "/")
+	id, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return Object{}, errs.F(op, c.Path(), errs.Invalid, "%q is not a bucket id", text)
+	}
+	if err := object.CheckKey(key); err != nil {
+		return Object{}, err
+	}
+	v, err := n.View()
+	if err != nil {
+		return Object{}, err
+	}
+	b := v.BucketByID(id)
+	if b == nil {
+		if v, err = n.control.Latest(c.Context()); err != nil {
+			return Object{}, errs.E(op, text, err)
+		}
+		if b = v.BucketByID(id); b == nil {
+			return Object{}, errs.F(op, text, errs.NoBucket, "there is no bucket of this id")
+		}
 	}
 	return Object{View: v, Bucket: b, Key: key, Owner: v.Owner(b, key)}, nil
 }

@@ -123,11 +123,12 @@ type Conditions struct {
 	IfNoneMatch       []string // "*" = must not exist
 	IfModifiedSince   time.Time
 	IfUnmodifiedSince time.Time
+	IfVersion         Version // no header: the only version that may be changed; zero = any
 }
 
 // IsZero reports whether there is nothing to check.
 func (c *Conditions) IsZero() bool {
-	return c == nil || len(c.IfMatch) == 0 && len(c.IfNoneMatch) == 0 && c.IfModifiedSince.IsZero() && c.IfUnmodifiedSince.IsZero()
+	return c == nil || len(c.IfMatch) == 0 && len(c.IfNoneMatch) == 0 && c.IfModifiedSince.IsZero() && c.IfUnmodifiedSince.IsZero() && c.IfVersion.IsZero()
 }
 
 // ParseETags splits an If-Match or If-None-Match value: `"a", W/"b"` or `*`. Unquoted tags are taken as they are.
@@ -167,6 +168,9 @@ func (c *Conditions) Check(cur *Info, forRead bool) error {
 	const op = "object.Conditions"
 	if c.IsZero() {
 		return nil
+	}
+	if !c.IfVersion.IsZero() && (cur == nil || cur.Version != c.IfVersion) {
+		return errs.F(op, "version", errs.Precondition, "%v is not the object's version any more", c.IfVersion)
 	}
 	if len(c.IfMatch) > 0 {
 		if !matches(c.IfMatch, cur) {

@@ -63,7 +63,7 @@ func FuzzParseRange(f *testing.F) {
 
 func TestConditions(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-	cur := &Info{ETag: "abc", Created: now}
+	cur := &Info{ETag: "abc", Created: now, Version: Version{2, 3}}
 	for _, c := range []struct {
 		name string
 		c    Conditions
@@ -81,6 +81,9 @@ func TestConditions(t *testing.T) {
 		{"none-match read", Conditions{IfNoneMatch: []string{"abc"}}, cur, true, errs.NotModified},
 		{"since same second", Conditions{IfModifiedSince: now.Truncate(time.Second)}, cur, true, errs.NotModified},
 		{"since earlier", Conditions{IfModifiedSince: now.Add(-time.Minute)}, cur, true, 0},
+		{"version", Conditions{IfVersion: Version{2, 3}}, cur, false, 0},
+		{"other version", Conditions{IfVersion: Version{2, 2}}, cur, false, errs.Precondition},
+		{"version of nothing", Conditions{IfVersion: Version{2, 3}}, nil, false, errs.Precondition},
 		{"unmodified since", Conditions{IfUnmodifiedSince: now.Add(-time.Minute)}, cur, true, errs.Precondition},
 	} {
 		if got := errs.KindOf(c.c.Check(c.cur, c.read)); got != c.want {
