@@ -3,16 +3,18 @@
 package failpoint
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"aistore/errs"
 )
@@ -196,8 +198,13 @@ func parse(item string) (string, *armed, error) {
 	return name, a, nil
 }
 
+// signalSelf sends sig to the calling thread. A signal to the process could be taken by another
+// thread and let this one run past the point; one to the thread acts before the call returns, and
+// these two act on the whole process whoever takes them.
 func signalSelf(sig syscall.Signal) {
-	if err := syscall.Kill(syscall.Getpid(), sig); err != nil {
-		panic(errors.Join(errors.New("BUG: a process may signal itself"), err))
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Tgkill(os.Getpid(), unix.Gettid(), sig); err != nil {
+		panic(fmt.Sprintf("BUG: a process may signal itself: %v", err))
 	}
 }

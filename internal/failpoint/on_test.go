@@ -32,20 +32,18 @@ func TestMain(m *testing.M) {
 	os.Stdout.WriteString("end\n")
 }
 
-// victim starts this binary with points armed by the environment.
-func victim(t *testing.T, spec string) (*exec.Cmd, *bufio.Scanner) {
+// victim starts this binary with points armed by the environment, its stderr on err.
+func victim(t *testing.T, spec string) (cmd *exec.Cmd, out, err *bufio.Scanner) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
+	cmd = exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "VICTIM=1", "AIS_FAILPOINTS="+spec)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
+	stdout, e1 := cmd.StdoutPipe()
+	stderr, e2 := cmd.StderrPipe()
+	if err := errors.Join(e1, e2, cmd.Start()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	return cmd, bufio.NewScanner(out)
+	return cmd, bufio.NewScanner(stdout), bufio.NewScanner(stderr)
 }
 
 func lines(s *bufio.Scanner) string {
@@ -57,7 +55,7 @@ func lines(s *bufio.Scanner) string {
 }
 
 func TestKill(t *testing.T) {
-	cmd, out := victim(t, "p=kill:3")
+	cmd, out, _ := victim(t, "p=kill:3")
 	if got := lines(out); got != "before before before" {
 		t.Errorf("the process wrote %q", got)
 	}
@@ -73,7 +71,7 @@ func TestErrorFromEnvironment(t *testing.T) {
 		"p=error:2":         "before before error before before end",
 		"q=kill, p=error:*": "before error before error before error before error end",
 	} {
-		cmd, out := victim(t, spec)
+		cmd, out, _ := victim(t, spec)
 		if got := lines(out); got != want {
 			t.Errorf("%s: the process wrote %q", spec, got)
 		}
@@ -84,9 +82,13 @@ func TestErrorFromEnvironment(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
-	cmd, out := victim(t, "p=stop:2")
+	cmd, out, _ := victim(t, "p=stop:2")
 	var info unix.Siginfo
-	if err := unix.Waitid(unix.P_PID, cmd.Process.Pid, &info, unix.WSTOPPED, nil); err != nil {
+	var err error = unix.EINTR
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Waitid(unix.P_PID, cmd.Process.Pid, &info, unix.WSTOPPED, nil)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
@@ -101,33 +103,25 @@ func TestStop(t *testing.T) {
 }
 
 func TestPauseFromEnvironment(t *testing.T) {
-	cmd, out := victim(t, "p=pause:4")
+	cmd, out, stderr := victim(t, "p=pause:4")
 	for range 4 {
 		out.Scan()
 	}
-	// The process may not have reached the pause yet: SIGUSR2 that comes early releases nobody.
-	released := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-released:
-				return
-			default:
-				_ = cmd.Process.Signal(syscall.SIGUSR2)
-			}
-		}
-	}()
+	for stderr.Scan() && stderr.Text() != "failpoint p: pause" {
+	}
+	if err := cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
 	if !out.Scan() || out.Text() != "end" {
 		t.Errorf("the process wrote %q", out.Text())
 	}
-	close(released)
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestBadEnvironment(t *testing.T) {
-	cmd, out := victim(t, "p=explode")
+	cmd, out, _ := victim(t, "p=explode")
 	if got := lines(out); got != "before" {
 		t.Errorf("the process wrote %q", got)
 	}
