@@ -68,14 +68,8 @@ func ParseNamespace(s string) (Namespace, error) {
 	if uuid != "" {
 		return Namespace{}, errs.F(op, "namespace", errs.Unsupported, "%q names a remote cluster, and none is attached", s)
 	}
-	if len(name) > 64 {
-		return Namespace{}, errs.F(op, "namespace", errs.Invalid, "has %d characters, the limit is 64", len(name))
-	}
-	for i := range len(name) {
-		c := name[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.') {
-			return Namespace{}, errs.F(op, "namespace", errs.Invalid, "%q: use letters, digits, '.', '-' and '_'", name)
-		}
+	if err := cluster.CheckNamespace(name); err != nil {
+		return Namespace{}, err
 	}
 	return Namespace{Name: name}, nil
 }
@@ -237,15 +231,11 @@ func ParseProps(raw json.RawMessage, base cluster.BucketProps) (cluster.BucketPr
 	if len(raw) == 0 || string(raw) == "null" {
 		return base, nil
 	}
-	var tree map[string]any
-	if err := json.Unmarshal(raw, &tree); err != nil {
-		return base, errs.F(op, "bucket properties", errs.Invalid, "%s", jsonFault(err))
-	}
-	delete(tree, "force") // AIStore's "ignore what is not critical"; nothing here is
-	flat := map[string]string{}
-	if err := flatten(flat, "", tree, 0); err != nil {
+	flat, err := Flatten("bucket properties", raw)
+	if err != nil {
 		return base, err
 	}
+	delete(flat, "force") // AIStore's "ignore what is not critical"; nothing here is
 	known := map[string]bool{}
 	for _, n := range propList() {
 		known[n] = true
@@ -269,22 +259,30 @@ func ParseProps(raw json.RawMessage, base cluster.BucketProps) (cluster.BucketPr
 	return base, nil
 }
 
-func flatten(out map[string]string, prefix string, tree map[string]any, depth int) error {
+// Flatten reads a JSON object as settings: dotted names and their values as text. what is named in errors.
+func Flatten(what string, raw json.RawMessage) (map[string]string, error) {
+	var tree map[string]any
+	if err := json.Unmarshal(raw, &tree); err != nil {
+		return nil, errs.F("api.Flatten", what, errs.Invalid, "%s", jsonFault(err))
+	}
+	flat := map[string]string{}
+	return flat, flatten(flat, what, "", tree, 0)
+}
+
+func flatten(out map[string]string, what, prefix string, tree map[string]any, depth int) error {
+	const op = "api.Flatten"
 	if depth > 4 || len(out) > 100 {
-		return errs.E("api.ParseProps", "bucket properties", errs.Invalid, "are nested too deep or too many")
+		return errs.E(op, what, errs.Invalid, "are nested too deep or too many")
 	}
 	for k, v := range tree {
 		name := prefix + k
 		if len(name) > 128 {
-			return errs.F("api.ParseProps", name[:32]+"...", errs.Invalid, "is too long for a property name")
+			return errs.F(op, name[:32]+"...", errs.Invalid, "is too long for a name")
 		}
 		switch v := v.(type) {
 		case map[string]any:
-			if err := flatten(out, name+".", v, depth+1); err != nil {
+			if err := flatten(out, what, name+".", v, depth+1); err != nil {
 				return err
-			}
-			if len(v) == 0 {
-				continue
 			}
 		case string:
 			out[name] = v
@@ -294,7 +292,7 @@ func flatten(out map[string]string, prefix string, tree map[string]any, depth in
 			out[name] = strconv.FormatFloat(v, 'f', -1, 64)
 		case nil: // not set
 		default:
-			return errs.E("api.ParseProps", name, errs.Invalid, "cannot be a JSON array")
+			return errs.E(op, name, errs.Invalid, "cannot be a JSON array")
 		}
 	}
 	return nil

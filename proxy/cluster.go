@@ -1,0 +1,330 @@
+package proxy
+
+import (
+	"encoding/json"
+	"io"
+	"net/url"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"aistore/api"
+	"aistore/cluster"
+	"aistore/cluster/control"
+	"aistore/errs"
+	"aistore/httpx"
+	"aistore/xact"
+)
+
+// queries answer GET /v1/cluster?what=...
+func (g *Gateway) queries() map[string]func(*httpx.Ctx, *cluster.View) error {
+	return map[string]func(*httpx.Ctx, *cluster.View) error{
+		api.WhatSmap:          func(c *httpx.Ctx, v *cluster.View) error { return c.JSON(api.SmapOf(v.Map)) },
+		api.WhatBMD:           func(c *httpx.Ctx, v *cluster.View) error { return c.JSON(api.BMDOf(v)) },
+		api.WhatConfig:        func(c *httpx.Ctx, v *cluster.View) error { return c.JSON(v.Config) },
+		api.WhatClusterConfig: func(c *httpx.Ctx, v *cluster.View) error { return c.JSON(v.Config) },
+		api.WhatView:          queryView,
+		api.WhatTargetIPs:     queryTargetIPs,
+		api.WhatRemote:        func(c *httpx.Ctx, _ *cluster.View) error { return c.JSON(map[string]any{"a": []any{}, "ver": 0}) },
+		api.WhatKinds:         func(c *httpx.Ctx, _ *cluster.View) error { return c.JSON(xact.Kinds()) },
+		api.WhatNodes:         g.queryNodes,
+		api.WhatHealth:        g.queryHealth,
+		api.WhatStats:         g.queryStats,
+		api.WhatSysInfo:       g.querySysInfo,
+		api.WhatMountpaths:    g.queryMountpaths,
+		api.WhatAllMountpaths: g.queryMountpaths,
+		api.WhatStatus:        g.queryJob,
+		api.WhatAllStatus:     g.queryJobs,
+		api.WhatAllRunning:    g.queryRunning,
+		api.WhatJobStats:      g.queryJobStats,
+	}
+}
+
+func (g *Gateway) getCluster(c *httpx.Ctx) error {
+	what := c.Query(api.QueryWhat)
+	queries := g.queries()
+	q, ok := queries[what]
+	if !ok {
+		names := make([]string, 0, len(queries))
+		for n := range queries {
+			names = append(names, n)
+		}
+		sort.Strings(names)
+		return errs.F("proxy.getCluster", api.QueryWhat, errs.Invalid, "%.60q is unknown: use one of %s", what, strings.Join(names, ", "))
+	}
+	v, err := g.ctl.Latest(c.Context())
+	if err != nil {
+		return err
+	}
+	return q(c, v)
+}
+
+// queryView is the view without its secret: what a client needs to find owners by itself.
+func queryView(c *httpx.Ctx, v *cluster.View) error {
+	open := *v
+	open.Secret = nil
+	return c.JSON(&open)
+}
+
+func queryTargetIPs(c *httpx.Ctx, v *cluster.View) error {
+	var ips []string
+	for _, n := range v.Map.Targets() {
+		ips = append(ips, api.SnodeOf(n, api.TypeTarget).PublicNet.IPAddr)
+	}
+	return text(c, strings.Join(ips, ","))
+}
+
+func (g *Gateway) queryHealth(c *httpx.Ctx, _ *cluster.View) error {
+	health, err := g.ctl.Health(c.Context())
+	if err != nil {
+		return err
+	}
+	return c.JSON(health)
+}
+
+// queryNodes is the map's entries with what nodes last told the primary.
+func (g *Gateway) queryNodes(c *httpx.Ctx, v *cluster.View) error {
+	health, err := g.ctl.Health(c.Context())
+	if err != nil {
+		return err
+	}
+	byID := map[cluster.NodeID]*control.NodeHealth{}
+	for i := range health {
+		byID[health[i].ID] = &health[i]
+	}
+	infos := []api.NodeInfo{}
+	for _, n := range v.Map.All() {
+		i := api.NodeInfo{Node: n, Primary: n.ID == v.Map.Primary, Health: string(n.State)}
+		if !n.Alive {
+			i.Health = "offline"
+		}
+		if h := byID[n.ID]; h != nil {
+			i.UptimeNS, i.Version = int64(h.Uptime), h.Version
+			if h.Heard >= 0 {
+				i.LastSeen = time.Now().Add(-h.Heard.D()).UTC()
+			}
+			for _, mp := range h.Mountpaths {
+				i.Total += uint64(mp.Total)
+				i.Used += uint64(mp.Used)
+				if mp.Total > mp.Used {
+					i.Avail += uint64(mp.Total - mp.Used)
+				}
+			}
+		}
+		infos = append(infos, i)
+	}
+	return c.JSON(infos)
+}
+
+// gather asks every live node's PathDaemon and decodes the replies. What a node answered is out[id]; missing tells why
+// others did not.
+func gather[T any](g *Gateway, c *httpx.Ctx, nodes []*cluster.Node, what string) (out map[cluster.NodeID]*T, missing map[string]string) {
+	out, missing = map[cluster.NodeID]*T{}, map[string]string{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	ctx := c.Context()
+	for _, n := range nodes {
+		if !n.Alive {
+			missing[string(n.ID)] = "offline"
+			continue
+		}
+		wg.Go(func() {
+			v := new(T)
+			err := g.node.Client.JSON(ctx, "GET", n.PublicURL+api.PathDaemon+"?"+api.QueryWhat+"="+what, nil, v)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				missing[string(n.ID)] = err.Error()
+				return
+			}
+			out[n.ID] = v
+		})
+	}
+	wg.Wait()
+	return out, missing
+}
+
+// split sorts what nodes answered into gateways and targets; a node that is both is in both.
+func split[T any](m *cluster.Map, of map[cluster.NodeID]*T) (proxies, targets map[string]*T) {
+	proxies, targets = map[string]*T{}, map[string]*T{}
+	for id, v := range of {
+		if m.Nodes[id].Role.Gateway() {
+			proxies[string(id)] = v
+		}
+		if m.Nodes[id].Role.Target() {
+			targets[string(id)] = v
+		}
+	}
+	return proxies, targets
+}
+
+func (g *Gateway) queryStats(c *httpx.Ctx, v *cluster.View) error {
+	of, missing := gather[api.NodeStats](g, c, v.Map.All(), api.WhatStats)
+	s := api.ClusterStats{Missing: missing}
+	s.Proxies, s.Targets = split(v.Map, of)
+	return c.JSON(&s)
+}
+
+func (g *Gateway) querySysInfo(c *httpx.Ctx, v *cluster.View) error {
+	of, missing := gather[api.SysInfo](g, c, v.Map.All(), api.WhatSysInfo)
+	s := api.ClusterSysInfo{Missing: missing}
+	s.Proxies, s.Targets = split(v.Map, of)
+	return c.JSON(&s)
+}
+
+func (g *Gateway) queryMountpaths(c *httpx.Ctx, v *cluster.View) error {
+	var targets []*cluster.Node
+	for _, n := range v.Map.All() {
+		if n.Role.Target() {
+			targets = append(targets, n)
+		}
+	}
+	of, missing := gather[api.Mountpaths](g, c, targets, api.WhatMountpaths)
+	if len(missing) > 0 && len(of) == 0 {
+		return errs.F("proxy.queryMountpaths", "targets", errs.Unavailable, "none answers: %v", missing)
+	}
+	return c.JSON(of)
+}
+
+// putCluster changes the configuration, starts and stops jobs.
+func (g *Gateway) putCluster(c *httpx.Ctx) error {
+	m, err := message(c)
+	if err != nil {
+		return err
+	}
+	switch m.Action {
+	case api.ActSetConfig:
+		return g.setConfig(c, &m)
+	case api.ActResetConfig:
+		return g.propose(c, cluster.SetConfig{Set: cluster.DefaultConfig().Keys()})
+	case api.ActStart:
+		return startAlone(&m)
+	case api.ActStop:
+		return g.stopJobs(c, &m)
+	}
+	return unknownAction(&m, strings.Join([]string{api.ActSetConfig, api.ActResetConfig, api.ActStart, api.ActStop}, ", "))
+}
+
+func (g *Gateway) propose(c *httpx.Ctx, cmd cluster.Command) error {
+	_, err := g.ctl.Propose(c.Context(), cmd)
+	return err
+}
+
+// setConfig takes {"name":KEY,"value":TEXT} or {"value":{...}} with nested or dotted keys.
+func (g *Gateway) setConfig(c *httpx.Ctx, m *api.ActionMsg) error {
+	const op = "proxy.setConfig"
+	if m.Name == "" {
+		if len(m.Value) == 0 {
+			return errs.E(op, "value", errs.Invalid, "is missing: give name and value, or an object of settings as value")
+		}
+		set, err := api.Flatten("configuration", m.Value)
+		if err != nil {
+			return err
+		}
+		if len(set) == 0 {
+			return errs.E(op, "value", errs.Invalid, "names no settings")
+		}
+		return g.propose(c, cluster.SetConfig{Set: set})
+	}
+	var v any
+	if err := json.Unmarshal(m.Value, &v); err != nil {
+		return errs.E(op, "value", errs.Invalid, "is missing or is not JSON")
+	}
+	switch v.(type) {
+	case string, float64, bool:
+	default:
+		return errs.F(op, "value", errs.Invalid, "of %s must be a text, number or boolean", m.Name)
+	}
+	set, err := api.Flatten("configuration", json.RawMessage(`{`+quoted(m.Name)+`:`+string(m.Value)+`}`))
+	if err != nil {
+		return err
+	}
+	return g.propose(c, cluster.SetConfig{Set: set})
+}
+
+func quoted(s string) string {
+	b, _ := json.Marshal(s) // strings always marshal
+	return string(b)
+}
+
+// setConfigQuery takes the settings from the query.
+func (g *Gateway) setConfigQuery(c *httpx.Ctx) error {
+	const op = "proxy.setConfig"
+	q, err := url.ParseQuery(c.RawQuery())
+	if err != nil {
+		return errs.F(op, "query", errs.Invalid, "%w", err)
+	}
+	set := map[string]string{}
+	for k, vs := range q {
+		if len(vs) != 1 {
+			return errs.F(op, k, errs.Invalid, "is given %d times", len(vs))
+		}
+		set[k] = vs[0]
+	}
+	if len(set) == 0 {
+		return errs.E(op, "query", errs.Invalid, "names no settings: want ?KEY=VALUE")
+	}
+	return g.propose(c, cluster.SetConfig{Set: set})
+}
+
+func (g *Gateway) setPrimary(c *httpx.Ctx) error {
+	id := cluster.NodeID(strings.TrimSuffix(c.Rest(), "/"))
+	v, err := g.ctl.Latest(c.Context())
+	if err != nil {
+		return err
+	}
+	if v.Map.Nodes[id] == nil {
+		return errs.F("proxy.setPrimary", "node", errs.NotFound, "%.60q is not in the cluster map", id)
+	}
+	if v.Map.Primary == id {
+		return nil
+	}
+	return g.propose(c, cluster.SetPrimary{ID: id})
+}
+
+// reverse asks the node that the header names, for clients that cannot reach it.
+func (g *Gateway) reverse(c *httpx.Ctx) error {
+	const op = "proxy.reverse"
+	id := cluster.NodeID(c.Header(api.HeaderNodeID))
+	if id == "" {
+		return errs.E(op, api.HeaderNodeID, errs.Invalid, "is missing: it names the node to ask")
+	}
+	v, err := g.node.View()
+	if err != nil {
+		return err
+	}
+	n := v.Map.Nodes[id]
+	if n == nil {
+		if v, err = g.ctl.Latest(c.Context()); err != nil {
+			return err
+		}
+		if n = v.Map.Nodes[id]; n == nil {
+			return errs.F(op, api.HeaderNodeID, errs.NotFound, "node %.60q is not in the cluster map", id)
+		}
+	}
+	if !n.Alive {
+		return errs.F(op, "node "+string(id), errs.Unavailable, "does not answer")
+	}
+	u := n.PublicURL + api.PathDaemon
+	if q := c.RawQuery(); q != "" {
+		u += "?" + q
+	}
+	rep, err := g.node.Client.Do(c.Context(), &httpx.Call{Method: "GET", URL: u})
+	if err != nil {
+		return errs.E(op, "node "+string(id), err)
+	}
+	if t := rep.Header("Content-Type"); t != "" {
+		c.SetHeader("Content-Type", t)
+	}
+	return c.Send(rep.Len, relayed{rep})
+}
+
+// relayed is another node's reply as the source of ours.
+type relayed struct{ *httpx.Reply }
+
+// WriteBody copies the reply's body.
+func (r relayed) WriteBody(w io.Writer) error {
+	_, err := io.Copy(w, r.Body)
+	return err
+}

@@ -1,0 +1,196 @@
+package proxy
+
+import (
+	"encoding/json"
+
+	"aistore/api"
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/httpx"
+	"aistore/xact"
+)
+
+// jobQuery reads which jobs a request is about: the body, or uuid in the query.
+func jobQuery(c *httpx.Ctx) (*api.JobQuery, error) {
+	q := &api.JobQuery{ID: c.Query(api.QueryUUID)}
+	b, err := c.ReadAll(1 << 20)
+	if err != nil || len(b) == 0 {
+		return q, err
+	}
+	if err := json.Unmarshal(b, q); err != nil {
+		return nil, errs.F("proxy.jobQuery", "request body", errs.Invalid, "is not a job query in JSON: %w", err)
+	}
+	return q, checkJobs(q)
+}
+
+func checkJobs(q *api.JobQuery) error {
+	if q.Kind != "" && xact.KindOf(q.Kind) == "" && q.ID == "" {
+		return unknownKind(q.Kind)
+	}
+	if len(q.Buckets) == 1 && q.Bck == nil {
+		q.Bck = &q.Buckets[0]
+	}
+	if q.Bck != nil && q.Bck.Name != "" {
+		return api.CheckProvider(q.Bck.Provider)
+	}
+	return nil
+}
+
+// unknownKind tells kinds of AIStore that are not served from what is no kind at all.
+func unknownKind(kind string) error {
+	const op = "proxy.job"
+	for _, known := range aisKinds() {
+		if known == kind {
+			return errs.F(op, "kind", errs.Unsupported, "jobs of kind %q are not served by this cluster", kind)
+		}
+	}
+	return errs.F(op, "kind", errs.Invalid, "%.60q is no kind of job", kind)
+}
+
+// aisKinds are the kinds of AIStore that have no row in xact.Table.
+func aisKinds() []string {
+	return []string{
+		"rebalance", "resilver", "election", "lru", "cleanup-store", "summary-shard", "rechunk", "index-shard", "ec-get", "ec-put",
+		"ec-resp", "ec-encode", "put-copies", "make-n-copies", "archive", "etl-listrange", "evict-listrange", "prefetch-listrange",
+		"blob-download", "download", "dsort", "promote", "etl-bck", "etl-inline", "evict-remote-bck", "list", "get-batch",
+		"create-inventory", "load-lom-cache",
+	}
+}
+
+// queryJob answers what=status: one job summed up.
+func (g *Gateway) queryJob(c *httpx.Ctx, v *cluster.View) error {
+	q, err := jobQuery(c)
+	if err != nil {
+		return err
+	}
+	if q.ID != "" {
+		j, err := g.jobs.Status(c.Context(), v, q.ID)
+		if err != nil {
+			return err
+		}
+		return c.JSON(&j.JobStatus)
+	}
+	if q.Kind == "" {
+		return errs.E("proxy.queryJob", "id", errs.Invalid, "is missing: name a job, or a kind for its newest job")
+	}
+	jobs, err := g.jobs.List(c.Context(), v, q)
+	if err != nil {
+		return err
+	}
+	if len(jobs) == 0 {
+		return errs.F("proxy.queryJob", "job", errs.NotFound, "there is none of kind %q", q.Kind)
+	}
+	return c.JSON(&jobs[len(jobs)-1].JobStatus)
+}
+
+// queryJobs answers what=status_all.
+func (g *Gateway) queryJobs(c *httpx.Ctx, v *cluster.View) error {
+	jobs, err := g.listJobs(c, v, nil)
+	if err != nil {
+		return err
+	}
+	all := make([]*api.JobStatus, len(jobs))
+	for i, j := range jobs {
+		all[i] = &j.JobStatus
+	}
+	return c.JSON(all)
+}
+
+// queryRunning answers what=running_all: "kind[id]" of every running job.
+func (g *Gateway) queryRunning(c *httpx.Ctx, v *cluster.View) error {
+	yes := true
+	jobs, err := g.listJobs(c, v, &yes)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(jobs))
+	for i, j := range jobs {
+		names[i] = j.Kind + "[" + j.UUID + "]"
+	}
+	return c.JSON(names)
+}
+
+// listJobs sums up the jobs of the query; a kind that is not served has none.
+func (g *Gateway) listJobs(c *httpx.Ctx, v *cluster.View, active *bool) ([]*xact.Job, error) {
+	q, err := jobQuery(c)
+	if errs.Is(err, errs.Unsupported) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if active != nil {
+		q.Active = active
+	} else if q.Active != nil && !*q.Active {
+		q.Active = nil // AIStore's SDK says "not only active"
+	}
+	return g.jobs.List(c.Context(), v, q)
+}
+
+// queryJobStats answers what=qryxstats: snapshots by target.
+func (g *Gateway) queryJobStats(c *httpx.Ctx, v *cluster.View) error {
+	q, err := jobQuery(c)
+	if errs.Is(err, errs.Unsupported) {
+		return c.JSON(map[string][]api.JobSnap{})
+	}
+	if err != nil {
+		return err
+	}
+	snaps, err := g.jobs.Snaps(c.Context(), v, q)
+	if err != nil {
+		return err
+	}
+	out := make(map[cluster.NodeID][]*api.JobSnap, len(snaps))
+	for id, of := range snaps {
+		out[id] = []*api.JobSnap{}
+		for i := range of {
+			out[id] = append(out[id], &of[i].JobSnap)
+		}
+	}
+	return c.JSON(out)
+}
+
+// startAlone refuses what the generic start asks for: every kind here is started by its own action.
+func startAlone(m *api.ActionMsg) error {
+	var q api.JobQuery
+	if err := m.Decode(&q); err != nil {
+		return err
+	}
+	switch {
+	case q.Kind == "":
+		return errs.E("proxy.startJob", "kind", errs.Invalid, "is missing in the value")
+	case xact.KindOf(q.Kind) == "":
+		return unknownKind(q.Kind)
+	}
+	return errs.F("proxy.startJob", "kind", errs.Invalid, "%q says nothing of what to work on: send its own action to /v1/buckets/BUCKET", q.Kind)
+}
+
+func (g *Gateway) stopJobs(c *httpx.Ctx, m *api.ActionMsg) error {
+	var q api.JobQuery
+	if err := m.Decode(&q); err != nil {
+		return err
+	}
+	if q.ID == "" && q.Kind == "" {
+		return errs.E("proxy.stopJobs", "value", errs.Invalid, "names no jobs: give id or kind")
+	}
+	if err := checkJobs(&q); err != nil {
+		return err
+	}
+	v, err := g.ctl.Latest(c.Context())
+	if err != nil {
+		return err
+	}
+	if q.ID != "" {
+		if _, err := g.jobs.Status(c.Context(), v, q.ID); err != nil {
+			return err // stopping what has ended is no error, stopping what never was is
+		}
+	}
+	n, err := g.jobs.Stop(c.Context(), v, &q)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		g.node.Log.Info("jobs told to stop", "id", q.ID, "kind", q.Kind, "shares", n)
+	}
+	return nil
+}
