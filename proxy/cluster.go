@@ -18,7 +18,10 @@ import (
 )
 
 // queries answer GET /v1/cluster?what=...
-func (g *Gateway) queries() map[string]func(*httpx.Ctx, *cluster.View) error {
+type queries struct{ *Gateway }
+
+// table lists every query by its name.
+func (g *queries) table() map[string]func(*httpx.Ctx, *cluster.View) error {
 	return map[string]func(*httpx.Ctx, *cluster.View) error{
 		api.WhatSmap:          func(c *httpx.Ctx, v *cluster.View) error { return c.JSON(api.SmapOf(v.Map)) },
 		api.WhatBMD:           func(c *httpx.Ctx, v *cluster.View) error { return c.JSON(api.BMDOf(v)) },
@@ -28,26 +31,26 @@ func (g *Gateway) queries() map[string]func(*httpx.Ctx, *cluster.View) error {
 		api.WhatTargetIPs:     queryTargetIPs,
 		api.WhatRemote:        func(c *httpx.Ctx, _ *cluster.View) error { return c.JSON(map[string]any{"a": []any{}, "ver": 0}) },
 		api.WhatKinds:         func(c *httpx.Ctx, _ *cluster.View) error { return c.JSON(xact.Kinds()) },
-		api.WhatNodes:         g.queryNodes,
-		api.WhatHealth:        g.queryHealth,
-		api.WhatStats:         g.queryStats,
-		api.WhatSysInfo:       g.querySysInfo,
-		api.WhatMountpaths:    g.queryMountpaths,
-		api.WhatAllMountpaths: g.queryMountpaths,
-		api.WhatStatus:        g.queryJob,
-		api.WhatAllStatus:     g.queryJobs,
-		api.WhatAllRunning:    g.queryRunning,
-		api.WhatJobStats:      g.queryJobStats,
+		api.WhatNodes:         g.nodes,
+		api.WhatHealth:        g.health,
+		api.WhatStats:         g.stats,
+		api.WhatSysInfo:       g.sysInfo,
+		api.WhatMountpaths:    g.mountpaths,
+		api.WhatAllMountpaths: g.mountpaths,
+		api.WhatStatus:        g.oneJob,
+		api.WhatAllStatus:     g.allJobs,
+		api.WhatAllRunning:    g.running,
+		api.WhatJobStats:      g.jobStats,
 	}
 }
 
 func (g *Gateway) getCluster(c *httpx.Ctx) error {
 	what := c.Query(api.QueryWhat)
-	queries := g.queries()
-	q, ok := queries[what]
+	table := (&queries{g}).table()
+	q, ok := table[what]
 	if !ok {
-		names := make([]string, 0, len(queries))
-		for n := range queries {
+		names := make([]string, 0, len(table))
+		for n := range table {
 			names = append(names, n)
 		}
 		sort.Strings(names)
@@ -75,7 +78,7 @@ func queryTargetIPs(c *httpx.Ctx, v *cluster.View) error {
 	return text(c, strings.Join(ips, ","))
 }
 
-func (g *Gateway) queryHealth(c *httpx.Ctx, _ *cluster.View) error {
+func (g *queries) health(c *httpx.Ctx, _ *cluster.View) error {
 	health, err := g.ctl.Health(c.Context())
 	if err != nil {
 		return err
@@ -83,8 +86,8 @@ func (g *Gateway) queryHealth(c *httpx.Ctx, _ *cluster.View) error {
 	return c.JSON(health)
 }
 
-// queryNodes is the map's entries with what nodes last told the primary.
-func (g *Gateway) queryNodes(c *httpx.Ctx, v *cluster.View) error {
+// nodes is the map's entries with what nodes last told the primary.
+func (g *queries) nodes(c *httpx.Ctx, v *cluster.View) error {
 	health, err := g.ctl.Health(c.Context())
 	if err != nil {
 		return err
@@ -159,28 +162,28 @@ func split[T any](m *cluster.Map, of map[cluster.NodeID]*T) (proxies, targets ma
 	return proxies, targets
 }
 
-func (g *Gateway) queryStats(c *httpx.Ctx, v *cluster.View) error {
-	of, missing := gather[api.NodeStats](g, c, v.Map.All(), api.WhatStats)
+func (g *queries) stats(c *httpx.Ctx, v *cluster.View) error {
+	of, missing := gather[api.NodeStats](g.Gateway, c, v.Map.All(), api.WhatStats)
 	s := api.ClusterStats{Missing: missing}
 	s.Proxies, s.Targets = split(v.Map, of)
 	return c.JSON(&s)
 }
 
-func (g *Gateway) querySysInfo(c *httpx.Ctx, v *cluster.View) error {
-	of, missing := gather[api.SysInfo](g, c, v.Map.All(), api.WhatSysInfo)
+func (g *queries) sysInfo(c *httpx.Ctx, v *cluster.View) error {
+	of, missing := gather[api.SysInfo](g.Gateway, c, v.Map.All(), api.WhatSysInfo)
 	s := api.ClusterSysInfo{Missing: missing}
 	s.Proxies, s.Targets = split(v.Map, of)
 	return c.JSON(&s)
 }
 
-func (g *Gateway) queryMountpaths(c *httpx.Ctx, v *cluster.View) error {
+func (g *queries) mountpaths(c *httpx.Ctx, v *cluster.View) error {
 	var targets []*cluster.Node
 	for _, n := range v.Map.All() {
 		if n.Role.Target() {
 			targets = append(targets, n)
 		}
 	}
-	of, missing := gather[api.Mountpaths](g, c, targets, api.WhatMountpaths)
+	of, missing := gather[api.Mountpaths](g.Gateway, c, targets, api.WhatMountpaths)
 	if len(missing) > 0 && len(of) == 0 {
 		return errs.F("proxy.queryMountpaths", "targets", errs.Unavailable, "none answers: %v", missing)
 	}

@@ -57,8 +57,8 @@ func aisKinds() []string {
 	}
 }
 
-// queryJob answers what=status: one job summed up.
-func (g *Gateway) queryJob(c *httpx.Ctx, v *cluster.View) error {
+// oneJob answers what=status: one job summed up.
+func (g *queries) oneJob(c *httpx.Ctx, v *cluster.View) error {
 	q, err := jobQuery(c)
 	if err != nil {
 		return err
@@ -83,8 +83,8 @@ func (g *Gateway) queryJob(c *httpx.Ctx, v *cluster.View) error {
 	return c.JSON(&jobs[len(jobs)-1].JobStatus)
 }
 
-// queryJobs answers what=status_all.
-func (g *Gateway) queryJobs(c *httpx.Ctx, v *cluster.View) error {
+// allJobs answers what=status_all.
+func (g *queries) allJobs(c *httpx.Ctx, v *cluster.View) error {
 	jobs, err := g.listJobs(c, v, nil)
 	if err != nil {
 		return err
@@ -96,8 +96,8 @@ func (g *Gateway) queryJobs(c *httpx.Ctx, v *cluster.View) error {
 	return c.JSON(all)
 }
 
-// queryRunning answers what=running_all: "kind[id]" of every running job.
-func (g *Gateway) queryRunning(c *httpx.Ctx, v *cluster.View) error {
+// running answers what=running_all: "kind[id]" of every running job.
+func (g *queries) running(c *httpx.Ctx, v *cluster.View) error {
 	yes := true
 	jobs, err := g.listJobs(c, v, &yes)
 	if err != nil {
@@ -111,7 +111,7 @@ func (g *Gateway) queryRunning(c *httpx.Ctx, v *cluster.View) error {
 }
 
 // listJobs sums up the jobs of the query; a kind that is not served has none.
-func (g *Gateway) listJobs(c *httpx.Ctx, v *cluster.View, active *bool) ([]*xact.Job, error) {
+func (g *queries) listJobs(c *httpx.Ctx, v *cluster.View, active *bool) ([]*xact.Job, error) {
 	q, err := jobQuery(c)
 	if errs.Is(err, errs.Unsupported) {
 		return nil, nil
@@ -127,8 +127,8 @@ func (g *Gateway) listJobs(c *httpx.Ctx, v *cluster.View, active *bool) ([]*xact
 	return g.jobs.List(c.Context(), v, q)
 }
 
-// queryJobStats answers what=qryxstats: snapshots by target.
-func (g *Gateway) queryJobStats(c *httpx.Ctx, v *cluster.View) error {
+// jobStats answers what=qryxstats: snapshots by target.
+func (g *queries) jobStats(c *httpx.Ctx, v *cluster.View) error {
 	q, err := jobQuery(c)
 	if errs.Is(err, errs.Unsupported) {
 		return c.JSON(map[string][]api.JobSnap{})
