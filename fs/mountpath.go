@@ -1,0 +1,375 @@
+package fs
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"aistore/errs"
+)
+
+// Mountpath is one directory, on one disk, that belongs to this node. It is itself a Root that counts
+// what passes through it and that fails for good at the first sync or write the disk refuses: the
+// kernel may have dropped the pages, so a second try would lie.
+type Mountpath struct {
+	path string
+	sys  FS
+	log  *slog.Logger
+
+	root   Root // nil when it could not be opened
+	lock   io.Closer
+	fsid   uint64
+	marker Marker // ID and Weight also when the disk is not there, from the set's record
+
+	failed  atomic.Pointer[failure]
+	onFail  func(error) // called once, from any goroutine
+	counts  counters
+	spaceMu sync.Mutex
+	space   Capacity
+}
+
+type failure struct{ err error }
+
+// State of a mountpath.
+type State string
+
+// The states.
+const (
+	Enabled  State = "enabled"
+	Disabled State = "disabled"
+)
+
+// Info describes a mountpath for status reports.
+type Info struct {
+	ID       string   `json:"id"`
+	Path     string   `json:"path"`
+	State    State    `json:"state"`
+	Reason   string   `json:"reason,omitempty"` // why it is disabled
+	Weight   uint32   `json:"weight"`
+	Capacity Capacity `json:"capacity"`
+	Full     bool     `json:"full"` // refuses writes, serves reads and deletes
+	IO       Counters `json:"io"`
+}
+
+// Counters of a mountpath since the process started. Nanos are sums of latencies.
+type Counters struct {
+	Reads      int64 `json:"reads"`
+	ReadBytes  int64 `json:"read_bytes"`
+	ReadNanos  int64 `json:"read_ns"`
+	Writes     int64 `json:"writes"`
+	WriteBytes int64 `json:"write_bytes"`
+	WriteNanos int64 `json:"write_ns"`
+	Syncs      int64 `json:"syncs"`
+	SyncNanos  int64 `json:"sync_ns"`
+	Errors     int64 `json:"errors"`
+}
+
+type counters struct {
+	reads, readBytes, readNanos    atomic.Int64
+	writes, writeBytes, writeNanos atomic.Int64
+	syncs, syncNanos, errors       atomic.Int64
+}
+
+// ID identifies the mountpath wherever it is mounted.
+func (m *Mountpath) ID() string { return m.marker.ID }
+
+// Path is where it is mounted.
+func (m *Mountpath) Path() string { return m.path }
+
+// Marker returns what the marker file says.
+func (m *Mountpath) Marker() Marker { return m.marker }
+
+// Err is nil while the mountpath may be used, else kind Mountpath with the reason.
+func (m *Mountpath) Err() error {
+	if f := m.failed.Load(); f != nil {
+		return f.err
+	}
+	return nil
+}
+
+// Fail disables the mountpath for the life of the process. Only the first reason is kept.
+func (m *Mountpath) Fail(err error) {
+	e := errs.E("fs.Mountpath", m.path, errs.Mountpath, err)
+	if !m.failed.CompareAndSwap(nil, &failure{e}) {
+		return
+	}
+	m.log.Error("mountpath disabled", "mountpath", m.path, "id", m.marker.ID, "err", err)
+	if m.onFail != nil {
+		m.onFail(e)
+	}
+}
+
+// OnFail sets what Fail calls besides. Set it before the mountpath is used.
+func (m *Mountpath) OnFail(f func(error)) { m.onFail = f }
+
+// Check looks whether the mountpath is still the directory that was opened, and fails it if not.
+func (m *Mountpath) Check() error {
+	if err := m.Err(); err != nil {
+		return err
+	}
+	if err := m.check(); err != nil {
+		m.Fail(err)
+	}
+	return m.Err()
+}
+
+func (m *Mountpath) check() error {
+	same, err := m.root.Same()
+	if err != nil {
+		return err
+	}
+	if !same {
+		return errors.New("another directory is now at this path: was the disk unmounted?")
+	}
+	id, err := m.root.FSID()
+	if err != nil {
+		return err
+	}
+	if id != m.fsid {
+		return errors.New("the file system changed")
+	}
+	mk, err := readMarker(m.root)
+	if err != nil {
+		return err
+	}
+	if mk.ID != m.marker.ID {
+		return errors.New("the marker names another mountpath")
+	}
+	return nil
+}
+
+// Info reports state and counters.
+func (m *Mountpath) Info() Info {
+	c := &m.counts
+	i := Info{ID: m.marker.ID, Path: m.path, State: Enabled, Weight: m.marker.Weight, IO: Counters{
+		Reads: c.reads.Load(), ReadBytes: c.readBytes.Load(), ReadNanos: c.readNanos.Load(),
+		Writes: c.writes.Load(), WriteBytes: c.writeBytes.Load(), WriteNanos: c.writeNanos.Load(),
+		Syncs: c.syncs.Load(), SyncNanos: c.syncNanos.Load(), Errors: c.errors.Load(),
+	}}
+	if err := m.Err(); err != nil {
+		i.State, i.Reason = Disabled, errors.Unwrap(err).Error()
+		m.spaceMu.Lock()
+		i.Capacity = m.space
+		m.spaceMu.Unlock()
+		return i
+	}
+	i.Capacity, _ = m.Statfs() // a failure shows as zero capacity
+	return i
+}
+
+// bind writes the cluster's id into the marker.
+func (m *Mountpath) bind(uuid string) error {
+	mk := m.marker
+	mk.ClusterUUID = uuid
+	if err := writeDoc(m.root, MarkerName, mk); err != nil {
+		return err
+	}
+	m.marker = mk
+	return nil
+}
+
+// fault looks at the error of a call that changes the disk. A full disk is not a failed one.
+func (m *Mountpath) fault(op Op, err error) error {
+	if err == nil {
+		return nil
+	}
+	m.counts.errors.Add(1)
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case op == OpSync || op == OpDir || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS):
+		m.Fail(err)
+	}
+	return err
+}
+
+// OpenFile opens name; see Root.
+func (m *Mountpath) OpenFile(name string, flag int) (File, error) {
+	writes := flag&(os.O_CREATE|os.O_TRUNC) != 0
+	if err := m.Err(); err != nil && writes {
+		return nil, err
+	}
+	if m.root == nil {
+		return nil, m.Err()
+	}
+	f, err := m.root.OpenFile(name, flag)
+	if err != nil {
+		if writes {
+			return nil, m.fault(OpCreate, err)
+		}
+		return nil, err
+	}
+	return &mpFile{File: f, mp: m}, nil
+}
+
+// change runs a call that changes the directory tree.
+func (m *Mountpath) change(op Op, f func() error) error {
+	if err := m.Err(); err != nil {
+		return err
+	}
+	return m.fault(op, f())
+}
+
+// Rename renames.
+func (m *Mountpath) Rename(from, to string) error {
+	return m.change(OpRename, func() error { return m.root.Rename(from, to) })
+}
+
+// Link makes a hard link.
+func (m *Mountpath) Link(from, to string) error {
+	return m.change(OpRename, func() error { return m.root.Link(from, to) })
+}
+
+// Remove removes a file or an empty directory.
+func (m *Mountpath) Remove(name string) error {
+	return m.change(OpRemove, func() error { return m.root.Remove(name) })
+}
+
+// Mkdir makes a directory.
+func (m *Mountpath) Mkdir(name string) error {
+	return m.change(OpCreate, func() error { return m.root.Mkdir(name) })
+}
+
+// ReadDir lists the names in a directory.
+func (m *Mountpath) ReadDir(name string) ([]string, error) {
+	if m.root == nil {
+		return nil, m.Err()
+	}
+	return m.root.ReadDir(name)
+}
+
+// Stat describes a file.
+func (m *Mountpath) Stat(name string) (os.FileInfo, error) {
+	if m.root == nil {
+		return nil, m.Err()
+	}
+	return m.root.Stat(name)
+}
+
+// SyncDir makes the names in a directory durable.
+func (m *Mountpath) SyncDir(name string) error {
+	return m.change(OpDir, func() error {
+		start := clock()
+		err := m.root.SyncDir(name)
+		m.counts.syncs.Add(1)
+		m.counts.syncNanos.Add(int64(clock().Sub(start)))
+		return err
+	})
+}
+
+// Statfs returns the capacity now.
+func (m *Mountpath) Statfs() (Capacity, error) {
+	if m.root == nil {
+		return Capacity{}, m.Err()
+	}
+	c, err := m.root.Statfs()
+	if err == nil {
+		m.spaceMu.Lock()
+		m.space = c
+		m.spaceMu.Unlock()
+	}
+	return c, err
+}
+
+// Lock locks a file in the mountpath.
+func (m *Mountpath) Lock(name string) (io.Closer, error) {
+	if err := m.Err(); err != nil {
+		return nil, err
+	}
+	return m.root.Lock(name)
+}
+
+// Same reports whether the path still leads here.
+func (m *Mountpath) Same() (bool, error) { return m.root.Same() }
+
+// FSID identifies the file system.
+func (m *Mountpath) FSID() (uint64, error) { return m.root.FSID() }
+
+// Close releases the lock and the directory.
+func (m *Mountpath) Close() error {
+	var err error
+	if m.lock != nil {
+		err = m.lock.Close()
+	}
+	if m.root != nil {
+		err = errors.Join(err, m.root.Close())
+	}
+	return err
+}
+
+// mpFile counts and watches one file of a mountpath.
+type mpFile struct {
+	File
+	mp *Mountpath
+}
+
+func (f *mpFile) read(n int, start time.Time, err error) (int, error) {
+	c := &f.mp.counts
+	c.reads.Add(1)
+	c.readBytes.Add(int64(n))
+	c.readNanos.Add(int64(clock().Sub(start)))
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.errors.Add(1)
+	}
+	return n, err
+}
+
+func (f *mpFile) wrote(n int, start time.Time, err error) (int, error) {
+	c := &f.mp.counts
+	c.writes.Add(1)
+	c.writeBytes.Add(int64(n))
+	c.writeNanos.Add(int64(clock().Sub(start)))
+	return n, f.mp.fault(OpWrite, err)
+}
+
+func (f *mpFile) Read(p []byte) (int, error) {
+	start := clock()
+	n, err := f.File.Read(p)
+	return f.read(n, start, err)
+}
+
+func (f *mpFile) ReadAt(p []byte, off int64) (int, error) {
+	start := clock()
+	n, err := f.File.ReadAt(p, off)
+	return f.read(n, start, err)
+}
+
+func (f *mpFile) Write(p []byte) (int, error) {
+	if err := f.mp.Err(); err != nil {
+		return 0, err
+	}
+	start := clock()
+	n, err := f.File.Write(p)
+	return f.wrote(n, start, err)
+}
+
+func (f *mpFile) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.mp.Err(); err != nil {
+		return 0, err
+	}
+	start := clock()
+	n, err := f.File.WriteAt(p, off)
+	return f.wrote(n, start, err)
+}
+
+func (f *mpFile) Truncate(size int64) error {
+	return f.mp.change(OpWrite, func() error { return f.File.Truncate(size) })
+}
+
+func (f *mpFile) Allocate(off, length int64) error {
+	return f.mp.change(OpWrite, func() error { return f.File.Allocate(off, length) })
+}
+
+func (f *mpFile) Sync() error {
+	return f.mp.change(OpSync, func() error {
+		start := clock()
+		err := f.File.Sync()
+		f.mp.counts.syncs.Add(1)
+		f.mp.counts.syncNanos.Add(int64(clock().Sub(start)))
+		return err
+	})
+}

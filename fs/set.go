@@ -1,0 +1,371 @@
+package fs
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"reflect"
+	"slices"
+	"sort"
+	"strings"
+
+	"aistore/cluster"
+	"aistore/errs"
+)
+
+// Set is the node's mountpaths and the rule that gives each name its home among them: weighted
+// rendezvous over the mountpaths' ids and the key alone, so that every bucket puts a key on the same
+// disk and copies between buckets can share content. A disabled mountpath keeps its names.
+//
+// When mountpaths came or went since the last time all names were at home, the set is unsettled: a name
+// may still be where an earlier generation put it. Homes names these places, the present one first.
+type Set struct {
+	sys  FS
+	log  *slog.Logger
+	mps  []*Mountpath // ordered by id
+	gens []generation // the present one first; members that are gone are left out
+	rec  setRecord
+}
+
+// generation is one way in which names were placed.
+type generation struct {
+	cands []cluster.Candidate
+	mps   []*Mountpath // nil: no longer part of the node
+}
+
+// SetConfig says which mountpaths to open.
+type SetConfig struct {
+	FS     FS
+	Paths  []string
+	NodeID string // "" takes it from the markers
+	// Existing says that this node has run before, so at least one path must carry its marker: an empty
+	// directory is then a disk that is not mounted and not a new one.
+	Existing bool
+	Log      *slog.Logger
+}
+
+// OpenSet opens and locks every mountpath. A path that is new gets a marker; one that cannot be used is
+// disabled and keeps its names, unless all are so. Mountpaths of different nodes or clusters, or in use by
+// another process, are refused.
+func OpenSet(cfg SetConfig) (*Set, error) {
+	const op = "fs.OpenSet"
+	if len(cfg.Paths) == 0 {
+		return nil, errs.E(op, "mountpaths", errs.Invalid, "none is configured")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Set{sys: cfg.FS, log: cfg.Log}
+	if err := s.open(cfg); err != nil {
+		return nil, errs.E(op, "", err, closeAll(s.mps))
+	}
+	return s, nil
+}
+
+func closeAll(mps []*Mountpath) error {
+	var err error
+	for _, m := range mps {
+		err = errors.Join(err, m.Close())
+	}
+	return err
+}
+
+func (s *Set) open(cfg SetConfig) error {
+	known := false
+	for _, path := range cfg.Paths {
+		if slices.ContainsFunc(s.mps, func(m *Mountpath) bool { return m.path == path }) {
+			return errs.E("fs.Set", path, errs.Invalid, "is listed twice")
+		}
+		m := &Mountpath{path: path, sys: cfg.FS, log: cfg.Log}
+		s.mps = append(s.mps, m)
+		found, err := s.find(m)
+		if err != nil {
+			return err
+		}
+		known = known || found
+	}
+	if cfg.Existing && !known {
+		return errs.F("fs.Set", strings.Join(cfg.Paths, ", "), errs.Mountpath,
+			"no mountpath carries this node's marker (%s): are the disks mounted?", MarkerName)
+	}
+	nodeID, uuid, err := s.identity(cfg.NodeID)
+	if err != nil {
+		return err
+	}
+	usable := 0
+	for _, m := range s.mps {
+		if err := s.settleIn(m, nodeID, uuid); err != nil {
+			return err
+		}
+		if m.Err() == nil {
+			usable++
+		}
+	}
+	if usable == 0 {
+		return errors.Join(errs.E("fs.Set", "mountpaths", errs.Mountpath, "none can be used"), s.mps[0].Err())
+	}
+	sort.Slice(s.mps, func(i, j int) bool { return s.mps[i].ID() < s.mps[j].ID() })
+	for i := 1; i < len(s.mps); i++ {
+		if s.mps[i].ID() == s.mps[i-1].ID() {
+			return errs.F("fs.Set", s.mps[i].path, errs.Invalid, "is the same mountpath as %s: one is a copy", s.mps[i-1].path)
+		}
+	}
+	return s.record()
+}
+
+// find opens one path and reads its documents. It reports whether a marker was there; an error is fatal.
+func (s *Set) find(m *Mountpath) (bool, error) {
+	r, err := s.sys.OpenRoot(m.path)
+	if errs.KindOf(err) == errs.NotFound {
+		return false, nil // settleIn decides
+	}
+	if err != nil {
+		m.Fail(err)
+		return false, nil
+	}
+	m.root = r
+	m.marker, err = readMarker(r)
+	switch {
+	case errs.Is(err, errs.NotFound):
+		return false, nil
+	case errs.Is(err, errs.Unsupported):
+		return false, err
+	case err != nil:
+		m.Fail(err)
+		return false, nil
+	}
+	lock, err := r.Lock(LockName)
+	if errs.Is(err, errs.Conflict) {
+		return false, err
+	}
+	if err != nil {
+		m.Fail(err)
+		return true, nil
+	}
+	m.lock = lock
+	var rec setRecord
+	if err := readDoc(r, SetName, &rec); err == nil && rec.Version > s.rec.Version {
+		s.rec = rec
+	}
+	return true, nil
+}
+
+func (s *Set) identity(nodeID string) (node, uuid string, err error) {
+	const op = "fs.Set"
+	for _, m := range s.mps {
+		mk := m.marker
+		switch {
+		case mk.ID == "":
+		case nodeID != "" && mk.NodeID != nodeID:
+			return "", "", errs.F(op, m.path, errs.Conflict, "belongs to node %s, not %s", mk.NodeID, nodeID)
+		case uuid != "" && mk.ClusterUUID != "" && mk.ClusterUUID != uuid:
+			return "", "", errs.F(op, m.path, errs.Conflict, "belongs to cluster %s, another mountpath to %s", mk.ClusterUUID, uuid)
+		default:
+			nodeID = mk.NodeID
+			if mk.ClusterUUID != "" {
+				uuid = mk.ClusterUUID
+			}
+		}
+	}
+	if nodeID == "" {
+		return "", "", errs.E(op, "node id", errs.Invalid, "is neither configured nor in a marker")
+	}
+	return nodeID, uuid, nil
+}
+
+// settleIn gives a path without marker its place: disabled when the set's record knows the path (its disk
+// is missing), else new. An error is fatal.
+func (s *Set) settleIn(m *Mountpath, nodeID, uuid string) error {
+	if m.marker.ID == "" {
+		if old, ok := s.remembered(m.path); ok {
+			m.marker = Marker{ID: old.ID, Weight: old.Weight, NodeID: nodeID, ClusterUUID: uuid}
+			m.Fail(errors.New("its marker is missing: is the disk mounted?"))
+		} else if m.Err() != nil {
+			return errs.E("fs.Set", m.path, m.Err()) // unusable and unknown: nothing can be lost by saying so
+		} else if err := s.create(m, nodeID, uuid); err != nil {
+			return err
+		}
+	}
+	if m.Err() != nil {
+		return nil
+	}
+	var err error
+	if m.fsid, err = m.root.FSID(); err == nil && m.marker.ClusterUUID != uuid {
+		err = m.bind(uuid)
+	}
+	if err == nil {
+		_, err = m.Statfs()
+	}
+	if err != nil {
+		m.Fail(err)
+	}
+	return nil
+}
+
+func (s *Set) remembered(path string) (Member, bool) {
+	if n := len(s.rec.Generations); n > 0 {
+		for _, mb := range s.rec.Generations[n-1] {
+			if mb.Path == path {
+				return mb, true
+			}
+		}
+	}
+	return Member{}, false
+}
+
+// create makes a new mountpath.
+func (s *Set) create(m *Mountpath, nodeID, uuid string) (err error) {
+	const op = "fs.Set"
+	if m.root == nil {
+		if err := s.sys.MkdirAll(m.path); err != nil {
+			return errs.E(op, m.path, err)
+		}
+		if m.root, err = s.sys.OpenRoot(m.path); err != nil {
+			return errs.E(op, m.path, err)
+		}
+	}
+	for _, name := range []string{"index", "blobs"} {
+		if _, err := m.root.Stat(name); err == nil {
+			return errs.F(op, m.path, errs.Mountpath, "has %q but no marker %s: restore the marker, or empty the directory to start anew", name, MarkerName)
+		}
+	}
+	if m.lock, err = m.root.Lock(LockName); err != nil {
+		return errs.E(op, m.path, err)
+	}
+	m.marker = Marker{
+		Format: MarkerFormat, NodeID: nodeID, ClusterUUID: uuid, ID: newID(), Weight: 100, Created: clock().UTC(),
+	}
+	if err := writeDoc(m.root, MarkerName, m.marker); err != nil {
+		return errs.E(op, m.path, err)
+	}
+	return nil
+}
+
+func newID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// record appends the present set to the generations when it is new, and writes the record everywhere.
+func (s *Set) record() error {
+	now := make([]Member, len(s.mps))
+	for i, m := range s.mps {
+		now[i] = Member{ID: m.ID(), Path: m.path, Weight: m.marker.Weight}
+	}
+	n := len(s.rec.Generations)
+	switch {
+	case n == 0:
+		s.rec = setRecord{Format: MarkerFormat, Version: 1, Generations: [][]Member{now}}
+	case samePlaces(s.rec.Generations[n-1], now):
+		if reflect.DeepEqual(s.rec.Generations[n-1], now) && s.everywhere() {
+			break
+		}
+		s.rec.Generations[n-1] = now
+		s.rec.Version++
+	default:
+		s.log.Warn("the set of mountpaths changed: names are looked up on all former places", "mountpaths", len(now))
+		s.rec.Generations = append(s.rec.Generations, now)
+		s.rec.Version++
+	}
+	for _, m := range s.mps {
+		if m.Err() != nil {
+			continue
+		}
+		if err := writeDoc(m.root, SetName, s.rec); err != nil {
+			m.Fail(err)
+		}
+	}
+	s.buildGenerations()
+	return nil
+}
+
+// everywhere reports whether every usable mountpath has the record of this version.
+func (s *Set) everywhere() bool {
+	for _, m := range s.mps {
+		var rec setRecord
+		if m.Err() == nil && (readDoc(m.root, SetName, &rec) != nil || rec.Version != s.rec.Version) {
+			return false
+		}
+	}
+	return true
+}
+
+func samePlaces(a, b []Member) bool {
+	return slices.EqualFunc(a, b, func(x, y Member) bool { return x.ID == y.ID && x.Weight == y.Weight })
+}
+
+func (s *Set) buildGenerations() {
+	s.gens = nil
+	for i := len(s.rec.Generations) - 1; i >= 0; i-- {
+		var g generation
+		for _, mb := range s.rec.Generations[i] {
+			g.cands = append(g.cands, cluster.Candidate{Digest: cluster.NodeDigest(mb.ID), Weight: mb.Weight})
+			g.mps = append(g.mps, s.byID(mb.ID))
+		}
+		s.gens = append(s.gens, g)
+	}
+}
+
+func (s *Set) byID(id string) *Mountpath {
+	for _, m := range s.mps {
+		if m.ID() == id {
+			return m
+		}
+	}
+	return nil
+}
+
+// All returns the mountpaths ordered by id, disabled ones included.
+func (s *Set) All() []*Mountpath { return s.mps }
+
+// Settled reports whether every name is at its present home.
+func (s *Set) Settled() bool { return len(s.gens) == 1 }
+
+// Home returns the index in All of the mountpath where key is written.
+func (s *Set) Home(key string) int {
+	if len(s.mps) == 1 {
+		return 0
+	}
+	return cluster.Pick(cluster.Digest(0, key), s.gens[0].cands)
+}
+
+// Homes appends to buf the indexes in All of every mountpath where key may be, the present home first.
+func (s *Set) Homes(key string, buf []int) []int {
+	if s.Settled() {
+		return append(buf, s.Home(key))
+	}
+	d := cluster.Digest(0, key)
+	for _, g := range s.gens {
+		i := cluster.Pick(d, g.cands)
+		if i < 0 || g.mps[i] == nil {
+			continue
+		}
+		if at := slices.Index(s.mps, g.mps[i]); !slices.Contains(buf, at) {
+			buf = append(buf, at)
+		}
+	}
+	return buf
+}
+
+// Bind writes the cluster's id into every marker; kind Conflict when one belongs to another cluster.
+func (s *Set) Bind(uuid string) error {
+	const op = "fs.Set.Bind"
+	for _, m := range s.mps {
+		if have := m.marker.ClusterUUID; have != "" && have != uuid {
+			return errs.F(op, m.path, errs.Conflict, "belongs to cluster %s, not %s", have, uuid)
+		}
+	}
+	for _, m := range s.mps {
+		if m.Err() == nil && m.marker.ClusterUUID == "" {
+			if err := m.bind(uuid); err != nil {
+				m.Fail(err)
+			}
+		}
+	}
+	return nil
+}
+
+// Close closes every mountpath.
+func (s *Set) Close() error { return closeAll(s.mps) }
