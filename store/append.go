@@ -1,0 +1,353 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/cksum"
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/object"
+)
+
+// An append session gathers an object's content over several requests. Nothing of it is visible before
+// FlushAppend, which makes the bytes a new version of the object, durable like any PUT.
+//
+// The index remembers the session, a work file its bytes. The handle that each call returns says how
+// many bytes are acknowledged and what their CRC32C is, so it stays good when the node restarts: what a failed call
+// left behind its length is cut off, and bytes that a power loss took are noticed.
+
+// sessionID names an append session.
+type sessionID [8]byte
+
+// sessionPrefix begins the names of work files of append sessions.
+const sessionPrefix = "append-"
+
+func parseSessionID(s string) (id sessionID, ok bool) {
+	n, err := hex.Decode(id[:], []byte(s[:min(len(s), 2*len(id))]))
+	return id, err == nil && n == len(id) && len(s) == 2*len(id)
+}
+
+func (id sessionID) file() string { return "work/" + sessionPrefix + hex.EncodeToString(id[:]) }
+
+// sessionTTL is how long after its begin an append session may be flushed.
+const sessionTTL = 7 * 24 * time.Hour
+
+// handle is a decoded append handle.
+type handle struct {
+	id   sessionID
+	size int64
+	crc  uint32
+}
+
+// String is the handle as clients see it.
+func (h handle) String() string { return fmt.Sprintf("%x.%x.%08x", h.id[:], h.size, h.crc) }
+
+func parseHandle(s string) (h handle, err error) {
+	bad := errs.F("store.parseHandle", "append handle", errs.Invalid, "%q is not one that this server gave", s)
+	parts := strings.Split(s, ".")
+	if len(parts) != 3 {
+		return h, bad
+	}
+	id, ok := parseSessionID(parts[0])
+	if !ok {
+		return h, bad
+	}
+	h.id = id
+	if _, err := fmt.Sscanf(parts[1]+" "+parts[2], "%x %08x", &h.size, &h.crc); err != nil || h.size < 0 || h.String() != s {
+		return h, bad
+	}
+	return h, nil
+}
+
+// BeginAppend starts a session for n and returns its first handle.
+func (s *Store) BeginAppend(ctx context.Context, n object.Name) (string, error) {
+	const op = "store.BeginAppend"
+	if err := errors.Join(ctx.Err(), s.live(op, n)); err != nil {
+		return "", errs.E(op, n, err)
+	}
+	v, err := s.home(n)
+	if err == nil {
+		err = v.admit(blobHeaderSize)
+	}
+	if err != nil {
+		return "", errs.E(op, n, err)
+	}
+	var h handle
+	_, _ = rand.Read(h.id[:]) // never fails (crypto/rand)
+	f, err := v.mp.OpenFile(h.id.file(), os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	if err == nil {
+		err = errors.Join(f.Close(), v.mp.SyncDir("work"))
+	}
+	if err != nil {
+		return "", errs.E(op, n, err)
+	}
+	val := binary.LittleEndian.AppendUint64([]byte{recordFormat}, uint64(time.Now().UnixNano()))
+	val = binary.LittleEndian.AppendUint64(val, n.Bucket)
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	if err := b.Set(appendKey(h.id), append(val, n.Key...), nil); err != nil {
+		return "", errs.E(op, n, err)
+	}
+	if err := v.commit(b, cluster.Local); err != nil {
+		return "", errs.E(op, n, err)
+	}
+	return h.String(), nil
+}
+
+const sessionHead = 1 + 8 + 8
+
+// session finds the volume of a session and takes it for the caller, who must release it.
+func (s *Store) session(n object.Name, id sessionID) (v *volume, release func(), err error) {
+	const op = "store.session"
+	if _, busy := s.appending.LoadOrStore(id, nil); busy {
+		return nil, nil, errs.E(op, n, errs.Conflict, "another append with this handle is under way")
+	}
+	release = func() { s.appending.Delete(id) }
+	for _, v := range s.vols {
+		if v.err() != nil {
+			continue
+		}
+		val, err := v.getCopy(appendKey(id))
+		if errs.Is(err, errs.NotFound) {
+			continue
+		}
+		if err == nil && (len(val) < sessionHead || binary.LittleEndian.Uint64(val[9:]) != n.Bucket || string(val[sessionHead:]) != n.Key) {
+			err = errs.E(op, n, errs.Invalid, "the append handle is for another object")
+		}
+		if err != nil {
+			release()
+			return nil, nil, err
+		}
+		return v, release, nil
+	}
+	release()
+	return nil, nil, errs.E(op, n, errs.NotFound, "the append handle was flushed, given up or has expired")
+}
+
+// Append adds what r gives to the session and returns the handle that stands for the bytes so far. When
+// it fails, the handle it was called with stays good. The bytes are durable only once they are flushed.
+func (s *Store) Append(ctx context.Context, n object.Name, token string, r io.Reader) (string, error) {
+	const op = "store.Append"
+	if err := s.live(op, n); err != nil {
+		return "", err
+	}
+	h, err := parseHandle(token)
+	if err != nil {
+		return "", err
+	}
+	v, release, err := s.session(n, h.id)
+	if err != nil {
+		return "", errs.E(op, n, err)
+	}
+	defer release()
+	f, err := v.mp.OpenFile(h.id.file(), os.O_RDWR)
+	if err != nil {
+		return "", errs.E(op, n, err)
+	}
+	bp, _ := chunkPool.Get().(*[]byte)
+	defer chunkPool.Put(bp)
+	err = f.Truncate(blobHeaderSize + h.size)
+	for src, done := (prefixed{r: r}), false; err == nil && !done; {
+		var got int
+		chunk := (*bp)[:chunkSize]
+		if got, err = src.fill(chunk); errors.Is(err, io.EOF) {
+			done, err = true, nil
+		}
+		if err == nil {
+			err = errors.Join(ctx.Err(), v.admit(int64(got)))
+		}
+		if err == nil {
+			_, err = f.WriteAt(chunk[:got], blobHeaderSize+h.size)
+		}
+		h.crc = cksum.BlockUpdate(h.crc, chunk[:got])
+		h.size += int64(got)
+	}
+	hit("append.data-written")
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errs.E(op, n, err)
+	}
+	return h.String(), nil
+}
+
+// FlushAppend makes the session's bytes a new version of n and ends the session. When it fails, also by a
+// crash, the session stays.
+func (s *Store) FlushAppend(ctx context.Context, n object.Name, token string, o PutOptions) (info object.Info, err error) {
+	const op = "store.FlushAppend"
+	if err := s.live(op, n); err != nil {
+		return info, err
+	}
+	h, err := parseHandle(token)
+	if err != nil {
+		return info, err
+	}
+	v, release, err := s.session(n, h.id)
+	if err != nil {
+		return info, errs.E(op, n, err)
+	}
+	defer release()
+	if home, err := s.home(n); err != nil || home != v {
+		return info, errs.E(op, n, errs.Conflict, errors.Join(err, errors.New("the object's mountpath changed since the append began")))
+	}
+	bw := &blobWriter{v: v, id: newBlobID(v.blobCount.Add(1)), name: h.id.file(), blockSize: s.cfg.BlockSize}
+	if bw.f, err = v.mp.OpenFile(bw.name, os.O_RDWR); err != nil {
+		return info, errs.E(op, n, err)
+	}
+	v.writing.Store(bw.id, nil)
+	info, err = s.flush(ctx, op, n, bw, h, &o)
+	_ = bw.f.Close() // synced already, or of no use
+	v.writing.Delete(bw.id)
+	if err != nil {
+		if bw.name == bw.id.path() {
+			v.unlink(bw.id) // the session's file has another name
+		}
+		return info, errs.E(op, n, err)
+	}
+	hit("append.before-unlink")
+	if err := v.mp.Remove(h.id.file()); err != nil {
+		v.log.Warn("append session not removed; it will be swept", "mountpath", v.mp.Path(), "err", err)
+	}
+	return info, nil
+}
+
+func (s *Store) flush(ctx context.Context, op string, n object.Name, bw *blobWriter, h handle, o *PutOptions) (info object.Info, err error) {
+	sums := newSums(o)
+	short, err := bw.reread(ctx, h, sums, s.cfg.InlineMax)
+	if err != nil {
+		return info, err
+	}
+	if err := sums.check(op, n, o.Expect); err != nil {
+		return info, err
+	}
+	if o.Size > 0 && o.Size != h.size {
+		return info, errs.F(op, n, errs.Checksum, "%d bytes were appended, the request declared %d", h.size, o.Size)
+	}
+	w := write{op: op, name: n, vol: bw.v, o: o, sum: sums.whole.Sum()}
+	w.also = func(b *pebble.Batch) error { return b.Delete(appendKey(h.id), nil) }
+	if short != nil {
+		w.inline, w.rec.size = short, h.size
+		w.rec.one[0] = content{kind: refInline, length: h.size, crc: h.crc}
+		w.rec.parts = w.rec.one[:1]
+	} else {
+		if _, err := bw.f.WriteAt(appendBlobHeader(nil, bw.id, bw.blockSize), 0); err != nil {
+			return info, err
+		}
+		bw.keepName = true
+		if err := s.sealBlob(&w, bw); err != nil {
+			return info, err
+		}
+	}
+	hit("append.before-commit")
+	return s.commitWrite(&w)
+}
+
+// reread takes all checksums of the session's bytes and compares them with the handle's. Up to
+// inlineMax bytes are returned.
+func (w *blobWriter) reread(ctx context.Context, h handle, sums *sums, inlineMax int) (short []byte, err error) {
+	const op = "store.reread"
+	bp, _ := chunkPool.Get().(*[]byte)
+	defer chunkPool.Put(bp)
+	var crc uint32
+	inline := h.size <= int64(inlineMax)
+	if inline {
+		short = make([]byte, 0, h.size)
+	}
+	for w.length < h.size {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		b := (*bp)[:min(chunkSize, h.size-w.length)]
+		if err := readFull(w.f, b, blobHeaderSize+w.length); err != nil {
+			if errs.Is(err, errs.Corrupt) {
+				return nil, errs.E(op, "append", errs.Conflict, "bytes of this append were lost in a crash: start it anew")
+			}
+			return nil, err
+		}
+		crc = cksum.BlockUpdate(crc, b)
+		sums.write(b)
+		w.take(b)
+		if inline {
+			short = append(short, b...)
+		}
+	}
+	if crc != h.crc {
+		return nil, errs.E(op, "append", errs.Conflict, "bytes of this append were lost in a crash: start it anew")
+	}
+	return short, w.f.Truncate(blobHeaderSize + h.size)
+}
+
+// AbortAppend gives a session up.
+func (s *Store) AbortAppend(n object.Name, token string) error {
+	const op = "store.AbortAppend"
+	h, err := parseHandle(token)
+	if err != nil {
+		return err
+	}
+	v, release, err := s.session(n, h.id)
+	if err != nil {
+		return errs.E(op, n, err)
+	}
+	defer release()
+	if err := v.dropSession(h.id); err != nil {
+		return errs.E(op, n, err)
+	}
+	return nil
+}
+
+func (v *volume) dropSession(id sessionID) error {
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	if err := b.Delete(appendKey(id), nil); err != nil {
+		return err
+	}
+	if err := v.commit(b, cluster.Local); err != nil {
+		return err
+	}
+	if err := v.mp.Remove(id.file()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// expireSessions gives up the sessions that began before then.
+func (s *Store) expireSessions(v *volume, then time.Time) error {
+	c, err := v.newCursor([]byte{famAppend}, []byte{famAppend + 1})
+	if err != nil {
+		return err
+	}
+	var old []sessionID
+	for ok := c.it.First(); ok; ok = c.it.Next() {
+		val, err := c.it.ValueAndErr()
+		if err != nil {
+			return errors.Join(err, c.it.Close())
+		}
+		var id sessionID
+		if copy(id[:], c.it.Key()[1:]) == len(id) && (len(val) < sessionHead || int64(binary.LittleEndian.Uint64(val[1:])) < then.UnixNano()) {
+			old = append(old, id)
+		}
+	}
+	if err := errors.Join(c.it.Error(), c.it.Close()); err != nil {
+		return err
+	}
+	for _, id := range old {
+		if _, busy := s.appending.LoadOrStore(id, nil); busy {
+			continue
+		}
+		err := v.dropSession(id)
+		s.appending.Delete(id)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/object"
+)
+
+// DeleteOptions of a Delete; the fields mean what they do in PutOptions.
+type DeleteOptions struct {
+	Epoch      uint64
+	Durability cluster.Durability
+	Conditions *object.Conditions
+	Guard      func() error
+}
+
+// Delete removes n and returns what it was; kind NotFound when there was nothing. It works on a full
+// disk. The record goes first, durably; then its blobs, which open Objects go on reading.
+func (s *Store) Delete(ctx context.Context, n object.Name, o DeleteOptions) (info object.Info, err error) {
+	const op = "store.Delete"
+	if err := s.live(op, n); err != nil {
+		return info, err
+	}
+	if err := ctx.Err(); err != nil {
+		return info, errs.E(op, n, err)
+	}
+	lock := s.locks.of(n)
+	lock.mu.Lock()
+	var old found
+	err = s.deleteLocked(n, &o, lock, &old)
+	lock.mu.Unlock()
+	if err != nil {
+		old.close()
+		return info, errs.E(op, n, err)
+	}
+	hit("delete.after-commit")
+	old.info(&info, n.Key)
+	hit("delete.before-unlink")
+	old.unlinkBlobs()
+	old.close()
+	return info, nil
+}
+
+func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, old *found) error {
+	exists, err := s.current(old, n)
+	if err != nil {
+		return err
+	}
+	if err := checkConditions(o.Conditions, old, exists, n.Key); err != nil {
+		return err
+	}
+	if !exists || old.tombstone() {
+		return errs.E("store.delete", n, errs.NotFound)
+	}
+	if o.Guard != nil {
+		if err := o.Guard(); err != nil {
+			return err
+		}
+	}
+	hit("delete.before-commit")
+	lock.committing.Store(true)
+	defer lock.committing.Store(false)
+	if !s.set.Settled() { // the oldest first: a crash in between must leave the newest
+		if err := s.removeElsewhere(old.vol, n, o.Durability); err != nil {
+			return err
+		}
+	}
+	return old.vol.removeRecord(old, n, o.Durability)
+}
+
+// removeRecord takes a record, its content and its references out of the index.
+func (v *volume) removeRecord(f *found, n object.Name, d cluster.Durability) error {
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	if err := b.Delete(objectKey(nil, famRecord, n.Bucket, n.Key), nil); err != nil {
+		return err
+	}
+	if err := f.dropContent(b, n, false); err != nil {
+		return err
+	}
+	return v.commit(b, f.removal(d))
+}
+
+// removal is the class under which f may be removed: blobs are unlinked next, so a record that has some
+// must be gone for good.
+func (f *found) removal(d cluster.Durability) cluster.Durability {
+	if f.inBlobs() {
+		return cluster.Local
+	}
+	return d
+}
+
+// removeElsewhere removes the copies of n that are not in keep, the oldest first. Former homes of a name
+// have some while the set of mountpaths is unsettled.
+func (s *Store) removeElsewhere(keep *volume, n object.Name, d cluster.Durability) error {
+	var copies []*found
+	defer func() {
+		for _, c := range copies {
+			c.close()
+		}
+	}()
+	for _, i := range s.set.Homes(n.Key, nil) {
+		v := s.vols[i]
+		if v == keep {
+			continue
+		}
+		c := new(found)
+		ok, err := v.read(c, n)
+		if err != nil {
+			return err
+		}
+		if ok {
+			copies = append(copies, c)
+		}
+	}
+	slices.SortFunc(copies, func(a, b *found) int { return a.version.Compare(b.version) })
+	for _, c := range copies {
+		if err := c.vol.removeRecord(c, n, d); err != nil {
+			return err
+		}
+		c.unlinkBlobs()
+	}
+	return nil
+}
+
+// unlinkBlobs removes the blobs of a record whose removal from the index is durable. What fails here is
+// swept later.
+func (f *found) unlinkBlobs() {
+	if f.vol == nil {
+		return
+	}
+	for i := range f.parts {
+		p := &f.parts[i]
+		switch {
+		case p.kind != refBlob:
+		case f.shared():
+			f.vol.unlinkUnreferenced(p.blob)
+		default:
+			f.vol.unlink(p.blob)
+		}
+	}
+}
+
+func (v *volume) unlink(id blobID) {
+	if err := v.mp.Remove(id.path()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		v.log.Warn("blob not removed; it will be swept", "mountpath", v.mp.Path(), "blob", id.String(), "err", err)
+	}
+}
+
+// unlinkUnreferenced removes those blobs to which no record refers and returns how many. A reference can only be made
+// from a reference, under the lock of its name, so a blob that has none now never will again. But the
+// index also shows removals that a crash would undo: they must be durable before the blob goes.
+func (v *volume) unlinkUnreferenced(ids ...blobID) int {
+	free := ids[:0:0]
+	for _, id := range ids {
+		used, err := v.referenced(id)
+		if err == nil && !used {
+			free = append(free, id)
+		}
+	}
+	if len(free) == 0 || v.settle() != nil {
+		return 0
+	}
+	for _, id := range free {
+		v.unlink(id)
+	}
+	return len(free)
+}
+
+// referenced reports whether a record refers to the blob.
+func (v *volume) referenced(id blobID) (bool, error) {
+	prefix := append([]byte{famRef}, id[:]...)
+	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
+	if err != nil {
+		return false, err
+	}
+	used := it.First()
+	return used, errors.Join(it.Error(), it.Close())
+}

@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/cluster"
+	"aistore/errs"
+)
+
+func sortIDs(ids []uint64) { slices.Sort(ids) }
+
+// destroyBatch is how many names with blobs are removed in one step.
+const destroyBatch = 512
+
+// DestroyBucket removes a bucket with all its objects. From the moment it is called every operation on
+// the bucket is kind NoBucket. The intent is durable first: after a crash, or when ctx ends, Run finishes
+// what is left. The id must never be used again.
+func (s *Store) DestroyBucket(ctx context.Context, bucket uint64) error {
+	const op = "store.DestroyBucket"
+	s.destroyed.Store(bucket, nil)
+	s.locks.barrier() // writers that had looked before are through
+	for _, v := range s.vols {
+		if err := v.err(); err != nil {
+			return errs.E(op, "", err) // the bucket stays marked; another call goes on
+		}
+		if err := v.markDestroyed(bucket); err != nil {
+			return errs.E(op, "", err)
+		}
+	}
+	hit("destroy.after-intent")
+	for _, v := range s.vols {
+		if err := v.destroyBucket(ctx, bucket); err != nil {
+			return errs.E(op, "", err)
+		}
+	}
+	return nil
+}
+
+func (v *volume) markDestroyed(bucket uint64) error {
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	if err := b.Set(destroyKey(bucket), nil, nil); err != nil {
+		return err
+	}
+	return v.commit(b, cluster.Local)
+}
+
+// destroyBucket removes records with blobs in steps, each durable before the blobs are unlinked, then
+// all the rest at once together with the intent.
+func (v *volume) destroyBucket(ctx context.Context, bucket uint64) error {
+	from := objectKey(nil, famRecord, bucket, "")
+	for from != nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var err error
+		if from, err = v.destroyStep(bucket, from); err != nil {
+			return err
+		}
+	}
+	hit("destroy.before-range")
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	for _, fam := range []byte{famRecord, famContent} {
+		if err := b.DeleteRange(objectKey(nil, fam, bucket, ""), bucketEnd(nil, fam, bucket), nil); err != nil {
+			return err
+		}
+	}
+	if err := b.Delete(destroyKey(bucket), nil); err != nil {
+		return err
+	}
+	return v.commit(b, cluster.Local)
+}
+
+// destroyStep removes up to destroyBatch names with blobs from the key from on; it returns where to go on, nil at the end.
+func (v *volume) destroyStep(bucket uint64, from []byte) (next []byte, err error) {
+	c, err := v.newCursor(from, bucketEnd(nil, famRecord, bucket))
+	if err != nil {
+		return nil, err
+	}
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	var blobs []blobID
+	for ok := c.it.First(); ok; ok = c.it.Next() {
+		if len(blobs) >= destroyBatch {
+			next = slices.Clone(c.it.Key())
+			break
+		}
+		var ids []blobID
+		if ids, err = v.dropRefs(b, c.it); err != nil {
+			break
+		}
+		blobs = append(blobs, ids...)
+	}
+	if err = errors.Join(err, c.it.Error(), c.it.Close()); err != nil {
+		return nil, err
+	}
+	if len(blobs) == 0 {
+		return next, nil
+	}
+	if err := v.commit(b, cluster.Local); err != nil {
+		return nil, err
+	}
+	hit("destroy.before-unlink")
+	v.unlinkUnreferenced(blobs...)
+	return next, nil
+}
+
+// dropRefs removes the record on which it stands from the index if it has blobs, and returns them. A
+// damaged record goes with the rest; its blobs stay until the index is rebuilt.
+func (v *volume) dropRefs(b *pebble.Batch, it *pebble.Iterator) ([]blobID, error) {
+	val, err := it.ValueAndErr()
+	if err != nil {
+		return nil, err
+	}
+	bucket, key, _ := splitObjectKey(it.Key())
+	var r record
+	if decodeRecord(&r, val, key) != nil {
+		return nil, nil
+	}
+	var ids []blobID
+	for i := range r.parts {
+		if p := &r.parts[i]; p.kind == refBlob {
+			ids = append(ids, p.blob)
+			if err := b.Delete(refKey(nil, p.blob, bucket, string(key)), nil); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return ids, b.Delete(it.Key(), nil)
+}
+
+// loadDestroyed finds the buckets whose removal was interrupted.
+func (s *Store) loadDestroyed() error {
+	for _, v := range s.vols {
+		if v.err() != nil {
+			continue
+		}
+		ids, err := v.pendingDestroys()
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			s.destroyed.Store(id, nil)
+		}
+	}
+	return nil
+}
+
+func (v *volume) pendingDestroys() ([]uint64, error) {
+	prefix := []byte(metaDestroy)
+	c, err := v.newCursor(prefix, prefixEnd(prefix))
+	if err != nil {
+		return nil, err
+	}
+	var ids []uint64
+	for ok := c.it.First(); ok; ok = c.it.Next() {
+		if k := c.it.Key()[len(prefix):]; len(k) == 8 {
+			ids = append(ids, binary.BigEndian.Uint64(k))
+		}
+	}
+	return ids, errors.Join(c.it.Error(), c.it.Close())
+}

@@ -1,0 +1,335 @@
+package store
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"aistore/fs"
+)
+
+// indexFS lets pebble work on a mountpath through the seam.
+//
+// Pebble takes the process down when it cannot write its log or manifest. That must not happen for one
+// disk among several, so once the mountpath has failed this adapter freezes the index on disk: what
+// pebble writes to log and manifest, and every change of names, is swallowed and reported as done;
+// new tables wait until the index is closed. Nothing is acknowledged in that state, since every
+// operation of the store looks at the mountpath's state after its commit.
+type indexFS struct {
+	v      *volume
+	mp     *fs.Mountpath
+	closed chan struct{} // lets waiting table writers go
+}
+
+var _ vfs.FS = (*indexFS)(nil)
+
+func (x *indexFS) frozen() bool { return x.mp.Err() != nil }
+
+// journal reports whether pebble depends on the file to go on at all.
+func journal(name string) bool {
+	base := path.Base(name)
+	return strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST") || strings.HasPrefix(base, "marker") ||
+		strings.HasPrefix(base, "OPTIONS")
+}
+
+// room runs f, and when the disk is full gives back the reserve and runs it once more.
+func (x *indexFS) room(f func() error) error {
+	seen := x.v.space.given.Load()
+	err := f()
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		if x.v.giveReserve(seen) {
+			err = f()
+		}
+	}
+	return err
+}
+
+// change runs a change of names; on a frozen index it does nothing.
+func (x *indexFS) change(f func() error) error {
+	if x.frozen() {
+		return nil
+	}
+	err := x.room(f)
+	if err != nil && x.frozen() {
+		return nil
+	}
+	return err
+}
+
+func (x *indexFS) open(name string, flag int) (vfs.File, error) {
+	if flag&os.O_CREATE != 0 && x.frozen() {
+		return x.openFrozen(name)
+	}
+	var f fs.File
+	err := x.room(func() (err error) {
+		f, err = x.mp.OpenFile(name, flag)
+		return err
+	})
+	if err != nil {
+		if flag&os.O_CREATE != 0 && x.frozen() {
+			return x.openFrozen(name)
+		}
+		return nil, err
+	}
+	return &indexFile{x: x, f: f, name: name, log: strings.HasSuffix(name, ".log")}, nil
+}
+
+func (x *indexFS) openFrozen(name string) (vfs.File, error) {
+	if journal(name) {
+		return &indexFile{x: x, f: nullFile{}, name: name}, nil
+	}
+	<-x.closed // a flush or compaction: it would only fail and be tried again without end
+	return nil, x.mp.Err()
+}
+
+func (x *indexFS) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
+	if !x.frozen() {
+		if err := x.mp.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) && !x.frozen() {
+			return nil, err
+		}
+	}
+	return x.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+}
+
+func (x *indexFS) Link(from, to string) error {
+	return x.change(func() error { return x.mp.Link(from, to) })
+}
+
+func (x *indexFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	f, err := x.open(name, os.O_RDONLY)
+	return withOptions(f, err, opts)
+}
+
+func (x *indexFS) OpenReadWrite(name string, _ vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	f, err := x.open(name, os.O_RDWR|os.O_CREATE)
+	return withOptions(f, err, opts)
+}
+
+func withOptions(f vfs.File, err error, opts []vfs.OpenOption) (vfs.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range opts {
+		o.Apply(f)
+	}
+	return f, nil
+}
+
+func (x *indexFS) OpenDir(name string) (vfs.File, error) {
+	return &indexDir{x: x, name: name}, nil
+}
+
+func (x *indexFS) Remove(name string) error {
+	return x.change(func() error { return x.mp.Remove(name) })
+}
+
+func (x *indexFS) RemoveAll(name string) error {
+	return x.change(func() error { return removeAll(x.mp, name) })
+}
+
+func removeAll(r fs.Root, name string) error {
+	fi, err := r.Stat(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil && fi.IsDir() {
+		names, err := r.ReadDir(name)
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			if err := removeAll(r, path.Join(name, n)); err != nil {
+				return err
+			}
+		}
+	}
+	return r.Remove(name)
+}
+
+func (x *indexFS) Rename(from, to string) error {
+	return x.change(func() error { return x.mp.Rename(from, to) })
+}
+
+func (x *indexFS) ReuseForWrite(from, to string, _ vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := x.Rename(from, to); err != nil {
+		return nil, err
+	}
+	return x.open(to, os.O_RDWR|os.O_CREATE)
+}
+
+func (x *indexFS) MkdirAll(dir string, _ os.FileMode) error {
+	if dir == "." || dir == "" || x.frozen() {
+		return nil
+	}
+	if fi, err := x.mp.Stat(dir); err == nil && fi.IsDir() {
+		return nil
+	}
+	if err := x.MkdirAll(path.Dir(dir), 0); err != nil {
+		return err
+	}
+	err := x.change(func() error { return x.mp.Mkdir(dir) })
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return x.change(func() error { return x.mp.SyncDir(path.Dir(dir)) })
+}
+
+func (x *indexFS) Lock(name string) (io.Closer, error) { return x.mp.Lock(name) }
+
+func (x *indexFS) List(dir string) ([]string, error) { return x.mp.ReadDir(dir) }
+
+func (x *indexFS) Stat(name string) (vfs.FileInfo, error) {
+	fi, err := x.mp.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	return indexInfo{fi}, nil
+}
+
+func (x *indexFS) PathBase(p string) string       { return path.Base(p) }
+func (x *indexFS) PathJoin(elem ...string) string { return path.Join(elem...) }
+func (x *indexFS) PathDir(p string) string        { return path.Dir(p) }
+func (x *indexFS) Unwrap() vfs.FS                 { return nil }
+
+func (x *indexFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	c, err := x.mp.Statfs()
+	if err != nil {
+		return vfs.DiskUsage{}, err
+	}
+	return vfs.DiskUsage{AvailBytes: uint64(c.Free), TotalBytes: uint64(c.Total), UsedBytes: uint64(c.Total - c.Free)}, nil
+}
+
+type indexInfo struct{ os.FileInfo }
+
+func (indexInfo) DeviceID() vfs.DeviceID { return vfs.DeviceID{} }
+
+// indexFile is one of pebble's files.
+type indexFile struct {
+	x     *indexFS
+	f     fs.File
+	name  string
+	log   bool        // a write-ahead log
+	dirty atomic.Bool // log: a sync was left out
+}
+
+// swallow hides an error of a journal once the mountpath has failed.
+func (f *indexFile) swallow(err error) error {
+	if err != nil && f.x.frozen() && journal(f.name) {
+		return nil
+	}
+	return err
+}
+
+func (f *indexFile) Read(p []byte) (int, error)               { return f.f.Read(p) }
+func (f *indexFile) ReadAt(p []byte, off int64) (int, error)  { return f.f.ReadAt(p, off) }
+func (f *indexFile) Prefetch(int64, int64) error              { return nil }
+func (f *indexFile) SyncTo(int64) (fullSync bool, err error)  { return false, nil }
+func (f *indexFile) Sync() error                              { return f.SyncData() }
+func (f *indexFile) Fd() uintptr                              { return f.f.Fd() }
+func (f *indexFile) WriteAt(p []byte, off int64) (int, error) { return f.write(p, off) }
+
+func (f *indexFile) Stat() (vfs.FileInfo, error) {
+	fi, err := f.f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return indexInfo{fi}, nil
+}
+
+func (f *indexFile) Preallocate(off, length int64) error {
+	return f.swallow(f.x.room(func() error { return f.f.Allocate(off, length) }))
+}
+
+func (f *indexFile) Write(p []byte) (int, error) { return f.write(p, -1) }
+
+// write writes at off, or at the file's position when off is negative. What was written before the
+// disk was found full is not written again.
+func (f *indexFile) write(p []byte, off int64) (int, error) {
+	done := 0
+	err := f.x.room(func() (err error) {
+		var n int
+		if off < 0 {
+			n, err = f.f.Write(p[done:])
+		} else {
+			n, err = f.f.WriteAt(p[done:], off+int64(done))
+		}
+		done += n
+		return err
+	})
+	if err != nil && journal(f.name) {
+		// Pebble cannot go on after this, also when the disk is merely full.
+		f.x.mp.Fail(err)
+		return len(p), nil
+	}
+	return done, err
+}
+
+// SyncData syncs, except a log on which only writers of class volatile wait: their bytes are in the
+// page cache, which is all they were promised.
+func (f *indexFile) SyncData() error {
+	if f.log && f.x.v.onlyVolatile() {
+		f.dirty.Store(true)
+		return nil
+	}
+	f.dirty.Store(false)
+	return f.swallow(f.f.Sync())
+}
+
+// Close makes up for syncs that were left out: pebble takes every log but the last to be whole.
+func (f *indexFile) Close() error {
+	var err error
+	if f.dirty.Load() {
+		err = f.swallow(f.f.Sync())
+	}
+	return errors.Join(err, f.f.Close())
+}
+
+// indexDir is a directory opened to be synced.
+type indexDir struct {
+	x    *indexFS
+	name string
+}
+
+func (d *indexDir) Sync() error                       { return d.x.change(func() error { return d.x.mp.SyncDir(d.name) }) }
+func (d *indexDir) SyncData() error                   { return d.Sync() }
+func (d *indexDir) SyncTo(int64) (bool, error)        { return false, nil }
+func (d *indexDir) Close() error                      { return nil }
+func (d *indexDir) Read([]byte) (int, error)          { return 0, syscall.EISDIR }
+func (d *indexDir) ReadAt([]byte, int64) (int, error) { return 0, syscall.EISDIR }
+func (d *indexDir) Write([]byte) (int, error)         { return 0, syscall.EISDIR }
+func (d *indexDir) WriteAt([]byte, int64) (int, error) {
+	return 0, syscall.EISDIR
+}
+func (d *indexDir) Preallocate(int64, int64) error { return nil }
+func (d *indexDir) Prefetch(int64, int64) error    { return nil }
+func (d *indexDir) Fd() uintptr                    { return vfs.InvalidFd }
+func (d *indexDir) Stat() (vfs.FileInfo, error)    { return d.x.Stat(d.name) }
+
+// nullFile takes what a frozen index writes.
+type nullFile struct{}
+
+func (nullFile) Read([]byte) (int, error)               { return 0, io.EOF }
+func (nullFile) ReadAt([]byte, int64) (int, error)      { return 0, io.EOF }
+func (nullFile) Write(p []byte) (int, error)            { return len(p), nil }
+func (nullFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+func (nullFile) Close() error                           { return nil }
+func (nullFile) Sync() error                            { return nil }
+func (nullFile) Truncate(int64) error                   { return nil }
+func (nullFile) Allocate(int64, int64) error            { return nil }
+func (nullFile) Fd() uintptr                            { return fs.NoFd }
+func (nullFile) Stat() (os.FileInfo, error)             { return nil, os.ErrNotExist }
+
+// onceChan closes a channel once.
+type onceChan struct {
+	c    chan struct{}
+	once sync.Once
+}
+
+func (o *onceChan) close() { o.once.Do(func() { close(o.c) }) }

@@ -1,0 +1,354 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/errs"
+	"aistore/object"
+)
+
+// ListQuery says which names of a bucket to list.
+type ListQuery struct {
+	Bucket uint64
+	Prefix string
+	After  string // names up to and including it are left out; a common prefix here leaves out all names below it
+	// Delimiter folds names that go on after it into one common prefix.
+	Delimiter string
+	Limit     int // names and common prefixes; 0 = all
+}
+
+// List yields names in byte order, merged over the mountpaths, until yield returns false. Each mountpath
+// is read as of one moment after List was called. A common prefix comes as an Info that has only a
+// Key, ending with the delimiter; an object always has a Version. The Info is reused after yield returns; its strings
+// and maps are not. A mountpath that cannot be read is an error: the list is never silently short.
+func (s *Store) List(ctx context.Context, q ListQuery, yield func(*object.Info) bool) error {
+	const op = "store.List"
+	if _, gone := s.destroyed.Load(q.Bucket); gone {
+		return errs.F(op, "", errs.NoBucket, "bucket %d is gone", q.Bucket)
+	}
+	m, err := s.newMerge(q)
+	if err != nil {
+		return errs.E(op, "", err)
+	}
+	err = m.run(ctx, yield)
+	if cerr := m.close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return errs.E(op, "", err)
+	}
+	return nil
+}
+
+// merge walks the records of a bucket over all volumes in key order.
+type merge struct {
+	q       ListQuery
+	cursors []*cursor // those that are not at their end
+	all     []*cursor
+	settled bool
+	info    object.Info
+	n       int
+}
+
+// cursor is an iterator over one volume's records of the bucket.
+type cursor struct {
+	v    *volume
+	it   *pebble.Iterator
+	key  []byte // of the object it stands on; aliases the iterator
+	seek []byte
+}
+
+func (s *Store) newMerge(q ListQuery) (*merge, error) {
+	m := &merge{q: q, settled: s.set.Settled()}
+	lower := objectKey(nil, famRecord, q.Bucket, q.Prefix)
+	upper := prefixEnd(lower)
+	if q.Prefix == "" {
+		upper = bucketEnd(nil, famRecord, q.Bucket)
+	}
+	if q.After >= q.Prefix && q.After != "" {
+		lower = objectKey(nil, famRecord, q.Bucket, q.After)
+		if q.Delimiter != "" && m.commonPrefix([]byte(q.After)) == len(q.After) {
+			if lower = prefixEnd(lower); lower == nil {
+				return m, nil
+			}
+		} else {
+			lower = append(lower, 0) // right behind it
+		}
+	}
+	if upper != nil && bytes.Compare(lower, upper) >= 0 {
+		return m, nil
+	}
+	for _, v := range s.vols {
+		c, err := v.newCursor(lower, upper)
+		if err != nil {
+			return nil, errors.Join(err, m.close())
+		}
+		m.all = append(m.all, c)
+	}
+	for _, v := range s.vols { // once more: what was seen must be durable, and not of a volume that failed
+		if err := v.settle(); err != nil {
+			return nil, errors.Join(err, m.close())
+		}
+	}
+	for _, c := range m.all {
+		if err := m.place(c, c.it.First()); err != nil {
+			return nil, errors.Join(err, m.close())
+		}
+	}
+	return m, nil
+}
+
+func (v *volume) newCursor(lower, upper []byte) (*cursor, error) {
+	if err := v.err(); err != nil {
+		return nil, err
+	}
+	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return nil, errs.E("store.List", v.mp.Path(), indexKind(err), err)
+	}
+	return &cursor{v: v, it: it}, nil
+}
+
+// place takes note of where a cursor that has just moved stands.
+func (m *merge) place(c *cursor, valid bool) error {
+	if valid {
+		if c.key == nil {
+			m.cursors = append(m.cursors, c)
+		}
+		c.key = c.it.Key()[objectPrefix:]
+		return nil
+	}
+	if c.key != nil {
+		for i, x := range m.cursors {
+			if x == c {
+				m.cursors = append(m.cursors[:i], m.cursors[i+1:]...)
+				break
+			}
+		}
+		c.key = nil
+	}
+	if err := c.it.Error(); err != nil {
+		return c.v.readError("store.List", object.Name{Bucket: m.q.Bucket}, err)
+	}
+	return nil
+}
+
+// smallest is the cursor with the smallest key.
+func (m *merge) smallest() *cursor {
+	c := m.cursors[0]
+	for _, x := range m.cursors[1:] {
+		if bytes.Compare(x.key, c.key) < 0 {
+			c = x
+		}
+	}
+	return c
+}
+
+func (m *merge) run(ctx context.Context, yield func(*object.Info) bool) error {
+	for len(m.cursors) > 0 && (m.q.Limit <= 0 || m.n < m.q.Limit) {
+		if m.n&1023 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		c := m.smallest()
+		if n := m.commonPrefix(c.key); n > 0 {
+			if ok, err := m.fold(string(c.key[:n]), yield); err != nil || !ok {
+				return err
+			}
+			continue
+		}
+		ok, err := m.object(c, yield)
+		if err != nil || !ok {
+			return err
+		}
+	}
+	return nil
+}
+
+// commonPrefix returns the length of key's part up to the first delimiter behind the prefix, 0 when there is none.
+func (m *merge) commonPrefix(key []byte) int {
+	if m.q.Delimiter == "" || len(key) < len(m.q.Prefix) {
+		return 0
+	}
+	i := bytes.Index(key[len(m.q.Prefix):], []byte(m.q.Delimiter))
+	if i < 0 {
+		return 0
+	}
+	return len(m.q.Prefix) + i + len(m.q.Delimiter)
+}
+
+// fold yields a common prefix and moves every cursor behind all names below it. A prefix below which
+// there are only tombstones is not yielded.
+func (m *merge) fold(prefix string, yield func(*object.Info) bool) (bool, error) {
+	alive, err := m.anyAlive(prefix)
+	if err != nil {
+		return false, err
+	}
+	if alive {
+		m.info = object.Info{Key: prefix}
+		m.n++
+		if !yield(&m.info) {
+			return false, nil
+		}
+	}
+	for _, c := range append([]*cursor(nil), m.cursors...) {
+		if !strings.HasPrefix(string(c.key), prefix) {
+			continue
+		}
+		c.seek = objectKey(c.seek[:0], famRecord, m.q.Bucket, prefix)
+		end := prefixEnd(c.seek)
+		if err := m.place(c, end != nil && c.it.SeekGE(end)); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// anyAlive moves on to the first name with the prefix that was not deleted.
+func (m *merge) anyAlive(prefix string) (bool, error) {
+	for len(m.cursors) > 0 {
+		c := m.smallest()
+		if !strings.HasPrefix(string(c.key), prefix) {
+			return false, nil
+		}
+		var r record
+		if _, err := m.newest(c, &r); err != nil {
+			return false, err
+		}
+		if !r.tombstone() {
+			return true, nil
+		}
+		if err := m.skip(string(c.key)); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// newest decodes the greatest version of the name on which c stands among all volumes into r.
+func (m *merge) newest(c *cursor, r *record) (*cursor, error) {
+	if err := m.decode(c, r); err != nil {
+		return nil, err
+	}
+	if m.settled {
+		return c, nil
+	}
+	for _, x := range m.cursors {
+		if x == c || !bytes.Equal(x.key, c.key) {
+			continue
+		}
+		var other record
+		if err := m.decode(x, &other); err != nil {
+			return nil, err
+		}
+		if other.version.Compare(r.version) > 0 {
+			if err := m.decode(x, r); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return c, nil
+}
+
+func (m *merge) decode(c *cursor, r *record) error {
+	val, err := c.it.ValueAndErr()
+	if err == nil {
+		err = decodeRecord(r, val, c.key)
+	}
+	if err != nil {
+		return c.v.readError("store.List", object.Name{Bucket: m.q.Bucket, Key: string(c.key)}, err)
+	}
+	return nil
+}
+
+// object yields the name on which c stands and moves on.
+func (m *merge) object(c *cursor, yield func(*object.Info) bool) (bool, error) {
+	var r record
+	if _, err := m.newest(c, &r); err != nil {
+		return false, err
+	}
+	key := string(c.key)
+	if !r.tombstone() {
+		r.info(&m.info, key)
+		m.n++
+		if !yield(&m.info) {
+			return false, nil
+		}
+	}
+	if m.settled || len(m.cursors) == 1 {
+		return true, m.place(c, c.it.Next())
+	}
+	return true, m.skip(key)
+}
+
+// skip moves every cursor that stands on key.
+func (m *merge) skip(key string) error {
+	for _, x := range append([]*cursor(nil), m.cursors...) {
+		if string(x.key) == key {
+			if err := m.place(x, x.it.Next()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *merge) close() error {
+	var err error
+	for _, c := range m.all {
+		err = errors.Join(err, c.it.Close())
+	}
+	return err
+}
+
+// Usage counts the objects of a bucket whose names begin with prefix, and their bytes.
+func (s *Store) Usage(ctx context.Context, bucket uint64, prefix string) (objects, bytes int64, err error) {
+	err = s.List(ctx, ListQuery{Bucket: bucket, Prefix: prefix}, func(i *object.Info) bool {
+		objects++
+		bytes += i.Size
+		return true
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	return objects, bytes, nil
+}
+
+// Buckets returns the ids of all buckets that have objects here, in order.
+func (s *Store) Buckets() ([]uint64, error) {
+	const op = "store.Buckets"
+	seen := map[uint64]bool{}
+	for _, v := range s.vols {
+		if err := v.buckets(seen); err != nil {
+			return nil, errs.E(op, v.mp.Path(), err)
+		}
+	}
+	ids := make([]uint64, 0, len(seen))
+	for id := range seen {
+		if _, gone := s.destroyed.Load(id); !gone {
+			ids = append(ids, id)
+		}
+	}
+	sortIDs(ids)
+	return ids, nil
+}
+
+func (v *volume) buckets(seen map[uint64]bool) error {
+	c, err := v.newCursor([]byte{famRecord}, []byte{famRecord + 1})
+	if err != nil {
+		return err
+	}
+	for ok := c.it.First(); ok; {
+		id, _, good := splitObjectKey(c.it.Key())
+		if !good {
+			return errors.Join(errs.E("store.buckets", v.mp.Path(), errs.Corrupt, "an index key is too short"), c.it.Close())
+		}
+		seen[id] = true
+		ok = c.it.SeekGE(bucketEnd(nil, famRecord, id))
+	}
+	return errors.Join(c.it.Error(), c.it.Close())
+}

@@ -1,0 +1,180 @@
+package store
+
+import (
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/errs"
+	"aistore/object"
+)
+
+// found is a record together with the index value it aliases. Close it.
+type found struct {
+	record
+	vol    *volume
+	value  []byte
+	closer io.Closer
+}
+
+func (f *found) close() {
+	if f.closer != nil {
+		_ = f.closer.Close() // gives a cached block back; nothing to lose
+		f.closer = nil
+	}
+}
+
+// keyBuf is room for an index key.
+type keyBuf [objectPrefix + object.MaxKeyLen]byte
+
+// keyPool keeps key buffers off the heap's hot path: an interface call makes them escape.
+type keyPool struct{ p sync.Pool }
+
+func (k *keyPool) get() *keyBuf {
+	if b, ok := k.p.Get().(*keyBuf); ok {
+		return b
+	}
+	return new(keyBuf)
+}
+
+func (k *keyPool) put(b *keyBuf) { k.p.Put(b) }
+
+// read reads the record of n in v into f and reports whether there is one.
+func (v *volume) read(f *found, n object.Name) (bool, error) {
+	const op = "store.read"
+	if v.db == nil {
+		return false, v.err()
+	}
+	kb := v.keys.get()
+	key := objectKey(kb[:0], famRecord, n.Bucket, n.Key)
+	val, closer, err := v.db.Get(key)
+	if err != nil {
+		v.keys.put(kb)
+		if errors.Is(err, pebble.ErrNotFound) {
+			return false, nil
+		}
+		return false, v.readError(op, n, err)
+	}
+	f.vol, f.value, f.closer = v, val, closer
+	err = decodeRecord(&f.record, val, key[objectPrefix:])
+	v.keys.put(kb)
+	if err == nil && f.bucket != n.Bucket {
+		err = errs.E(op, n, errs.Corrupt, "the record belongs to another bucket")
+	}
+	if err != nil {
+		f.close()
+		return false, v.readError(op, n, err)
+	}
+	return true, nil
+}
+
+// readError classifies and counts what went wrong while reading n.
+func (v *volume) readError(op string, n object.Name, err error) error {
+	if ferr := v.err(); ferr != nil {
+		return ferr
+	}
+	kind := indexKind(err)
+	switch kind {
+	case errs.Corrupt:
+		v.corruptions.Add(1)
+		v.log.Error("damaged", "op", op, "mountpath", v.mp.Path(), "object", n.String(), "err", err)
+	case errs.Other:
+		kind = errs.Mountpath // a disk that cannot be read
+	}
+	return errs.E(op, n, kind, err)
+}
+
+// current reads the greatest version of n among the places where it may be and reports whether there
+// is one. Tombstones are returned like any record. The caller holds the name's lock, or is lookup.
+func (s *Store) current(f *found, n object.Name) (bool, error) {
+	if s.set.Settled() {
+		v, err := s.home(n)
+		if err != nil {
+			return false, err
+		}
+		return v.read(f, n)
+	}
+	var buf [8]int
+	best := -1
+	var top object.Version
+	for _, i := range s.set.Homes(n.Key, buf[:0]) {
+		if err := s.vols[i].err(); err != nil { // it may hold a newer version
+			return false, err
+		}
+		ok, err := s.vols[i].read(f, n)
+		if err != nil {
+			return false, err
+		}
+		if ok && (best < 0 || f.version.Compare(top) > 0) {
+			best, top = i, f.version
+		}
+		f.close()
+	}
+	if best < 0 {
+		return false, nil
+	}
+	return s.vols[best].read(f, n)
+}
+
+// lookup reads the current version of n for a reader, who is told only what is durable; kind NotFound.
+func (s *Store) lookup(f *found, n object.Name) error {
+	ok, err := s.current(f, n)
+	s.locks.of(n).settle()
+	if herr := s.homesErr(n); herr != nil { // the commit waited for may have failed
+		err = herr
+	} else if err == nil && (!ok || f.tombstone()) {
+		err = errs.E("store.read", n, errs.NotFound)
+	}
+	if err != nil {
+		f.close()
+	}
+	return err
+}
+
+// homesErr is nil while every place of n may be used.
+func (s *Store) homesErr(n object.Name) error {
+	if s.set.Settled() {
+		_, err := s.home(n)
+		return err
+	}
+	var buf [8]int
+	for _, i := range s.set.Homes(n.Key, buf[:0]) {
+		if err := s.vols[i].err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// suspects remembers names whose content failed its checksum, bounded.
+type suspects struct {
+	mu    sync.Mutex
+	names map[object.Name]object.Version
+}
+
+const maxSuspects = 1000
+
+func (s *suspects) add(n object.Name, v object.Version) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.names == nil {
+		s.names = map[object.Name]object.Version{}
+	}
+	if len(s.names) < maxSuspects {
+		s.names[n] = v
+	}
+}
+
+// Suspects returns the names (up to 1000) whose stored bytes failed verification since the start, and
+// the version that did.
+func (s *Store) Suspects() map[object.Name]object.Version {
+	s.suspects.mu.Lock()
+	defer s.suspects.mu.Unlock()
+	m := make(map[object.Name]object.Version, len(s.suspects.names))
+	for n, v := range s.suspects.names {
+		m[n] = v
+	}
+	return m
+}

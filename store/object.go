@@ -1,0 +1,342 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/cksum"
+	"aistore/errs"
+	"aistore/fs"
+	"aistore/object"
+)
+
+// Object is one version of an object, open for reading. It stays whole whatever happens to the name.
+// Its methods may be used by one goroutine at a time.
+type Object struct {
+	name  object.Name
+	info  object.Info
+	store *Store
+	vol   *volume
+
+	inline []byte    // verified
+	closer io.Closer // of inline
+
+	parts []part
+}
+
+// part is one piece of an object's content that lies in a blob.
+type part struct {
+	content
+	start int64 // of the piece within the object
+	f     fs.File
+	table []byte // page of checksums read last, when they are in the footer
+	page  int64
+}
+
+// Stat returns what is known of n; kind NotFound when there is nothing.
+func (s *Store) Stat(n object.Name) (info object.Info, err error) {
+	const op = "store.Stat"
+	if err := s.live(op, n); err != nil {
+		return info, err
+	}
+	var f found
+	if err := s.lookup(&f, n); err != nil {
+		return info, errs.E(op, n, err)
+	}
+	f.info(&info, n.Key)
+	f.close()
+	return info, nil
+}
+
+// Open opens the current version of n: kind NotFound when there is none, Mountpath when the disk that
+// has it cannot be used, Corrupt when what is stored is damaged. Close it.
+func (s *Store) Open(n object.Name) (*Object, error) {
+	const op = "store.Open"
+	if err := s.live(op, n); err != nil {
+		return nil, err
+	}
+	o := &Object{name: n, store: s}
+	// The record and the content it names are read one after the other, without a lock: a writer may
+	// replace both in between. Then the content is another's or gone, and the record is read again.
+	for range 4 {
+		again, err := o.open(n)
+		if err == nil {
+			return o, nil
+		}
+		if !again {
+			return nil, errs.E(op, n, err)
+		}
+	}
+	l := s.locks.of(n) // a name rewritten all the time: keep the writers out
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, err := o.openLocked(n); err != nil {
+		return nil, errs.E(op, n, err)
+	}
+	return o, nil
+}
+
+func (o *Object) open(n object.Name) (again bool, err error) {
+	var f found
+	if err := o.store.lookup(&f, n); err != nil {
+		return false, err
+	}
+	defer f.close()
+	return o.content(&f)
+}
+
+func (o *Object) openLocked(n object.Name) (again bool, err error) {
+	var f found
+	ok, err := o.store.current(&f, n)
+	if err == nil && (!ok || f.tombstone()) {
+		err = errs.E("store.read", n, errs.NotFound)
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.close()
+	return o.content(&f)
+}
+
+// content opens what the record names. again says that the record may be stale.
+func (o *Object) content(f *found) (again bool, err error) {
+	f.info(&o.info, o.name.Key)
+	o.vol = f.vol
+	if len(f.parts) == 1 && f.parts[0].kind == refInline {
+		return o.readInline(f)
+	}
+	return o.openBlobs(f)
+}
+
+// readInline reads and verifies content in the index.
+func (o *Object) readInline(f *found) (again bool, err error) {
+	const op = "store.readInline"
+	v, p := f.vol, &f.parts[0]
+	kb := v.keys.get()
+	val, closer, err := v.db.Get(objectKey(kb[:0], famContent, o.name.Bucket, o.name.Key))
+	v.keys.put(kb)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return true, o.damaged(op, "the content is missing from the index")
+	}
+	if err != nil {
+		return false, v.readError(op, o.name, err)
+	}
+	data, tag, _, ok := splitContent(val)
+	if ok && tag != p.tag {
+		err, again = o.damaged(op, "the content in the index is of another version"), true
+	} else if !ok || int64(len(data)) != p.length || cksum.Block(data) != p.crc {
+		err = o.damaged(op, "the content in the index does not match its checksum")
+	}
+	if err != nil {
+		_ = closer.Close() // gives a cached block back; nothing to lose
+		if !again {
+			o.suspect(err)
+		}
+		return again, err
+	}
+	o.inline, o.closer = data, closer
+	return false, nil
+}
+
+func (o *Object) openBlobs(f *found) (again bool, err error) {
+	const op = "store.openBlobs"
+	var at int64
+	for i := range f.parts {
+		p := part{content: f.parts[i], start: at, page: -1}
+		if p.role != 0 {
+			continue
+		}
+		if p.kind != refBlob {
+			err = errs.E(op, o.name, errs.Unsupported, "content is partly in the index")
+			break
+		}
+		p.crcs = append([]byte(nil), p.crcs...)
+		if p.f, err = f.vol.mp.OpenFile(p.blob.path(), os.O_RDONLY); err != nil {
+			break
+		}
+		o.parts = append(o.parts, p)
+		at += p.length
+	}
+	if err == nil {
+		return false, nil
+	}
+	o.closeParts()
+	if errors.Is(err, os.ErrNotExist) {
+		return true, o.damaged(op, "the blob is missing")
+	}
+	return false, f.vol.readError(op, o.name, err)
+}
+
+func (o *Object) damaged(op, what string) error { return errs.E(op, o.name, errs.Corrupt, what) }
+
+// suspect counts and remembers damage.
+func (o *Object) suspect(err error) {
+	o.vol.corruptions.Add(1)
+	o.vol.log.Error("damaged object", "mountpath", o.vol.mp.Path(), "object", o.name.String(), "version", o.info.Version.String(), "err", err)
+	o.store.suspects.add(o.name, o.info.Version)
+}
+
+// Info describes the version that is open.
+func (o *Object) Info() *object.Info { return &o.info }
+
+// Bytes returns content that lives in the index, verified; nil when it is in blobs. Valid until Close.
+func (o *Object) Bytes() []byte { return o.inline }
+
+// WriteSpan writes the bytes of sp to w. Every byte was verified before it is written; damage is kind
+// Corrupt, and what was written up to then is right. The span must lie inside the object.
+func (o *Object) WriteSpan(w io.Writer, sp object.Span) error {
+	const op = "store.WriteSpan"
+	if sp.Start < 0 || sp.Length < 0 || sp.Start > o.info.Size-sp.Length {
+		return errs.F(op, o.name, errs.Range, "%d+%d lies outside the object of %d bytes", sp.Start, sp.Length, o.info.Size)
+	}
+	if sp.Length == 0 {
+		return nil
+	}
+	if o.parts == nil {
+		_, err := w.Write(o.inline[sp.Start : sp.Start+sp.Length])
+		return err
+	}
+	for i := range o.parts {
+		p := &o.parts[i]
+		from := max(sp.Start, p.start)
+		to := min(sp.Start+sp.Length, p.start+p.length)
+		if from >= to {
+			continue
+		}
+		if err := o.writePart(w, p, from-p.start, to-p.start); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writePart writes the bytes [from, to) of a part, reading whole blocks.
+func (o *Object) writePart(w io.Writer, p *part, from, to int64) error {
+	bp, _ := chunkPool.Get().(*[]byte)
+	defer chunkPool.Put(bp)
+	from, to = from+p.offset, to+p.offset // within the blob's content
+	size := max(chunkSize/p.blockSize, 1) * p.blockSize
+	for at := from / p.blockSize * p.blockSize; at < to; at += size {
+		n := min(size, p.total-at, (to-at+p.blockSize-1)/p.blockSize*p.blockSize)
+		b := (*bp)[:n]
+		if err := o.readBlocks(p, b, at); err != nil {
+			return err
+		}
+		if _, err := w.Write(b[max(from-at, 0):min(to-at, n)]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readBlocks reads the blocks at off, a multiple of the block size, and verifies each.
+func (o *Object) readBlocks(p *part, b []byte, off int64) error {
+	const op = "store.readBlocks"
+	if err := readFull(p.f, b, blobHeaderSize+off); err != nil {
+		if errs.Is(err, errs.Corrupt) {
+			o.suspect(err)
+			return errs.E(op, o.name, err)
+		}
+		return o.vol.readError(op, o.name, err)
+	}
+	for i := off / p.blockSize; len(b) > 0; i++ {
+		n := min(int64(len(b)), p.blockSize)
+		want, err := o.blockSum(p, i)
+		if err != nil {
+			return err
+		}
+		if got := cksum.Block(b[:n]); got != want {
+			err := errs.F(op, o.name, errs.Corrupt, "block %d of blob %s has checksum %08x, should have %08x", i, p.blob, got, want)
+			o.suspect(err)
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// blockSum returns the checksum of the blob's i-th block, from the record or from the footer.
+func (o *Object) blockSum(p *part, i int64) (uint32, error) {
+	const op = "store.blockSum"
+	if len(p.crcs) > 0 {
+		return blockCRC(p.crcs, i), nil
+	}
+	page, at := i/crcsPerPage, i%crcsPerPage
+	if p.page != page {
+		if err := p.readTable(page); err != nil {
+			if errs.Is(err, errs.Corrupt) {
+				o.suspect(err)
+			}
+			return 0, errs.E(op, o.name, err)
+		}
+	}
+	return blockCRC(p.table, at), nil
+}
+
+// readTable reads a page of the checksums in the blob's footer.
+func (p *part) readTable(page int64) error {
+	n := min(blocksOf(p.total, p.blockSize)-page*crcsPerPage, crcsPerPage)
+	b := make([]byte, 4*n+4)
+	if err := readFull(p.f, b, blobHeaderSize+p.total+4*page*(crcsPerPage+1)); err != nil {
+		return err
+	}
+	if crcPage(p.blob, page, b[:4*n]) != binary.LittleEndian.Uint32(b[4*n:]) {
+		return errs.F("store.readTable", "", errs.Corrupt, "the checksums of blob %s are damaged", p.blob)
+	}
+	p.table, p.page = b[:4*n], page
+	return nil
+}
+
+// Close ends the use of the object.
+func (o *Object) Close() {
+	if o.closer != nil {
+		_ = o.closer.Close() // gives a cached block back; nothing to lose
+		o.closer, o.inline = nil, nil
+	}
+	o.closeParts()
+}
+
+func (o *Object) closeParts() {
+	for i := range o.parts {
+		_ = o.parts[i].f.Close() // opened for reading only
+	}
+	o.parts = nil
+}
+
+// reader reads an object from start to end, verified, for copying inside the store.
+type reader struct {
+	o   *Object
+	pos int64
+	buf []byte
+}
+
+// Reader returns the object's content as a stream; every byte was verified first.
+func (o *Object) Reader() io.Reader { return &reader{o: o} }
+
+func (r *reader) Read(b []byte) (int, error) {
+	if len(r.buf) == 0 {
+		n := min(r.o.info.Size-r.pos, chunkSize)
+		if n <= 0 {
+			return 0, io.EOF
+		}
+		w := sliceWriter{b: r.buf[:0]}
+		if err := r.o.WriteSpan(&w, object.Span{Start: r.pos, Length: n}); err != nil {
+			return 0, err
+		}
+		r.buf, r.pos = w.b, r.pos+n
+	}
+	n := copy(b, r.buf)
+	r.buf = r.buf[n:]
+	return n, nil
+}
+
+type sliceWriter struct{ b []byte }
+
+func (w *sliceWriter) Write(p []byte) (int, error) {
+	w.b = append(w.b, p...)
+	return len(p), nil
+}

@@ -1,0 +1,298 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/cksum"
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/object"
+)
+
+// PutOptions of a write. The zero value writes durably, under epoch 0, without a checksum of the whole.
+type PutOptions struct {
+	Epoch      uint64             // of the cluster map the request was routed with
+	Durability cluster.Durability // "" = local
+	Checksum   cksum.Type         // of the whole object, computed and kept
+	Expect     []cksum.Value      // what the client says the content's checksums are; kind Checksum if not
+	Size       int64              // what the client says the length is, -1 = unknown; kind Checksum if not
+
+	Custom, System, Tags map[string]string
+	ETag                 string // "" = derived: the checksum in hex, or for type none EPOCH.COUNTER
+	Conditions           *object.Conditions
+
+	// Guard is called under the name's lock right before the commit (a lease check); its error ends the
+	// write with nothing changed.
+	Guard func() error
+}
+
+// Put writes data, replacing what n had. Up to Config.InlineMax bytes are one synced index batch. data is
+// not kept.
+func (s *Store) Put(ctx context.Context, n object.Name, data []byte, o PutOptions) (object.Info, error) {
+	const op = "store.Put"
+	if o.Size > 0 && o.Size != int64(len(data)) {
+		return object.Info{}, errs.F(op, n, errs.Checksum, "%d bytes came, the request declared %d", len(data), o.Size)
+	}
+	if len(data) > s.cfg.InlineMax {
+		o.Size = int64(len(data))
+		return s.PutStream(ctx, n, bytes.NewReader(data), o)
+	}
+	return s.putInline(ctx, op, n, data, &o)
+}
+
+// putInline writes content that lives in the index.
+func (s *Store) putInline(ctx context.Context, op string, n object.Name, data []byte, o *PutOptions) (info object.Info, err error) {
+	if err := s.live(op, n); err != nil {
+		return info, err
+	}
+	v, err := s.home(n)
+	if err != nil {
+		return info, errs.E(op, n, err)
+	}
+	if err := v.admit(3 * int64(len(data)+len(n.Key)+200)); err != nil { // log, table, one compaction
+		return info, errs.E(op, n, err)
+	}
+	sum := cksum.Of(o.Checksum, data)
+	for _, want := range o.Expect {
+		if got := cksum.Of(want.Type, data); got != want {
+			return info, errs.F(op, n, errs.Checksum, "content has checksum %v, the request declared %v", got, want)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return info, errs.E(op, n, err)
+	}
+	w := write{op: op, name: n, vol: v, o: o, sum: sum, inline: data}
+	w.rec.size = int64(len(data))
+	w.rec.one[0] = content{kind: refInline, length: int64(len(data)), crc: cksum.Block(data)}
+	w.rec.parts = w.rec.one[:1]
+	return s.commitWrite(&w)
+}
+
+// write is one change of a name on its way into the index.
+type write struct {
+	op   string
+	name object.Name
+	vol  *volume
+	o    *PutOptions
+	sum  cksum.Value
+
+	rec     record
+	inline  []byte                     // content for the index, nil for blobs
+	version object.Version             // already promised (it stands in a blob's footer), zero = none
+	restamp func(object.Version) error // called when the promised version is too old
+	also    func(*pebble.Batch) error  // adds to the batch
+}
+
+// commitWrite takes the name's lock, checks conditions, gives the version and commits. What the write
+// replaced is removed afterwards.
+func (s *Store) commitWrite(w *write) (info object.Info, err error) {
+	lock := s.locks.of(w.name)
+	lock.mu.Lock()
+	var old found
+	err = s.commitLocked(w, lock, &old, &info)
+	lock.mu.Unlock()
+	if err != nil {
+		old.close()
+		return object.Info{}, errs.E(w.op, w.name, err)
+	}
+	hit("put.after-commit")
+	old.unlinkBlobs()
+	old.close()
+	return info, nil
+}
+
+func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.Info) error {
+	exists, err := s.current(old, w.name)
+	if err != nil {
+		return err
+	}
+	if err := checkConditions(w.o.Conditions, old, exists, w.name.Key); err != nil {
+		return err
+	}
+	if err := s.stamp(w, old); err != nil {
+		return err
+	}
+	w.rec.info(info, w.name.Key)
+	info.Custom, info.System, info.Tags = w.o.Custom, w.o.System, w.o.Tags
+	b := w.vol.db.NewBatch()
+	defer closeBatch(b)
+	if err := s.dropOld(w, b, old, exists); err != nil { // first: a name may be written over itself
+		return err
+	}
+	if err := w.encode(b); err != nil {
+		return err
+	}
+	if w.also != nil {
+		if err := w.also(b); err != nil {
+			return err
+		}
+	}
+	if err := s.live(w.op, w.name); err != nil { // the bucket may have gone while the content came
+		return err
+	}
+	if w.o.Guard != nil {
+		if err := w.o.Guard(); err != nil {
+			return err
+		}
+	}
+	hit("put.before-commit")
+	lock.committing.Store(true)
+	defer lock.committing.Store(false)
+	d := w.o.Durability
+	if exists {
+		d = old.removal(d)
+	}
+	if err := w.vol.commit(b, d); err != nil {
+		return err
+	}
+	if !s.set.Settled() {
+		if err := s.removeElsewhere(w.vol, w.name, w.o.Durability); err != nil { // the greater version holds
+			s.log.Warn("an older copy was not removed", "object", w.name.String(), "err", err)
+		}
+	}
+	return nil
+}
+
+func checkConditions(c *object.Conditions, old *found, exists bool, key string) error {
+	if c.IsZero() {
+		return nil
+	}
+	if !exists || old.tombstone() {
+		return c.Check(nil, false)
+	}
+	var cur object.Info
+	old.info(&cur, key)
+	return c.Check(&cur, false)
+}
+
+// stamp gives the record its version, time and derived fields.
+func (s *Store) stamp(w *write, old *found) error {
+	r := &w.rec
+	switch {
+	case w.version.IsZero():
+		v, err := s.nextVersion(old.version, w.o.Epoch)
+		if err != nil {
+			return err
+		}
+		r.version = v
+	case w.version.Compare(old.version) <= 0: // another writer was faster
+		v, err := s.nextVersion(old.version, w.o.Epoch)
+		if err != nil {
+			return err
+		}
+		if err := w.restamp(v); err != nil {
+			return err
+		}
+	default:
+		r.version = w.version
+	}
+	if w.version.IsZero() {
+		w.describe(time.Now())
+	}
+	for i := range r.parts {
+		if r.parts[i].kind == refInline {
+			r.parts[i].tag = r.version
+		}
+	}
+	return nil
+}
+
+// describe fills the record with what the request said.
+func (w *write) describe(now time.Time) {
+	r := &w.rec
+	r.bucket = w.name.Bucket
+	r.created = now.UnixNano()
+	r.sumType, r.digest = w.sum.Type, w.sum.Raw()
+	r.setETag(w.o.ETag)
+	r.custom, r.system, r.tags = encodeMap(w.o.Custom), encodeMap(w.o.System), encodeMap(w.o.Tags)
+}
+
+// dropOld removes from the home volume's index what belonged to the record there.
+func (s *Store) dropOld(w *write, b *pebble.Batch, old *found, exists bool) error {
+	if !exists {
+		return nil
+	}
+	if old.vol == w.vol {
+		return old.dropContent(b, w.name, w.inline != nil)
+	}
+	var own found // the newest version is elsewhere; the home may have an older one
+	ok, err := w.vol.read(&own, w.name)
+	if !ok || err != nil {
+		return err
+	}
+	defer own.close()
+	return own.dropContent(b, w.name, w.inline != nil)
+}
+
+// encode adds the record, its content and its references to b.
+func (w *write) encode(b *pebble.Batch) error {
+	n := w.name
+	kb := w.vol.keys.get()
+	defer w.vol.keys.put(kb)
+	rb := recordPool.get()
+	defer recordPool.put(rb)
+	rb.b = appendRecord(rb.b[:0], &w.rec, n.Key)
+	if err := b.Set(objectKey(kb[:0], famRecord, n.Bucket, n.Key), rb.b, nil); err != nil {
+		return err
+	}
+	for i := range w.rec.parts {
+		if p := &w.rec.parts[i]; p.kind == refBlob {
+			if err := b.Set(refKey(nil, p.blob, n.Bucket, n.Key), nil, nil); err != nil {
+				return err
+			}
+		}
+	}
+	if w.inline == nil {
+		return nil
+	}
+	op := b.SetDeferred(objectPrefix+len(n.Key), len(w.inline)+contentTrailer)
+	objectKey(op.Key[:0], famContent, n.Bucket, n.Key)
+	putContent(op.Value, w.inline, w.rec.version, w.rec.parts[0].crc)
+	return op.Finish()
+}
+
+// contentTrailer follows inline content: the version it was written under, and the CRC32C of content and version.
+const contentTrailer = 16 + 4
+
+// putContent fills dst, whose length is len(data)+contentTrailer. crc is data's.
+func putContent(dst, data []byte, v object.Version, crc uint32) {
+	n := copy(dst, data)
+	binary.LittleEndian.PutUint64(dst[n:], v.Epoch)
+	binary.LittleEndian.PutUint64(dst[n+8:], v.Counter)
+	binary.LittleEndian.PutUint32(dst[n+16:], cksum.BlockUpdate(crc, dst[n:n+16]))
+}
+
+// splitContent is the inverse; ok is false when val is too short.
+func splitContent(val []byte) (data []byte, v object.Version, crc uint32, ok bool) {
+	n := len(val) - contentTrailer
+	if n < 0 {
+		return nil, v, 0, false
+	}
+	t := val[n:]
+	return val[:n:n], object.Version{Epoch: binary.LittleEndian.Uint64(t), Counter: binary.LittleEndian.Uint64(t[8:])},
+		binary.LittleEndian.Uint32(t[16:]), true
+}
+
+// dropContent removes the old record's content keys and blob references from the index. Inline content
+// that is about to be replaced under the same key need not be removed.
+func (f *found) dropContent(b *pebble.Batch, n object.Name, replaced bool) error {
+	for i := range f.parts {
+		p := &f.parts[i]
+		var err error
+		switch {
+		case p.kind == refBlob:
+			err = b.Delete(refKey(nil, p.blob, n.Bucket, n.Key), nil)
+		case !replaced:
+			err = b.Delete(objectKey(nil, famContent, n.Bucket, n.Key), nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

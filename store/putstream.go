@@ -1,0 +1,351 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"aistore/cksum"
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/fs"
+	"aistore/object"
+)
+
+// PutStream writes what r gives until its end, replacing what n had. Short content goes into the index
+// as with Put. Longer content follows these steps: a work file is written while it is hashed; length
+// and checksums are compared with what the client declared; the file gets its footer and its place
+// among the blobs; file and directory are synced; the record is committed. A failure on the way
+// leaves nothing behind; a crash leaves a file that no record names, which is swept.
+func (s *Store) PutStream(ctx context.Context, n object.Name, r io.Reader, o PutOptions) (info object.Info, err error) {
+	const op = "store.PutStream"
+	if err := s.live(op, n); err != nil {
+		return info, err
+	}
+	bp, _ := chunkPool.Get().(*[]byte)
+	defer chunkPool.Put(bp)
+	buf := (*bp)[blobHeaderSize:]
+	if o.Size < 0 || o.Size <= int64(s.cfg.InlineMax) {
+		limit := s.cfg.InlineMax + 1
+		got, err := io.ReadFull(r, buf[:limit])
+		if err == nil {
+			if o.Size >= 0 {
+				return info, tooLong(op, n, o.Size)
+			}
+			return s.putBlob(ctx, op, n, &prefixed{buf[:got], r}, bp, &o)
+		}
+		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return info, errs.E(op, n, err)
+		}
+		if o.Size >= 0 && o.Size != int64(got) {
+			return info, errs.F(op, n, errs.Checksum, "%d bytes came, the request declared %d", got, o.Size)
+		}
+		return s.putInline(ctx, op, n, buf[:got], &o)
+	}
+	return s.putBlob(ctx, op, n, &prefixed{nil, r}, bp, &o)
+}
+
+func tooLong(op string, n object.Name, declared int64) error {
+	return errs.F(op, n, errs.Checksum, "more bytes came than the %d the request declared", declared)
+}
+
+// prefixed is a reader some of whose bytes were read already and lie at the start of the buffer.
+type prefixed struct {
+	head []byte
+	r    io.Reader
+}
+
+// fill reads into b until it is full or the input ends. The head must be b's own start.
+func (p *prefixed) fill(b []byte) (int, error) {
+	have := len(p.head)
+	p.head = nil
+	n, err := io.ReadFull(p.r, b[have:])
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return have + n, err
+}
+
+// sums are the checksums computed while content streams by.
+type sums struct {
+	whole *cksum.Hash
+	more  []*cksum.Hash // for what the client declared in other types
+}
+
+func newSums(o *PutOptions) *sums {
+	h := &sums{whole: cksum.New(o.Checksum)}
+	for _, want := range o.Expect {
+		if h.find(want.Type) == nil {
+			h.more = append(h.more, cksum.New(want.Type))
+		}
+	}
+	return h
+}
+
+func (h *sums) find(t cksum.Type) *cksum.Hash {
+	if h.whole.Type() == t {
+		return h.whole
+	}
+	for _, m := range h.more {
+		if m.Type() == t {
+			return m
+		}
+	}
+	return nil
+}
+
+func (h *sums) write(p []byte) {
+	_, _ = h.whole.Write(p) // never fails
+	for _, m := range h.more {
+		_, _ = m.Write(p) // never fails
+	}
+}
+
+func (h *sums) check(op string, n object.Name, want []cksum.Value) error {
+	for _, w := range want {
+		if got := h.find(w.Type).Sum(); got != w {
+			return errs.F(op, n, errs.Checksum, "content has checksum %v, the request declared %v", got, w)
+		}
+	}
+	return nil
+}
+
+// blobWriter writes one blob. Its bytes are nobody's until the record that names it is committed.
+type blobWriter struct {
+	v         *volume
+	id        blobID
+	f         fs.File
+	name      string // where the file is now
+	keepName  bool   // publish leaves the file under its present name as well
+	blockSize int64
+	length    int64
+	crcs      []byte
+	crc       uint32 // of the block under way
+	inBlock   int64
+}
+
+func (v *volume) newBlob(blockSize, sizeHint int64) (*blobWriter, error) {
+	id := newBlobID(v.blobCount.Add(1))
+	w := &blobWriter{v: v, id: id, name: "work/" + id.String(), blockSize: blockSize}
+	if sizeHint > 0 {
+		w.crcs = make([]byte, 0, 4*min(blocksOf(sizeHint, blockSize), 1<<20))
+	}
+	var err error
+	if w.f, err = v.mp.OpenFile(w.name, os.O_RDWR|os.O_CREATE|os.O_EXCL); err != nil {
+		return nil, err
+	}
+	v.writing.Store(id, nil)
+	return w, nil
+}
+
+// add writes p, whose checksums it takes. For the first call page is the header's page, right before
+// p in memory, and goes out with it.
+func (w *blobWriter) add(page, p []byte) error {
+	off := blobHeaderSize + w.length
+	w.take(p)
+	if page != nil {
+		p, off = page[:blobHeaderSize+len(p)], 0
+	}
+	_, err := w.f.WriteAt(p, off)
+	return err
+}
+
+// take counts p and takes the checksums of its blocks.
+func (w *blobWriter) take(p []byte) {
+	w.length += int64(len(p))
+	for len(p) > 0 {
+		n := min(int64(len(p)), w.blockSize-w.inBlock)
+		w.crc = cksum.BlockUpdate(w.crc, p[:n])
+		p = p[n:]
+		if w.inBlock += n; w.inBlock == w.blockSize {
+			w.endBlock()
+		}
+	}
+}
+
+func (w *blobWriter) endBlock() {
+	w.crcs = append(w.crcs, byte(w.crc), byte(w.crc>>8), byte(w.crc>>16), byte(w.crc>>24))
+	w.crc, w.inBlock = 0, 0
+}
+
+// content describes the whole blob as an object's content.
+func (w *blobWriter) content() content {
+	c := content{kind: refBlob, length: w.length, total: w.length, blob: w.id, blockSize: w.blockSize}
+	if len(w.crcs) <= 4*maxCRCs {
+		c.crcs = w.crcs
+	}
+	return c
+}
+
+// foot writes the footer.
+func (w *blobWriter) foot(key string, rec *record) error {
+	f := foot{id: w.id, length: w.length, blockSize: w.blockSize, key: key, record: appendRecord(nil, rec, key)}
+	b := appendFooter(make([]byte, 0, len(w.crcs)+len(w.crcs)/1000+len(f.record)+len(key)+256), &f, w.crcs)
+	_, err := w.f.WriteAt(b, blobHeaderSize+w.length)
+	return err
+}
+
+// publish gives the blob its place and makes it durable. The name is given before the file is synced:
+// one journal commit of the file system then covers both, and no record names the blob yet.
+func (w *blobWriter) publish(durable bool) error {
+	d := &w.v.dirs[w.id[6]]
+	if err := w.v.makeBlobDir(w.id); err != nil {
+		return err
+	}
+	place := w.v.mp.Rename
+	if w.keepName {
+		place = w.v.mp.Link
+	}
+	if err := place(w.name, w.id.path()); err != nil {
+		return err
+	}
+	w.name = w.id.path()
+	hit("put.blob-linked")
+	if !durable {
+		return nil
+	}
+	if err := w.f.Sync(); err != nil {
+		return err
+	}
+	hit("put.blob-synced")
+	if err := d.sync.do(func() error { return w.v.mp.SyncDir(w.id.dir()) }); err != nil {
+		return err
+	}
+	hit("put.dir-synced")
+	return nil
+}
+
+// makeBlobDir makes the blob's directory once.
+func (v *volume) makeBlobDir(id blobID) error {
+	d := &v.dirs[id[6]]
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.made {
+		return nil
+	}
+	if err := v.mp.Mkdir(id.dir()); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if err := v.mp.SyncDir("blobs"); err != nil {
+		return err
+	}
+	d.made = true
+	return nil
+}
+
+// finish closes the file and, unless the blob was committed, removes it.
+func (w *blobWriter) finish(committed bool) {
+	_ = w.f.Close() // synced already, or of no use
+	if !committed {
+		_ = w.v.mp.Remove(w.name) // else swept
+	}
+	w.v.writing.Delete(w.id)
+}
+
+// putBlob writes content that gets a file of its own. bp is a chunk buffer; what src has already read
+// is at its content's start.
+func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *prefixed, bp *[]byte, o *PutOptions) (info object.Info, err error) {
+	v, err := s.home(n)
+	if err != nil {
+		return info, errs.E(op, n, err)
+	}
+	if err := v.admit(max(o.Size, chunkSize)); err != nil {
+		return info, errs.E(op, n, err)
+	}
+	bw, err := v.newBlob(s.cfg.BlockSize, o.Size)
+	if err != nil {
+		return info, errs.E(op, n, err)
+	}
+	committed := false
+	defer func() { bw.finish(committed) }()
+	hit("put.work-created")
+	h := newSums(o)
+	if err := bw.copyFrom(ctx, op, n, src, *bp, h, o.Size); err != nil {
+		return info, errs.E(op, n, err)
+	}
+	hit("put.data-written")
+	if err := h.check(op, n, o.Expect); err != nil {
+		return info, err
+	}
+	w := write{op: op, name: n, vol: v, o: o, sum: h.whole.Sum()}
+	if err := s.sealBlob(&w, bw); err != nil {
+		return info, errs.E(op, n, err)
+	}
+	info, err = s.commitWrite(&w)
+	committed = err == nil
+	return info, err
+}
+
+// sealBlob fills w's record with the blob as its content, writes the footer under a version of its own,
+// and publishes the blob.
+func (s *Store) sealBlob(w *write, bw *blobWriter) error {
+	var err error
+	if w.version, err = s.nextVersion(object.Version{}, w.o.Epoch); err != nil {
+		return err
+	}
+	if bw.inBlock > 0 {
+		bw.endBlock()
+	}
+	r := &w.rec
+	r.size, r.version = bw.length, w.version
+	r.one[0] = bw.content()
+	r.parts = r.one[:1]
+	w.describe(time.Now())
+	if err := bw.foot(w.name.Key, r); err != nil {
+		return err
+	}
+	durable := w.o.Durability != cluster.Volatile
+	w.restamp = func(v object.Version) error {
+		r.version = v
+		if err := bw.foot(w.name.Key, r); err != nil || !durable {
+			return err
+		}
+		return bw.f.Sync()
+	}
+	return bw.publish(durable)
+}
+
+// copyFrom moves the whole of src into the blob. declared is the length the client gave, or -1.
+func (w *blobWriter) copyFrom(ctx context.Context, op string, n object.Name, src *prefixed, buf []byte, h *sums, declared int64) error {
+	page := appendBlobHeader(buf[:0], w.id, w.blockSize)[:cap(buf)]
+	for first, done := true, false; !done; first = false {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		chunk := buf[blobHeaderSize : blobHeaderSize+chunkSize]
+		if len(src.head) > len(chunk) {
+			chunk = buf[blobHeaderSize:]
+		}
+		got, err := src.fill(chunk)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		done = err != nil
+		if got == 0 && !first {
+			break
+		}
+		if declared >= 0 && w.length+int64(got) > declared {
+			return tooLong(op, n, declared)
+		}
+		if declared < 0 {
+			if err := w.v.admit(int64(got)); err != nil {
+				return err
+			}
+		}
+		h.write(chunk[:got])
+		if first {
+			err = w.add(page, chunk[:got])
+		} else {
+			err = w.add(nil, chunk[:got])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if declared >= 0 && w.length != declared {
+		return errs.F(op, n, errs.Checksum, "%d bytes came, the request declared %d", w.length, declared)
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"aistore/errs"
+	"aistore/fs"
+)
+
+// space decides whether a volume still takes writes. Below the low mark it refuses them, so that the
+// index, reads and deletes keep room to work. As a last resort a reserve file is given back, when
+// others filled the disk so far that the index itself cannot write.
+type space struct {
+	low     int64 // free bytes below which writes are refused
+	reserve int64 // size of the reserve file
+
+	budget atomic.Int64 // bytes that may be written before looking at the disk again
+	full   atomic.Bool
+
+	mu    sync.Mutex
+	given atomic.Uint64 // counts how often the reserve was given back
+	have  bool          // the reserve file exists
+}
+
+func (s *space) init(total int64) {
+	s.low = min(max(total/16, 4*int64(memTableSize(total))), 1<<30)
+	s.reserve = s.low / 4
+}
+
+// recheck bounds what is written between two looks at the disk.
+const recheck = 64 << 20
+
+// admit asks for room for n more bytes; kind Full when there is none.
+func (v *volume) admit(n int64) error {
+	s := &v.space
+	if s.budget.Add(-n) >= 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, err := v.mp.Statfs()
+	if err != nil {
+		return errs.E("store.admit", v.mp.Path(), err)
+	}
+	room := c.Free - s.low
+	if room < n {
+		s.full.Store(true)
+		s.budget.Store(0)
+		return errs.F("store.admit", v.mp.Path(), errs.Full, "the disk has %d bytes left, of which %d are kept for deletes", max(c.Free, 0), s.low)
+	}
+	s.full.Store(false)
+	s.budget.Store(min(room/4, recheck) - n)
+	return nil
+}
+
+// giveReserve frees the reserve. seen is what given said before the call that found the disk full: when
+// someone else gave the reserve since, it is worth trying again.
+func (v *volume) giveReserve(seen uint64) bool {
+	s := &v.space
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full.Store(true)
+	s.budget.Store(0)
+	if s.given.Load() != seen {
+		return true
+	}
+	if !s.have || v.mp.Remove(fs.ReserveName) != nil {
+		return false
+	}
+	s.have = false
+	s.given.Add(1)
+	v.log.Warn("disk full: the reserve is given to the index", "mountpath", v.mp.Path(), "bytes", s.reserve)
+	return true
+}
+
+// keepReserve makes the reserve file when there is room for it.
+func (v *volume) keepReserve() {
+	s := &v.space
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.have {
+		return
+	}
+	c, err := v.mp.Statfs()
+	if err != nil || c.Free < s.low+s.reserve {
+		if _, err := v.mp.Stat(fs.ReserveName); err == nil {
+			s.have = true // from before
+		}
+		return
+	}
+	f, err := v.mp.OpenFile(fs.ReserveName, os.O_RDWR|os.O_CREATE)
+	if err == nil {
+		err = f.Allocate(0, s.reserve)
+		err = errors.Join(err, f.Close())
+	}
+	s.have = err == nil
+}

@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/object"
+)
+
+// UpdateOptions of an Update; the fields mean what they do in PutOptions.
+type UpdateOptions struct {
+	Epoch      uint64
+	Durability cluster.Durability
+	Conditions *object.Conditions
+	Guard      func() error
+}
+
+// Update changes the metadata of n: change gets what is there and may alter Custom, System, Tags and
+// ETag; nothing else of it is kept. The version grows; content and creation time stay.
+func (s *Store) Update(ctx context.Context, n object.Name, o UpdateOptions, change func(*object.Info) error) (info object.Info, err error) {
+	const op = "store.Update"
+	if err := s.live(op, n); err != nil {
+		return info, err
+	}
+	if err := ctx.Err(); err != nil {
+		return info, errs.E(op, n, err)
+	}
+	lock := s.locks.of(n)
+	lock.mu.Lock()
+	defer lock.mu.Unlock()
+	var old found
+	defer old.close()
+	if err := s.updateLocked(n, &o, lock, &old, &info, change); err != nil {
+		return object.Info{}, errs.E(op, n, err)
+	}
+	return info, nil
+}
+
+func (s *Store) updateLocked(n object.Name, o *UpdateOptions, lock *nameLock, old *found, info *object.Info, change func(*object.Info) error) error {
+	exists, err := s.current(old, n)
+	if err != nil {
+		return err
+	}
+	if err := checkConditions(o.Conditions, old, exists, n.Key); err != nil {
+		return err
+	}
+	if !exists || old.tombstone() {
+		return errs.E("store.update", n, errs.NotFound)
+	}
+	v := old.vol
+	if err := v.admit(1 << 10); err != nil {
+		return err
+	}
+	old.info(info, n.Key)
+	if err := change(info); err != nil {
+		return err
+	}
+	rec := old.record
+	if rec.version, err = s.nextVersion(old.version, o.Epoch); err != nil {
+		return err
+	}
+	info.Key, info.Version = n.Key, rec.version
+	if info.ETag != "" { // a derived one is kept as it was: the content is the same
+		rec.setETag(info.ETag)
+	}
+	rec.custom, rec.system, rec.tags = encodeMap(info.Custom), encodeMap(info.System), encodeMap(info.Tags)
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	if err := b.Set(objectKey(nil, famRecord, n.Bucket, n.Key), appendRecord(nil, &rec, n.Key), nil); err != nil {
+		return err
+	}
+	if o.Guard != nil {
+		if err := o.Guard(); err != nil {
+			return err
+		}
+	}
+	hit("update.before-commit")
+	lock.committing.Store(true)
+	defer lock.committing.Store(false)
+	if err := v.commit(b, o.Durability); err != nil {
+		return err
+	}
+	rec.info(info, n.Key)
+	return nil
+}
+
+// Link makes to a further name of from's content, replacing what to had. On one mountpath the blob is
+// shared by both; otherwise, and for content in the index, the bytes are copied. Custom, System and Tags
+// of from are kept where o has none; its checksum, ETag and size always, unless o names an ETag.
+// Conditions and Guard of o speak of to.
+func (s *Store) Link(ctx context.Context, from, to object.Name, o PutOptions) (info object.Info, err error) {
+	const op = "store.Link"
+	if err := errors.Join(s.live(op, from), s.live(op, to)); err != nil {
+		return info, err
+	}
+	src, err := s.Open(from)
+	if err != nil {
+		return info, errs.E(op, from, err)
+	}
+	defer src.Close()
+	o = o.inherit(src.Info())
+	v, err := s.home(to)
+	if err != nil {
+		return info, errs.E(op, to, err)
+	}
+	switch {
+	case src.parts == nil:
+		return s.putInline(ctx, op, to, src.Bytes(), &o)
+	case v != src.vol:
+		o.Size = src.info.Size
+		return s.PutStream(ctx, to, src.Reader(), o)
+	}
+	return s.share(op, from, to, &o)
+}
+
+// inherit fills what o leaves open from the object that is copied.
+func (o PutOptions) inherit(i *object.Info) PutOptions {
+	o.Checksum, o.Size, o.Expect = i.Checksum.Type, -1, nil
+	if o.ETag == "" {
+		o.ETag = i.ETag
+	}
+	if o.Custom == nil {
+		o.Custom = i.Custom
+	}
+	if o.System == nil {
+		o.System = i.System
+	}
+	if o.Tags == nil {
+		o.Tags = i.Tags
+	}
+	return o
+}
+
+// share gives to the blobs of from, under the locks of both names: while from's is held, its record and so
+// its reference cannot go.
+func (s *Store) share(op string, from, to object.Name, o *PutOptions) (info object.Info, err error) {
+	_, lock, unlock := s.locks.pair(from, to)
+	var src, old found
+	defer src.close()
+	defer old.close()
+	err = func() error {
+		defer unlock()
+		ok, err := s.current(&src, from)
+		if err != nil {
+			return err
+		}
+		if !ok || src.tombstone() {
+			return errs.E(op, from, errs.NotFound)
+		}
+		w := write{op: op, name: to, vol: src.vol, o: o}
+		if len(src.parts) == 1 && src.parts[0].kind == refInline {
+			return errs.E(op, from, errs.Conflict, "was overwritten while it was copied")
+		}
+		if home, err := s.home(to); err != nil || home != src.vol {
+			return errors.Join(errs.E(op, from, errs.Conflict, "moved while it was copied"), err)
+		}
+		w.rec.flags, w.rec.size, w.rec.parts = flagShared, src.size, src.parts
+		w.sum = src.sum()
+		if from != to && !src.shared() {
+			w.also = func(b *pebble.Batch) error {
+				rec := src.record
+				rec.flags |= flagShared
+				return b.Set(objectKey(nil, famRecord, from.Bucket, from.Key), appendRecord(nil, &rec, from.Key), nil)
+			}
+		}
+		return s.commitLocked(&w, lock, &old, &info)
+	}()
+	if err != nil {
+		return object.Info{}, errs.E(op, to, err)
+	}
+	old.unlinkBlobs()
+	return info, nil
+}

@@ -1,0 +1,175 @@
+package store
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/fs"
+)
+
+// volume is one mountpath at work: its index, its blobs, its space.
+type volume struct {
+	mp    *fs.Mountpath
+	log   *slog.Logger
+	cache *pebble.Cache
+	ifs   *indexFS
+	done  onceChan // closes ifs.closed
+	total int64    // capacity when opened
+	db    *pebble.DB
+
+	counter uint64 // as read at open: no version has a counter above it
+
+	opening     atomic.Bool
+	parked      atomic.Int32 // goroutines of pebble's that never return
+	durable     atomic.Int64 // commits under way of class local
+	volatile    atomic.Int64 // commits under way of class volatile
+	indexErrors atomic.Int64
+	corruptions atomic.Int64
+	stalls      atomic.Int64
+
+	blobCount atomic.Uint64 // last blobID count given
+	dirs      [256]blobDir
+	writing   sync.Map // blobID -> nothing: blobs not yet committed
+
+	space space
+	keys  keyPool
+}
+
+// blobDir is one of the directories below blobs/.
+type blobDir struct {
+	mu   sync.Mutex
+	made bool
+	sync groupSync
+}
+
+func newVolume(mp *fs.Mountpath, cache *pebble.Cache, log *slog.Logger) *volume {
+	v := &volume{mp: mp, log: log, cache: cache, done: onceChan{c: make(chan struct{})}}
+	v.ifs = &indexFS{v: v, mp: mp, closed: v.done.c}
+	v.total = mp.Info().Capacity.Total
+	v.blobCount.Store(uint64(time.Now().UnixMicro())) // above what an earlier process gave
+	v.space.init(v.total)
+	return v
+}
+
+// open makes the mountpath's directories and opens the index. A failure disables the mountpath.
+func (v *volume) open() {
+	err := v.mp.Err()
+	if err == nil {
+		if err = v.makeDirs(); err == nil {
+			err = v.openIndex()
+		}
+		if err == nil {
+			err = v.sweepWork()
+		}
+		if err != nil {
+			v.mp.Fail(err)
+		}
+	}
+	if err == nil {
+		v.keepReserve()
+	}
+}
+
+func (v *volume) makeDirs() error {
+	for _, d := range []string{"blobs", "work"} {
+		if err := v.mp.Mkdir(d); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+	return v.mp.SyncDir(".")
+}
+
+// err is nil while the volume may be used.
+func (v *volume) err() error {
+	return v.mp.Err()
+}
+
+func (v *volume) close() (err error) {
+	defer recoverFatal("store.Close", &err)
+	v.done.close()
+	if v.db == nil || v.parked.Load() > 0 {
+		return nil // a parked goroutine may hold pebble's locks for ever
+	}
+	if v.err() == nil {
+		err = v.db.Flush() // a restart then finds nothing to replay
+	}
+	if cerr := v.db.Close(); v.err() == nil {
+		err = errors.Join(err, cerr)
+	}
+	return err
+}
+
+// commit applies b as the class says. When it returns nil the batch is durable (local) or in the page
+// cache (volatile). After an error nothing can be said of the batch, and the volume is disabled.
+func (v *volume) commit(b *pebble.Batch, d cluster.Durability) (err error) {
+	const op = "store.commit"
+	defer recoverFatal(op, &err)
+	if err := v.err(); err != nil {
+		return err
+	}
+	n := &v.durable
+	if d == cluster.Volatile {
+		n = &v.volatile
+	}
+	n.Add(1)
+	defer n.Add(-1)
+	err = b.Commit(pebble.Sync)
+	if ferr := v.err(); ferr != nil {
+		return ferr // the index is frozen: what it reports means nothing
+	}
+	if err != nil {
+		v.mp.Fail(err)
+		return v.err()
+	}
+	return nil
+}
+
+// onlyVolatile reports whether a sync of the log would serve none but writers of class volatile.
+// A durable writer counts itself before it hands its batch over, so its sync is never left out.
+func (v *volume) onlyVolatile() bool {
+	return v.volatile.Load() > 0 && v.durable.Load() == 0
+}
+
+// settle makes durable what readers of the index may see now, if any of it may not be so yet.
+func (v *volume) settle() (err error) {
+	defer recoverFatal("store.settle", &err)
+	if v.durable.Load() > 0 {
+		v.durable.Add(1)
+		defer v.durable.Add(-1)
+		if err := v.db.LogData(nil, pebble.Sync); err != nil {
+			v.mp.Fail(err)
+		}
+	}
+	return v.err()
+}
+
+// sweepWork removes what interrupted writers left behind; files of append sessions stay.
+func (v *volume) sweepWork() error {
+	names, err := v.mp.ReadDir("work")
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if s, ok := strings.CutPrefix(n, sessionPrefix); ok {
+			id, ok := parseSessionID(s)
+			if _, err := v.getCopy(appendKey(id)); ok && err == nil {
+				continue
+			} else if !errs.Is(err, errs.NotFound) {
+				return err
+			}
+		}
+		if err := v.mp.Remove("work/" + n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
