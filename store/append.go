@@ -17,6 +17,7 @@ import (
 	"aistore/cksum"
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/failpoint"
 	"aistore/object"
 )
 
@@ -173,7 +174,9 @@ func (s *Store) Append(ctx context.Context, n object.Name, token string, r io.Re
 		h.crc = cksum.BlockUpdate(h.crc, chunk[:got])
 		h.size += int64(got)
 	}
-	hit("append.data-written")
+	if err == nil {
+		err = failpoint.Hit("append.data-written")
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return "", errs.E(op, n, err)
 	}
@@ -213,7 +216,7 @@ func (s *Store) FlushAppend(ctx context.Context, n object.Name, token string, o 
 		}
 		return info, errs.E(op, n, err)
 	}
-	hit("append.before-unlink")
+	_ = failpoint.Hit("append.before-unlink") // past the commit: only a kill matters
 	if err := v.mp.Remove(h.id.file()); err != nil {
 		v.log.Warn("append session not removed; it will be swept", "mountpath", v.mp.Path(), "err", err)
 	}
@@ -247,7 +250,9 @@ func (s *Store) flush(ctx context.Context, op string, n object.Name, bw *blobWri
 			return info, err
 		}
 	}
-	hit("append.before-commit")
+	if err := failpoint.Hit("append.before-commit"); err != nil {
+		return info, err
+	}
 	return s.commitWrite(&w)
 }
 

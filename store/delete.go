@@ -10,6 +10,7 @@ import (
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/failpoint"
 	"aistore/object"
 )
 
@@ -40,9 +41,9 @@ func (s *Store) Delete(ctx context.Context, n object.Name, o DeleteOptions) (inf
 		old.close()
 		return info, errs.E(op, n, err)
 	}
-	hit("delete.after-commit")
+	_ = failpoint.Hit("delete.after-commit") // past the commit: only a kill matters
 	old.info(&info, n.Key)
-	hit("delete.before-unlink")
+	_ = failpoint.Hit("delete.before-unlink") // past the commit: only a kill matters
 	old.unlinkBlobs()
 	old.close()
 	return info, nil
@@ -64,7 +65,9 @@ func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, ol
 			return err
 		}
 	}
-	hit("delete.before-commit")
+	if err := failpoint.Hit("delete.before-commit"); err != nil {
+		return err
+	}
 	lock.committing.Store(true)
 	defer lock.committing.Store(false)
 	if !s.set.Settled() { // the oldest first: a crash in between must leave the newest
@@ -99,7 +102,7 @@ func (f *found) removal(d cluster.Durability) cluster.Durability {
 
 // removeElsewhere removes the copies of n that are not in keep, the oldest first. Former homes of a name
 // have some while the set of mountpaths is unsettled.
-func (s *Store) removeElsewhere(keep *volume, n object.Name, d cluster.Durability) error {
+func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durability) error {
 	var copies []*found
 	defer func() {
 		for _, c := range copies {

@@ -10,6 +10,7 @@ import (
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/failpoint"
 )
 
 func sortIDs(ids []uint64) { slices.Sort(ids) }
@@ -32,7 +33,9 @@ func (s *Store) DestroyBucket(ctx context.Context, bucket uint64) error {
 			return errs.E(op, "", err)
 		}
 	}
-	hit("destroy.after-intent")
+	if err := failpoint.Hit("destroy.after-intent"); err != nil {
+		return err
+	}
 	for _, v := range s.vols {
 		if err := v.destroyBucket(ctx, bucket); err != nil {
 			return errs.E(op, "", err)
@@ -63,7 +66,9 @@ func (v *volume) destroyBucket(ctx context.Context, bucket uint64) error {
 			return err
 		}
 	}
-	hit("destroy.before-range")
+	if err := failpoint.Hit("destroy.before-range"); err != nil {
+		return err
+	}
 	b := v.db.NewBatch()
 	defer closeBatch(b)
 	for _, fam := range []byte{famRecord, famContent} {
@@ -106,7 +111,9 @@ func (v *volume) destroyStep(bucket uint64, from []byte) (next []byte, err error
 	if err := v.commit(b, cluster.Local); err != nil {
 		return nil, err
 	}
-	hit("destroy.before-unlink")
+	if err := failpoint.Hit("destroy.before-unlink"); err != nil {
+		return nil, err
+	}
 	v.unlinkUnreferenced(blobs...)
 	return next, nil
 }

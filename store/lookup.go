@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"aistore/errs"
+	"aistore/fs"
 	"aistore/object"
 )
 
@@ -86,9 +87,22 @@ func (v *volume) readError(op string, n object.Name, err error) error {
 	return errs.E(op, n, kind, err)
 }
 
+// places are the mountpaths at work and the locks of the names on them.
+type places struct {
+	set   *fs.Set
+	vols  []*volume // as set.All()
+	locks nameLocks
+}
+
+// home returns the volume where n is written, or kind Mountpath.
+func (s *places) home(n object.Name) (*volume, error) {
+	v := s.vols[s.set.Home(n.Key)]
+	return v, v.err()
+}
+
 // current reads the greatest version of n among the places where it may be and reports whether there
 // is one. Tombstones are returned like any record. The caller holds the name's lock, or is lookup.
-func (s *Store) current(f *found, n object.Name) (bool, error) {
+func (s *places) current(f *found, n object.Name) (bool, error) {
 	if s.set.Settled() {
 		v, err := s.home(n)
 		if err != nil {
@@ -119,7 +133,7 @@ func (s *Store) current(f *found, n object.Name) (bool, error) {
 }
 
 // lookup reads the current version of n for a reader, who is told only what is durable; kind NotFound.
-func (s *Store) lookup(f *found, n object.Name) error {
+func (s *places) lookup(f *found, n object.Name) error {
 	ok, err := s.current(f, n)
 	s.locks.of(n).settle()
 	if herr := s.homesErr(n); herr != nil { // the commit waited for may have failed
@@ -134,7 +148,7 @@ func (s *Store) lookup(f *found, n object.Name) error {
 }
 
 // homesErr is nil while every place of n may be used.
-func (s *Store) homesErr(n object.Name) error {
+func (s *places) homesErr(n object.Name) error {
 	if s.set.Settled() {
 		_, err := s.home(n)
 		return err

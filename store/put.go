@@ -11,6 +11,7 @@ import (
 	"aistore/cksum"
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/failpoint"
 	"aistore/object"
 )
 
@@ -100,7 +101,7 @@ func (s *Store) commitWrite(w *write) (info object.Info, err error) {
 		old.close()
 		return object.Info{}, errs.E(w.op, w.name, err)
 	}
-	hit("put.after-commit")
+	_ = failpoint.Hit("put.after-commit") // past the commit: only a kill matters
 	old.unlinkBlobs()
 	old.close()
 	return info, nil
@@ -121,7 +122,7 @@ func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.
 	info.Custom, info.System, info.Tags = w.o.Custom, w.o.System, w.o.Tags
 	b := w.vol.db.NewBatch()
 	defer closeBatch(b)
-	if err := s.dropOld(w, b, old, exists); err != nil { // first: a name may be written over itself
+	if err := w.dropOld(b, old, exists); err != nil { // first: a name may be written over itself
 		return err
 	}
 	if err := w.encode(b); err != nil {
@@ -140,7 +141,9 @@ func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.
 			return err
 		}
 	}
-	hit("put.before-commit")
+	if err := failpoint.Hit("put.before-commit"); err != nil {
+		return err
+	}
 	lock.committing.Store(true)
 	defer lock.committing.Store(false)
 	d := w.o.Durability
@@ -175,13 +178,13 @@ func (s *Store) stamp(w *write, old *found) error {
 	r := &w.rec
 	switch {
 	case w.version.IsZero():
-		v, err := s.nextVersion(old.version, w.o.Epoch)
+		v, err := s.versions.next(old.version, w.o.Epoch)
 		if err != nil {
 			return err
 		}
 		r.version = v
 	case w.version.Compare(old.version) <= 0: // another writer was faster
-		v, err := s.nextVersion(old.version, w.o.Epoch)
+		v, err := s.versions.next(old.version, w.o.Epoch)
 		if err != nil {
 			return err
 		}
@@ -213,7 +216,7 @@ func (w *write) describe(now time.Time) {
 }
 
 // dropOld removes from the home volume's index what belonged to the record there.
-func (s *Store) dropOld(w *write, b *pebble.Batch, old *found, exists bool) error {
+func (w *write) dropOld(b *pebble.Batch, old *found, exists bool) error {
 	if !exists {
 		return nil
 	}
@@ -296,3 +299,6 @@ func (f *found) dropContent(b *pebble.Batch, n object.Name, replaced bool) error
 	}
 	return nil
 }
+
+// closeBatch gives a batch back. Its error only says that it was in use, which would be a bug of ours.
+func closeBatch(b *pebble.Batch) { _ = b.Close() }

@@ -11,6 +11,7 @@ import (
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/fs"
+	"aistore/internal/failpoint"
 	"aistore/object"
 )
 
@@ -202,19 +203,22 @@ func (w *blobWriter) publish(durable bool) error {
 		return err
 	}
 	w.name = w.id.path()
-	hit("put.blob-linked")
+	if err := failpoint.Hit("put.blob-linked"); err != nil {
+		return err
+	}
 	if !durable {
 		return nil
 	}
 	if err := w.f.Sync(); err != nil {
 		return err
 	}
-	hit("put.blob-synced")
+	if err := failpoint.Hit("put.blob-synced"); err != nil {
+		return err
+	}
 	if err := d.sync.do(func() error { return w.v.mp.SyncDir(w.id.dir()) }); err != nil {
 		return err
 	}
-	hit("put.dir-synced")
-	return nil
+	return failpoint.Hit("put.dir-synced")
 }
 
 // makeBlobDir makes the blob's directory once.
@@ -260,12 +264,16 @@ func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *pref
 	}
 	committed := false
 	defer func() { bw.finish(committed) }()
-	hit("put.work-created")
+	if err := failpoint.Hit("put.work-created"); err != nil {
+		return info, err
+	}
 	h := newSums(o)
 	if err := bw.copyFrom(ctx, op, n, src, *bp, h, o.Size); err != nil {
 		return info, errs.E(op, n, err)
 	}
-	hit("put.data-written")
+	if err := failpoint.Hit("put.data-written"); err != nil {
+		return info, err
+	}
 	if err := h.check(op, n, o.Expect); err != nil {
 		return info, err
 	}
@@ -282,7 +290,7 @@ func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *pref
 // and publishes the blob.
 func (s *Store) sealBlob(w *write, bw *blobWriter) error {
 	var err error
-	if w.version, err = s.nextVersion(object.Version{}, w.o.Epoch); err != nil {
+	if w.version, err = s.versions.next(object.Version{}, w.o.Epoch); err != nil {
 		return err
 	}
 	if bw.inBlock > 0 {

@@ -12,7 +12,6 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"log/slog"
 	"sync"
@@ -21,7 +20,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
-	"aistore/cluster"
 	"aistore/errs"
 	"aistore/fs"
 	"aistore/object"
@@ -97,15 +95,10 @@ func (c Config) Validate() error {
 // Store is the objects of one node.
 type Store struct {
 	cfg   Config
-	set   *fs.Set
-	vols  []*volume // as set.All()
 	cache *pebble.Cache
-	locks nameLocks
 	log   *slog.Logger
-
-	counter   atomic.Uint64 // last version counter given
-	reserved  atomic.Uint64 // no counter above it may be given before the indexes know
-	reserveMu sync.Mutex
+	places
+	versions versions
 
 	destroyed sync.Map // bucket id -> nothing: refuses everything
 	appending sync.Map // sessionID -> nothing: an append or flush is under way
@@ -125,10 +118,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, errs.E(op, "", err)
 	}
-	s := &Store{cfg: cfg, set: set, log: cfg.Log, cache: pebble.NewCache(cfg.CacheSize)}
+	s := &Store{cfg: cfg, log: cfg.Log, cache: pebble.NewCache(cfg.CacheSize)}
+	s.set = set
 	for _, mp := range set.All() {
 		s.vols = append(s.vols, newVolume(mp, s.cache, cfg.Log))
 	}
+	s.versions.vols = s.vols
 	if err := s.openVolumes(ctx); err != nil {
 		return nil, errors.Join(errs.E(op, "", err), s.Close())
 	}
@@ -146,19 +141,18 @@ func (s *Store) openVolumes(ctx context.Context) error {
 		return err
 	}
 	usable := 0
-	var first error
+	var faults error
 	for _, v := range s.vols {
 		if err := v.err(); err != nil {
-			first = errors.Join(first, err)
+			faults = errors.Join(faults, err)
 			continue
 		}
 		usable++
-		s.counter.Store(max(s.counter.Load(), v.counter))
 	}
 	if usable == 0 {
-		return first
+		return faults
 	}
-	s.reserved.Store(s.counter.Load())
+	s.versions.init()
 	return s.loadDestroyed()
 }
 
@@ -169,10 +163,8 @@ func (s *Store) Close() error {
 		return nil
 	}
 	var err error
+	s.versions.save()
 	for _, v := range s.vols {
-		if v.db != nil && v.err() == nil && s.reserved.Load() > 0 {
-			err = errors.Join(err, v.saveCounter(s.counter.Load()))
-		}
 		err = errors.Join(err, v.close())
 	}
 	s.cache.Unref()
@@ -191,65 +183,6 @@ func (s *Store) Mountpaths() []fs.Info {
 
 // Bind writes the cluster's id into the mountpaths' markers; kind Conflict if they belong to another.
 func (s *Store) Bind(clusterUUID string) error { return s.set.Bind(clusterUUID) }
-
-// counterChunk is how many versions are given between two records of the counter.
-const counterChunk = 1 << 20
-
-// nextVersion gives the version that follows old. Counters are never given twice on this node, also not
-// for a name that was deleted in between, so a version (and an ETag made of it) names one content for ever.
-func (s *Store) nextVersion(old object.Version, epoch uint64) (object.Version, error) {
-	v := old.Next(epoch)
-	for {
-		c := s.counter.Load()
-		v.Counter = max(v.Counter, c+1)
-		if v.Counter > s.reserved.Load() {
-			if err := s.reserveCounters(v.Counter); err != nil {
-				return v, err
-			}
-		}
-		if s.counter.CompareAndSwap(c, v.Counter) {
-			return v, nil
-		}
-	}
-}
-
-func (s *Store) reserveCounters(need uint64) error {
-	s.reserveMu.Lock()
-	defer s.reserveMu.Unlock()
-	if need <= s.reserved.Load() {
-		return nil
-	}
-	upTo := need + counterChunk
-	saved := false
-	for _, v := range s.vols {
-		if v.err() == nil && v.saveCounter(upTo) == nil {
-			saved = true
-		}
-	}
-	if !saved {
-		return errs.E("store.reserveCounters", "", errs.Mountpath, "no mountpath can be written")
-	}
-	s.reserved.Store(upTo)
-	return nil
-}
-
-func (v *volume) saveCounter(c uint64) error {
-	b := v.db.NewBatch()
-	defer closeBatch(b)
-	if err := b.Set([]byte(metaCounter), binary.LittleEndian.AppendUint64(nil, c), nil); err != nil {
-		return err
-	}
-	return v.commit(b, cluster.Local)
-}
-
-// closeBatch gives a batch back. Its error only says that it was in use, which would be a bug of ours.
-func closeBatch(b *pebble.Batch) { _ = b.Close() }
-
-// home returns the volume where n is written, or kind Mountpath.
-func (s *Store) home(n object.Name) (*volume, error) {
-	v := s.vols[s.set.Home(n.Key)]
-	return v, v.err()
-}
 
 // live refuses names of buckets that are being removed.
 func (s *Store) live(op string, n object.Name) error {

@@ -8,6 +8,7 @@ import (
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/failpoint"
 	"aistore/object"
 )
 
@@ -60,7 +61,7 @@ func (s *Store) updateLocked(n object.Name, o *UpdateOptions, lock *nameLock, ol
 		return err
 	}
 	rec := old.record
-	if rec.version, err = s.nextVersion(old.version, o.Epoch); err != nil {
+	if rec.version, err = s.versions.next(old.version, o.Epoch); err != nil {
 		return err
 	}
 	info.Key, info.Version = n.Key, rec.version
@@ -78,7 +79,9 @@ func (s *Store) updateLocked(n object.Name, o *UpdateOptions, lock *nameLock, ol
 			return err
 		}
 	}
-	hit("update.before-commit")
+	if err := failpoint.Hit("update.before-commit"); err != nil {
+		return err
+	}
 	lock.committing.Store(true)
 	defer lock.committing.Store(false)
 	if err := v.commit(b, o.Durability); err != nil {
