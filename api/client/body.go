@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"aistore/cksum"
@@ -98,7 +99,10 @@ type spool struct {
 	r     io.Reader
 	kept  []byte
 	ended bool // kept is everything
-	dry   atomic.Bool
+
+	mu     sync.Mutex
+	dry    bool // what is behind kept has been read from
+	opened int  // counts open; only the last reader may go on behind kept
 }
 
 // prefetch fills the kept part; done means that the stream ended within it.
@@ -115,24 +119,39 @@ func (s *spool) prefetch() (done bool, err error) {
 	return s.ended, nil
 }
 
-func (s *spool) again() bool { return !s.dry.Load() }
+func (s *spool) again() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.dry
+}
 
 func (s *spool) open() (io.Reader, error) {
-	if !s.again() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dry {
 		return nil, errs.E("client.Stream", "", errs.Unavailable, "the content cannot be sent again: its reader has gone on (use Bytes, ReaderAt or File)")
 	}
-	if s.ended {
-		return bytes.NewReader(s.kept), nil
-	}
-	return io.MultiReader(bytes.NewReader(s.kept), (*spoolTail)(s)), nil
+	s.opened++
+	return io.MultiReader(bytes.NewReader(s.kept), &spoolTail{s, s.opened}), nil
 }
 
 // spoolTail is the part behind what is kept; reading it makes the spool dry.
-type spoolTail spool
+type spoolTail struct {
+	s   *spool
+	gen int
+}
 
+// Read refuses a reader that was replaced: net/http may still be sending for an attempt that is over, and would
+// steal bytes from the next.
 func (t *spoolTail) Read(p []byte) (int, error) {
-	t.dry.Store(true)
-	return t.r.Read(p)
+	t.s.mu.Lock()
+	ok := t.gen == t.s.opened
+	t.s.dry = t.s.dry || ok
+	t.s.mu.Unlock()
+	if !ok {
+		return 0, errs.E("client.Stream", "", errs.Canceled, "this attempt is over")
+	}
+	return t.s.r.Read(p)
 }
 
 // counted is a body on its way: it touches the watchdog, sums the checksum, and holds the stream to its announced length.
@@ -141,25 +160,32 @@ type counted struct {
 	sum   *cksum.Hash // nil = none
 	left  int64       // of the announced length; -1 = unknown
 	touch func()
-	ended atomic.Bool
+	n     int64       // read so far
+	ended atomic.Bool // all of it was read
+
+	once   sync.Once
+	closed chan struct{}
 }
 
 func (c *counted) Read(p []byte) (int, error) {
 	c.touch()
 	n, err := c.r.Read(p)
 	_, _ = c.sum.Write(p[:n]) // a checksum takes anything
+	c.n += int64(n)
 	if c.left >= 0 {
 		c.left -= int64(n)
 	}
 	switch {
-	case err == nil:
 	case errors.Is(err, io.EOF) && c.left > 0:
 		return n, errs.F("client.Body", "", errs.Invalid, "the content ended %d bytes before its announced length", c.left)
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), c.left == 0:
 		c.ended.Store(true)
 	}
 	return n, err
 }
 
-// Close ends nothing: the content belongs to the caller.
-func (c *counted) Close() error { return nil }
+// Close tells that net/http reads no more; the content itself belongs to the caller.
+func (c *counted) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return nil
+}

@@ -27,11 +27,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"aistore/cluster"
 	"aistore/errs"
 )
 
@@ -106,15 +103,10 @@ func (o Options) Validate() error {
 
 // Client talks to one cluster. It is safe for concurrent use and starts no goroutine of its own.
 type Client struct {
-	opt  Options
-	http http.RoundTripper
-	own  *http.Transport // set when New made it
-
-	view    atomic.Pointer[cluster.View] // newest seen; nil before the first fetch
-	newer   atomic.Uint64                // map version that some node has announced
-	refresh sync.Mutex                   // held by whoever fetches the view
-	turn    atomic.Uint64                // spreads requests over gateways
-	down    sync.Map                     // node URL -> time until which it is tried last
+	opt    Options
+	http   http.RoundTripper
+	own    *http.Transport // set when New made it
+	routes *routes
 }
 
 // New returns a client; it connects to nothing yet.
@@ -124,6 +116,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{opt: o, http: o.Transport}
+	c.routes = &routes{endpoints: o.Endpoints, ask: c.askView}
 	if c.http == nil {
 		c.own = newTransport(o)
 		c.http = c.own
