@@ -64,7 +64,6 @@ func (c *Client) do(ctx context.Context, q *call) (*reply, error) {
 	for n := 1; ; n++ {
 		dest, err := t.next(ctx)
 		var rep *reply
-		var f *failure
 		if err == nil {
 			rep, err = c.once(ctx, q, dest)
 		}
@@ -72,7 +71,8 @@ func (c *Client) do(ctx context.Context, q *call) (*reply, error) {
 			c.routes.saw(rep.Response)
 			return rep, nil
 		}
-		if f = fail(q, dest, err); doubt != nil && q.done != errs.Other && errs.Is(f.err, q.done) {
+		f := fail(q, dest, err)
+		if doubt != nil && q.done != errs.Other && errs.Is(f.err, q.done) {
 			return &reply{Response: &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}, assume: true}, nil
 		}
 		again := t.learn(ctx, f)
@@ -89,9 +89,9 @@ func (c *Client) do(ctx context.Context, q *call) (*reply, error) {
 		case q.body != nil && !q.body.again():
 			return nil, errs.F(q.op, q.name, errs.KindOf(f.err), "%w; it was not repeated because its content comes from a stream that has gone on", f.err)
 		}
-		pause := c.opt.Retry.pause(t.waits, f.after)
-		if t.hurry {
-			pause = 0
+		var pause time.Duration
+		if !t.hurry {
+			pause = c.opt.Retry.pause(t.waits, f.after)
 		}
 		c.opt.Log.DebugContext(ctx, "request repeated", "op", q.op, "name", q.name, "node", dest.url, "attempt", n, "pause", pause, "err", f.err)
 		if err := sleep(ctx, pause); err != nil {
@@ -133,6 +133,9 @@ func fail(q *call, dest target, err error) *failure {
 		f.lost = true
 		f.unsure = s.sent
 		f.dest.url = s.base
+		if errs.KindOf(err) == errs.Other {
+			f.err = errs.E("", "", errs.Unavailable, err)
+		}
 	}
 	return f
 }
@@ -238,12 +241,12 @@ func (c *Client) send(ctx context.Context, q *call, base, uri string) (answer, f
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
 	resp, err := c.http.RoundTrip(req.WithContext(httptrace.WithClientTrace(w.ctx, trace)))
 	if err != nil {
+		if c := context.Cause(w.ctx); c != nil {
+			err = c
+		}
 		w.stop()
 		if errs.KindOf(err) == errs.Invalid { // the content, not the network
 			return answer{}, nil, err
-		}
-		if c := context.Cause(w.ctx); c != nil {
-			err = c
 		}
 		return answer{}, nil, &sendError{base: base, sent: connected.Load() && !unsent(err), err: err}
 	}
