@@ -1,0 +1,123 @@
+package pysdk
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"aistore/deploy/local"
+)
+
+// TestSDK runs the published SDK against a cluster of 1 gateway and 3 targets with 2 mountpaths each.
+func TestSDK(t *testing.T) {
+	python := environment(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	bin, err := local.Build(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := local.Up(ctx, local.Options{
+		Dir: t.TempDir(), Gateways: 1, Targets: 3, Mountpaths: 2, Port: freePorts(t, 4), Binary: bin, CacheSize: "16MiB",
+	})
+	if c != nil {
+		defer func() {
+			if err := c.Down(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5", "."}
+	if run := os.Getenv("PYSDK_RUN"); run != "" { // one check: PYSDK_RUN=test_append go test ./test/pysdk
+		args = append(args, "-k", run)
+	}
+	cmd := exec.CommandContext(ctx, python, args...)
+	cmd.Env = append(os.Environ(), "AIS_ENDPOINT="+c.Endpoint(), "PYTHONDONTWRITEBYTECODE=1", "no_proxy=127.0.0.1")
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err == nil {
+		return
+	}
+	t.Error(err)
+	for _, n := range c.Nodes() {
+		if path, lerr := c.Logs(n.ID); lerr == nil {
+			text, _ := os.ReadFile(path) // a node that never started has none
+			t.Logf("log of %s:\n%s", n.ID, tail(text, 40))
+		}
+	}
+}
+
+// environment returns the interpreter of a virtual environment below the repository's .venv with what
+// requirements.txt names, making it if it is missing or made from another list.
+func environment(t *testing.T) string {
+	t.Helper()
+	python3, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("python3 is not installed: the published Python SDK cannot be checked")
+	}
+	list, err := os.ReadFile("requirements.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(append(list, python3...))
+	dir, err := filepath.Abs(filepath.Join("..", "..", ".venv", "pysdk-"+hex.EncodeToString(sum[:6])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	python := filepath.Join(dir, "bin", "python")
+	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
+		return python
+	}
+	if err := os.RemoveAll(dir); err != nil { // a part of an earlier attempt
+		t.Fatal(err)
+	}
+	run(t, python3, "-m", "venv", dir)
+	run(t, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt")
+	if err := os.WriteFile(filepath.Join(dir, "complete"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return python
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+}
+
+// freePorts finds n ports in a row that nobody listens on, below the range of ephemeral ports.
+func freePorts(t *testing.T, n int) int {
+	t.Helper()
+next:
+	for first := 22100; first < 22900; first += n {
+		for p := first; p < first+n; p++ {
+			ln, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: p})
+			if err != nil {
+				continue next
+			}
+			if err := ln.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return first
+	}
+	t.Fatal("no free ports from 22100 to 22900")
+	return 0
+}
+
+func tail(text []byte, lines int) string {
+	all := bytes.Split(text, []byte("\n"))
+	return string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n")))
+}
