@@ -92,6 +92,9 @@ func (cl *Client) dial(ctx context.Context, addr string) (*clientConn, error) {
 		if cerr := ctx.Err(); cerr != nil {
 			return nil, errs.E("httpx.Do", addr, cerr)
 		}
+		if by, ok := ctx.Deadline(); ok && !time.Now().Before(by) { // the dialer's timer was faster than the context's
+			return nil, errs.E("httpx.Do", addr, context.DeadlineExceeded)
+		}
 		return nil, errs.F("httpx.Do", addr, errs.Unavailable, "cannot connect: %w", err)
 	}
 	cn := &clientConn{Conn: nc, addr: addr, readLimit: cl.cfg.Progress, writeLimit: cl.cfg.Progress}

@@ -14,6 +14,10 @@ func (cn *connection) handle() bool {
 	c := &cn.ctx
 	c.target = string(c.hdr.RequestURI())
 	err := c.parseTarget()
+	if p := c.hdr.Protocol(); err == nil && string(p) != "HTTP/1.1" && string(p) != "HTTP/1.0" {
+		c.close = true
+		err = &StatusError{505, errs.F("httpx.handle", "request line", errs.Invalid, "protocol %q is not HTTP/1.1 or HTTP/1.0", p)}
+	}
 	if err == nil {
 		err = cn.dispatch()
 	}
