@@ -1,0 +1,165 @@
+package target
+
+import (
+	"encoding/json"
+	"io"
+	"strconv"
+
+	"aistore/api"
+	"aistore/errs"
+	"aistore/httpx"
+	"aistore/node"
+	"aistore/object"
+	"aistore/store"
+)
+
+// copyObject copies the object to the name in the query, which may belong to another bucket and target.
+func (t *Target) copyObject(r *request) error {
+	bck, key, err := api.ParseObjectPath(api.QueryObjectTo, r.c.Query(api.QueryObjectTo))
+	if err != nil {
+		return err
+	}
+	if err := object.CheckKey(key); err != nil {
+		return err
+	}
+	v, b, err := t.node.FindBucket(r.c.Context(), bck)
+	if err != nil {
+		return err
+	}
+	dst := node.Object{View: v, Bucket: b, Key: key, Owner: v.Owner(b, key)}
+	if dst.Name() == r.Name() {
+		return errs.E("target.copy", &dst, errs.Invalid, "source and destination are the same object")
+	}
+	_, err = t.transfer(r, &dst)
+	if err != nil {
+		return err
+	}
+	return t.node.Control().Lease()
+}
+
+// post serves the actions on an object: rename.
+func (t *Target) post(r *request) error {
+	const op = "target.post"
+	var msg api.ActionMsg
+	if err := r.c.ReadJSON(maxMessage, &msg); err != nil {
+		return err
+	}
+	if why, known := api.UnsupportedActions()[msg.Action]; known {
+		return errs.F(op, "action", errs.Unsupported, "%q: %s", msg.Action, why)
+	}
+	if msg.Action != api.ActRename {
+		return errs.F(op, "action", errs.Invalid, "%q: a POST to an object takes %q", msg.Action, api.ActRename)
+	}
+	if err := object.CheckKey(msg.Name); err != nil {
+		return err
+	}
+	if msg.Name == r.Key {
+		return errs.E(op, "name", errs.Invalid, "the new name is the old one")
+	}
+	return t.rename(r, msg.Name)
+}
+
+// rename copies the object to its new name, durably, and then removes the old one unless it has changed
+// meanwhile. A crash in between leaves both names: never none.
+func (t *Target) rename(r *request, key string) error {
+	const op = "target.rename"
+	dst := node.Object{View: r.View, Bucket: r.Bucket, Key: key, Owner: r.View.Owner(r.Bucket, key)}
+	was, err := t.transfer(r, &dst)
+	if err != nil {
+		return err
+	}
+	o := t.deleteOptions(r, &object.Conditions{IfVersion: was})
+	if _, err := t.store.Delete(r.c.Context(), r.Name(), o); err != nil && !errs.Is(err, errs.NotFound) {
+		if errs.Is(err, errs.Precondition) {
+			return errs.F(op, r, errs.Conflict, "was overwritten while it was being renamed: %s has the former content, %s the new", &dst, r)
+		}
+		return r.fault(op, err)
+	}
+	return t.node.Control().Lease()
+}
+
+// transfer copies the object to dst, durably there when it returns, and returns the version that it copied.
+func (t *Target) transfer(r *request, dst *node.Object) (object.Version, error) {
+	const op = "target.transfer"
+	switch {
+	case dst.Owner == nil:
+		return object.Version{}, errs.E(op, dst, errs.Unavailable, "no target is in service")
+	case dst.Owner.ID != t.node.ID && !dst.Owner.Alive:
+		return object.Version{}, errs.F(op, dst, errs.Unavailable, "its owner %s does not answer", dst.Owner.ID)
+	}
+	obj, err := t.store.Open(r.Name())
+	if err != nil {
+		return object.Version{}, r.fault(op, err)
+	}
+	defer obj.Close()
+	if err := t.node.Control().Lease(); err != nil {
+		return object.Version{}, err
+	}
+	if dst.Owner.ID == t.node.ID {
+		err = t.copyHere(r, obj, dst)
+	} else {
+		err = t.copyThere(r, obj, dst)
+	}
+	if err != nil {
+		return object.Version{}, errs.E(op, dst, err)
+	}
+	return obj.Info().Version, nil
+}
+
+// copyHere copies inside this node; content is shared where the store can.
+func (t *Target) copyHere(r *request, obj *store.Object, dst *node.Object) error {
+	info, props := obj.Info(), &dst.Bucket.Props
+	o := store.PutOptions{
+		Epoch: dst.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Size: info.Size,
+		Custom: info.Custom, System: info.System, Tags: info.Tags,
+		Guard: func() error { return t.stillMine(dst) },
+	}
+	if info.Checksum.Type == props.Checksum {
+		o.ETag = info.ETag
+		_, err := t.store.Link(r.c.Context(), r.Name(), dst.Name(), o)
+		return err
+	}
+	_, err := t.store.PutStream(r.c.Context(), dst.Name(), obj.Reader(), o)
+	return err
+}
+
+// copyThere sends the object to the target that owns dst.
+func (t *Target) copyThere(r *request, obj *store.Object, dst *node.Object) error {
+	info := obj.Info()
+	nm := nodeMeta{Custom: info.Custom, System: info.System, Tags: info.Tags}
+	if info.Checksum.Type == dst.Bucket.Props.Checksum {
+		nm.ETag = info.ETag
+	}
+	meta, err := json.Marshal(nm)
+	if err != nil {
+		return err
+	}
+	call := &httpx.Call{
+		Method: "PUT", URL: intraURL(dst), StreamLen: info.Size,
+		Headers: []httpx.Header{{Key: headerMeta, Value: string(meta)}},
+	}
+	if info.Checksum.Value != "" {
+		call.Headers = append(call.Headers, httpx.Header{Key: api.HeaderChecksumType, Value: info.Checksum.Type.String()},
+			httpx.Header{Key: api.HeaderChecksumValue, Value: info.Checksum.Value})
+	}
+	if data := obj.Bytes(); data != nil || info.Size == 0 {
+		call.Body = data
+	} else {
+		call.Source = func(w io.Writer) error { return obj.WriteSpan(w, object.Span{Length: info.Size}) }
+	}
+	rep, err := t.node.Client.Do(r.c.Context(), call)
+	if err != nil {
+		return err
+	}
+	rep.Close()
+	return nil
+}
+
+// intraURL is the URL of o on its owner's intra-cluster listener.
+func intraURL(o *node.Object) string {
+	b := append([]byte("http://"), o.Owner.IntraAddr...)
+	b = strconv.AppendUint(append(b, PathIntraObjects+"/"...), o.Bucket.ID, 10)
+	b = httpx.AppendPath(append(b, '/'), o.Key)
+	b = strconv.AppendUint(append(b, "?"+api.QueryRedirEpoch+"="...), o.View.Map.Epoch, 10)
+	return string(b)
+}

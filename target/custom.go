@@ -1,0 +1,47 @@
+package target
+
+import (
+	"maps"
+
+	"aistore/api"
+	"aistore/errs"
+	"aistore/object"
+	"aistore/store"
+)
+
+// patch changes the object's custom metadata: the message's value is added, or replaces all of it.
+func (t *Target) patch(r *request) error {
+	const op = "target.patch"
+	var msg api.ActionMsg
+	if err := r.c.ReadJSON(maxMessage, &msg); err != nil {
+		return err
+	}
+	if msg.Action != "" {
+		return errs.F(op, "action", errs.Invalid, "%q: a PATCH of an object takes no action, only custom metadata in \"value\"", msg.Action)
+	}
+	var add map[string]string
+	if err := msg.Decode(&add); err != nil {
+		return err
+	}
+	replace := r.c.Query(api.QueryNewCustom) == "true"
+	if len(add) == 0 && !replace {
+		return errs.E(op, "value", errs.Invalid, "has no metadata: want {\"key\": \"value\"}")
+	}
+	o := store.UpdateOptions{
+		Epoch: r.View.Map.Epoch, Durability: r.Bucket.Props.Durability, Conditions: conditions(r.c),
+		Guard: func() error { return t.stillMine(&r.Object) },
+	}
+	info, err := t.store.Update(r.c.Context(), r.Name(), o, func(info *object.Info) error {
+		m := map[string]string{}
+		if !replace {
+			maps.Copy(m, info.Custom)
+		}
+		maps.Copy(m, add)
+		info.Custom = m
+		return checkCustom(m)
+	})
+	if err != nil {
+		return r.fault(op, err)
+	}
+	return t.acknowledge(r, &info)
+}

@@ -1,0 +1,130 @@
+package target
+
+import (
+	"aistore/api"
+	"aistore/errs"
+	"aistore/httpx"
+	"aistore/node"
+)
+
+// PathIntraObjects serves objects to other nodes: PathIntraObjects + "/BUCKETID/KEY", methods and headers as
+// at api.PathObjects, and headerMeta on PUT. The query may carry the epoch as a redirect does.
+const PathIntraObjects = "/intra/objects"
+
+// limits of bodies that are read into memory
+const maxMessage = 1 << 20
+
+// operations are the object routes: one line per method.
+func operations() []httpx.Route {
+	none := httpx.Policy{Class: httpx.ClassData, MaxBody: 64 << 10} // some clients send a body with everything
+	message := httpx.Policy{Class: httpx.ClassData, MaxBody: maxMessage}
+	content := httpx.Policy{Class: httpx.ClassData, MaxBody: httpx.NoLimit} // limits.max_object_size
+	return []httpx.Route{
+		{Method: "GET", Op: "get", Policy: none},
+		{Method: "HEAD", Op: "head", Policy: none},
+		{Method: "PUT", Op: "put", Policy: content},
+		{Method: "DELETE", Op: "delete", Policy: message},
+		{Method: "PATCH", Op: "patch", Policy: message},
+		{Method: "POST", Op: "post", Policy: message},
+	}
+}
+
+// Routes is the target's part of the route table. A node that is also a gateway serves clients through the
+// gateway's routes and takes only those of the intra-cluster listener: IntraRoutes.
+func (t *Target) Routes() []httpx.Route {
+	rs := t.IntraRoutes()
+	for _, base := range []string{api.PathObjects, api.PathEasy} {
+		for _, r := range operations() {
+			r.Path, r.Policy.Listener, r.Handler = base+"/*", httpx.Public, t.fromClient
+			rs = append(rs, r)
+		}
+	}
+	return rs
+}
+
+// IntraRoutes is the part of Routes that is on the intra-cluster listener, with what others registered.
+func (t *Target) IntraRoutes() []httpx.Route {
+	rs := append([]httpx.Route{}, t.routes...)
+	for _, r := range operations() {
+		r.Path, r.Policy.Listener, r.Handler = PathIntraObjects+"/*", httpx.Intra, t.fromNode
+		rs = append(rs, r)
+	}
+	return rs
+}
+
+func (t *Target) fromClient(c *httpx.Ctx) error {
+	o, err := t.node.ResolveObject(c, c.Rest())
+	if err != nil {
+		return err
+	}
+	return t.Serve(c, o)
+}
+
+// Serve answers an object request of a client. o was resolved by the caller; when it turns out that another
+// node owns it the client is sent there.
+func (t *Target) Serve(c *httpx.Ctx, o node.Object) error {
+	mine, err := t.admit(c, &o)
+	if err != nil || !mine {
+		return err
+	}
+	return t.perform(&request{Object: o, c: c})
+}
+
+func (t *Target) fromNode(c *httpx.Ctx) error {
+	o, err := t.node.ResolveByID(c, c.Rest())
+	if err != nil {
+		return err
+	}
+	if err := t.admitNode(c, &o); err != nil {
+		return err
+	}
+	return t.perform(&request{Object: o, c: c, peer: true})
+}
+
+// request is one admitted request.
+type request struct {
+	node.Object
+	c    *httpx.Ctx
+	peer bool // another node asks: it may set what clients may not
+}
+
+func (t *Target) perform(r *request) error {
+	c := r.c
+	if c.RawQuery() != "" {
+		if err := refuseUnsupported(c); err != nil {
+			return err
+		}
+	}
+	switch m := c.Method(); m {
+	case "GET":
+		return t.get(r)
+	case "HEAD":
+		return t.head(r)
+	case "PUT":
+		switch {
+		case c.HasQuery(api.QueryObjectTo):
+			return t.copyObject(r)
+		case c.HasQuery(api.QueryAppendType):
+			return t.appendObject(r)
+		}
+		return t.put(r)
+	case "DELETE":
+		return t.delete(r)
+	case "PATCH":
+		return t.patch(r)
+	case "POST":
+		return t.post(r)
+	default:
+		return errs.F("target.perform", "method", errs.Unsupported, "%s is not supported on objects", m)
+	}
+}
+
+// refuseUnsupported names what AIStore's API has and this one has not, rather than answering another question.
+func refuseUnsupported(c *httpx.Ctx) error {
+	for _, q := range [...]string{api.QueryArchPath, api.QueryArchRegx, api.QueryArchMode, api.QueryETLName, api.QueryUploadID, api.QueryPartNumber} {
+		if v := c.Query(q); v != "" {
+			return errs.F("target.perform", q, errs.Unsupported, "%q: archives, transformations and multipart uploads are not supported", v)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,38 @@
+package target
+
+import (
+	"context"
+	"log/slog"
+
+	"aistore/httpx"
+	"aistore/internal/run"
+	"aistore/node"
+	"aistore/store"
+)
+
+// Target serves what this node owns.
+type Target struct {
+	node   *node.Node
+	store  *store.Store
+	log    *slog.Logger
+	routes []httpx.Route // registered by others
+}
+
+// New returns a target over an open store. It starts nothing.
+func New(n *node.Node, s *store.Store) *Target {
+	return &Target{node: n, store: s, log: n.Log}
+}
+
+// Store returns the target's store, for packages that register routes of their own.
+func (t *Target) Store() *store.Store { return t.store }
+
+// AddRoutes registers routes that other packages serve on a target, such as lists and jobs. Call it before Routes.
+func (t *Target) AddRoutes(rs ...httpx.Route) { t.routes = append(t.routes, rs...) }
+
+// Run does the background work until ctx ends: the store's own, and the destruction of buckets' data.
+func (t *Target) Run(ctx context.Context) error {
+	g := run.NewGroup(ctx)
+	g.Go("store", t.store.Run)
+	g.Go("destroyed-buckets", t.destroyBuckets)
+	return g.Wait()
+}
