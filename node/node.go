@@ -3,10 +3,13 @@ package node
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/fs"
 	"aistore/httpx"
+	"aistore/metrics"
 )
 
 // Control is what a node asks of the control plane; *control.Control is the one real one.
@@ -18,15 +21,43 @@ type Control interface {
 	Ready() bool
 }
 
+// Config of a Node. Everything but Disks, Settings and Level is needed.
+type Config struct {
+	ID      cluster.NodeID
+	Role    cluster.Role
+	Version string // of the program
+	Control Control
+	Client  *httpx.Client
+	Metrics *metrics.Registry
+	Logs    *Logs
+
+	Disks    func() []fs.Info // a target's; nil on a gateway
+	Settings any              // the node's own configuration, as what=config shows it
+}
+
 // Node is the runtime that gateway and target share.
 type Node struct {
-	ID     cluster.NodeID
-	Role   cluster.Role
-	Log    *slog.Logger
-	Client *httpx.Client
+	ID      cluster.NodeID
+	Role    cluster.Role
+	Log     *slog.Logger
+	Client  *httpx.Client
+	Metrics *metrics.Registry
 
+	cfg     Config
 	control Control
+	started time.Time
 	signers signers
+	what    map[string]httpx.Handler // GET /v1/daemon
+}
+
+// New returns a node. It starts nothing.
+func New(cfg Config) *Node {
+	n := &Node{ID: cfg.ID, Role: cfg.Role, Log: cfg.Logs.Logger(), Client: cfg.Client, Metrics: cfg.Metrics, cfg: cfg, control: cfg.Control, started: time.Now()}
+	n.what = n.queries()
+	if cfg.Disks != nil {
+		cfg.Metrics.Disks(n.diskMetrics)
+	}
+	return n
 }
 
 // View returns the newest view this node has, or kind Unavailable before it has any.
@@ -40,3 +71,19 @@ func (n *Node) View() (*cluster.View, error) {
 
 // Control returns the control plane.
 func (n *Node) Control() Control { return n.control }
+
+// Ready tells why this node cannot serve yet or any more; nil when it can.
+func (n *Node) Ready() error {
+	const op = "node.Ready"
+	v, err := n.View()
+	if err != nil {
+		return err
+	}
+	if !n.control.Ready() {
+		return errs.E(op, string(n.ID), errs.Unavailable, "the node is not in contact with its cluster")
+	}
+	if me := v.Map.Nodes[n.ID]; me != nil && me.InService() {
+		return n.control.Lease()
+	}
+	return nil
+}

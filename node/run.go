@@ -1,0 +1,109 @@
+package node
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"time"
+
+	"aistore/api"
+	"aistore/cluster"
+	"aistore/httpx"
+	"aistore/internal/run"
+)
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+// Routes are the routes that every node has.
+func (n *Node) Routes() []httpx.Route {
+	health := httpx.Policy{Listener: httpx.Public, Class: httpx.ClassHealth}
+	both := httpx.Policy{Listener: httpx.Both, Class: httpx.ClassHealth}
+	control := httpx.Policy{Listener: httpx.Public, Class: httpx.ClassControl, MaxBody: 64 << 10}
+	intra := httpx.Policy{Listener: httpx.Intra, Class: httpx.ClassHealth}
+	return []httpx.Route{
+		{Method: "GET", Path: api.PathHealth, Op: "health", Policy: health, Handler: n.health},
+		{Method: "GET", Path: "/" + api.PathHealth, Op: "health", Policy: health, Handler: n.health}, // as AIStore's documentation writes it
+		{Method: "GET", Path: api.PathMetrics, Op: "metrics", Policy: both, Handler: n.getMetrics},
+		{Method: "GET", Path: api.PathDaemon, Op: "get-daemon", Policy: control, Handler: n.getDaemon},
+		{Method: "GET", Path: pathPprof + "*", Op: "pprof", Policy: intra, Handler: n.getProfile},
+	}
+}
+
+// Part is a loop of the node that ends soon after its context.
+type Part struct {
+	Name string
+	Run  func(context.Context) error
+}
+
+// Listeners are the node's two ports. Intra is the HTTP half of the intra-cluster port.
+type Listeners struct{ Public, Intra net.Listener }
+
+// Run serves routes until ctx ends or a part fails. parts start before the public listener is served and
+// stop after its last request has been answered: a request in flight at SIGTERM still finds its lease.
+func (n *Node) Run(ctx context.Context, ls Listeners, routes []httpx.Route, parts ...Part) error {
+	router, err := httpx.NewRouter(routes)
+	if err != nil {
+		return err
+	}
+	public, intra := n.server(router, httpx.Public), n.server(router, httpx.Intra)
+
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g := run.NewGroup(inner)
+	g.Log = n.Log
+	g.Go("intra-http", func(ctx context.Context) error { return intra.Serve(ctx, ls.Intra) })
+	for _, p := range parts {
+		g.Go(p.Name, p.Run)
+	}
+	g.Go("settings", func(ctx context.Context) error { n.follow(ctx, public, intra); return nil })
+	g.Go("public-http", func(partCtx context.Context) error {
+		front, end := context.WithCancel(partCtx) // a failed part ends it, and so does the caller
+		defer end()
+		defer context.AfterFunc(ctx, end)()
+		defer stop() // after the drain everything else may go
+		return public.Serve(front, ls.Public)
+	})
+	return g.Wait()
+}
+
+func (n *Node) server(r *httpx.Router, l httpx.Listener) *httpx.Server {
+	return httpx.NewServer(httpx.ServerConfig{
+		Listener: l, Node: string(n.ID), Log: n.Log,
+		Meter: func(op string) httpx.Meter {
+			if l == httpx.Intra {
+				op = "intra-" + op
+			}
+			return n.Metrics.Op(op)
+		},
+	}, r)
+}
+
+// follow applies what the cluster's configuration says to logs and servers, at once and whenever it changes.
+func (n *Node) follow(ctx context.Context, servers ...*httpx.Server) {
+	var seen uint64
+	var version uint64
+	for {
+		if v := n.control.View(); v != nil {
+			seen = v.Index
+			if v.Config.Version != version {
+				version = v.Config.Version
+				n.apply(v.Config, servers)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.control.Watch(seen):
+		}
+	}
+}
+
+func (n *Node) apply(c *cluster.Config, servers []*httpx.Server) {
+	n.cfg.Logs.Follow(c.Log.Level)
+	for _, s := range servers {
+		s.SetLimits(httpx.Limits{
+			Progress: c.Timeout.Request.D(), Drain: max(c.Timeout.Drain.D(), time.Millisecond),
+			Inflight: [3]int{c.Limits.Inflight, c.Limits.Inflight, c.Limits.Inflight},
+		})
+	}
+}
