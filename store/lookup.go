@@ -192,3 +192,7 @@ func (s *Store) Suspects() map[object.Name]object.Version {
 	}
 	return m
 }
+
+// Lane tells which of the node's mountpaths has n's home, and how many there are: jobs that work on many
+// names give each mountpath its own workers.
+func (s *Store) Lane(n object.Name) (lane, lanes int) { return s.set.Home(n.Key), len(s.vols) }

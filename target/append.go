@@ -1,7 +1,10 @@
 package target
 
 import (
+	"io"
+
 	"aistore/api"
+	"aistore/cksum"
 	"aistore/errs"
 )
 
@@ -31,7 +34,7 @@ func (t *Target) appendObject(r *request) error {
 		}
 	}
 	if c.BodyLen() != 0 {
-		if handle, err = t.store.Append(c.Context(), r.Name(), handle, c.Body()); err != nil {
+		if handle, err = t.store.Append(c.Context(), r.Name(), handle, newPieceReader(c.Body(), o.Expect)); err != nil {
 			return r.fault(op, err)
 		}
 	}
@@ -39,10 +42,45 @@ func (t *Target) appendObject(r *request) error {
 		c.SetHeader(api.HeaderAppendHandle, handle)
 		return t.node.Control().Lease()
 	}
-	o.Size = -1 // the request's own length says nothing of the whole
+	o.Size, o.Expect = -1, nil // they spoke of this request's bytes, not of the whole
 	info, err := t.store.FlushAppend(c.Context(), r.Name(), handle, o)
 	if err != nil {
 		return r.fault(op, err)
 	}
 	return t.acknowledge(r, &info)
+}
+
+// pieceReader is the body of one append; it fails at the end if the piece is not what the client declared.
+type pieceReader struct {
+	r    io.Reader
+	want []cksum.Value
+	sums []*cksum.Hash
+}
+
+func newPieceReader(r io.Reader, want []cksum.Value) io.Reader {
+	if len(want) == 0 {
+		return r
+	}
+	p := &pieceReader{r: r, want: want}
+	for _, w := range want {
+		p.sums = append(p.sums, cksum.New(w.Type))
+	}
+	return p
+}
+
+// Read implements io.Reader.
+func (p *pieceReader) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	for _, s := range p.sums {
+		_, _ = s.Write(b[:n]) // never fails
+	}
+	if err != io.EOF {
+		return n, err
+	}
+	for i, s := range p.sums {
+		if got := s.Sum(); got != p.want[i] {
+			return n, errs.F("target.append", "request body", errs.Checksum, "has checksum %v, the request declared %v", got, p.want[i])
+		}
+	}
+	return n, err
 }

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"strconv"
@@ -30,7 +31,7 @@ func (t *Target) copyObject(r *request) error {
 	if dst.Name() == r.Name() {
 		return errs.E("target.copy", &dst, errs.Invalid, "source and destination are the same object")
 	}
-	_, err = t.transfer(r, &dst)
+	_, err = t.transfer(r.c.Context(), &r.Object, &dst)
 	if err != nil {
 		return err
 	}
@@ -64,11 +65,11 @@ func (t *Target) post(r *request) error {
 func (t *Target) rename(r *request, key string) error {
 	const op = "target.rename"
 	dst := node.Object{View: r.View, Bucket: r.Bucket, Key: key, Owner: r.View.Owner(r.Bucket, key)}
-	was, err := t.transfer(r, &dst)
+	info, err := t.transfer(r.c.Context(), &r.Object, &dst)
 	if err != nil {
 		return err
 	}
-	o := t.deleteOptions(r, &object.Conditions{IfVersion: was})
+	o := t.deleteOptions(&r.Object, &object.Conditions{IfVersion: info.Version})
 	if _, err := t.store.Delete(r.c.Context(), r.Name(), o); err != nil && !errs.Is(err, errs.NotFound) {
 		if errs.Is(err, errs.Precondition) {
 			return errs.F(op, r, errs.Conflict, "was overwritten while it was being renamed: %s has the former content, %s the new", &dst, r)
@@ -78,36 +79,36 @@ func (t *Target) rename(r *request, key string) error {
 	return t.node.Control().Lease()
 }
 
-// transfer copies the object to dst, durably there when it returns, and returns the version that it copied.
-func (t *Target) transfer(r *request, dst *node.Object) (object.Version, error) {
+// transfer copies src to dst, durably there when it returns, and returns what it copied.
+func (t *Target) transfer(ctx context.Context, src, dst *node.Object) (object.Info, error) {
 	const op = "target.transfer"
 	switch {
 	case dst.Owner == nil:
-		return object.Version{}, errs.E(op, dst, errs.Unavailable, "no target is in service")
+		return object.Info{}, errs.E(op, dst, errs.Unavailable, "no target is in service")
 	case dst.Owner.ID != t.node.ID && !dst.Owner.Alive:
-		return object.Version{}, errs.F(op, dst, errs.Unavailable, "its owner %s does not answer", dst.Owner.ID)
+		return object.Info{}, errs.F(op, dst, errs.Unavailable, "its owner %s does not answer", dst.Owner.ID)
 	}
-	obj, err := t.store.Open(r.Name())
+	obj, err := t.store.Open(src.Name())
 	if err != nil {
-		return object.Version{}, r.fault(op, err)
+		return object.Info{}, fault(op, src, err)
 	}
 	defer obj.Close()
 	if err := t.node.Control().Lease(); err != nil {
-		return object.Version{}, err
+		return object.Info{}, err
 	}
 	if dst.Owner.ID == t.node.ID {
-		err = t.copyHere(r, obj, dst)
+		err = t.copyHere(ctx, obj, src, dst)
 	} else {
-		err = t.copyThere(r, obj, dst)
+		err = t.copyThere(ctx, obj, dst)
 	}
 	if err != nil {
-		return object.Version{}, errs.E(op, dst, err)
+		return object.Info{}, errs.E(op, dst, err)
 	}
-	return obj.Info().Version, nil
+	return *obj.Info(), nil
 }
 
 // copyHere copies inside this node; content is shared where the store can.
-func (t *Target) copyHere(r *request, obj *store.Object, dst *node.Object) error {
+func (t *Target) copyHere(ctx context.Context, obj *store.Object, src, dst *node.Object) error {
 	info, props := obj.Info(), &dst.Bucket.Props
 	o := store.PutOptions{
 		Epoch: dst.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Size: info.Size,
@@ -115,16 +116,15 @@ func (t *Target) copyHere(r *request, obj *store.Object, dst *node.Object) error
 		Guard: func() error { return t.stillMine(dst) },
 	}
 	if info.Checksum.Type == props.Checksum {
-		o.ETag = info.ETag
-		_, err := t.store.Link(r.c.Context(), r.Name(), dst.Name(), o)
+		_, err := t.store.Link(ctx, src.Name(), dst.Name(), o)
 		return err
 	}
-	_, err := t.store.PutStream(r.c.Context(), dst.Name(), obj.Reader(), o)
+	_, err := t.store.PutStream(ctx, dst.Name(), obj.Reader(), o)
 	return err
 }
 
 // copyThere sends the object to the target that owns dst.
-func (t *Target) copyThere(r *request, obj *store.Object, dst *node.Object) error {
+func (t *Target) copyThere(ctx context.Context, obj *store.Object, dst *node.Object) error {
 	info := obj.Info()
 	nm := nodeMeta{Custom: info.Custom, System: info.System, Tags: info.Tags}
 	if info.Checksum.Type == dst.Bucket.Props.Checksum {
@@ -147,7 +147,7 @@ func (t *Target) copyThere(r *request, obj *store.Object, dst *node.Object) erro
 	} else {
 		call.Source = func(w io.Writer) error { return obj.WriteSpan(w, object.Span{Length: info.Size}) }
 	}
-	rep, err := t.node.Client.Do(r.c.Context(), call)
+	rep, err := t.node.Client.Do(ctx, call)
 	if err != nil {
 		return err
 	}

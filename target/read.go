@@ -8,6 +8,7 @@ import (
 	"aistore/cksum"
 	"aistore/errs"
 	"aistore/httpx"
+	"aistore/node"
 	"aistore/object"
 	"aistore/store"
 )
@@ -89,11 +90,13 @@ func (t *Target) judgeRead(r *request, info *object.Info) ([]object.Span, error)
 }
 
 // fault gives a store's error the name that the user knows.
-func (r *request) fault(op string, err error) error {
+func (r *request) fault(op string, err error) error { return fault(op, &r.Object, err) }
+
+func fault(op string, o *node.Object, err error) error {
 	if errs.Is(err, errs.NotFound) {
-		return errs.E(op, r, errs.NotFound, "object does not exist")
+		return errs.E(op, o, errs.NotFound, "object does not exist")
 	}
-	return errs.E(op, r, err)
+	return errs.E(op, o, err)
 }
 
 // sendSpan sends part or all of the object and closes it.

@@ -3,6 +3,7 @@ package target
 import (
 	"aistore/api"
 	"aistore/errs"
+	"aistore/node"
 	"aistore/object"
 	"aistore/store"
 )
@@ -63,15 +64,15 @@ func (t *Target) acknowledge(r *request, info *object.Info) error {
 
 // delete removes the object.
 func (t *Target) delete(r *request) error {
-	if _, err := t.store.Delete(r.c.Context(), r.Name(), t.deleteOptions(r, conditions(r.c))); err != nil {
+	if _, err := t.store.Delete(r.c.Context(), r.Name(), t.deleteOptions(&r.Object, conditions(r.c))); err != nil {
 		return r.fault("target.delete", err)
 	}
 	return t.node.Control().Lease()
 }
 
-func (t *Target) deleteOptions(r *request, cond *object.Conditions) store.DeleteOptions {
+func (t *Target) deleteOptions(o *node.Object, cond *object.Conditions) store.DeleteOptions {
 	return store.DeleteOptions{
-		Epoch: r.View.Map.Epoch, Durability: r.Bucket.Props.Durability, Conditions: cond,
-		Guard: func() error { return t.stillMine(&r.Object) },
+		Epoch: o.View.Map.Epoch, Durability: o.Bucket.Props.Durability, Conditions: cond,
+		Guard: func() error { return t.stillMine(o) },
 	}
 }
