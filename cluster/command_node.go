@@ -14,9 +14,10 @@ const DefaultWeight = 100
 
 // Found makes the cluster: the first entry of every log, written by its founder.
 type Found struct {
-	UUID   string `json:"uuid"`
-	Secret []byte `json:"secret"` // 32 random bytes
-	Node   Node   `json:"node"`   // the founder
+	UUID     string            `json:"uuid"`
+	Secret   []byte            `json:"secret"`             // 32 random bytes
+	Node     Node              `json:"node"`               // the founder, with its RaftID
+	Settings map[string]string `json:"settings,omitempty"` // what differs from DefaultConfig
 }
 
 // Join adds a node, or announces the addresses of one that is known. A new target owns nothing (Standby)
@@ -89,7 +90,10 @@ func (f Found) apply(c *change) error {
 	if err != nil {
 		return err
 	}
-	n.State = Online
+	n.RaftID, n.Voter = f.Node.RaftID, f.Node.RaftID != ""
+	if c.Config, err = c.Config.With(f.Settings); err != nil {
+		return err
+	}
 	m := c.editMap()
 	m.UUID, m.Created, m.Primary, m.Nodes[n.ID] = f.UUID, c.now, n.ID, n
 	c.Secret = f.Secret

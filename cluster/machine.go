@@ -199,3 +199,13 @@ func holding(m *Map) bool {
 	}
 	return false
 }
+
+// Fenced reports whether a node that does not know of the change yet must not serve: it would act on what
+// is gone. What such a node merely lacks it asks the primary for before it answers.
+func Fenced(cmd Command) bool {
+	switch cmd.(type) {
+	case DestroyBucket, RenameBucket, SetBucketProps, SetNode, SetConfig:
+		return true
+	}
+	return false
+}

@@ -23,6 +23,8 @@ type ClientConfig struct {
 	IdleTimeout time.Duration // a pooled connection is not used again after it; less than the server's; 0 = 30s
 	MaxIdle     int           // pooled connections per address; 0 = 64
 	MaxHeader   int           // bytes of a reply's header; 0 = 16 KiB
+
+	Dial func(ctx context.Context, addr string) (net.Conn, error) // nil = TCP
 }
 
 // WithDefaults fills zero fields.

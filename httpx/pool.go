@@ -86,8 +86,12 @@ func (cn *clientConn) close(cl *Client) {
 }
 
 func (cl *Client) dial(ctx context.Context, addr string) (*clientConn, error) {
-	d := net.Dialer{Timeout: cl.cfg.DialTimeout}
-	nc, err := d.DialContext(ctx, "tcp", addr)
+	dial := cl.cfg.Dial
+	if dial == nil {
+		d := net.Dialer{Timeout: cl.cfg.DialTimeout}
+		dial = func(ctx context.Context, addr string) (net.Conn, error) { return d.DialContext(ctx, "tcp", addr) }
+	}
+	nc, err := dial(ctx, addr)
 	if err != nil {
 		if cerr := ctx.Err(); cerr != nil {
 			return nil, errs.E("httpx.Do", addr, cerr)

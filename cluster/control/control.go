@@ -11,13 +11,18 @@ package control
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"log/slog"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/httpx"
+	"aistore/internal/run"
 )
 
 // Config of a node's control plane.
@@ -104,47 +109,211 @@ type Stats struct {
 
 // Control is a node's part in the control plane.
 type Control struct {
-	cfg Config
+	cfg     Config
+	log     *slog.Logger
+	clock   func() time.Time // wall and monotonic; tests let it jump
+	boot    string           // of this process
+	started time.Time
+
+	views  views
+	book   book
+	lease  leaseBox
+	leader box
+	door   *door
+	member atomic.Pointer[member]
+	reign  atomic.Pointer[reign]
+
+	mu       sync.Mutex
+	identity Identity
+
+	invite   chan invitation
+	invited  atomic.Uint64 // invitations to vote so far
+	retire   chan uint64   // the log may go, unless invited has grown since
+	kickBeat chan struct{}
+	fatal    chan error
+	stopped  chan struct{}
+
+	beats, missed, proposals, reigns atomic.Uint64
 }
 
 // Open reads the node's identity and last view. It starts nothing.
 func Open(cfg Config) (*Control, error) {
-	return &Control{cfg: cfg}, nil
+	const op = "control.Open"
+	cfg.Timing = cfg.Timing.WithDefaults()
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = dialTCP
+	}
+	id, err := LoadIdentity(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case cfg.Self.ID == "":
+		return nil, errs.E(op, "id", errs.Invalid, "is empty")
+	case id.ID != "" && id.ID != cfg.Self.ID:
+		return nil, errs.F(op, cfg.Dir, errs.Conflict, "is the directory of node %s, this is %s", id.ID, cfg.Self.ID)
+	case id.Cluster != "" && cfg.Cluster != "" && id.Cluster != cfg.Cluster:
+		return nil, errs.F(op, cfg.Dir, errs.Conflict, "belongs to cluster %s, the mountpaths belong to %s", id.Cluster, cfg.Cluster)
+	}
+	if want := (Identity{Format: identityFormat, ID: cfg.Self.ID, Cluster: firstOf(id.Cluster, cfg.Cluster)}); id != want {
+		if err := SaveIdentity(cfg.Dir, want); err != nil {
+			return nil, err
+		}
+		id = want
+	}
+	var boot [8]byte
+	_, _ = rand.Read(boot[:]) // never fails (crypto/rand)
+	now := time.Now()
+	c := &Control{
+		cfg: cfg, log: cfg.Log, clock: time.Now, boot: hex.EncodeToString(boot[:]), started: now, identity: id,
+		lease:  leaseBox{base: now, clock: time.Now},
+		door:   &door{ln: cfg.Raft, addr: cfg.Self.IntraAddr, dial: cfg.Dial},
+		invite: make(chan invitation), retire: make(chan uint64, 1), kickBeat: make(chan struct{}, 1),
+		fatal: make(chan error, 1), stopped: make(chan struct{}),
+	}
+	c.book.self, c.book.view = cfg.Self, c.View
+	v, err := loadView(cfg.Dir)
+	switch {
+	case errs.Is(err, errs.Corrupt, errs.Unsupported):
+		c.log.Warn("the view on disk is unusable; it is asked for anew", "err", err)
+	case err != nil:
+		return nil, err
+	case v != nil && id.Cluster != "" && v.Map.UUID != id.Cluster:
+		return nil, errs.F(op, cfg.Dir, errs.Conflict, "belongs to cluster %s, its view is of %s", id.Cluster, v.Map.UUID)
+	case v != nil:
+		c.accept(v)
+	}
+	return c, nil
 }
 
-// Run takes part until ctx ends or the node's log fails.
-func (c *Control) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// Run takes part until ctx ends, or the node's disk fails it. It may be called once.
+func (c *Control) Run(ctx context.Context) error {
+	unlock, err := lockDir(c.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	defer context.AfterFunc(ctx, func() { close(c.stopped) })()
+	g := run.NewGroup(ctx)
+	g.Log = c.log
+	open, shut := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go("raft-door", func(context.Context) error { return c.door.run(open) })
+	g.Go("seat", func(ctx context.Context) error {
+		defer shut() // last: what leaves office still needs to be reached
+		return c.seat(ctx)
+	})
+	g.Go("enter", entrance{c}.enter)
+	g.Go("heartbeat", pulse{c}.beat)
+	g.Go("follow", c.follow)
+	g.Go("keep-view", c.keepView)
+	g.Go("disk", func(ctx context.Context) error {
+		select {
+		case err := <-c.fatal:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	return g.Wait()
+}
+
+// accept makes v the view if it is newer. The first view makes the node a member of its cluster for ever,
+// which is on disk before anyone can see the view.
+func (c *Control) accept(v *cluster.View) {
+	c.mu.Lock()
+	id := c.identity
+	if id.Cluster == "" {
+		id.Cluster = v.Map.UUID
+		if err := SaveIdentity(c.cfg.Dir, id); err != nil {
+			c.mu.Unlock()
+			select {
+			case c.fatal <- err:
+			default:
+			}
+			return
+		}
+		c.identity = id
+	}
+	c.mu.Unlock()
+	if id.Cluster != v.Map.UUID {
+		c.log.Error("a view of another cluster was refused", "mine", id.Cluster, "other", v.Map.UUID)
+		return
+	}
+	c.views.publish(v)
+}
 
 // View returns the newest view here, nil before the first.
-func (c *Control) View() *cluster.View { return nil }
+func (c *Control) View() *cluster.View { return c.views.cur.Load() }
 
 // Watch returns a channel that is closed once a view newer than after is here.
-func (c *Control) Watch(after uint64) <-chan struct{} { return nil }
+func (c *Control) Watch(after uint64) <-chan struct{} { return c.views.watch(after) }
 
-// Propose has cmd committed. It returns when every live node has seen the change or may no longer serve.
-func (c *Control) Propose(ctx context.Context, cmd cluster.Command) (cluster.Result, error) {
-	return cluster.Result{}, errs.E("control.Propose", cmd.Op(), errs.Unavailable)
+// Lease returns nil while this node may serve as owner of what its view says, else Unavailable with the
+// reason. It is cheap: ask before every commit and again before the reply.
+func (c *Control) Lease() error {
+	v := c.View()
+	if c.reign.Load() != nil && v != nil && len(v.Map.Nodes) == 1 {
+		return nil // alone: nobody can have taken over
+	}
+	return c.lease.check(v)
 }
-
-// Latest returns a view that shows every change acknowledged before the call.
-func (c *Control) Latest(ctx context.Context) (*cluster.View, error) {
-	return nil, errs.E("control.Latest", nil, errs.Unavailable)
-}
-
-// Lease returns nil while this node may serve as owner, else Unavailable with the reason.
-func (c *Control) Lease() error { return errs.E("control.Lease", nil, errs.Unavailable) }
 
 // Primary returns the primary, and whether this node is in contact with it.
-func (c *Control) Primary() (cluster.NodeID, bool) { return "", false }
+func (c *Control) Primary() (cluster.NodeID, bool) {
+	if l, _ := c.leader.get(); l != nil {
+		return l.id, true
+	}
+	if v := c.View(); v != nil {
+		return v.Map.Primary, false
+	}
+	return "", false
+}
 
-// Ready reports whether this node has been accepted as a member since it started and has a current view.
-func (c *Control) Ready() bool { return false }
-
-// Routes returns what this node must serve to others.
-func (c *Control) Routes() []httpx.Route { return nil }
+// Ready reports whether this node has been accepted as a member since it started and has the view of then.
+// It stays ready when the primary is lost: what it may still do without one, Lease tells.
+func (c *Control) Ready() bool {
+	v := c.View()
+	return v != nil && v.Map.Nodes[c.cfg.Self.ID] != nil && c.lease.met.Load() && v.Index >= c.lease.floor.Load()
+}
 
 // Health returns what the primary knows of every node.
-func (c *Control) Health(ctx context.Context) ([]NodeHealth, error) { return nil, nil }
+func (c *Control) Health(ctx context.Context) ([]NodeHealth, error) {
+	var hs []NodeHealth
+	err := c.withPrimary(ctx, func(ctx context.Context, r *reign, addr string) error {
+		if r != nil {
+			hs = r.led.health(c.View().Map, time.Now())
+			return nil
+		}
+		return c.call(ctx, c.cfg.Timing.GiveUp, "GET", "http://"+addr+pathNodes, nil, &hs)
+	})
+	return hs, err
+}
 
 // Stats returns gauges and counters.
-func (c *Control) Stats() Stats { return Stats{} }
+func (c *Control) Stats() Stats {
+	m := c.member.Load()
+	s := Stats{
+		Raft: memberState(m), LeaseLeft: c.lease.left(), Views: c.views.published.Load(),
+		Heartbeats: c.beats.Load(), Missed: c.missed.Load(), Proposals: c.proposals.Load(), Reigns: c.reigns.Load(),
+	}
+	if v := c.View(); v != nil {
+		s.ViewIndex = v.Index
+	}
+	if m != nil {
+		s.Term, s.LastIndex, s.CommitIndex, s.Applied = m.raft.CurrentTerm(), m.raft.LastIndex(), m.raft.CommitIndex(), m.raft.AppliedIndex()
+		if at := m.raft.LastContact(); s.Raft != "leader" && !at.IsZero() {
+			s.LastContact = time.Since(at)
+		}
+	}
+	return s
+}

@@ -29,6 +29,7 @@ func homes() []home {
 		{"github.com/hashicorp/raft", []string{"cluster/control"}, false},
 		{"github.com/hashicorp/raft-boltdb", []string{"cluster/control"}, false},
 		{"github.com/hashicorp/go-hclog", []string{"cluster/control"}, false},
+		{"go.etcd.io/bbolt", []string{"cluster/control"}, false},
 		{"github.com/tinylib/msgp", []string{"api"}, false},
 		{"gopkg.in/yaml.v3", []string{"config"}, false},
 		{"github.com/aws/aws-sdk-go-v2", []string{"backend/..."}, true},

@@ -1,0 +1,52 @@
+package control
+
+import (
+	"testing"
+	"time"
+
+	"aistore/cluster"
+)
+
+func TestFounding(t *testing.T) {
+	tc := newCluster(t)
+	began := time.Now()
+	n := tc.found("n1", cluster.RoleAll)
+	t.Logf("ready after %v", time.Since(began))
+	v := n.View()
+	if v.Map.UUID == "" || v.Map.Primary != "n1" || !v.Map.Nodes["n1"].Voter || len(v.Secret) != 32 {
+		t.Fatalf("founded %s", describe(v))
+	}
+	if err := n.Lease(); err != nil {
+		t.Fatalf("a node alone may not serve: %v", err)
+	}
+	n.create("first")
+	if !hasBucket("first")(n.View()) {
+		t.Fatal("Propose returned before the change was in the local view")
+	}
+	uuid, index := v.Map.UUID, n.View().Index
+	tc.stop("n1")
+	n = tc.start("n1", cluster.RoleAll, nil) // neither join nor bootstrap: it has state
+	n.waitReady()
+	if v := n.View(); v.Map.UUID != uuid || v.Index < index || !hasBucket("first")(v) {
+		t.Fatalf("after restart: %s", describe(v))
+	}
+}
+
+func TestJoinAndVoters(t *testing.T) {
+	tc := newCluster(t)
+	g := tc.found("g1", cluster.RoleProxy)
+	t1 := tc.join("t1", cluster.RoleTarget, g)
+	t2 := tc.join("t2", cluster.RoleTarget, t1)
+	for _, n := range []*testNode{g, t1, t2} {
+		n.until("three voters", hasVoters(3))
+	}
+	t2.create("via-a-follower")
+	for _, n := range []*testNode{g, t1, t2} {
+		if !hasBucket("via-a-follower")(n.View()) {
+			t.Errorf("%s does not know of a bucket that was acknowledged", n.cfg.Self.ID)
+		}
+		if err := n.Lease(); err != nil {
+			t.Errorf("%s: %v", n.cfg.Self.ID, err)
+		}
+	}
+}

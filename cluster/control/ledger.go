@@ -1,0 +1,198 @@
+package control
+
+import (
+	"sort"
+	"sync"
+	"time"
+
+	"aistore/cluster"
+)
+
+// ledger is what a primary knows of the nodes: when it heard them, until when each may serve, which view
+// each has. It has no clock of its own.
+//
+// The rule it keeps: a lease that the node counts from when it sent its heartbeat (s) for a length L is
+// counted here from when the heartbeat was answered (not before s), for L and a margin. So it ends here
+// after it has ended there, whatever was paused or late in between.
+type ledger struct {
+	mu      sync.Mutex
+	since   time.Time // start of the reign, or when this process woke from a long pause
+	foreign time.Time // leases that earlier primaries granted are over after this
+	nodes   map[cluster.NodeID]*record
+	commits []commit
+	news    chan struct{} // closed at the next heartbeat
+}
+
+type record struct {
+	heard time.Time
+	lease time.Time // its lease is over for certain after this
+	seen  uint64    // newest view that it has
+	beat  heartbeat
+}
+
+type commit struct {
+	index uint64
+	at    time.Time
+}
+
+// newLedger begins a reign at now. first is the longest lease that an earlier primary can have granted:
+// all its grants began before now (docs/design/control-plane.md).
+func newLedger(now time.Time, first time.Duration) *ledger {
+	return &ledger{since: now, foreign: now.Add(first + margin(first)), nodes: map[cluster.NodeID]*record{}, news: make(chan struct{})}
+}
+
+// margin covers clocks that run at different rates, and timers that fire late.
+func margin(lease time.Duration) time.Duration { return lease/10 + 50*time.Millisecond }
+
+// hear notes a heartbeat.
+func (l *ledger) hear(hb heartbeat, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.nodes[hb.Node.ID]
+	if r == nil {
+		r = &record{lease: l.foreign}
+		l.nodes[hb.Node.ID] = r
+	}
+	r.heard, r.beat = now, hb
+	r.seen = max(r.seen, hb.View)
+	close(l.news)
+	l.news = make(chan struct{})
+}
+
+// grant renews the lease of a node that has been heard. It refuses one that lags: it does not have a view
+// that was committed more than grace ago, so that a change waits for a slow node no longer than its lease.
+func (l *ledger) grant(hb heartbeat, now time.Time, lease, grace time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.nodes[hb.Node.ID]
+	if r == nil || hb.View < l.required(now.Add(-grace)) {
+		return false
+	}
+	if end := now.Add(lease + margin(lease)); end.After(r.lease) {
+		r.lease = end
+	}
+	return true
+}
+
+// required returns the newest index committed before then.
+func (l *ledger) required(then time.Time) uint64 {
+	var index uint64
+	for _, c := range l.commits {
+		if c.at.Before(then) {
+			index = max(index, c.index)
+		}
+	}
+	return index
+}
+
+// committed notes that the view at index exists since now.
+func (l *ledger) committed(index uint64, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.commits); n > 0 && l.commits[n-1].index >= index {
+		return
+	}
+	l.commits = append(l.commits, commit{index, now})
+	if len(l.commits) > 1024 { // the older half says nothing that the newer does not
+		l.commits = append([]commit(nil), l.commits[len(l.commits)/2:]...)
+	}
+}
+
+// behind returns the nodes that live, may still serve, and do not have the view at index, and the earliest
+// time when that changes without word from them.
+func (l *ledger) behind(index uint64, m *cluster.Map, except cluster.NodeID, now time.Time) (who []cluster.NodeID, until time.Time, news <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, n := range m.Nodes {
+		if n.ID == except || !n.Alive {
+			continue
+		}
+		end, seen := l.foreign, uint64(0)
+		if r := l.nodes[n.ID]; r != nil {
+			end, seen = r.lease, r.seen
+		}
+		if seen >= index || !now.Before(end) {
+			continue
+		}
+		if who = append(who, n.ID); until.IsZero() || end.Before(until) {
+			until = end
+		}
+	}
+	return who, until, l.news
+}
+
+// judge returns who has been silent for longer than a lease, and who was lost and is heard again.
+func (l *ledger) judge(m *cluster.Map, lease time.Duration, now time.Time) (lost, back []cluster.NodeID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, n := range m.All() {
+		silent := now.Sub(l.lastWord(n.ID))
+		switch r := l.nodes[n.ID]; {
+		case n.State == cluster.Decommissioned:
+		case n.Alive && silent > lease+margin(lease):
+			lost = append(lost, n.ID)
+		case !n.Alive && r != nil && now.Sub(r.heard) < lease:
+			back = append(back, n.ID)
+		}
+	}
+	return lost, back
+}
+
+// lastWord is when the node was heard; a reign begins with the benefit of the doubt.
+func (l *ledger) lastWord(id cluster.NodeID) time.Time {
+	if r := l.nodes[id]; r != nil && r.heard.After(l.since) {
+		return r.heard
+	}
+	return l.since
+}
+
+// silent returns for how long the node has not been heard.
+func (l *ledger) silent(id cluster.NodeID, now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return now.Sub(l.lastWord(id))
+}
+
+// woke gives every node a fresh start after this process itself stood still and heard nobody. Leases that
+// it granted are not touched: they ran on.
+func (l *ledger) woke(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.since = now
+}
+
+// announced returns nodes that announce something else of themselves than the map says.
+func (l *ledger) announced(v *cluster.View) []cluster.Node {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var news []cluster.Node
+	for id, r := range l.nodes {
+		n, says := v.Map.Nodes[id], r.beat.Node
+		if n == nil || n.State == cluster.Decommissioned {
+			continue
+		}
+		weight := says.Weight != 0 && says.Weight != n.Weight && len(v.Buckets.Buckets) == 0
+		if says.IntraAddr != n.IntraAddr || says.PublicURL != n.PublicURL || says.Zone != n.Zone || weight {
+			news = append(news, says)
+		}
+	}
+	sort.Slice(news, func(i, j int) bool { return news[i].ID < news[j].ID })
+	return news
+}
+
+// health lists every node of the map.
+func (l *ledger) health(m *cluster.Map, now time.Time) []NodeHealth {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var hs []NodeHealth
+	for _, n := range m.All() {
+		h := NodeHealth{ID: n.ID, Heard: -1}
+		if r := l.nodes[n.ID]; r != nil {
+			h.Heard = cluster.Duration(now.Sub(r.heard))
+			h.Lease = cluster.Duration(max(0, r.lease.Sub(now)))
+			h.Uptime, h.Version, h.ViewIndex, h.Report = r.beat.Uptime, r.beat.Version, r.beat.View, r.beat.Report
+		}
+		hs = append(hs, h)
+	}
+	return hs
+}

@@ -1,0 +1,93 @@
+package control
+
+import (
+	"errors"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+
+	"aistore/errs"
+)
+
+// logStore is raft's log and its vote on disk, every write synced. The first write that fails is the last
+// one tried: after a failed fsync the kernel may report success for pages that it dropped.
+type logStore struct {
+	*raftboltdb.BoltStore
+	mu     sync.Mutex
+	broken error
+	failed chan struct{} // closed when broken is set
+}
+
+func openLogStore(dir string) (*logStore, error) {
+	b, err := raftboltdb.New(raftboltdb.Options{
+		Path: filepath.Join(dir, "log.db"),
+		BoltOptions: &bbolt.Options{
+			Timeout:        2 * time.Second, // for the lock of another process on the same directory
+			NoFreelistSync: true,            // rebuilt when opened: one page less to sync per write
+			FreelistType:   bbolt.FreelistMapType,
+		},
+		MsgpackUseNewTimeFormat: true,
+	})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		return nil, errs.E("control.openLogStore", dir, errs.Conflict, "is in use by another process")
+	}
+	if err != nil {
+		return nil, errs.E("control.openLogStore", dir, err)
+	}
+	if err := syncDir(dir); err != nil {
+		_ = b.Close()
+		return nil, errs.E("control.openLogStore", dir, err)
+	}
+	return &logStore{BoltStore: b, failed: make(chan struct{})}, nil
+}
+
+// write runs f unless an earlier write failed.
+func (s *logStore) write(f func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return s.broken
+	}
+	if err := f(); err != nil {
+		s.broken = errs.E("control.logStore", "replicated log", errs.Mountpath, err)
+		close(s.failed)
+		return s.broken
+	}
+	return nil
+}
+
+// err returns why the store is broken, nil if it is not.
+func (s *logStore) err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken
+}
+
+// StoreLog implements raft.LogStore.
+func (s *logStore) StoreLog(l *raft.Log) error {
+	return s.write(func() error { return s.BoltStore.StoreLog(l) })
+}
+
+// StoreLogs implements raft.LogStore.
+func (s *logStore) StoreLogs(ls []*raft.Log) error {
+	return s.write(func() error { return s.BoltStore.StoreLogs(ls) })
+}
+
+// DeleteRange implements raft.LogStore.
+func (s *logStore) DeleteRange(lo, hi uint64) error {
+	return s.write(func() error { return s.BoltStore.DeleteRange(lo, hi) })
+}
+
+// Set implements raft.StableStore.
+func (s *logStore) Set(k, v []byte) error {
+	return s.write(func() error { return s.BoltStore.Set(k, v) })
+}
+
+// SetUint64 implements raft.StableStore.
+func (s *logStore) SetUint64(k []byte, v uint64) error {
+	return s.write(func() error { return s.BoltStore.SetUint64(k, v) })
+}

@@ -1,0 +1,197 @@
+package control
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"aistore/cluster"
+	"aistore/errs"
+)
+
+// member is this node's copy of the replicated log while it has one: a voter, or about to become one.
+type member struct {
+	raft  *raft.Raft
+	fsm   *fsm
+	store *logStore
+	trans *raft.NetworkTransport
+	id    raft.ServerID
+}
+
+// memberConfig is what a member needs besides its directory.
+type memberConfig struct {
+	node    cluster.NodeID
+	dir     string // DIR/raft
+	door    *door
+	addrs   raft.ServerAddressProvider
+	publish func(*cluster.View)
+	timing  Timing
+	log     *slog.Logger
+}
+
+// idFile names this copy of the log. A node that lost the copy gets a new name with the new one, so that
+// the others never take an empty log for a voter that has forgotten its promises.
+const idFile = "id"
+
+// createLog makes DIR/raft with a name for the new log, if it does not exist. found makes its first entry:
+// a configuration of this node alone.
+func createLog(ctx context.Context, cfg memberConfig, found bool) error {
+	const op = "control.createLog"
+	if there, err := exists(cfg.dir); err != nil || there {
+		return err
+	}
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	id := string(cfg.node) + "." + hex.EncodeToString(b[:])
+	tmp := cfg.dir + ".new"
+	if err := os.RemoveAll(tmp); err != nil {
+		return errs.E(op, tmp, err)
+	}
+	if err := writeDurable(filepath.Join(tmp, idFile), []byte(id)); err != nil {
+		return err
+	}
+	if found {
+		store, err := openLogStore(tmp)
+		if err != nil {
+			return err
+		}
+		first := raft.Configuration{Servers: []raft.Server{{ID: raft.ServerID(id), Address: raft.ServerAddress(cfg.door.addr)}}}
+		rc := raftConfig(ctx, cfg, raft.ServerID(id))
+		_, trans := raft.NewInmemTransport(raft.ServerAddress(cfg.door.addr))
+		err = raft.BootstrapCluster(rc, store, store, raft.NewDiscardSnapshotStore(), trans, first)
+		if cerr := store.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return errs.E(op, tmp, err)
+		}
+	}
+	if err := os.Rename(tmp, cfg.dir); err != nil {
+		return errs.E(op, cfg.dir, err)
+	}
+	if err := syncDir(filepath.Dir(cfg.dir)); err != nil {
+		return errs.E(op, cfg.dir, err)
+	}
+	return nil
+}
+
+// dropLog removes a log that nobody counts on any more.
+func dropLog(dir string) error {
+	old := dir + ".old"
+	if err := os.RemoveAll(old); err != nil {
+		return errs.E("control.dropLog", old, err)
+	}
+	if err := os.Rename(dir, old); err != nil {
+		return errs.E("control.dropLog", dir, err)
+	}
+	if err := syncDir(filepath.Dir(dir)); err != nil {
+		return errs.E("control.dropLog", dir, err)
+	}
+	if err := os.RemoveAll(old); err != nil {
+		return errs.E("control.dropLog", old, err)
+	}
+	return nil
+}
+
+func raftConfig(ctx context.Context, cfg memberConfig, id raft.ServerID) *raft.Config {
+	rc := raft.DefaultConfig()
+	rc.LocalID = id
+	rc.HeartbeatTimeout = cfg.timing.Election
+	rc.ElectionTimeout = cfg.timing.Election
+	rc.LeaderLeaseTimeout = cfg.timing.Election * 5 / 6
+	rc.CommitTimeout = cfg.timing.Election / 4 // views reach everybody by the stream; this only moves followers' commit index
+	rc.SnapshotThreshold = 1024
+	rc.TrailingLogs = 1024
+	rc.ShutdownOnRemove = false // package control decides when a member ends
+	rc.NoLegacyTelemetry = true
+	rc.Logger = raftLogger(ctx, cfg.log)
+	return rc
+}
+
+// openMember starts the member whose log is in cfg.dir.
+func openMember(ctx context.Context, cfg memberConfig) (_ *member, err error) {
+	const op = "control.openMember"
+	id, err := os.ReadFile(filepath.Join(cfg.dir, idFile))
+	if err != nil {
+		return nil, errs.E(op, cfg.dir, err)
+	}
+	m := &member{id: raft.ServerID(strings.TrimSpace(string(id))), fsm: newFSM(cfg.publish)}
+	if m.store, err = openLogStore(cfg.dir); err != nil {
+		return nil, err
+	}
+	rc := raftConfig(ctx, cfg, m.id)
+	snaps, err := raft.NewFileSnapshotStoreWithLogger(cfg.dir, 2, rc.Logger)
+	if err != nil {
+		_ = m.store.Close()
+		return nil, errs.E(op, cfg.dir, err)
+	}
+	m.trans = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: cfg.door.open(ctx), ServerAddressProvider: cfg.addrs, Logger: rc.Logger,
+		MaxPool: 3, Timeout: 3 * time.Second, MsgpackUseNewTimeFormat: true,
+	})
+	rc.HeartbeatTimeout++ // see standAtOnce
+	rc.ElectionTimeout++
+	if m.raft, err = raft.NewRaft(rc, m.fsm, m.store, m.store, snaps, m.trans); err != nil {
+		_ = m.trans.Close()
+		_ = m.store.Close()
+		return nil, errs.E(op, cfg.dir, err)
+	}
+	m.standAtOnce(cfg.timing.Election)
+	return m, nil
+}
+
+// standAtOnce lets a sole voter begin its election now: it has nobody to wait for. The library looks at
+// once whether it hears a leader when its heartbeat timeout is shortened.
+func (m *member) standAtOnce(election time.Duration) {
+	servers := m.raft.GetConfiguration().Configuration().Servers
+	if len(servers) != 1 || servers[0].ID != m.id {
+		return
+	}
+	rc := m.raft.ReloadableConfig()
+	rc.HeartbeatTimeout, rc.ElectionTimeout = election, election
+	_ = m.raft.ReloadConfig(rc) // if it were refused the election would begin a moment later
+}
+
+// wait returns when ctx ends, or with the fault if the log cannot be written or not be understood.
+func (m *member) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-m.store.failed:
+		return m.store.err()
+	case <-m.fsm.failed:
+		return m.fsm.err()
+	}
+}
+
+// close stops the member; its log stays.
+func (m *member) close() error {
+	err := m.raft.Shutdown().Error()
+	return errors.Join(err, m.trans.Close(), m.store.Close())
+}
+
+// leads reports whether the member is the leader in term.
+func (m *member) leads(term uint64) bool {
+	return m.raft.State() == raft.Leader && m.raft.CurrentTerm() == term
+}
+
+// await waits for a future of the library, which ends in bounded time: a leader without followers steps
+// down, and a broken log fails.
+func await(ctx context.Context, f raft.Future) error {
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

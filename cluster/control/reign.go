@@ -1,0 +1,411 @@
+package control
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/internal/run"
+)
+
+// reign is this node's time as primary: one term of the log that it leads.
+type reign struct {
+	c    *Control
+	m    *member
+	term uint64
+	led  *ledger
+	ver  verifier
+	kick chan struct{} // wakes the judge: a lost node was heard, or one announced something new
+
+	seats sync.Mutex // held while the voters are changed, or leadership is given away
+
+	mu       sync.Mutex
+	counted  map[raft.ServerID]bool // copies of the log in the last configuration known to be committed
+	inviting cluster.NodeID         // being made a voter: its new copy of the log is not in a configuration yet
+}
+
+// supervise runs a reign each time the member becomes leader, until ctx ends.
+func (c *Control) supervise(ctx context.Context, m *member) error {
+	leads := m.raft.LeaderCh()
+	lead := m.raft.State() == raft.Leader
+	for {
+		if lead {
+			rctx, end := context.WithCancel(ctx)
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				c.reignOnce(rctx, m)
+			}()
+			select {
+			case lead = <-leads: // lost, or lost and won again: another may have reigned between
+			case <-ctx.Done():
+			}
+			end()
+			<-over
+		} else {
+			select {
+			case lead = <-leads:
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// reignOnce reigns until ctx ends, which happens when leadership is lost.
+func (c *Control) reignOnce(ctx context.Context, m *member) {
+	r := &reign{c: c, m: m, term: m.raft.CurrentTerm(), kick: make(chan struct{}, 1)}
+	r.ver.round = r.confirm
+	defer r.ver.rounds.Wait()
+	if err := r.begin(ctx); err != nil {
+		if ctx.Err() == nil {
+			c.log.Warn("could not take over as primary", "term", r.term, "err", err)
+		}
+		return
+	}
+	c.reigns.Add(1)
+	c.log.Info("this node is the primary", "node", c.cfg.Self.ID, "term", r.term)
+	c.reign.Store(r)
+	c.leader.set(c.cfg.Self.ID, c.cfg.Self.IntraAddr)
+	c.beatNow()
+	g := run.NewGroup(ctx)
+	g.Log = c.log
+	g.Go("judge", r.judge)
+	g.Go("voters", r.keepVoters)
+	err := g.Wait()
+	c.reign.CompareAndSwap(r, nil)
+	c.leader.clear(c.cfg.Self.ID)
+	c.log.Info("this node is no longer the primary", "node", c.cfg.Self.ID, "term", r.term, "err", err)
+}
+
+// begin applies what earlier primaries committed, founds the cluster if there is none, and names itself.
+func (r *reign) begin(ctx context.Context) error {
+	if err := await(ctx, r.m.raft.Barrier(0)); err != nil {
+		return err
+	}
+	mach := r.m.fsm.machine()
+	r.led = newLedger(time.Now(), mach.LongestLease(time.Now()))
+	r.noteServers()
+	self := r.c.cfg.Self
+	if !mach.Founded() {
+		self.RaftID = string(r.m.id)
+		secret := make([]byte, 32)
+		_, _ = rand.Read(secret) // never fails (crypto/rand)
+		_, err := r.commit(ctx, "", cluster.Found{UUID: newUUID(), Secret: secret, Node: self, Settings: r.c.cfg.Settings})
+		return err
+	}
+	if mach.Map.Primary != self.ID {
+		_, err := r.commit(ctx, "", cluster.SetPrimary{ID: self.ID})
+		return err
+	}
+	return nil
+}
+
+// newUUID returns a random (version 4) UUID, RFC 9562.
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	h := hex.EncodeToString(b[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// confirm asks a majority whether this node leads in its term.
+func (r *reign) confirm() error {
+	const op = "control.confirm"
+	if err := r.m.raft.VerifyLeader().Error(); err != nil {
+		return errs.E(op, string(r.c.cfg.Self.ID), errs.NotPrimary, err)
+	}
+	if !r.m.leads(r.term) {
+		return errs.E(op, string(r.c.cfg.Self.ID), errs.NotPrimary, "is no longer the primary")
+	}
+	return nil
+}
+
+// commit appends cmd and waits until a majority has it on disk and it is applied here. An error of kind
+// NotPrimary leaves open whether it was, or will be, committed: the same id may be proposed again.
+func (r *reign) commit(ctx context.Context, id string, cmd cluster.Command) (cluster.Result, error) {
+	const op = "control.commit"
+	b, err := cluster.EncodeEntry(cluster.Entry{ID: id, Time: time.Now(), By: r.c.cfg.Self.ID, Command: cmd})
+	if err != nil {
+		return cluster.Result{}, err
+	}
+	f := r.m.raft.Apply(b, enqueueTimeout)
+	err = await(ctx, f)
+	switch {
+	case err == nil:
+	case errors.Is(err, raft.ErrEnqueueTimeout):
+		return cluster.Result{}, errs.F(op, cmd.Op(), errs.Busy, "the primary's log takes nothing more: %w", err)
+	case errors.Is(err, raft.ErrLeadershipTransferInProgress), errors.Is(err, raft.ErrNotLeader),
+		errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrAbortedByRestore), errors.Is(err, raft.ErrRaftShutdown):
+		return cluster.Result{}, errs.E(op, cmd.Op(), errs.NotPrimary, err)
+	case ctx.Err() != nil:
+		return cluster.Result{}, errs.E(op, cmd.Op(), err)
+	default:
+		return cluster.Result{}, errs.E(op, cmd.Op(), errs.Unavailable, err)
+	}
+	a, ok := f.Response().(applied)
+	if !ok {
+		return cluster.Result{}, errs.F(op, cmd.Op(), errs.Other, "BUG: the log answered %T", f.Response())
+	}
+	if a.err != nil {
+		return cluster.Result{}, a.err
+	}
+	r.c.proposals.Add(1)
+	r.led.committed(a.result.Index, time.Now())
+	return a.result, nil
+}
+
+// enqueueTimeout bounds the wait for the log to take an entry.
+const enqueueTimeout = 5 * time.Second
+
+// propose commits cmd and waits until the nodes know it.
+func (r *reign) propose(ctx context.Context, id string, cmd cluster.Command) (cluster.Result, error) {
+	if p, ok := cmd.(cluster.SetPrimary); ok && p.ID != r.c.cfg.Self.ID {
+		return r.handOver(ctx, p.ID)
+	}
+	res, err := r.commit(ctx, id, cmd)
+	if err != nil {
+		return res, err
+	}
+	var except cluster.NodeID
+	if j, ok := cmd.(cluster.Join); ok {
+		except = j.Node.ID // gets the view in the answer
+	}
+	return res, r.settle(ctx, res.Index, except, cluster.Fenced(cmd))
+}
+
+// settle waits until every live node has the view at index. A fenced change waits for a silent node until
+// its lease is over; any other waits a moment for those that are merely slow.
+func (r *reign) settle(ctx context.Context, index uint64, except cluster.NodeID, fenced bool) error {
+	const op = "control.settle"
+	patience := time.Now().Add(2 * r.m.fsm.machine().Config.Timeout.Heartbeat.D())
+	for {
+		now := time.Now()
+		who, until, news := r.led.behind(index, r.m.fsm.machine().Map, except, now)
+		if len(who) == 0 || !fenced && now.After(patience) {
+			return nil
+		}
+		if !fenced && patience.Before(until) {
+			until = patience
+		}
+		t := time.NewTimer(until.Sub(now) + time.Millisecond)
+		select {
+		case <-news:
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return errs.F(op, "change", errs.Timeout, "is committed, but not yet known to %v: %w", who, ctx.Err())
+		}
+		t.Stop()
+		if !r.m.leads(r.term) {
+			return errs.E(op, string(r.c.cfg.Self.ID), errs.NotPrimary, "is no longer the primary")
+		}
+	}
+}
+
+// handOver transfers leadership, to a node that it makes a voter if need be, and waits until that says so
+// itself.
+func (r *reign) handOver(ctx context.Context, to cluster.NodeID) (cluster.Result, error) {
+	const op = "control.SetPrimary"
+	n := r.m.fsm.machine().Map.Nodes[to]
+	switch {
+	case n == nil:
+		return cluster.Result{}, errs.E(op, string(to), errs.NotFound, "no such node in the cluster map")
+	case !n.Alive:
+		return cluster.Result{}, errs.E(op, string(to), errs.Conflict, "is not alive")
+	}
+	if err := r.transfer(ctx, n); err != nil {
+		return cluster.Result{}, errs.E(op, string(to), errs.Unavailable, err)
+	}
+	for {
+		v := r.c.View()
+		if v.Map.Primary == to {
+			return cluster.Result{Index: v.Index, Node: v.Map.Nodes[to]}, nil
+		}
+		select {
+		case <-r.c.Watch(v.Index):
+		case <-ctx.Done():
+			return cluster.Result{}, errs.F(op, string(to), errs.Timeout, "was asked to lead, but has not taken over: %w", ctx.Err())
+		}
+	}
+}
+
+func (r *reign) transfer(ctx context.Context, n *cluster.Node) error {
+	r.seats.Lock()
+	defer r.seats.Unlock()
+	if !n.Voter {
+		if err := r.promote(ctx, n); err != nil {
+			return err
+		}
+	}
+	for _, s := range r.m.raft.GetConfiguration().Configuration().Servers {
+		if nodeOf(s.ID) == n.ID {
+			return await(ctx, r.m.raft.LeadershipTransferToServer(s.ID, s.Address))
+		}
+	}
+	return errs.E("control.transfer", string(n.ID), errs.Conflict, "does not vote")
+}
+
+// answer deals with a heartbeat.
+func (r *reign) answer(ctx context.Context, hb heartbeat) heartbeatReply {
+	mach := r.m.fsm.machine()
+	id := hb.Node.ID
+	n := mach.Map.Nodes[id]
+	rep := heartbeatReply{Primary: r.c.cfg.Self.ID, Addr: r.c.cfg.Self.IntraAddr, Index: mach.Index}
+	if n == nil || n.State == cluster.Decommissioned || hb.Cluster != mach.Map.UUID {
+		rep.Unknown = true
+		return rep
+	}
+	r.led.hear(hb, time.Now())
+	if !n.Alive || n.IntraAddr != hb.Node.IntraAddr || n.PublicURL != hb.Node.PublicURL {
+		r.wake()
+	}
+	if !n.Alive {
+		return rep // once the map says that it is back it hears of it, and asks again
+	}
+	t := mach.Config.Timeout
+	if err := r.ver.do(ctx); err != nil {
+		return heartbeatReply{NotPrimary: true}
+	}
+	rep.Retire = r.retired(hb)
+	if r.led.grant(hb, time.Now(), t.Lease.D(), t.Heartbeat.D()) {
+		rep.Lease = t.Lease
+	}
+	return rep
+}
+
+func (r *reign) wake() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// judge commits who is lost and who is back, and what nodes announce anew.
+func (r *reign) judge(ctx context.Context) error {
+	last := time.Now()
+	for {
+		t := r.m.fsm.machine().Config.Timeout
+		lease, tick := t.Lease.D(), min(t.Heartbeat.D(), t.Lease.D()/4)
+		timer := time.NewTimer(tick)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		case <-r.kick:
+			timer.Stop()
+		}
+		now := time.Now()
+		if now.Sub(last) > tick+lease/2 {
+			r.c.log.Warn("this process stood still; nobody is judged for a while", "for", now.Sub(last))
+			r.led.woke(now)
+		}
+		last = now
+		r.judgeOnce(ctx, lease, now)
+	}
+}
+
+func (r *reign) judgeOnce(ctx context.Context, lease time.Duration, now time.Time) {
+	v := r.c.View()
+	if lost, back := r.led.judge(v.Map, lease, now); len(lost)+len(back) > 0 {
+		r.c.log.Info("nodes lost or back", "lost", lost, "back", back)
+		if _, err := r.commit(ctx, "", cluster.SetAlive{Lost: lost, Back: back}); err != nil {
+			r.c.log.Warn("cannot commit who is alive", "err", err)
+			return
+		}
+	}
+	for _, n := range r.led.announced(v) {
+		if _, err := r.commit(ctx, "", cluster.Join{UUID: v.Map.UUID, Node: n}); err != nil {
+			r.c.log.Warn("cannot commit what a node announces", "node", n.ID, "err", err)
+		}
+	}
+}
+
+// retired reports whether the sender holds a copy of the log that is in no configuration any more. It is
+// asked after a majority has confirmed the reign; the sender also minds invitations that came meanwhile.
+func (r *reign) retired(hb heartbeat) bool {
+	if hb.LogID == "" {
+		return false
+	}
+	for _, s := range r.m.raft.GetConfiguration().Configuration().Servers {
+		if string(s.ID) == hb.LogID {
+			return false
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.counted[raft.ServerID(hb.LogID)] && r.inviting != hb.Node.ID
+}
+
+// noteServers remembers the configuration, which is committed at this moment: the caller has just had
+// something committed after it.
+func (r *reign) noteServers() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counted = map[raft.ServerID]bool{}
+	for _, s := range r.m.raft.GetConfiguration().Configuration().Servers {
+		r.counted[s.ID] = true
+	}
+}
+
+// box holds who is believed to lead.
+type box struct {
+	cur atomic.Pointer[leaderAt]
+	mu  sync.Mutex
+	ch  chan struct{}
+}
+
+type leaderAt struct {
+	id   cluster.NodeID
+	addr string
+}
+
+// set notes the leader and wakes who waits for another.
+func (b *box) set(id cluster.NodeID, addr string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if old := b.cur.Load(); old != nil && old.id == id && old.addr == addr {
+		return
+	}
+	b.cur.Store(&leaderAt{id, addr})
+	b.wake()
+}
+
+// clear forgets the leader if it is still id.
+func (b *box) clear(id cluster.NodeID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if old := b.cur.Load(); old != nil && old.id == id {
+		b.cur.Store(nil)
+		b.wake()
+	}
+}
+
+func (b *box) wake() {
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
+	}
+}
+
+// get returns the leader, nil if none is known, and a channel that is closed when that changes.
+func (b *box) get() (*leaderAt, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	return b.cur.Load(), b.ch
+}
