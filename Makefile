@@ -20,26 +20,29 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build, start a whole store in one process in ./data and print how to use it
-	@bin/aisnode --dir $(DATA) --port $(PORT)
+	@echo "aistore: http://127.0.0.1:$(PORT) (data in ./$(DATA), Ctrl-C stops it). In another terminal:"
+	@echo "  export AIS_ENDPOINT=http://127.0.0.1:$(PORT)"
+	@echo "  bin/ais bucket create ais://demo && bin/ais put Makefile ais://demo/hello"
+	@echo "  curl -sL http://127.0.0.1:$(PORT)/ais/demo/hello"
+	@exec bin/aisnode --dir $(DATA) --port $(PORT)
 
 build: ## leave the static binaries in bin/: aisnode, ais, aisloader
 	@mkdir -p bin
 	$(if $(CMDS),CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(CMDS:%=./%),@echo "build: no commands yet")
 
-test: ## vet and test everything; installs what it needs; this is what CI runs
-	$(GO) vet ./...
-	$(GO) test ./...
+test: ## vet and test everything, SDK included (it makes .venv itself); this is what CI runs
+	@GO='$(GO)' .ci/test
 
-race: ## run the tests under the race detector
-	CGO_ENABLED=1 $(GO) test -race ./...
+race: ## run the tests that stay in one process under the race detector
+	@GO='$(GO)' CGO_ENABLED=1 .ci/test -race
 
-lint: ## run golangci-lint with .golangci.yml
-	golangci-lint run ./...
+lint: ## run golangci-lint with .golangci.yml, building it into .cache/bin if it is not installed
+	@GO='$(GO)' .ci/lint
 
 fuzz: ## run every fuzz target for FUZZTIME (10s)
-	@echo "fuzz: not there yet" >&2; exit 1
+	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
 
-bench: build ## measure against nginx and print operations/s, latency and server CPU per operation
+bench: build ## measure against nginx: operations/s, p50, p99 and server CPU per operation, as ratios
 	test/bench/run.sh
 
 cluster-up: build ## start a local cluster: 1 gateway, 3 targets with 2 mountpaths each

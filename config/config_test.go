@@ -175,7 +175,7 @@ func TestFaults(t *testing.T) {
 		{file: "join: [[a]]", says: []string{"join: want a list of plain values"}},
 		{file: "join: {a: b}", says: []string{"join: want one value"}},
 		{file: "log: debug", says: []string{":1: log: want lines of the form"}},
-		{file: "log:\n  levle: debug", says: []string{":2: log.levle: no such key, did you mean log.level?"}},
+		{file: "log:\n  levl: debug", says: []string{":2: log.levl: no such key, did you mean log.level?"}},
 		{file: "bootstrap: perhaps", says: []string{`bootstrap: "perhaps" is neither true nor false`}},
 		{file: "cache_size: much", says: []string{`cache_size: "much" is no size: write it as`}},
 		{file: "cache_size: 0", says: []string{`cache_size: "0" is no size above 0`}},
