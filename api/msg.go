@@ -34,10 +34,20 @@ func (m *ActionMsg) Decode(v any) error {
 	if len(m.Value) == 0 || string(m.Value) == "null" {
 		return nil
 	}
-	if err := json.Unmarshal(m.Value, v); err != nil {
-		return errs.F("api.ActionMsg", "value of action "+strconv.Quote(m.Action), errs.Invalid, "%s", jsonFault(err))
+	return Unmarshal("value of action "+strconv.Quote(m.Action), m.Value, v)
+}
+
+// Unmarshal reads a client's JSON into v, unknown fields skipped. The error is of kind Invalid, names what and the
+// field that is wrong, and says nothing of Go types.
+func Unmarshal(what string, data []byte, v any) error {
+	err := json.Unmarshal(data, v)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if errs.KindOf(err) != errs.Other { // from one of our own UnmarshalJSON
+		return errs.E("api.Unmarshal", what, err)
+	}
+	return errs.F("api.Unmarshal", what, errs.Invalid, "%s", jsonFault(err))
 }
 
 // jsonFault says what is wrong with a JSON text without Go's type names.

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"encoding/json"
-
 	"aistore/api"
 	"aistore/cluster"
 	"aistore/errs"
@@ -17,8 +15,8 @@ func jobQuery(c *httpx.Ctx) (*api.JobQuery, error) {
 	if err != nil || len(b) == 0 {
 		return q, err
 	}
-	if err := json.Unmarshal(b, q); err != nil {
-		return nil, errs.F("proxy.jobQuery", "request body", errs.Invalid, "is not a job query in JSON: %w", err)
+	if err := api.Unmarshal("job query", b, q); err != nil {
+		return nil, err
 	}
 	return q, checkJobs(q)
 }

@@ -12,7 +12,6 @@ package proxy
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 
 	"aistore/api"
@@ -78,8 +77,8 @@ func message(c *httpx.Ctx) (m api.ActionMsg, err error) {
 	if err != nil || len(b) == 0 {
 		return m, err
 	}
-	if err := json.Unmarshal(b, &m); err != nil {
-		return m, errs.F("proxy.message", "request body", errs.Invalid, `is not a JSON action message like {"action":"list"}: %w`, err)
+	if err := api.Unmarshal(`action message such as {"action":"list"}`, b, &m); err != nil {
+		return m, err
 	}
 	if m.Action == "" && (len(m.Value) > 0 || m.Name != "") {
 		return m, errs.E("proxy.message", "action", errs.Invalid, "is missing in the action message")

@@ -1,0 +1,562 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"aistore/api"
+	"aistore/cluster"
+	"aistore/cluster/control"
+	"aistore/errs"
+	"aistore/httpx"
+	"aistore/list"
+	"aistore/metrics"
+	"aistore/node"
+	"aistore/object"
+	"aistore/xact"
+)
+
+// plane is a control plane of one voter in memory: the real state machine without a log. Several nodes share it.
+type plane struct {
+	mu    sync.Mutex
+	m     *cluster.Machine
+	index uint64
+	view  *cluster.View
+	watch chan struct{}
+}
+
+func newPlane(t *testing.T, nodes ...cluster.Node) *plane {
+	p := &plane{m: cluster.NewMachine(), watch: make(chan struct{})}
+	p.must(t, cluster.Found{UUID: "cluster-1", Secret: bytes.Repeat([]byte{7}, 32), Node: nodes[0]})
+	for _, n := range nodes[1:] {
+		p.must(t, cluster.Join{Node: n})
+	}
+	alive := cluster.SetAlive{}
+	for _, n := range nodes {
+		alive.Back = append(alive.Back, n.ID)
+	}
+	p.must(t, alive)
+	return p
+}
+
+func (p *plane) must(t *testing.T, cmd cluster.Command) {
+	t.Helper()
+	if _, err := p.Propose(context.Background(), cmd); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *plane) Propose(_ context.Context, cmd cluster.Command) (cluster.Result, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.index++
+	res, err := p.m.Apply(p.index, cluster.Entry{Time: time.Unix(1_700_000_000, 0), By: "t1", Command: cmd})
+	p.view = p.m.View()
+	close(p.watch)
+	p.watch = make(chan struct{})
+	return res, err
+}
+
+func (p *plane) View() *cluster.View {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.view
+}
+
+func (p *plane) Watch(uint64) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.watch
+}
+
+func (p *plane) Latest(context.Context) (*cluster.View, error) { return p.View(), nil }
+func (p *plane) Lease() error                                  { return nil }
+func (p *plane) Ready() bool                                   { return true }
+func (p *plane) Health(context.Context) ([]control.NodeHealth, error) {
+	return []control.NodeHealth{{
+		ID: "t1", Heard: cluster.Duration(time.Second), Uptime: cluster.Duration(time.Minute), Version: "test",
+		Report: control.Report{Mountpaths: []control.Mountpath{{Path: "/mp1", Total: 1000, Used: 250}}},
+	}}, nil
+}
+
+// objects are a target's objects in memory.
+type objects struct {
+	mu   sync.Mutex
+	sets map[uint64]map[string]int64
+	seen []string // requests served in process
+}
+
+func (o *objects) put(b *cluster.Bucket, key string, size int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.sets[b.ID] == nil {
+		o.sets[b.ID] = map[string]int64{}
+	}
+	o.sets[b.ID][key] = size
+}
+
+func (o *objects) Serve(c *httpx.Ctx, n node.Object) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seen = append(o.seen, c.Method()+" "+n.String())
+	return nil
+}
+
+func (o *objects) Names(_ context.Context, bucket uint64, prefix, after string, yield func(*object.Info) bool) error {
+	o.mu.Lock()
+	set := maps.Clone(o.sets[bucket])
+	o.mu.Unlock()
+	for _, k := range slices.Sorted(maps.Keys(set)) {
+		info := object.Info{
+			Key: k, Size: set[k], Version: object.Version{Epoch: 1, Counter: 5}, Created: time.Unix(1_700_000_000, 0),
+			Custom: map[string]string{"k": "v"},
+		}
+		if strings.HasPrefix(k, prefix) && k > after && !yield(&info) {
+			break
+		}
+	}
+	return nil
+}
+
+func (o *objects) Lane(object.Name) (int, int) { return 0, 1 }
+
+func (o *objects) Stat(n object.Name) (object.Info, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	size, ok := o.sets[n.Bucket][n.Key]
+	if !ok {
+		return object.Info{}, errs.E("test", n, errs.NotFound)
+	}
+	return object.Info{Key: n.Key, Size: size}, nil
+}
+
+func (o *objects) Delete(_ context.Context, b *cluster.Bucket, key string) (int64, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	size, ok := o.sets[b.ID][key]
+	if !ok {
+		return 0, errs.E("test", key, errs.NotFound)
+	}
+	delete(o.sets[b.ID], key)
+	return size, nil
+}
+
+func (o *objects) Copy(_ context.Context, from *cluster.Bucket, key string, to *cluster.Bucket, toKey string) (int64, error) {
+	info, err := o.Stat(object.Name{Bucket: from.ID, Key: key})
+	if err == nil {
+		o.put(to, toKey, info.Size)
+	}
+	return info.Size, err
+}
+
+// world is one process in role all: a gateway and a target in memory, on a real listener.
+type world struct {
+	t      *testing.T
+	url    string
+	plane  *plane
+	objs   *objects
+	routes []httpx.Route
+}
+
+func start(t *testing.T) *world {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http://" + ln.Addr().String()
+	w := &world{t: t, url: url, objs: &objects{sets: map[uint64]map[string]int64{}}}
+	w.plane = newPlane(t, cluster.Node{ID: "t1", Role: cluster.RoleAll, PublicURL: url, IntraAddr: "127.0.0.1:1", Weight: 100})
+	logs, err := node.NewLogs(io.Discard, "error", "text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := httpx.NewClient(httpx.ClientConfig{})
+	n := node.New(node.Config{ID: "t1", Role: cluster.RoleAll, Version: "test", Control: w.plane, Client: client, Metrics: metrics.New(nil), Logs: logs})
+	rt := xact.NewRuntime(xact.Config{Self: "t1", Objects: w.objs, Map: w.plane})
+	g := New(Config{Node: n, Control: w.plane, Objects: w.objs, Lists: list.NewLocal(w.objs.Names, w.plane), Jobs: rt})
+	w.routes = g.Routes()
+	router, err := httpx.NewRouter(w.routes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := httpx.NewServer(httpx.ServerConfig{Node: "t1"}, router).Serve(ctx, ln); err != nil {
+			t.Error(err)
+		}
+	})
+	wg.Go(func() {
+		if err := rt.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); wg.Wait(); client.Close() })
+	return w
+}
+
+// reply is what came back.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+	fault  httpx.Fault
+}
+
+func (w *world) do(method, path string, body any, headers ...string) *reply {
+	w.t.Helper()
+	var raw io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		raw = strings.NewReader(b)
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		raw = bytes.NewReader(text)
+	}
+	req, err := http.NewRequest(method, w.url+path, raw)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer c.CloseIdleConnections()
+	rep, err := c.Do(req)
+	if err != nil {
+		w.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	text, err := io.ReadAll(rep.Body)
+	_ = rep.Body.Close()
+	if err != nil {
+		w.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	r := &reply{status: rep.StatusCode, header: rep.Header, body: string(text)}
+	if r.status >= 400 && method != "HEAD" {
+		if err := json.Unmarshal(text, &r.fault); err != nil {
+			w.t.Fatalf("%s %s: status %d with body %q", method, path, r.status, text)
+		}
+	}
+	return r
+}
+
+// action sends an ActionMsg and insists on the status.
+func (w *world) action(status int, method, path, action string, value any) *reply {
+	w.t.Helper()
+	m, err := api.NewAction(action, "", value)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r := w.do(method, path, m)
+	if r.status != status {
+		w.t.Fatalf("%s %s %s: status %d, want %d: %s", method, path, action, r.status, status, r.body)
+	}
+	return r
+}
+
+func (w *world) bucket(name string) *cluster.Bucket { return w.plane.View().Buckets.Get("", name) }
+
+// ended waits for a job by asking for its status, as clients do.
+func (w *world) ended(id string) api.JobStatus {
+	w.t.Helper()
+	for by := time.Now().Add(20 * time.Second); time.Now().Before(by); time.Sleep(time.Millisecond) {
+		var s api.JobStatus
+		r := w.do("GET", "/v1/cluster?what=status", api.JobQuery{ID: id})
+		if err := json.Unmarshal([]byte(r.body), &s); err != nil || r.status != 200 {
+			w.t.Fatalf("status of %q: %d %s", id, r.status, r.body)
+		}
+		if s.EndTime != 0 {
+			return s
+		}
+	}
+	w.t.Fatalf("job %s does not end", id)
+	return api.JobStatus{}
+}
+
+func TestBucketLife(t *testing.T) {
+	w := start(t)
+	w.action(200, "POST", "/v1/buckets/abc", "create-bck", map[string]any{"checksum": map[string]any{"type": "md5"}})
+	if b := w.bucket("abc"); b == nil || b.Props.Checksum.String() != "md5" {
+		t.Fatalf("created %+v", b)
+	}
+	r := w.action(409, "POST", "/v1/buckets/abc", "create-bck", nil)
+	if !strings.Contains(r.fault.Message, "ais://abc:") || r.fault.Kind != "exists" {
+		t.Errorf("exists: %+v", r.fault)
+	}
+	r = w.do("HEAD", "/v1/buckets/abc", nil)
+	if r.status != 200 || r.header.Get("ais-durability") != "local" || !strings.Contains(r.header.Get("Ais-Bucket-Props"), `"type":"md5"`) {
+		t.Errorf("head: %+v", r)
+	}
+	w.action(200, "PATCH", "/v1/buckets/abc", "set-bprops", map[string]any{"durability": "volatile"})
+	if p := w.bucket("abc").Props; p.Durability != cluster.Volatile || p.Checksum.String() != "md5" {
+		t.Errorf("set one property: %+v", p)
+	}
+	r = w.action(400, "PATCH", "/v1/buckets/abc", "set-bprops", map[string]any{"mirror": map[string]any{"enabled": true}, "speed": 9})
+	if !strings.Contains(r.fault.Message, "mirror.enabled, speed") {
+		t.Errorf("unknown properties: %+v", r.fault)
+	}
+	w.action(200, "PATCH", "/v1/buckets/abc", "reset-bprops", nil)
+	if p := w.bucket("abc").Props; p != cluster.DefaultBucketProps() {
+		t.Errorf("reset: %+v", p)
+	}
+	seed := w.bucket("abc").Seed
+	r = w.action(200, "POST", "/v1/buckets/abc?bck_to=ais/@%23/xyz/", "move-bck", nil)
+	if s := w.ended(r.body); s.Kind != "move-bck" || s.Err != "" {
+		t.Errorf("rename's job: %+v", s)
+	}
+	if b := w.bucket("xyz"); w.bucket("abc") != nil || b == nil || b.Seed != seed {
+		t.Errorf("renamed: %+v", b)
+	}
+	if r := w.do("GET", "/v1/buckets", api.ActionMsg{Action: "list"}); !strings.Contains(r.body, `[{"name":"xyz","provider":"ais","namespace":{"uuid":"","name":""}}]`) {
+		t.Errorf("list: %s", r.body)
+	}
+	w.action(200, "DELETE", "/v1/buckets/xyz", "destroy-bck", nil)
+	r = w.action(404, "DELETE", "/v1/buckets/xyz", "destroy-bck", nil)
+	if r.fault.Kind != "no-bucket" || !strings.Contains(r.fault.Message, "ais://xyz:") {
+		t.Errorf("gone: %+v", r.fault)
+	}
+}
+
+func TestObjectsGoToTheirOwner(t *testing.T) {
+	w := start(t)
+	w.action(200, "POST", "/v1/buckets/abc", "create-bck", nil)
+	for _, c := range []struct{ method, path, want string }{
+		{"GET", "/v1/objects/abc/a/b", "GET ais://abc/a/b"},
+		{"PUT", "/v1/objects/abc/a%2Fc", "PUT ais://abc/a/c"},
+		{"DELETE", "/ais/abc/d", "DELETE ais://abc/d"},
+		{"HEAD", "/ais/abc/d?props=size", "HEAD ais://abc/d"},
+	} {
+		if r := w.do(c.method, c.path, nil); r.status != 200 || w.objs.seen[len(w.objs.seen)-1] != c.want {
+			t.Errorf("%s %s: %d, served %q", c.method, c.path, r.status, w.objs.seen)
+		}
+	}
+	// A second target, elsewhere: a redirect, and 503 once it is lost.
+	w.plane.must(t, cluster.DestroyBucket{Name: "abc"})
+	w.plane.must(t, cluster.Join{Node: cluster.Node{ID: "t2", Role: cluster.RoleTarget, PublicURL: "http://127.0.0.1:2", IntraAddr: "127.0.0.1:3", Weight: 100}})
+	w.plane.must(t, cluster.SetAlive{Back: []cluster.NodeID{"t2"}})
+	w.action(200, "POST", "/v1/buckets/abc", "create-bck", nil)
+	v, b := w.plane.View(), w.bucket("abc")
+	key := ""
+	for i := 0; key == ""; i++ {
+		if k := fmt.Sprintf("o%d é", i); v.Owner(b, k).ID == "t2" {
+			key = k
+		}
+	}
+	path := string(httpx.AppendPath([]byte("/v1/objects/abc/"), key))
+	r := w.do("GET", path+"?provider=ais", nil)
+	loc := r.header.Get("Location")
+	if r.status != 307 || !strings.HasPrefix(loc, "http://127.0.0.1:2"+path+"?") || !strings.Contains(loc, "ais-s=") || !strings.HasSuffix(loc, "provider=ais") {
+		t.Errorf("redirect: %d %q", r.status, loc)
+	}
+	w.plane.must(t, cluster.SetAlive{Lost: []cluster.NodeID{"t2"}})
+	if r := w.do("GET", path, nil); r.status != 503 || r.header.Get("Retry-After") == "" || !strings.Contains(r.fault.Message, "t2") {
+		t.Errorf("owner lost: %+v", r)
+	}
+	if r := w.action(503, "GET", "/v1/buckets/abc", "list", nil); !strings.Contains(r.fault.Message, "t2") {
+		t.Errorf("a list without t2: %+v", r.fault)
+	}
+	if r := w.action(503, "DELETE", "/v1/buckets/abc", "delete-listrange", api.ObjectSelection{All: true}); !strings.Contains(r.fault.Message, "t2") {
+		t.Errorf("a job without t2: %+v", r.fault)
+	}
+}
+
+func (w *world) page(value any, headers ...string) api.ListPage {
+	w.t.Helper()
+	m, err := api.NewAction("list", "", value)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r := w.do("GET", "/v1/buckets/abc", m, headers...)
+	if r.status != 200 {
+		w.t.Fatalf("list %+v: %s", value, r.body)
+	}
+	var p api.ListPage
+	if r.header.Get("Content-Type") == api.TypeMsgpack {
+		err = p.DecodeMsg([]byte(r.body))
+	} else {
+		err = json.Unmarshal([]byte(r.body), &p)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+func TestList(t *testing.T) {
+	w := start(t)
+	w.action(200, "POST", "/v1/buckets/abc", "create-bck", nil)
+	for i := range 25 {
+		w.objs.put(w.bucket("abc"), fmt.Sprintf("d/%02d", i), 7)
+	}
+	w.objs.put(w.bucket("abc"), "top", 1)
+	for _, accept := range []string{"", api.TypeMsgpack} {
+		var names []string
+		m := api.ListObjectsMsg{PageSize: 10}
+		for {
+			p := w.page(m, "Accept", accept)
+			if p.UUID == "" || m.UUID != "" && p.UUID != m.UUID {
+				t.Fatalf("uuid %q after %q", p.UUID, m.UUID)
+			}
+			for _, e := range p.Entries {
+				names = append(names, e.Name)
+			}
+			if m.Continuation, m.UUID = p.Continuation, p.UUID; m.Continuation == "" {
+				break
+			}
+		}
+		if len(names) != 26 || names[25] != "top" {
+			t.Errorf("%q: %q", accept, names)
+		}
+	}
+	p := w.page(api.ListObjectsMsg{Prefix: "top", Props: "all"})
+	if e := p.Entries[0]; e.Size != 1 || e.Version != "1.5" || e.Custom != "k=v" || e.Location != "t[t1]" || e.Atime != "14 Nov 23 22:13 UTC" || e.Copies != 1 {
+		t.Errorf("all properties: %+v", e)
+	}
+	p = w.page(api.ListObjectsMsg{Flags: api.ListNoRecursion})
+	if len(p.Entries) != 2 || p.Entries[0].Name != "d/" || !p.Entries[0].IsDir() {
+		t.Errorf("not recursive: %+v", p)
+	}
+	if r := w.do("GET", "/v1/buckets/abc?prefix=d/0&pagesize=3&props=name", nil); !strings.Contains(r.body, `"entries":[{"name":"d/00","flags":64},`) {
+		t.Errorf("by query: %s", r.body)
+	}
+	if r := w.do("GET", "/ais/abc?prefix=top", nil); !strings.Contains(r.body, `"size":"1"`) {
+		t.Errorf("easy URL: %s", r.body)
+	}
+	for want, m := range map[string]api.ListObjectsMsg{
+		"pagesize": {PageSize: -1}, "continuation_token": {Continuation: "x"}, "props": {Props: "colour"},
+		"prefix": {Prefix: strings.Repeat("x", 2000)}, "flags": {Flags: 1 << 40}, "target": {Target: "nobody"},
+	} {
+		if r := w.action(400, "GET", "/v1/buckets/abc", "list", m); !strings.Contains(r.fault.Message, want) {
+			t.Errorf("%+v: %s", m, r.fault.Message)
+		}
+	}
+}
+
+func TestMulti(t *testing.T) {
+	w := start(t)
+	w.action(200, "POST", "/v1/buckets/abc", "create-bck", nil)
+	for i := range 30 {
+		w.objs.put(w.bucket("abc"), fmt.Sprintf("o-%02d", i), 10)
+	}
+	r := w.action(202, "POST", "/v1/buckets/abc?bck_to=ais/@%23/new/", "copy-bck", api.CopyMsg{Prefix: "o-0", Prepend: "p/"})
+	if s := w.ended(r.body); s.Err != "" {
+		t.Errorf("copy: %+v", s)
+	}
+	if b := w.bucket("new"); b == nil || len(w.objs.sets[b.ID]) != 10 {
+		t.Errorf("copied into %+v", b)
+	}
+	r = w.action(202, "POST", "/v1/buckets/abc", "copy-listrange", map[string]any{
+		"template": "o-{10..19..3}", "tobck": map[string]any{"name": "new", "provider": "ais", "namespace": nil}, "prepend": "q/", "coer": false,
+	})
+	if s := w.ended(r.body); s.Err != "" || len(w.objs.sets[w.bucket("new").ID]) != 14 {
+		t.Errorf("copy by template: %+v", s)
+	}
+	r = w.action(202, "DELETE", "/v1/buckets/abc", "delete-listrange", api.ObjectSelection{Template: "o-{00..19}"})
+	if s := w.ended(r.body); s.Err != "" || len(w.objs.sets[w.bucket("abc").ID]) != 10 {
+		t.Errorf("delete: %+v", s)
+	}
+	id := w.action(202, "GET", "/v1/buckets/abc", "summary-bck", api.SummaryMsg{}).body
+	w.ended(id)
+	r = w.action(200, "GET", "/v1/buckets/abc", "summary-bck", api.SummaryMsg{UUID: id})
+	if !strings.Contains(r.body, `"obj_count_present":"10"`) || !strings.Contains(r.body, `"size_all_present_objs":"100"`) || !strings.Contains(r.body, `"used_pct":10`) {
+		t.Errorf("summary: %s", r.body)
+	}
+	h := w.do("HEAD", "/v1/buckets/abc/o-2?bsumm_remote=True&presence=0", nil)
+	if h.status != 202 || h.header.Get("Ais-Xaction-Id") == "" {
+		t.Fatalf("summary by HEAD: %+v", h)
+	}
+	w.ended(h.header.Get("Ais-Xaction-Id"))
+	h = w.do("HEAD", "/v1/buckets/abc?bsumm_remote=True&uuid="+h.header.Get("Ais-Xaction-Id"), nil)
+	if h.status != 200 || !strings.Contains(h.header.Get("Ais-Bucket-Summ"), `"obj_count_present":"10"`) {
+		t.Errorf("summary by HEAD: %+v", h)
+	}
+	for want, f := range map[string]func() *reply{
+		"uuid": func() *reply { return w.action(400, "GET", "/v1/buckets/new", "summary-bck", api.SummaryMsg{UUID: id}) },
+		"both objnames": func() *reply {
+			return w.action(400, "DELETE", "/v1/buckets/abc", "delete-listrange", api.ObjectSelection{Names: []string{"a"}, Template: "b"})
+		},
+		"names no": func() *reply { return w.action(400, "DELETE", "/v1/buckets/abc", "delete-listrange", nil) },
+		"bck_to":   func() *reply { return w.action(400, "POST", "/v1/buckets/abc", "copy-bck", nil) },
+		"tobck": func() *reply {
+			return w.action(400, "POST", "/v1/buckets/abc", "copy-listrange", api.ObjectSelection{Template: "x"})
+		},
+		"both source": func() *reply { return w.action(400, "POST", "/v1/buckets/abc?bck_to=ais/@%23/abc", "copy-bck", nil) },
+		"ETL": func() *reply {
+			return w.action(501, "POST", "/v1/buckets/abc?bck_to=ais/@%23/x2", "copy-bck", map[string]any{"id": "etl"})
+		},
+	} {
+		if r := f(); !strings.Contains(r.fault.Message, want) {
+			t.Errorf("want %q in %q", want, r.fault.Message)
+		}
+	}
+}
+
+func TestClusterQueries(t *testing.T) {
+	w := start(t)
+	w.action(200, "POST", "/v1/buckets/abc", "create-bck", nil)
+	for what, want := range map[string]string{
+		"smap": `"proxy_si":{"daemon_id":"t1"`, "bmd": `"providers":{"ais":{"@#":{"abc":`, "config": `"page_size":1000`, "cluster_config": `"page_size":1000`,
+		"view": `"secret":null`, "nodes": `"uptime_ns":60000000000`, "health": `"view_index"`, "kinds": `"kind":"copy-bck"`, "remote": `"a":[]`,
+		"target_ips": "127.0.0.1", "status_all": `[]`, "running_all": `[]`, "qryxstats": `{"t1":[]}`,
+	} {
+		r := w.do("GET", "/v1/cluster?what="+what, nil)
+		if r.status != 200 || !strings.Contains(r.body, want) && what != "health" {
+			t.Errorf("what=%s: %d %s", what, r.status, r.body)
+		}
+		if strings.Contains(r.body, "BwcHBwcH") {
+			t.Errorf("what=%s tells the cluster's secret: %s", what, r.body)
+		}
+	}
+	if r := w.do("GET", "/v1/cluster?what=weather", nil); r.status != 400 || !strings.Contains(r.fault.Message, "weather") || !strings.Contains(r.fault.Message, "smap") {
+		t.Errorf("unknown: %+v", r.fault)
+	}
+	if r := w.do("PUT", "/v1/cluster/set-config?list.page_size=77&timeout.drain=5s", nil); r.status != 200 || w.plane.View().Config.List.PageSize != 77 {
+		t.Errorf("set by query: %+v", r)
+	}
+	if r := w.do("PUT", "/v1/cluster", `{"action":"set-config","name":"list.page_size","value":"78"}`); r.status != 200 || w.plane.View().Config.List.PageSize != 78 {
+		t.Errorf("set by name: %+v", r)
+	}
+	if r := w.do("PUT", "/v1/cluster", `{"action":"set-config","value":{"list":{"page_size":79}}}`); r.status != 200 || w.plane.View().Config.List.PageSize != 79 {
+		t.Errorf("set by value: %+v", r)
+	}
+	for _, body := range []string{
+		`{"action":"set-config","name":"no.such","value":"1"}`, `{"action":"set-config","name":"list.page_size","value":{}}`,
+		`{"action":"set-config"}`, `{"action":"set-config","value":{}}`, `{"action":"set-config","name":"list.page_size","value":"many"}`,
+	} {
+		if r := w.do("PUT", "/v1/cluster", body); r.status != 400 {
+			t.Errorf("%s: %d %s", body, r.status, r.body)
+		}
+	}
+	w.action(200, "PUT", "/v1/cluster", "reset-config", nil)
+	if got := w.plane.View().Config.List.PageSize; got != 1000 {
+		t.Errorf("reset: page size %d", got)
+	}
+	if r := w.do("PUT", "/v1/cluster/proxy/nobody", nil); r.status != 404 {
+		t.Errorf("primary nobody: %+v", r)
+	}
+	if r := w.do("PUT", "/v1/cluster/proxy/t1", nil); r.status != 200 {
+		t.Errorf("primary as it is: %+v", r)
+	}
+	if r := w.do("GET", "/v1/reverse/daemon?what=smap", nil); r.status != 400 || !strings.Contains(r.fault.Message, "Ais-Node-Id") {
+		t.Errorf("reverse to none: %+v", r)
+	}
+	if r := w.do("GET", "/v1/reverse/daemon?what=smap", nil, "Ais-Node-Id", "nobody"); r.status != 404 {
+		t.Errorf("reverse to nobody: %+v", r)
+	}
+}
