@@ -21,6 +21,7 @@ type Progress struct {
 	bars                   *mpb.Progress
 	objectBar, byteBar     *mpb.Bar
 	rate                   atomic.Int64 // bytes/s, smoothed
+	began                    time.Time
 	stop                   chan struct{}
 	ended                  sync.WaitGroup
 }
@@ -39,7 +40,7 @@ func (o *Out) Shows() bool { return o.errTTY && !o.JSON }
 
 // StartProgress begins to count, and to show if this is a terminal and the transfer not a small one. End it with Done.
 func (o *Out) StartProgress(ctx context.Context, t Transfer) *Progress {
-	p := &Progress{o: o, wantObjects: t.Objects, wantBytes: t.Bytes}
+	p := &Progress{o: o, wantObjects: t.Objects, wantBytes: t.Bytes, began: time.Now()}
 	if !o.Shows() || t.Objects <= 1 && t.Bytes < smallTransfer {
 		return p
 	}
@@ -49,9 +50,11 @@ func (o *Out) StartProgress(ctx context.Context, t Transfer) *Progress {
 			return fmt.Sprintf("%s/%s", Count(s.Current), Count(s.Total))
 		}, func(decor.Statistics) string { return "" })
 	}
-	p.byteBar = p.bar("Bytes", t.Bytes, func(s decor.Statistics) string {
-		return fmt.Sprintf("%s/%s", o.Units.Bytes(s.Current), o.Units.Bytes(s.Total))
-	}, p.speed)
+	if t.Bytes > 0 { // else not known
+		p.byteBar = p.bar("Bytes", t.Bytes, func(s decor.Statistics) string {
+			return fmt.Sprintf("%s/%s", o.Units.Bytes(s.Current), o.Units.Bytes(s.Total))
+		}, p.speed)
+	}
 	o.mu.Lock()
 	o.screen = p.bars
 	o.mu.Unlock()
@@ -113,7 +116,9 @@ func (p *Progress) move() {
 	if p.objectBar != nil {
 		p.objectBar.SetCurrent(min(p.objects.Load(), max(p.wantObjects-1, 0)))
 	}
-	p.byteBar.SetCurrent(min(p.bytes.Load(), max(p.wantBytes-1, 0)))
+	if p.byteBar != nil {
+		p.byteBar.SetCurrent(min(p.bytes.Load(), max(p.wantBytes-1, 0)))
+	}
 }
 
 // AddBytes counts n more bytes moved; a retry takes its own back with a negative n.
@@ -121,6 +126,12 @@ func (p *Progress) AddBytes(n int64) { p.bytes.Add(n) }
 
 // AddObject counts one more object done.
 func (p *Progress) AddObject() { p.objects.Add(1) }
+
+// SetObjects says how many objects are done, where somebody else counts them.
+func (p *Progress) SetObjects(n int64) { p.objects.Store(n) }
+
+// Elapsed is the time since the start.
+func (p *Progress) Elapsed() time.Duration { return time.Since(p.began) }
 
 // Counts returns what was done so far.
 func (p *Progress) Counts() (objects, bytes int64) { return p.objects.Load(), p.bytes.Load() }

@@ -71,6 +71,17 @@ func (d *Dir) Create(rel string) (*Pending, error) {
 	return &Pending{File: f, commit: func() error { return d.rename(temp, rel) }, drop: func() { _ = d.root.Remove(temp) }}, nil
 }
 
+// Mkdir makes the directory rel and those above it.
+func (d *Dir) Mkdir(rel string) error {
+	if err := CheckRel(rel); err != nil {
+		return err
+	}
+	if st, err := d.root.Stat(rel); err == nil && !st.IsDir() {
+		return clash(syscall.ENOTDIR, rel)
+	}
+	return d.root.MkdirAll(rel, 0o777)
+}
+
 // place makes the directories above rel; the string is the part that failed.
 func (d *Dir) place(rel string) (string, error) {
 	dir := path.Dir(rel)

@@ -1,0 +1,393 @@
+package command
+
+import (
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"aistore/api"
+	"aistore/api/client"
+	"aistore/cmd/ais/term"
+	"aistore/cmd/ais/uri"
+	"aistore/errs"
+)
+
+func (a *app) bucketCommand() *cli.Command {
+	return &cli.Command{
+		Name: "bucket", Usage: "make, remove, show and change buckets",
+		Subcommands: []*cli.Command{
+			a.createCommand("create"),
+			a.verb(&cli.Command{
+				Name: "rm", Usage: "remove buckets and everything in them", ArgsUsage: "ais://BUCKET ...",
+				Flags:  []cli.Flag{&cli.BoolFlag{Name: "missing-ok", Usage: "a bucket that does not exist is no error", DisableDefaultText: true}, a.yesFlag()},
+				Action: a.removeBuckets,
+			}, argBucket),
+			a.verb(&cli.Command{Name: "ls", Usage: "list buckets", Flags: []cli.Flag{a.headersFlag()}, Action: func(c *cli.Context) error {
+				if err := count(c, 0, 0); err != nil {
+					return err
+				}
+				return a.listBuckets(c)
+			}}),
+			a.propsCommand(),
+			a.summaryCommand(),
+			a.verb(&cli.Command{Name: "cp", Usage: "copy all objects of a bucket to another", ArgsUsage: "ais://BUCKET ais://BUCKET[/PREFIX/]",
+				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "prefix", Usage: "only objects whose names begin with `PREFIX`"},
+					&cli.StringFlag{Name: "prepend", Usage: "put `PREFIX` before every new name"},
+					&cli.BoolFlag{Name: "dry-run", Usage: "count what would be copied", DisableDefaultText: true},
+				}, Action: a.copyBucket}, argBucket),
+			a.verb(&cli.Command{Name: "mv", Usage: "rename a bucket; no object moves", ArgsUsage: "ais://BUCKET ais://BUCKET", Action: func(c *cli.Context) error {
+				from, to, err := twoBuckets(c)
+				if err != nil {
+					return err
+				}
+				return a.renameBucket(c, from, to)
+			}}, argBucket),
+		},
+	}
+}
+
+func (a *app) createCommand(name string) *cli.Command {
+	return a.verb(&cli.Command{
+		Name: name, Usage: "make buckets", ArgsUsage: "ais://BUCKET ...",
+		Description: "Properties: " + propHelp(),
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "props", Usage: "`KEY=VALUE` of a property; may be repeated"},
+			&cli.BoolFlag{Name: "exists-ok", Aliases: []string{"i"}, Usage: "a bucket that exists already is no error", DisableDefaultText: true},
+		},
+		Action: a.createBuckets,
+	}, argAny)
+}
+
+func propHelp() string {
+	var lines []string
+	for _, p := range api.PropNames() {
+		lines = append(lines, p.Name+" ("+p.Help+")")
+	}
+	return strings.Join(lines, ",\n")
+}
+
+func buckets(c *cli.Context) ([]api.Bck, error) {
+	if err := count(c, 1, -1); err != nil {
+		return nil, err
+	}
+	var all []api.Bck
+	for _, arg := range c.Args().Slice() {
+		b, err := uri.ParseBucket(arg)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, b)
+	}
+	return all, nil
+}
+
+func twoBuckets(c *cli.Context) (from, to api.Bck, err error) {
+	if err := count(c, 2, 2); err != nil {
+		return from, to, err
+	}
+	both, err := buckets(c)
+	if err != nil {
+		return from, to, err
+	}
+	return both[0], both[1], nil
+}
+
+// propPairs reads KEY=VALUE; values may themselves be separated by blanks, as "a=1 b=2" in one argument.
+func propPairs(field string, list []string) (client.Props, error) {
+	var flat []string
+	for _, s := range list {
+		flat = append(flat, strings.Fields(s)...)
+	}
+	return pairs(field, flat)
+}
+
+func (a *app) createBuckets(c *cli.Context) error {
+	bcks, err := buckets(c)
+	if err != nil {
+		return err
+	}
+	props, err := propPairs("--props", c.StringSlice("props"))
+	if err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	var made []string
+	for _, b := range bcks {
+		err := sdk.BucketOf(b).Create(c.Context, props)
+		if errs.Is(err, errs.Exists) && c.Bool("exists-ok") {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		made = append(made, b.String())
+		a.out.Printf("create: %s", b)
+	}
+	if a.out.JSON {
+		return a.out.Value(map[string]any{"created": made})
+	}
+	return nil
+}
+
+func (a *app) removeBuckets(c *cli.Context) error {
+	bcks, err := buckets(c)
+	if err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	for _, b := range bcks { // before anything is removed
+		if _, err := sdk.BucketOf(b).Props(c.Context); err != nil && !(errs.Is(err, errs.NoBucket, errs.NotFound) && c.Bool("missing-ok")) {
+			return err
+		}
+	}
+	if !a.out.Yes {
+		var names []string
+		for _, b := range bcks {
+			names = append(names, b.String())
+		}
+		if err := a.out.Confirm("Remove %s and everything in it?", strings.Join(names, ", ")); err != nil {
+			return err
+		}
+	}
+	var removed []string
+	for _, b := range bcks {
+		err := sdk.BucketOf(b).Destroy(c.Context)
+		if errs.Is(err, errs.NoBucket, errs.NotFound) && c.Bool("missing-ok") {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		removed = append(removed, b.String())
+		a.out.Printf("rm: %s", b)
+	}
+	if a.out.JSON {
+		return a.out.Value(map[string]any{"removed": removed})
+	}
+	return nil
+}
+
+func (a *app) propsCommand() *cli.Command {
+	return &cli.Command{
+		Name: "props", Usage: "show and change the properties of a bucket",
+		Subcommands: []*cli.Command{
+			a.verb(&cli.Command{Name: "show", Usage: "show all properties, or one", ArgsUsage: "ais://BUCKET [PROPERTY]", Flags: []cli.Flag{a.headersFlag()}, Action: a.showProps}, argBucket, argProp),
+			a.verb(&cli.Command{
+				Name: "set", Usage: "change properties", ArgsUsage: "ais://BUCKET PROPERTY=VALUE ...", Description: propHelp(), Action: a.setProps,
+			}, argBucket, argProp),
+			a.verb(&cli.Command{Name: "reset", Usage: "give every property its default", ArgsUsage: "ais://BUCKET", Action: a.resetProps}, argBucket),
+		},
+	}
+}
+
+// bucketPropsJSON is how --json shows a bucket: the API's properties and the name.
+type bucketPropsJSON struct {
+	URI string `json:"uri"`
+	api.BucketProps
+}
+
+func (a *app) showProps(c *cli.Context) error {
+	if err := count(c, 1, 2); err != nil {
+		return err
+	}
+	b, err := uri.ParseBucket(c.Args().First())
+	if err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	p, err := sdk.BucketOf(b).Props(c.Context)
+	if err != nil {
+		return err
+	}
+	rows := [][2]string{
+		{"name", b.String()}, {"created", stamp(time.Unix(0, p.Created))}, {"id", p.BID}, {"placement-seed", strconv.FormatUint(p.Seed, 16)},
+		{"checksum.type", p.Checksum.Type.String()}, {"checksum.validate_warm_get", strconv.FormatBool(p.Checksum.ValidateWarmGet)},
+		{"durability", string(p.Durability)},
+	}
+	if c.NArg() == 2 {
+		for _, r := range rows {
+			if r[0] != c.Args().Get(1) {
+				continue
+			}
+			if a.out.JSON {
+				return a.out.Value(r[1])
+			}
+			a.out.Printf("%s", r[1])
+			return nil
+		}
+		return usageError("a bucket has no property %q", c.Args().Get(1))
+	}
+	if a.out.JSON {
+		return a.out.Value(bucketPropsJSON{b.String(), *p})
+	}
+	return a.properties(rows)
+}
+
+func (a *app) setProps(c *cli.Context) error {
+	if err := count(c, 2, -1); err != nil {
+		return err
+	}
+	b, err := uri.ParseBucket(c.Args().First())
+	if err != nil {
+		return err
+	}
+	props, err := propPairs(fullName(c), c.Args().Tail())
+	if err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	if err := sdk.BucketOf(b).SetProps(c.Context, props); err != nil {
+		return err
+	}
+	if a.out.JSON {
+		return a.out.Value(map[string]any{"uri": b.String(), "set": props})
+	}
+	var names []string
+	for k, v := range props {
+		names = append(names, k+"="+v)
+	}
+	sort.Strings(names)
+	a.out.Printf("props set: %s %s", b, strings.Join(names, " "))
+	return nil
+}
+
+func (a *app) resetProps(c *cli.Context) error {
+	bcks, err := buckets(c)
+	if err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	for _, b := range bcks {
+		if err := sdk.BucketOf(b).ResetProps(c.Context); err != nil {
+			return err
+		}
+		a.out.Printf("props reset: %s", b)
+	}
+	if a.out.JSON {
+		return a.out.Value(map[string]any{"reset": c.Args().Slice()})
+	}
+	return nil
+}
+
+func (a *app) summaryCommand() *cli.Command {
+	return a.verb(&cli.Command{
+		Name: "summary", Usage: "count the objects and bytes of buckets", ArgsUsage: "[ais://BUCKET[/PREFIX] ...]",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "prefix", Usage: "only objects whose names begin with `PREFIX`"}, a.headersFlag(), a.unitsFlag(),
+		},
+		Action: a.summary,
+	}, argObject)
+}
+
+// summaryJSON is how --json shows a bucket's summary.
+type summaryJSON struct {
+	URI     string `json:"uri"`
+	Prefix  string `json:"prefix,omitempty"`
+	Objects uint64 `json:"objects"`
+	Bytes   uint64 `json:"bytes"`
+	OnDisk  uint64 `json:"size_on_disk"`
+	UsedPct uint64 `json:"used_pct"`
+}
+
+func (a *app) summary(c *cli.Context) error {
+	var of []uri.URI
+	for _, arg := range c.Args().Slice() {
+		if !uri.Is(arg) {
+			arg = "ais://" + arg
+		}
+		u, err := uri.Parse(arg)
+		if err != nil {
+			return err
+		}
+		u.Key += c.String("prefix")
+		of = append(of, u)
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	if len(of) == 0 {
+		for _, b := range a.view.Buckets.List() {
+			of = append(of, uri.URI{Bck: api.BckOf(b), Key: c.String("prefix")})
+		}
+	}
+	all := make([]summaryJSON, 0, len(of))
+	for _, u := range of {
+		s, err := sdk.BucketOf(u.Bck).Summary(c.Context, u.Key)
+		if err != nil {
+			return err
+		}
+		all = append(all, summaryJSON{u.Bck.String(), u.Key, s.ObjCount.Present, s.TotalSize.Present, s.TotalSize.OnDisk, s.UsedPct})
+	}
+	if a.out.JSON {
+		return a.out.Value(all)
+	}
+	t := a.out.NewTable(term.Columns("NAME", "OBJECTS>", "SIZE>", "ON DISK>", "USED>")...)
+	for _, s := range all {
+		name := s.URI
+		if s.Prefix != "" {
+			name += "/" + s.Prefix
+		}
+		if err := t.Add(name, term.Count(int64(s.Objects)), a.out.Units.Bytes(int64(s.Bytes)), a.out.Units.Bytes(int64(s.OnDisk)), strconv.FormatUint(s.UsedPct, 10)+"%"); err != nil {
+			return err
+		}
+	}
+	return t.Flush()
+}
+
+func (a *app) copyBucket(c *cli.Context) error {
+	if err := count(c, 2, 2); err != nil {
+		return err
+	}
+	from, err := uri.ParseBucket(c.Args().Get(0))
+	if err != nil {
+		return err
+	}
+	arg := c.Args().Get(1)
+	if !uri.Is(arg) {
+		arg = "ais://" + arg
+	}
+	to, err := uri.Parse(arg)
+	if err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	return a.copyMany(c, sdk, &selection{bck: from, all: true, prefix: c.String("prefix")}, to)
+}
+
+func (a *app) renameBucket(c *cli.Context, from, to api.Bck) error {
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	job, err := sdk.BucketOf(from).RenameBucket(c.Context, sdk.BucketOf(to))
+	if err != nil {
+		return err
+	}
+	if err := job.Wait(c.Context); err != nil {
+		return err
+	}
+	return a.movedTo("mv", uri.URI{Bck: from}, uri.URI{Bck: to})
+}

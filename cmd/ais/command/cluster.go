@@ -1,0 +1,470 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"aistore/api"
+	"aistore/api/client"
+	"aistore/cluster"
+	"aistore/cmd/ais/term"
+	"aistore/errs"
+)
+
+// showCommand is `ais show`.
+func (a *app) showCommand() *cli.Command {
+	return &cli.Command{
+		Name: "show", Usage: "show objects, buckets, the cluster, its performance, jobs and configuration",
+		Subcommands: []*cli.Command{
+			a.verb(&cli.Command{Name: "object", Usage: "show what is known of an object", ArgsUsage: "ais://BUCKET/OBJECT",
+				Flags: []cli.Flag{a.headersFlag(), a.unitsFlag()}, Action: a.showObject}, argObject),
+			a.verb(&cli.Command{Name: "bucket", Usage: "show a bucket's properties, or all buckets", ArgsUsage: "[ais://BUCKET [PROPERTY]]",
+				Flags: []cli.Flag{a.headersFlag()}, Action: func(c *cli.Context) error {
+					if c.NArg() == 0 {
+						return a.listBuckets(c)
+					}
+					return a.showProps(c)
+				}}, argBucket, argProp),
+			a.showClusterCommand("cluster"),
+			a.performanceCommand(),
+			a.showJobs("job"),
+			a.verb(&cli.Command{Name: "config", Usage: "show the cluster's configuration", ArgsUsage: "[KEY]",
+				Flags: []cli.Flag{a.headersFlag()}, Action: a.showConfig}, argConfig),
+		},
+	}
+}
+
+func (a *app) clusterCommand() *cli.Command {
+	return &cli.Command{
+		Name: "cluster", Usage: "show the cluster and change its primary",
+		Subcommands: []*cli.Command{
+			a.showClusterCommand("show"),
+			a.verb(&cli.Command{Name: "set-primary", Usage: "hand the primary's part to another voter", ArgsUsage: "NODE", Action: a.setPrimary}, argNode),
+		},
+	}
+}
+
+func (a *app) setPrimary(c *cli.Context) error {
+	if err := count(c, 1, 1); err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	id := c.Args().First()
+	if a.view.Map.Nodes[cluster.NodeID(id)] == nil {
+		return errs.F("", id, errs.NotFound, "no such node: `ais show cluster` lists them")
+	}
+	if err := sdk.SetPrimary(c.Context, id); err != nil {
+		return err
+	}
+	if a.out.JSON {
+		return a.out.Value(map[string]string{"primary": id})
+	}
+	a.out.Printf("set-primary: %s", id)
+	return nil
+}
+
+// refreshFlags let a view be shown again and again.
+func refreshFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.DurationFlag{Name: "refresh", Usage: "show it again every `DURATION`, until interrupted", DefaultText: "once"},
+		&cli.IntFlag{Name: "count", Usage: "with --refresh: stop after `N` times", DefaultText: "never"},
+	}
+}
+
+// refreshed shows something once, or with --refresh until the user has seen enough; a failure on the way is shown
+// and the next attempt made.
+func (a *app) refreshed(c *cli.Context, show func(context.Context) error) error {
+	every := c.Duration("refresh")
+	if !c.IsSet("refresh") {
+		return show(c.Context)
+	}
+	if every < 100*time.Millisecond {
+		return usageError("--refresh %v is below 100ms", every)
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		if n > 1 {
+			a.out.Clear()
+		}
+		if err := show(c.Context); err != nil && c.Context.Err() == nil {
+			if n == 1 {
+				return err
+			}
+			a.out.Notef("%s %s", a.out.PaintErr(term.Red, "ais:"), message(err))
+		}
+		if n == c.Int("count") {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-c.Context.Done():
+			return nil // the way to end it
+		}
+	}
+}
+
+func (a *app) showClusterCommand(name string) *cli.Command {
+	return a.verb(&cli.Command{
+		Name: name, Usage: "show the nodes of the cluster, or one of the maps", ArgsUsage: "[smap|bmd|config|NODE]",
+		Flags:  append(refreshFlags(), a.headersFlag(), a.unitsFlag()),
+		Action: a.showCluster,
+	}, argNode)
+}
+
+func (a *app) showCluster(c *cli.Context) error {
+	if err := count(c, 0, 1); err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	what := c.Args().First()
+	return a.refreshed(c, func(ctx context.Context) error {
+		switch what {
+		case "":
+			return a.showNodes(ctx, sdk)
+		case "smap":
+			return a.showSmap(ctx, sdk)
+		case "bmd":
+			return a.showBMD(ctx, sdk)
+		case "config":
+			return a.printConfig(ctx, sdk, "")
+		}
+		return a.showNode(ctx, sdk, what)
+	})
+}
+
+// clusterJSON is what `ais show cluster --json` prints.
+type clusterJSON struct {
+	UUID    string         `json:"uuid"`
+	Primary string         `json:"primary"`
+	Version uint64         `json:"map_version"`
+	Epoch   uint64         `json:"epoch"`
+	Buckets int            `json:"buckets"`
+	Nodes   []api.NodeInfo `json:"nodes"`
+}
+
+func (a *app) showNodes(ctx context.Context, sdk *client.Client) error {
+	nodes, err := sdk.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	view, err := sdk.View(ctx)
+	if err != nil {
+		return err
+	}
+	if a.out.JSON {
+		return a.out.Value(clusterJSON{view.Map.UUID, string(view.Map.Primary), view.Map.Version, view.Map.Epoch, len(view.Buckets.Buckets), nodes})
+	}
+	t := a.out.NewTable(term.Columns("NODE", "ROLE", "STATE", "VERSION", "UPTIME>", "USED>", "CAPACITY>", "URL", "")...)
+	for i := range nodes {
+		if err := t.AddCells(a.nodeCells(&nodes[i])...); err != nil {
+			return err
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	a.out.Printf("\n%s", summaryLine(view, nodes))
+	return nil
+}
+
+func (a *app) nodeCells(n *api.NodeInfo) []term.Cell {
+	style := term.Green
+	if n.Health != string(cluster.Online) {
+		style = term.Amber
+	}
+	if n.Health == "offline" {
+		style = term.Red
+	}
+	used, total, uptime := "-", "-", "-"
+	if n.Role.Target() && n.Total > 0 {
+		used, total = a.out.Units.Bytes(int64(n.Used)), a.out.Units.Bytes(int64(n.Total))
+	}
+	if n.UptimeNS > 0 {
+		uptime = term.Uptime(time.Duration(n.UptimeNS))
+	}
+	var marks []string
+	if n.Primary {
+		marks = append(marks, "primary")
+	}
+	if n.Voter && !n.Primary {
+		marks = append(marks, "voter")
+	}
+	if n.Zone != "" {
+		marks = append(marks, "zone "+n.Zone)
+	}
+	return []term.Cell{
+		{Text: string(n.ID), Style: term.Bold}, {Text: string(n.Role)}, {Text: n.Health, Style: style}, {Text: n.Version}, {Text: uptime},
+		{Text: used}, {Text: total}, {Text: n.PublicURL}, {Text: strings.Join(marks, ", ")},
+	}
+}
+
+func summaryLine(view *cluster.View, nodes []api.NodeInfo) string {
+	online, targets := 0, 0
+	for i := range nodes {
+		if nodes[i].Health == string(cluster.Online) {
+			online++
+		}
+		if nodes[i].Role.Target() {
+			targets++
+		}
+	}
+	return fmt.Sprintf("Cluster %s: %d of %s online, %s, %s, map version %d, epoch %d",
+		view.Map.UUID, online, term.Plural(int64(len(nodes)), "node"), term.Plural(int64(targets), "target"),
+		term.Plural(int64(len(view.Buckets.Buckets)), "bucket"), view.Map.Version, view.Map.Epoch)
+}
+
+func (a *app) showSmap(ctx context.Context, sdk *client.Client) error {
+	if a.out.JSON {
+		m, err := sdk.Smap(ctx)
+		if err != nil {
+			return err
+		}
+		return a.out.Value(m)
+	}
+	view, err := sdk.View(ctx)
+	if err != nil {
+		return err
+	}
+	t := a.out.NewTable(term.Columns("NODE", "ROLE", "STATE", "ALIVE", "WEIGHT>", "ZONE", "VOTER", "PUBLIC URL", "INTRA-CLUSTER", "JOINED")...)
+	for _, n := range view.Map.All() {
+		if err := t.Add(string(n.ID), string(n.Role), string(n.State), yesNo(n.Alive), strconv.FormatUint(uint64(n.Weight), 10), n.Zone, yesNo(n.Voter),
+			n.PublicURL, n.IntraAddr, stamp(n.Joined)); err != nil {
+			return err
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	a.out.Printf("\nVersion %d, epoch %d, primary %s, cluster %s, created %s", view.Map.Version, view.Map.Epoch, view.Map.Primary, view.Map.UUID, stamp(view.Map.Created))
+	return nil
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func (a *app) showBMD(ctx context.Context, sdk *client.Client) error {
+	if a.out.JSON {
+		m, err := sdk.BMD(ctx)
+		if err != nil {
+			return err
+		}
+		return a.out.Value(m)
+	}
+	view, err := sdk.View(ctx)
+	if err != nil {
+		return err
+	}
+	t := a.out.NewTable(term.Columns("BUCKET", "ID>", "CHECKSUM", "DURABILITY", "CREATED", "CHANGED IN>")...)
+	for _, b := range view.Buckets.List() {
+		if err := t.Add(b.String(), strconv.FormatUint(b.ID, 16), b.Props.Checksum.String(), string(b.Props.Durability), stamp(b.Created),
+			"v"+strconv.FormatUint(b.Version, 10)); err != nil {
+			return err
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	a.out.Printf("\nVersion %d", view.Buckets.Version)
+	return nil
+}
+
+func (a *app) showNode(ctx context.Context, sdk *client.Client, id string) error {
+	if a.view.Map.Nodes[cluster.NodeID(id)] == nil {
+		return errs.F("", id, errs.NotFound, "no such node, and none of smap, bmd, config: `ais show cluster` lists the nodes")
+	}
+	s, err := sdk.NodeStatus(ctx, id)
+	if err != nil {
+		return err
+	}
+	if a.out.JSON {
+		return a.out.Value(s)
+	}
+	rows := [][2]string{
+		{"id", id}, {"status", s.Status}, {"version", s.Version}, {"build", s.BuildTime}, {"uptime", term.Uptime(time.Duration(s.UptimeNS))},
+		{"pid", strconv.Itoa(s.PID)}, {"map version", strconv.FormatUint(s.SmapVersion, 10)},
+	}
+	if s.Snode != nil {
+		rows = append(rows, [2]string{"url", s.Snode.PublicNet.URL}, [2]string{"intra-cluster url", s.Snode.ControlNet.URL})
+	}
+	if s.Stats != nil {
+		sys := s.Stats.Sys
+		rows = append(rows, [2]string{"memory (RSS)", a.out.Units.Bytes(int64(sys.RSS))}, [2]string{"CPU time", time.Duration(sys.CPUNS).Round(time.Millisecond).String()},
+			[2]string{"goroutines", strconv.Itoa(sys.Goroutines)}, [2]string{"open files", strconv.Itoa(sys.OpenFiles)})
+	}
+	if err := a.properties(rows); err != nil || s.Mountpaths == nil {
+		return err
+	}
+	a.out.Printf("")
+	t := a.out.NewTable(term.Columns("MOUNTPATH", "STATE", "FILE SYSTEM", "USED>", "CAPACITY>", "ERRORS>", "REASON")...)
+	for _, m := range s.Mountpaths.Details {
+		style := term.Green
+		if m.State != "enabled" {
+			style = term.Red
+		}
+		if err := t.AddCells(term.Cell{Text: m.Path}, term.Cell{Text: m.State, Style: style}, term.Cell{Text: m.FSType},
+			term.Cell{Text: a.out.Units.Bytes(int64(m.Used))}, term.Cell{Text: a.out.Units.Bytes(int64(m.Total))},
+			term.Cell{Text: term.Count(int64(m.Errors))}, term.Cell{Text: m.Reason}); err != nil {
+			return err
+		}
+	}
+	return t.Flush()
+}
+
+func (a *app) configCommand() *cli.Command {
+	return &cli.Command{
+		Name: "config", Usage: "show and change the configuration",
+		Subcommands: []*cli.Command{
+			a.verb(&cli.Command{
+				Name: "cluster", Usage: "show the cluster's configuration, one setting of it, or change settings", ArgsUsage: "[KEY | KEY=VALUE ...]",
+				Flags: []cli.Flag{
+					&cli.BoolFlag{Name: "reset", Usage: "give every setting its default", DisableDefaultText: true}, a.headersFlag(),
+				},
+				Action: a.configCluster,
+			}, argConfig),
+		},
+	}
+}
+
+func (a *app) configCluster(c *cli.Context) error {
+	if c.Bool("reset") {
+		if err := count(c, 0, 0); err != nil {
+			return err
+		}
+		sdk, err := a.connect(c.Context)
+		if err != nil {
+			return err
+		}
+		if err := sdk.ResetConfig(c.Context); err != nil {
+			return err
+		}
+		return a.printConfig(c.Context, sdk, "")
+	}
+	if !strings.Contains(c.Args().First(), "=") {
+		return a.showConfig(c)
+	}
+	settings, err := pairs(fullName(c), c.Args().Slice())
+	if err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	if err := sdk.SetConfig(c.Context, settings); err != nil {
+		return err
+	}
+	if a.out.JSON {
+		return a.out.Value(map[string]any{"set": settings})
+	}
+	for _, r := range prefixed("", settings) {
+		a.out.Printf("config: %s=%s", r[0], r[1])
+	}
+	return nil
+}
+
+func (a *app) showConfig(c *cli.Context) error {
+	if err := count(c, 0, 1); err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	return a.printConfig(c.Context, sdk, c.Args().First())
+}
+
+// printConfig prints the configuration, or only the key, or the keys below it.
+func (a *app) printConfig(ctx context.Context, sdk *client.Client, key string) error {
+	conf, err := sdk.Config(ctx)
+	if err != nil {
+		return err
+	}
+	if a.out.JSON && key == "" {
+		return a.out.Value(conf)
+	}
+	flat, err := flatten(conf)
+	if err != nil {
+		return err
+	}
+	if v, ok := flat[key]; ok {
+		if a.out.JSON {
+			return a.out.Value(v)
+		}
+		a.out.Printf("%v", v)
+		return nil
+	}
+	below := map[string]string{}
+	for k, v := range flat {
+		if key == "" || strings.HasPrefix(k, key+".") {
+			below[k] = fmt.Sprint(v)
+		}
+	}
+	if len(below) == 0 {
+		return errs.F("", key, errs.Invalid, "no such setting: `ais config cluster` lists them")
+	}
+	if a.out.JSON {
+		return a.out.Value(below)
+	}
+	return a.properties(prefixed("", below))
+}
+
+// flatten gives every leaf of v's JSON form its dotted name.
+func flatten(v any) (map[string]any, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(strings.NewReader(string(raw)))
+	dec.UseNumber()
+	var tree map[string]any
+	if err := dec.Decode(&tree); err != nil {
+		return nil, err
+	}
+	flat := map[string]any{}
+	var walk func(prefix string, t map[string]any)
+	walk = func(prefix string, t map[string]any) {
+		for k, v := range t {
+			if sub, ok := v.(map[string]any); ok {
+				walk(prefix+k+".", sub)
+				continue
+			}
+			flat[prefix+k] = v
+		}
+	}
+	walk("", tree)
+	return flat, nil
+}
+
+// settable lists the dotted names of a configuration, in order.
+func settable(conf *cluster.Config) []string {
+	flat, err := flatten(conf)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for k := range flat {
+		if k != "version" {
+			names = append(names, k)
+		}
+	}
+	sort.Strings(names)
+	return names
+}

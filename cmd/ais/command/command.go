@@ -1,0 +1,193 @@
+// Package command holds the verbs of the CLI: what they are called, what they take, and what they do with the SDK.
+//
+// A verb parses its arguments, calls package api/client, and writes through package term. It keeps no state between
+// runs; the cluster it talks to is named by AIS_ENDPOINT or --endpoint.
+//
+// Start at Main and at (*app).commands; put.go and get.go hold the transfers.
+package command
+
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"aistore/cmd/ais/term"
+	"aistore/errs"
+)
+
+// Process is what a run of the CLI gets from the operating system.
+type Process struct {
+	Args    []string
+	Getenv  func(string) string
+	Version string
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+}
+
+// app is one run of the CLI.
+type app struct {
+	proc  Process
+	out   *term.Out
+	root  *cli.App
+	takes map[*cli.Command][]argument // what the arguments of a verb are, for completion; the last one repeats
+
+	endpoint string // --endpoint
+}
+
+// Main runs one command line and returns the exit code of the process.
+func Main(ctx context.Context, p Process) int {
+	a := newApp(p)
+	if len(p.Args) > 1 && p.Args[1] == completeVerb {
+		a.complete(ctx, p.Args[2:])
+		return exitOK
+	}
+	err := a.root.RunContext(ctx, reorder(a.root, p.Args))
+	if err == nil {
+		return exitOK
+	}
+	return a.report(ctx, err)
+}
+
+func newApp(p Process) *app {
+	a := &app{
+		proc: p, takes: map[*cli.Command][]argument{},
+		out: term.New(p.Stdin, p.Stdout, p.Stderr, p.Getenv),
+	}
+	a.root = &cli.App{
+		Name: "ais", Usage: "work with an aistore cluster", Version: a.proc.Version,
+		Description: "The cluster is the one that AIS_ENDPOINT names, http://127.0.0.1:8080 unless set.\n" +
+			"Buckets are written ais://BUCKET and objects ais://BUCKET/OBJECT. Options may stand anywhere on the line.\n" +
+			"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 some of several objects failed,\n" +
+			"5 cluster unreachable or not ready, 6 conflict, 7 denied, 8 damaged data, 130 interrupted.",
+		Writer: a.proc.Stdout, ErrWriter: a.proc.Stderr, Reader: a.proc.Stdin,
+		Commands:                  a.commands(),
+		DisableSliceFlagSeparator: true,
+		ExitErrHandler:            func(*cli.Context, error) {}, // Main reports
+	}
+	a.root.Action, a.root.OnUsageError = unknownVerb, wrongUsage
+	finish(a.root.Commands)
+	return a
+}
+
+// commands is the whole CLI.
+func (a *app) commands() []*cli.Command {
+	return slices.Concat(
+		inCategory("OPERATION", []*cli.Command{a.devCommand(), a.completionCommand()}),
+	)
+}
+
+func inCategory(name string, cs []*cli.Command) []*cli.Command {
+	for _, c := range cs {
+		c.Category = name
+	}
+	return cs
+}
+
+// verb notes what a command takes and gives it the options that all have.
+func (a *app) verb(c *cli.Command, args ...argument) *cli.Command {
+	a.takes[c] = args
+	c.Flags = append(c.Flags,
+		&cli.BoolFlag{Name: "json", Usage: "print the result as JSON", Destination: &a.out.JSON, DisableDefaultText: true},
+		&cli.StringFlag{Name: "endpoint", Usage: "`URL` of any node of the cluster, instead of AIS_ENDPOINT", Destination: &a.endpoint},
+	)
+	return c
+}
+
+// finish sets what urfave/cli has no default for.
+func finish(cs []*cli.Command) {
+	for _, c := range cs {
+		c.OnUsageError = wrongUsage
+		if len(c.Subcommands) == 0 {
+			c.HideHelpCommand = true // a file may be called "help"
+			continue
+		}
+		if c.Action == nil {
+			c.Action = unknownVerb
+		}
+		finish(c.Subcommands)
+	}
+}
+
+// usageError is a wrong command line.
+func usageError(format string, args ...any) error {
+	return errs.F("", nil, errs.Invalid, format, args...)
+}
+
+func wrongUsage(c *cli.Context, err error, _ bool) error {
+	return usageError("%s: %v (see `%s --help`)", fullName(c), err, fullName(c))
+}
+
+// unknownVerb is the action of a command that has others below it.
+func unknownVerb(c *cli.Context) error {
+	if c.NArg() == 0 {
+		if fullName(c) == c.App.Name {
+			return cli.ShowAppHelp(c)
+		}
+		return cli.ShowSubcommandHelp(c)
+	}
+	name := c.Args().First()
+	hint := ""
+	if near := nearest(name, c.Command.Subcommands); near != "" {
+		hint = ": did you mean " + near + "?"
+	}
+	return usageError("%s has no command %q%s (see `%s --help`)", fullName(c), name, hint, fullName(c))
+}
+
+// fullName is the command as it is typed: "ais dev up".
+func fullName(c *cli.Context) string {
+	if c.Command != nil && c.Command.HelpName != "" {
+		return c.Command.HelpName
+	}
+	return c.App.Name
+}
+
+// nearest returns the command whose name differs from s by at most two edits, "" if none does.
+func nearest(s string, cs []*cli.Command) string {
+	best, name := 3, ""
+	for _, c := range cs {
+		for _, n := range c.Names() {
+			if d := distance(s, n); d < best && d < len(n) {
+				best, name = d, n
+			}
+		}
+	}
+	return name
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// count checks the number of arguments.
+func count(c *cli.Context, least, most int) error {
+	n := c.NArg()
+	if n >= least && (n <= most || most < 0) {
+		return nil
+	}
+	problem := "is missing an argument"
+	if n > least {
+		problem = "has an argument too many: " + c.Args().Get(most)
+	}
+	return usageError("%s %s\nUsage: %s %s", fullName(c), problem, fullName(c), strings.TrimSpace(c.Command.ArgsUsage))
+}

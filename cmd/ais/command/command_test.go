@@ -1,0 +1,194 @@
+package command
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"aistore/errs"
+)
+
+// cli runs one command line without a terminal.
+func run(t *testing.T, env map[string]string, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = Main(t.Context(), Process{
+		Args: append([]string{"ais"}, args...), Getenv: func(k string) string { return env[k] }, Version: "v0",
+		Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &err,
+	})
+	return code, out.String(), err.String()
+}
+
+func TestReorder(t *testing.T) {
+	a := newApp(Process{Getenv: os.Getenv})
+	for in, want := range map[string]string{
+		"":                             "",
+		"dev":                          "dev",
+		"dev kill t1 --dir D":          "dev kill --dir D -- t1",
+		"dev kill --dir=D t1 --json":   "dev kill --dir=D --json -- t1",
+		"dev kill t1 -- --dir":         "dev kill -- t1 --dir",
+		"dev kill -":                   "dev kill -- -",
+		"dev up --port 1 --nope x":     "dev up --port 1 --nope -- x",
+		"dev up --dir":                 "dev up --dir",
+		"--version":                    "--version",
+		"completion bash --endpoint x": "completion --endpoint x -- bash",
+		"dev kill kill":                "dev kill -- kill",
+	} {
+		got := reorder(a.root, append([]string{"ais"}, strings.Fields(in)...))
+		if s := strings.Join(got[1:], " "); s != want {
+			t.Errorf("%q becomes %q, want %q", in, s, want)
+		}
+	}
+}
+
+func TestWrongUsage(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		text []string
+	}{
+		{"dv", []string{`"dv"`, "did you mean dev?", "ais --help"}},
+		{"dev upp", []string{`"upp"`, "did you mean up?", "ais dev --help"}},
+		{"dev up --nope", []string{"ais dev up", "nope"}},
+		{"dev up x", []string{"ais dev up", "too many: x"}},
+		{"dev kill", []string{"ais dev kill is missing", "Usage: ais dev kill NODE"}},
+		{"dev up --port x", []string{"port"}},
+		{"dev up --gateways 0", []string{"--gateways 0"}},
+		{"dev up --all --targets 3", []string{"--all"}},
+		{"completion tcsh", []string{"tcsh", "bash, zsh or fish"}},
+	} {
+		code, stdout, stderr := run(t, nil, "", strings.Fields(c.args)...)
+		if code != exitUsage || stdout != "" {
+			t.Errorf("ais %s: exit code %d, stdout %q", c.args, code, stdout)
+		}
+		for _, want := range c.text {
+			if !strings.Contains(stderr, want) {
+				t.Errorf("ais %s: %q does not say %q", c.args, stderr, want)
+			}
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	want := map[errs.Kind]int{
+		errs.Other: 1, errs.Invalid: 2, errs.NotFound: 3, errs.NoBucket: 3, errs.Exists: 6, errs.Conflict: 6, errs.Precondition: 6,
+		errs.NotModified: 1, errs.Range: 2, errs.Checksum: 8, errs.Unauthorized: 7, errs.Forbidden: 7, errs.TooLarge: 1, errs.Full: 1,
+		errs.Mountpath: 1, errs.Corrupt: 8, errs.Unavailable: 5, errs.NotPrimary: 5, errs.WrongOwner: 5, errs.StaleMap: 5, errs.Busy: 5,
+		errs.Timeout: 5, errs.Canceled: 1, errs.Unsupported: 1,
+	}
+	for _, k := range errs.Kinds() {
+		if got, ok := want[k]; !ok || exitCode(errs.E("a.B", "x", k)) != got {
+			t.Errorf("kind %v exits with %d, want %d", k, exitCode(errs.E("a.B", "x", k)), got)
+		}
+	}
+	if exitCode(partialError{"put", 1, 2}) != exitPartial {
+		t.Error("partial failure has another code")
+	}
+}
+
+func TestMessage(t *testing.T) {
+	for want, err := range map[string]error{
+		"plain":                     errors.New("plain"),
+		"x: not found":              errs.E("a.B", "x", errs.NotFound),
+		"x: gone":                   errs.E("a.B", "x", errs.E("c.D", "x", errs.NotFound, "gone")),
+		"ais://b/o: disk: no space": errs.E("a.B", "ais://b/o", errs.E("c.D", "disk", errs.Full, "no space")),
+		"ais://b: ais://b is full":  errs.E("a.B", "ais://b: ", errs.Full, "ais://b is full"),
+	} {
+		if strings.HasPrefix(want, "ais://b: ") {
+			want, err = "ais://b is full", errs.E("a.B", "ais://b", errs.Full, "ais://b is full")
+		}
+		if got := message(err); got != want {
+			t.Errorf("message is %q, want %q", got, want)
+		}
+	}
+}
+
+func TestJSONError(t *testing.T) {
+	code, stdout, stderr := run(t, nil, "", "dev", "status", "--json", "--dir", t.TempDir())
+	if code != exitNotFound || stdout != "" || !strings.Contains(stderr, `"kind":"not-found"`) || !strings.Contains(stderr, `"exit_code":3`) {
+		t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+}
+
+func TestShellSplit(t *testing.T) {
+	for _, c := range []struct {
+		line string
+		ws   []string
+		raw  string
+	}{
+		{"ais ", []string{"ais", ""}, ""},
+		{"ais l", []string{"ais", "l"}, "l"},
+		{`ais ls  ais://b/a\ b`, []string{"ais", "ls", "ais://b/a b"}, `ais://b/a\ b`},
+		{`ais ls "ais://b/a b`, []string{"ais", "ls", "ais://b/a b"}, `"ais://b/a b`},
+		{`ais ls 'a"b' "c'd\"" e`, []string{"ais", "ls", `a"b`, `c'd"`, "e"}, "e"},
+		{"cd x; ais l", []string{"ais", "l"}, "l"},
+		{"x | ais l", []string{"ais", "l"}, "l"},
+	} {
+		ws, raw := shellSplit(c.line)
+		if !reflect.DeepEqual(ws, c.ws) || raw != c.raw {
+			t.Errorf("%q: %q %q, want %q %q", c.line, ws, raw, c.ws, c.raw)
+		}
+	}
+}
+
+func TestBashReply(t *testing.T) {
+	for _, c := range []struct {
+		c         candidate
+		raw, want string
+	}{
+		{candidate{text: "ls"}, "l", "ls "},
+		{candidate{text: "ais://b/x"}, "ai", "ais://b/x "},
+		{candidate{text: "ais://b/x"}, "ais:", "//b/x "},
+		{candidate{text: "ais://b/a b:c"}, "ais://b/a", `//b/a\ b:c `},
+		{candidate{text: "ais://b/a b:c"}, `ais://b/a\ b:`, `c `},
+		{candidate{text: "ais://b/d/", open: true}, "ais://b/", "//b/d/"},
+		{candidate{text: "ais://b/a b"}, `"ais://b/`, "ais://b/a b"},
+		{candidate{text: "k=v"}, "k=", "v "},
+	} {
+		if got := bashReply(c.c, c.raw); got != c.want {
+			t.Errorf("%+v for %q is %q, want %q", c.c, c.raw, got, c.want)
+		}
+	}
+}
+
+func complete(t *testing.T, args ...string) string {
+	t.Helper()
+	_, stdout, stderr := run(t, nil, "", append([]string{completeVerb}, args...)...)
+	if stderr != "" {
+		t.Errorf("completion writes to stderr: %q", stderr)
+	}
+	return stdout
+}
+
+func TestCompleteWords(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "a dir"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ line, want string }{
+		{"ais comp", "completion \n"},
+		{"ais dev st", "start \nstatus \nstop \n"},
+		{"ais dev up --ga", "--gateways \n"},
+		{"ais dev up --gateways 1 --ga", ""},
+		{"ais completion ", "bash \nfish \nzsh \n"},
+		{"ais dev up --log-level w", "warn \n"},
+		{"ais nothing ", ""},
+		{"ais dev status --dir " + dir + "/a", dir + `/a\ dir/` + "\n" + dir + `/a\ file ` + "\n"},
+	} {
+		if got := complete(t, "bash", c.line); got != c.want {
+			t.Errorf("%q: %q, want %q", c.line, got, c.want)
+		}
+	}
+	if got := complete(t, "zsh", "ais", "dev", "sto"); got != "stop\tstop a node (it drains first)\n" {
+		t.Errorf("zsh: %q", got)
+	}
+	if got := complete(t, "fish", "ais", "dev", "status", "--dir", dir+"/a d"); got != dir+"/a dir/\t\x01\n" {
+		t.Errorf("fish: %q", got)
+	}
+}

@@ -1,0 +1,367 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"aistore/errs"
+)
+
+// completeVerb is the hidden command that the shells' scripts call: `ais __complete bash LINE`, or
+// `ais __complete zsh|fish WORD...` where the last word is the one under the cursor.
+const completeVerb = "__complete"
+
+// argument says what may stand in the place of an argument; several may be joined with |.
+type argument uint
+
+const (
+	argBucket argument = 1 << iota
+	argObject          // also a bucket, as the beginning of an object's name
+	argPath
+	argNode
+	argDevNode
+	argConfig
+	argProp
+	argJob
+	argShell
+	argAny argument = 0 // nothing is known of it
+)
+
+// candidate is one possible word. Unless open, it is complete and a space follows.
+type candidate struct {
+	text, help string
+	open       bool
+}
+
+// completeWithin bounds the questions to the cluster: a shell must not hang on a key press.
+const completeWithin = 2 * time.Second
+
+// complete prints candidates, one a line, and is silent about everything that goes wrong.
+func (a *app) complete(ctx context.Context, args []string) {
+	if len(args) < 2 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, completeWithin)
+	defer cancel()
+	shell, words := args[0], args[1:]
+	raw := ""
+	if shell == "bash" {
+		words, raw = shellSplit(args[1])
+	}
+	if len(words) < 2 {
+		return
+	}
+	word := words[len(words)-1]
+	cs := a.candidates(ctx, words[1:len(words)-1], word)
+	sort.Slice(cs, func(i, j int) bool { return cs[i].text < cs[j].text })
+	for _, c := range cs {
+		if strings.ContainsAny(c.text, "\n\t\r") || !strings.HasPrefix(c.text, word) {
+			continue // no shell could insert it
+		}
+		switch shell {
+		case "bash":
+			fmt.Fprintln(a.out.Stdout(), bashReply(c, raw))
+		default:
+			end := "\t"
+			if c.open {
+				end = "\t\x01" // our mark for "no space behind it"
+			}
+			fmt.Fprintln(a.out.Stdout(), c.text+end+c.help)
+		}
+	}
+}
+
+// candidates finds what may replace word behind the words before it.
+func (a *app) candidates(ctx context.Context, before []string, word string) []candidate {
+	at := find(a.root, before)
+	a.endpointFrom(at.options)
+	flags, verbs := a.root.Flags, a.root.Commands
+	if at.command != nil {
+		flags, verbs = at.command.Flags, at.command.Subcommands
+	}
+	switch {
+	case at.pending != nil:
+		return a.optionValues(ctx, at.pending.Names()[0], word)
+	case strings.HasPrefix(word, "-") && !at.literal:
+		return optionNames(flags, at.options)
+	case len(verbs) > 0:
+		var cs []candidate
+		for _, v := range verbs {
+			if !v.Hidden && v.Name != "help" {
+				cs = append(cs, candidate{text: v.Name, help: v.Usage})
+			}
+		}
+		return cs
+	}
+	takes := a.takes[at.command]
+	if len(takes) == 0 {
+		return nil
+	}
+	kind := takes[min(len(at.arguments), len(takes)-1)]
+	if kind == argProp|argBucket { // `props set BUCKET KEY=VALUE`
+		kind = argProp
+	}
+	return a.argumentValues(ctx, kind, word, at)
+}
+
+// endpointFrom honours --endpoint in the line being written.
+func (a *app) endpointFrom(options []string) {
+	for i, o := range options {
+		if v, ok := strings.CutPrefix(o, "--endpoint="); ok {
+			a.endpoint = v
+		} else if o == "--endpoint" && i+1 < len(options) {
+			a.endpoint = options[i+1]
+		}
+	}
+}
+
+func optionNames(flags []cli.Flag, given []string) []candidate {
+	used := map[string]bool{}
+	for _, g := range given {
+		name, _, _ := strings.Cut(strings.TrimLeft(g, "-"), "=")
+		used[name] = true
+	}
+	var cs []candidate
+	for _, f := range flags {
+		d, ok := f.(cli.DocGenerationFlag)
+		if !ok || used[f.Names()[0]] {
+			continue
+		}
+		help, _, _ := strings.Cut(strings.ReplaceAll(d.GetUsage(), "`", ""), "\n")
+		cs = append(cs, candidate{text: "--" + f.Names()[0], help: help})
+	}
+	return append(cs, candidate{text: "--help", help: "show help"})
+}
+
+func words(ws ...string) []candidate {
+	cs := make([]candidate, len(ws))
+	for i, w := range ws {
+		cs[i].text = w
+	}
+	return cs
+}
+
+func (a *app) optionValues(ctx context.Context, option, word string) []candidate {
+	switch option {
+	case "dir", "mountpath":
+		return paths(word)
+	case "units":
+		return words("iec", "si", "raw")
+	case "log-level":
+		return words("debug", "info", "warn", "error")
+	}
+	return nil
+}
+
+func (a *app) argumentValues(ctx context.Context, kind argument, word string, at located) []candidate {
+	var cs []candidate
+	if kind&argShell != 0 {
+		cs = append(cs, words("bash", "zsh", "fish")...)
+	}
+	if kind&argDevNode != 0 {
+		cs = append(cs, devNodes(at.options)...)
+	}
+	if kind&argPath != 0 && !strings.HasPrefix(word, "ais://") {
+		cs = append(cs, paths(word)...)
+	}
+	if kind&^(argShell|argDevNode|argPath) == 0 {
+		return cs
+	}
+	live, err := a.liveValues(ctx, kind, word)
+	if err != nil {
+		return cs
+	}
+	return append(cs, live...)
+}
+
+// paths lists files that begin with word, which may begin with "~/".
+func paths(word string) []candidate {
+	dir, base := filepath.Split(word)
+	real := dir
+	if rest, ok := strings.CutPrefix(dir, "~/"); ok {
+		if home, err := os.UserHomeDir(); err == nil {
+			real = filepath.Join(home, rest)
+		}
+	}
+	if real == "" {
+		real = "."
+	}
+	entries, err := os.ReadDir(real)
+	if err != nil {
+		return nil
+	}
+	var cs []candidate
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), base) || base == "" && strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		c := candidate{text: dir + e.Name()}
+		if st, err := os.Stat(filepath.Join(real, e.Name())); err == nil && st.IsDir() {
+			c.text, c.open = c.text+"/", true
+		}
+		cs = append(cs, c)
+	}
+	return cs
+}
+
+func devNodes(options []string) []candidate {
+	dir := defaultDevDir
+	for i, o := range options {
+		if v, ok := strings.CutPrefix(o, "--dir="); ok {
+			dir = v
+		} else if o == "--dir" && i+1 < len(options) {
+			dir = options[i+1]
+		}
+	}
+	var cs []candidate
+	for _, n := range devStatusOf(dir) {
+		cs = append(cs, candidate{text: n.ID, help: string(n.Role) + ", " + string(n.State)})
+	}
+	return cs
+}
+
+// shellSplit takes a bash command line up to the cursor apart, as far as completion needs it: quotes and
+// backslashes count, expansions do not. raw is the last word as it was typed.
+func shellSplit(line string) (ws []string, raw string) {
+	var word strings.Builder
+	quote, inWord, begin := rune(0), false, 0
+	escaped := false
+	for i, r := range line {
+		if !inWord && !escaped && quote == 0 && r != ' ' && r != '\t' {
+			inWord, begin = true, i
+		}
+		switch {
+		case escaped:
+			word.WriteRune(r)
+			escaped = false
+		case r == '\\' && quote != '\'':
+			escaped = true
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			} else {
+				word.WriteRune(r)
+			}
+		case r == '\'' || r == '"':
+			quote = r
+		case r == ' ' || r == '\t':
+			if inWord {
+				ws = append(ws, word.String())
+				word.Reset()
+				inWord = false
+			}
+		case r == ';' || r == '|' || r == '&': // another command begins
+			ws, inWord = nil, false
+			word.Reset()
+		default:
+			word.WriteRune(r)
+		}
+	}
+	if inWord {
+		raw = line[begin:]
+	}
+	return append(ws, word.String()), raw
+}
+
+// bashReply forms a candidate as readline inserts it. Readline takes ':' and '=' for the end of a word, so what was
+// typed up to the last of them is left out; inside quotes it does not, and quotes the rest itself.
+func bashReply(c candidate, raw string) string {
+	end := " "
+	if c.open {
+		end = ""
+	}
+	if strings.HasPrefix(raw, `"`) || strings.HasPrefix(raw, `'`) {
+		return c.text
+	}
+	text := escape(c.text)
+	for range strings.Count(raw, ":") + strings.Count(raw, "=") {
+		text = text[strings.IndexAny(text, ":=")+1:]
+	}
+	return text + end
+}
+
+func escape(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		if strings.ContainsRune(" \t'\"\\$`&|;<>()*?[]{}!#", r) || r == '~' && i > 0 {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// completionCommand is `ais completion`.
+func (a *app) completionCommand() *cli.Command {
+	return a.verb(&cli.Command{
+		Name: "completion", Usage: "print the completion script of a shell", ArgsUsage: "bash|zsh|fish",
+		Description: "bash:  source <(ais completion bash)          in ~/.bashrc\n" +
+			"zsh:   source <(ais completion zsh)           in ~/.zshrc, behind compinit\n" +
+			"fish:  ais completion fish | source           in ~/.config/fish/config.fish\n" +
+			"Buckets, objects and nodes are completed with those of the cluster that AIS_ENDPOINT names.",
+		Action: func(c *cli.Context) error {
+			if err := count(c, 1, 1); err != nil {
+				return err
+			}
+			script, ok := scripts()[c.Args().First()]
+			if !ok {
+				return errs.F("", c.Args().First(), errs.Invalid, "is no shell with a completion script: use bash, zsh or fish")
+			}
+			_, err := fmt.Fprint(a.out.Stdout(), script)
+			return err
+		},
+	}, argShell)
+}
+
+func scripts() map[string]string {
+	return map[string]string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}
+}
+
+const bashScript = `# bash completion of ais
+_ais() {
+    mapfile -t COMPREPLY < <("${COMP_WORDS[0]}" ` + completeVerb + ` bash "${COMP_LINE:0:COMP_POINT}" 2>/dev/null)
+}
+complete -o nospace -F _ais ais
+`
+
+const zshScript = `#compdef ais
+# zsh completion of ais
+_ais() {
+    local line text rest
+    local -a done_ done_help open_ open_help
+    while IFS= read -r line; do
+        text="${line%%$'\t'*}" rest="${line#*$'\t'}"
+        if [[ "$rest" == $'\x01'* ]]; then
+            open_+=("$text") open_help+=("$text${rest#$'\x01'}")
+        else
+            done_+=("$text") done_help+=("$text${rest:+  -- $rest}")
+        fi
+    done < <("${(Q)words[1]}" ` + completeVerb + ` zsh "${(@Q)words[1,CURRENT]}" 2>/dev/null)
+    (( $#done_ )) && compadd -l -d done_help -a done_
+    (( $#open_ )) && compadd -S '' -d open_help -a open_
+}
+if [ "$funcstack[1]" = "_ais" ]; then
+    _ais "$@"
+else
+    compdef _ais ais
+fi
+`
+
+const fishScript = `# fish completion of ais
+function __ais_complete
+    set -l words (commandline -opc) (commandline -ct)
+    $words[1] ` + completeVerb + ` fish $words 2>/dev/null | string replace -a (printf '\x01') ''
+end
+complete -c ais -f -a '(__ais_complete)'
+`
+
+func (a *app) liveValues(ctx context.Context, kind argument, word string) ([]candidate, error) {
+	return nil, nil
+}

@@ -1,0 +1,186 @@
+package command
+
+import (
+	"context"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"aistore/cmd/ais/term"
+	"aistore/deploy/local"
+	"aistore/errs"
+)
+
+const defaultDevDir = "data/cluster"
+
+// devCommand is `ais dev`: a cluster of local processes.
+func (a *app) devCommand() *cli.Command {
+	dir := func(more ...cli.Flag) []cli.Flag {
+		return append([]cli.Flag{&cli.StringFlag{Name: "dir", Usage: "`DIR` of the cluster", Value: defaultDevDir}}, more...)
+	}
+	within := &cli.DurationFlag{Name: "timeout", Usage: "how long to wait for a node to become ready", Value: time.Minute}
+	one := func(name, usage string, act func(context.Context, *local.Cluster, string) error) *cli.Command {
+		return a.verb(&cli.Command{
+			Name: name, Usage: usage, ArgsUsage: "NODE", Flags: dir(within),
+			Action: func(c *cli.Context) error { return a.devNode(c, act) },
+		}, argDevNode)
+	}
+	return &cli.Command{
+		Name: "dev", Usage: "run a cluster of several processes on this machine",
+		Subcommands: []*cli.Command{
+			a.verb(&cli.Command{
+				Name: "up", Usage: "start a cluster in DIR, or the one that is there, and wait until it is ready",
+				Description: "A new cluster has the nodes g1, g2, ... (gateways) and t1, t2, ... (targets), which listen on 127.0.0.1,\n" +
+					"the first gateway on PORT and the others on the ports that follow. With --all (or --targets 0) it is one\n" +
+					"process, a1, which is both. On a directory that holds a cluster, options that contradict it are refused.\n" +
+					"The binary aisnode is found next to ais, in PATH, or by the environment's AISNODE.",
+				Flags: dir(
+					&cli.IntFlag{Name: "gateways", Usage: "number of gateways", DefaultText: "1"},
+					&cli.IntFlag{Name: "targets", Usage: "number of targets", DefaultText: "3"},
+					&cli.IntFlag{Name: "mountpaths", Usage: "number of mountpaths per target", DefaultText: "2"},
+					&cli.IntFlag{Name: "port", Usage: "public port of the first gateway", DefaultText: "8080"},
+					&cli.BoolFlag{Name: "all", Usage: "one process instead, gateway and target in one", DisableDefaultText: true},
+					&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error"},
+					within,
+				),
+				Action: a.devUp,
+			}),
+			a.verb(&cli.Command{Name: "status", Usage: "show the processes", Flags: dir(), Action: func(c *cli.Context) error {
+				cluster, err := openDev(c)
+				if err != nil {
+					return err
+				}
+				return a.devStatus(cluster)
+			}}),
+			a.verb(&cli.Command{Name: "down", Usage: "stop all nodes (they drain first)", Flags: dir(), Action: func(c *cli.Context) error {
+				cluster, err := openDev(c)
+				if err != nil {
+					return err
+				}
+				if err := cluster.Down(c.Context); err != nil {
+					return err
+				}
+				return a.devStatus(cluster)
+			}}),
+			one("kill", "end a node at once (SIGKILL)", func(ctx context.Context, d *local.Cluster, id string) error { return d.Kill(ctx, id) }),
+			one("stop", "stop a node (it drains first)", func(ctx context.Context, d *local.Cluster, id string) error { return d.Stop(ctx, id) }),
+			one("start", "start a node and wait until it is ready", func(ctx context.Context, d *local.Cluster, id string) error { return d.Start(ctx, id) }),
+			one("restart", "stop a node, if it runs, and start it", func(ctx context.Context, d *local.Cluster, id string) error { return d.Restart(ctx, id) }),
+			a.verb(&cli.Command{Name: "logs", Usage: "print a node's log", ArgsUsage: "NODE", Flags: dir(), Action: a.devLogs}, argDevNode),
+		},
+	}
+}
+
+func (a *app) devUp(c *cli.Context) error {
+	if err := count(c, 0, 0); err != nil {
+		return err
+	}
+	o := local.Options{
+		Dir: c.String("dir"), Gateways: c.Int("gateways"), Targets: c.Int("targets"), Mountpaths: c.Int("mountpaths"),
+		Port: c.Int("port"), All: c.Bool("all"), LogLevel: c.String("log-level"), ReadyWithin: c.Duration("timeout"),
+	}
+	for _, name := range []string{"gateways", "targets", "mountpaths", "port"} {
+		least := 1
+		if name == "targets" {
+			least = 0
+		}
+		if c.IsSet(name) && c.Int(name) < least {
+			return usageError("--%s %d: give at least %d", name, c.Int(name), least)
+		}
+	}
+	if c.IsSet("targets") && o.Targets == 0 {
+		o.All = true
+	}
+	if o.All && (o.Gateways > 1 || o.Targets > 0) {
+		return usageError("--all is one process: leave --gateways and --targets out")
+	}
+	if o.All {
+		o.Gateways = 0
+	}
+	begin := time.Now()
+	cluster, err := local.Up(c.Context, o)
+	if err != nil {
+		return err
+	}
+	if err := a.devStatus(cluster); err != nil {
+		return err
+	}
+	a.out.Printf("\nReady after %v. To use it:\n  export AIS_ENDPOINT=%s", time.Since(begin).Round(time.Millisecond), cluster.Endpoint())
+	return nil
+}
+
+func openDev(c *cli.Context) (*local.Cluster, error) {
+	if err := count(c, 0, 0); err != nil {
+		return nil, err
+	}
+	return local.Open(local.Options{Dir: c.String("dir")})
+}
+
+func (a *app) devStatus(cluster *local.Cluster) error {
+	nodes := cluster.Status()
+	if a.out.JSON {
+		return a.out.Value(map[string]any{"nodes": nodes})
+	}
+	t := a.out.NewTable(term.Columns("NODE", "ROLE", "URL", "PID>", "STATE")...)
+	for _, n := range nodes {
+		pid, style := strconv.Itoa(n.PID), term.Green
+		if n.State != local.Running {
+			pid, style = "-", term.Red
+		}
+		if err := t.AddCells(term.Cell{Text: n.ID}, term.Cell{Text: string(n.Role)}, term.Cell{Text: n.URL}, term.Cell{Text: pid},
+			term.Cell{Text: string(n.State), Style: style}); err != nil {
+			return err
+		}
+	}
+	return t.Flush()
+}
+
+func (a *app) devNode(c *cli.Context, act func(context.Context, *local.Cluster, string) error) error {
+	if err := count(c, 1, 1); err != nil {
+		return err
+	}
+	cluster, err := local.Open(local.Options{Dir: c.String("dir"), ReadyWithin: c.Duration("timeout")})
+	if err != nil {
+		return err
+	}
+	if err := act(c.Context, cluster, c.Args().First()); err != nil {
+		return err
+	}
+	return a.devStatus(cluster)
+}
+
+func (a *app) devLogs(c *cli.Context) error {
+	if err := count(c, 1, 1); err != nil {
+		return err
+	}
+	cluster, err := local.Open(local.Options{Dir: c.String("dir")})
+	if err != nil {
+		return err
+	}
+	path, err := cluster.Logs(c.Args().First())
+	if err != nil {
+		return err
+	}
+	if a.out.JSON {
+		return a.out.Value(map[string]string{"log": path})
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return errs.E("command.devLogs", path, err)
+	}
+	defer f.Close()
+	_, err = io.Copy(a.out.Stdout(), f)
+	return err
+}
+
+// devStatusOf is for completion: nothing if there is no cluster.
+func devStatusOf(dir string) []local.NodeStatus {
+	cluster, err := local.Open(local.Options{Dir: dir})
+	if err != nil {
+		return nil
+	}
+	return cluster.Status()
+}

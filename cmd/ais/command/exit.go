@@ -1,0 +1,117 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"aistore/cmd/ais/term"
+	"aistore/errs"
+)
+
+// The exit codes. They are documented in docs/cli.md and never change their meaning.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitPartial     = 4
+	exitUnreachable = 5
+	exitConflict    = 6
+	exitDenied      = 7
+	exitDamaged     = 8
+	exitInterrupted = 130
+)
+
+// partialError ends a command on several objects of which some failed; each failure was reported when it happened.
+type partialError struct {
+	verb         string
+	failed, done int64
+}
+
+func (e partialError) Error() string {
+	return fmt.Sprintf("%s: %s failed, %s done", e.verb, term.Plural(e.failed, "object"), term.Count(e.done))
+}
+
+func exitCode(err error) int {
+	var partial partialError
+	if errors.As(err, &partial) {
+		return exitPartial
+	}
+	switch errs.KindOf(err) {
+	case errs.Invalid, errs.Range:
+		return exitUsage
+	case errs.NotFound, errs.NoBucket:
+		return exitNotFound
+	case errs.Unavailable, errs.Busy, errs.NotPrimary, errs.Timeout, errs.StaleMap, errs.WrongOwner:
+		return exitUnreachable
+	case errs.Exists, errs.Conflict, errs.Precondition:
+		return exitConflict
+	case errs.Unauthorized, errs.Forbidden:
+		return exitDenied
+	case errs.Checksum, errs.Corrupt:
+		return exitDamaged
+	}
+	return exitFailed
+}
+
+// report writes what went wrong and what to do about it, and returns the exit code.
+func (a *app) report(ctx context.Context, err error) int {
+	code := exitCode(err)
+	if ctx.Err() != nil {
+		code = exitInterrupted
+	}
+	if a.out.JSON {
+		a.out.Notef("%s", jsonError(err, code))
+		return code
+	}
+	text := message(err)
+	if code == exitInterrupted {
+		text = "interrupted"
+	}
+	a.out.Notef("%s %s", a.out.PaintErr(term.Red, "ais:"), text)
+	if hint := hint(err); hint != "" && code != exitInterrupted {
+		a.out.Notef("     %s", hint)
+	}
+	return code
+}
+
+// message is the error's text without the names of our functions.
+func message(err error) string {
+	//nolint:errorlint // the text of each link of the chain is wanted, not whether one is in it
+	e, ok := err.(*errs.Error)
+	if !ok {
+		return err.Error()
+	}
+	cause := strings.ReplaceAll(e.Kind.String(), "-", " ")
+	if e.Err != nil {
+		cause = message(e.Err)
+	}
+	if e.Name == "" || strings.HasPrefix(cause, e.Name) {
+		return cause
+	}
+	return e.Name + ": " + cause
+}
+
+// hint says what to do about an error, where that is not part of its text.
+func hint(err error) string {
+	switch errs.KindOf(err) {
+	case errs.NoBucket:
+		return "`ais ls` lists the buckets, `ais bucket create` makes one."
+	case errs.Corrupt:
+		return "The damaged bytes were not delivered. `ais show cluster` names the disks; copy the object in again."
+	case errs.NotPrimary, errs.StaleMap, errs.WrongOwner, errs.Busy:
+		return "The cluster is changing or overloaded; the same command may succeed in a moment."
+	}
+	return ""
+}
+
+// jsonError is what --json writes to standard error.
+func jsonError(err error, code int) string {
+	b, _ := json.Marshal(map[string]any{ // strings and a number always have a JSON form
+		"error": message(err), "kind": errs.KindOf(err).String(), "exit_code": code,
+	})
+	return string(b)
+}

@@ -1,0 +1,241 @@
+package command
+
+import (
+	"context"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"aistore/api"
+	"aistore/api/client"
+	"aistore/cmd/ais/term"
+	"aistore/errs"
+)
+
+// runJob starts a job of the cluster, waits for it and returns how many objects it has worked on. If the user goes
+// away the job goes on, and he is told how to stop it.
+func (a *app) runJob(ctx context.Context, verb string, start func() (*client.Job, error)) (int64, error) {
+	job, err := start()
+	if err != nil {
+		return 0, err
+	}
+	if err := job.Wait(ctx); err != nil {
+		if ctx.Err() != nil {
+			a.out.Notef("%s: job %s goes on; `ais job stop %s` ends it", verb, job.ID, job.ID)
+			return 0, ctx.Err()
+		}
+		return 0, err
+	}
+	byTarget, err := job.Snaps(ctx)
+	if err != nil {
+		return 0, err
+	}
+	row := jobRow{}
+	for _, snaps := range byTarget {
+		for i := range snaps {
+			row.add(&snaps[i])
+		}
+	}
+	if row.Errors > 0 {
+		a.out.Notef("%s", row.Err)
+		return row.Objects, partialError{verb, int64(row.Errors), row.Objects}
+	}
+	return row.Objects, nil
+}
+
+func (a *app) jobCommand() *cli.Command {
+	stop := func(c *cli.Context) error {
+		if err := count(c, 1, 1); err != nil {
+			return err
+		}
+		sdk, err := a.connect(c.Context)
+		if err != nil {
+			return err
+		}
+		if err := sdk.Job(c.Args().First()).Stop(c.Context); err != nil {
+			return err
+		}
+		return a.didJob("stop", c.Args().First())
+	}
+	wait := func(c *cli.Context) error {
+		if err := count(c, 1, 1); err != nil {
+			return err
+		}
+		sdk, err := a.connect(c.Context)
+		if err != nil {
+			return err
+		}
+		ctx := c.Context
+		if d := c.Duration("timeout"); d > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, d)
+			defer cancel()
+		}
+		if err := sdk.Job(c.Args().First()).Wait(ctx); err != nil {
+			return err
+		}
+		return a.didJob("wait", c.Args().First())
+	}
+	return &cli.Command{
+		Name: "job", Usage: "show, await and stop the cluster's jobs",
+		Subcommands: []*cli.Command{
+			a.showJobs("ls"),
+			a.verb(&cli.Command{Name: "wait", Usage: "return when a job has ended", ArgsUsage: "ID",
+				Flags: []cli.Flag{&cli.DurationFlag{Name: "timeout", Usage: "give up after this time", DefaultText: "never"}}, Action: wait}, argJob),
+			a.verb(&cli.Command{Name: "stop", Usage: "end a job", ArgsUsage: "ID", Action: stop}, argJob),
+		},
+	}
+}
+
+func (a *app) didJob(verb, id string) error {
+	if a.out.JSON {
+		return a.out.Value(map[string]string{"verb": verb, "job": id})
+	}
+	a.out.Printf("%s: job %s", verb, id)
+	return nil
+}
+
+func (a *app) showJobs(name string) *cli.Command {
+	return a.verb(&cli.Command{
+		Name: name, Usage: "show jobs: those that run, or with --all also those that have ended", ArgsUsage: "[ID|KIND]",
+		Flags:  append(refreshFlags(), &cli.BoolFlag{Name: "all", Usage: "also jobs that have ended", DisableDefaultText: true}, a.headersFlag(), a.unitsFlag()),
+		Action: a.listJobs,
+	}, argJob)
+}
+
+// jobRow sums a job up over the targets; it is also its JSON.
+type jobRow struct {
+	ID      string    `json:"id"`
+	Kind    string    `json:"kind"`
+	Bucket  string    `json:"bucket,omitempty"`
+	What    string    `json:"what,omitempty"`
+	State   string    `json:"state"` // running, idle, finished, aborted
+	Start   time.Time `json:"start"`
+	End     time.Time `json:"end,omitzero"`
+	Objects int64     `json:"objects"`
+	Bytes   int64     `json:"bytes"`
+	Errors  uint64    `json:"errors"`
+	Err     string    `json:"err,omitempty"`
+	Targets int       `json:"targets"`
+}
+
+func (r *jobRow) add(s *api.JobSnap) {
+	r.Targets++
+	r.ID, r.Kind, r.What = s.ID, s.Kind, s.Ctl
+	if s.Bck.Name != "" {
+		r.Bucket = s.Bck.String()
+	}
+	if r.Start.IsZero() || s.Start.Before(r.Start) {
+		r.Start = s.Start
+	}
+	if s.End.After(r.End) {
+		r.End = s.End
+	}
+	r.Objects += s.Stats.Objects
+	r.Bytes += s.Stats.Bytes
+	r.Errors += s.Errors
+	for _, e := range []string{s.Err, s.AbortErr} {
+		if r.Err == "" {
+			r.Err = e
+		}
+	}
+	rank := map[string]int{"": 0, "finished": 1, "idle": 2, "running": 3, "aborted": 4}
+	state := "running"
+	switch {
+	case s.Aborted:
+		state = "aborted"
+	case !s.End.IsZero():
+		state = "finished"
+	case s.Idle:
+		state = "idle"
+	}
+	if rank[state] > rank[r.State] {
+		r.State = state
+	}
+}
+
+func (a *app) listJobs(c *cli.Context) error {
+	if err := count(c, 0, 1); err != nil {
+		return err
+	}
+	q := api.JobQuery{}
+	if !c.Bool("all") && c.NArg() == 0 {
+		yes := true
+		q.Active = &yes
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	if c.NArg() == 1 {
+		kinds, err := sdk.JobKinds(c.Context)
+		if err != nil {
+			return err
+		}
+		q.ID = c.Args().First()
+		for _, k := range kinds {
+			if q.ID == k.Kind || q.ID == k.Name {
+				q.Kind, q.ID = k.Kind, ""
+				break
+			}
+		}
+	}
+	return a.refreshed(c, func(ctx context.Context) error {
+		byTarget, err := sdk.Jobs(ctx, q)
+		if err != nil {
+			return err
+		}
+		rows := jobRows(byTarget)
+		if q.ID != "" && len(rows) == 0 {
+			return errs.F("", "job "+q.ID, errs.NotFound, "no target knows it: it never was, or its targets were restarted")
+		}
+		return a.printJobs(rows)
+	})
+}
+
+func jobRows(byTarget map[string][]api.JobSnap) []jobRow {
+	sums := map[string]*jobRow{}
+	for _, snaps := range byTarget {
+		for i := range snaps {
+			id := snaps[i].ID
+			if sums[id] == nil {
+				sums[id] = &jobRow{}
+			}
+			sums[id].add(&snaps[i])
+		}
+	}
+	rows := make([]jobRow, 0, len(sums))
+	for _, r := range sums {
+		rows = append(rows, *r)
+	}
+	sort.Slice(rows, func(i, j int) bool { return rows[i].Start.Before(rows[j].Start) })
+	return rows
+}
+
+func (a *app) printJobs(rows []jobRow) error {
+	if a.out.JSON {
+		return a.out.Value(rows)
+	}
+	if len(rows) == 0 {
+		a.out.Printf("No job runs; --all shows those that have ended.")
+		return nil
+	}
+	t := a.out.NewTable(term.Columns("ID", "KIND", "BUCKET", "STATE", "STARTED", "TOOK>", "OBJECTS>", "BYTES>", "ERRORS>")...)
+	styles := map[string]term.Style{"running": term.Green, "aborted": term.Red}
+	for _, r := range rows {
+		end := r.End
+		if end.IsZero() || r.State == "running" {
+			end = time.Now()
+		}
+		cells := []term.Cell{{Text: r.ID}, {Text: r.Kind}, {Text: strings.TrimSpace(r.Bucket)}, {Text: r.State, Style: styles[r.State]}}
+		for _, s := range []string{stamp(r.Start), term.Uptime(end.Sub(r.Start)), term.Count(r.Objects), a.out.Units.Bytes(r.Bytes), term.Count(int64(r.Errors))} {
+			cells = append(cells, term.Cell{Text: s})
+		}
+		if err := t.AddCells(cells...); err != nil {
+			return err
+		}
+	}
+	return t.Flush()
+}

@@ -1,0 +1,453 @@
+package command
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"github.com/urfave/cli/v2"
+
+	"aistore/api"
+	"aistore/api/client"
+	"aistore/cmd/ais/term"
+	"aistore/cmd/ais/tree"
+	"aistore/cmd/ais/uri"
+	"aistore/errs"
+)
+
+func (a *app) putCommand() *cli.Command {
+	return a.verb(&cli.Command{
+		Name: "put", Usage: "store files, directories or standard input as objects",
+		ArgsUsage: "FILE|DIRECTORY|- ... ais://BUCKET[/NAME|/PREFIX/]",
+		Description: "ais put x.bin ais://b             stores x.bin\n" +
+			"ais put x.bin ais://b/dir/        stores dir/x.bin\n" +
+			"ais put x.bin ais://b/y.bin       stores y.bin\n" +
+			"ais put DIR ais://b/dir/ -r -y    stores every file below DIR as dir/RELATIVE/PATH\n" +
+			"ais put 'a-{000..127}.tar' ais://b   stores those 128 files (a range counts as bash's does)\n" +
+			"command | ais put - ais://b/y     stores what it reads\n" +
+			"Symbolic links are followed, loops are not. A file that fails is reported and the others go on (exit code 4).",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "recursive", Aliases: []string{"r"}, Usage: "enter subdirectories", DisableDefaultText: true},
+			&cli.StringFlag{Name: "list", Usage: "comma-separated `NAMES` of files, in the directory given as source if there is one"},
+			&cli.StringFlag{Name: "template", Usage: "`NAME` of files with ranges such as a-{000..127}.tar, in the directory given as source if there is one"},
+			&cli.StringSliceFlag{Name: "custom", Usage: "`KEY=VALUE` of user metadata; may be repeated"},
+			&cli.StringFlag{Name: "content-type", Usage: "`TYPE` kept with the objects and returned by GET"},
+			&cli.BoolFlag{Name: "no-overwrite", Usage: "fail where the object exists already", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be stored", DisableDefaultText: true},
+			workersFlag(), a.yesFlag(), a.unitsFlag(),
+		},
+		Action: a.put,
+	}, argPath|argObject)
+}
+
+// upload is one run of put.
+type upload struct {
+	a        *app
+	to       uri.URI
+	bucket   *client.Bucket
+	opts     client.PutOptions
+	sources  []source
+	progress *term.Progress
+}
+
+// source is one argument of put: a file, a directory, or a name with ranges.
+type source struct {
+	dir   string   // a directory, entered; or "" and
+	files []string // these files
+	keys  []string // their objects' names
+	ranged string  // or the files of this name with ranges, below base
+	base   string
+}
+
+func (a *app) put(c *cli.Context) error {
+	listed := c.IsSet("list") || c.IsSet("template")
+	least := 2
+	if listed {
+		least = 1
+	}
+	if err := count(c, least, -1); err != nil {
+		return err
+	}
+	args := c.Args().Slice()
+	to, err := uri.Parse(args[len(args)-1])
+	if err != nil {
+		return err
+	}
+	opts, err := putOptions(c)
+	if err != nil {
+		return err
+	}
+	u := &upload{a: a, to: to, opts: opts}
+	if err := u.find(c, args[:len(args)-1]); err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	u.bucket = sdk.BucketOf(to.Bck)
+	if f, key, ok := u.single(); ok && !c.Bool("dry-run") {
+		return u.one(c.Context, f, key)
+	}
+	if _, err := u.bucket.Props(c.Context); err != nil { // not once per file
+		return err
+	}
+	return u.many(c)
+}
+
+func putOptions(c *cli.Context) (client.PutOptions, error) {
+	o := client.PutOptions{ContentType: c.String("content-type")}
+	custom, err := pairs("--custom", c.StringSlice("custom"))
+	if err != nil {
+		return o, err
+	}
+	o.Custom = custom
+	if c.Bool("no-overwrite") {
+		o.If.IfNoneMatch = []string{"*"}
+	}
+	return o, nil
+}
+
+// pairs reads KEY=VALUE arguments; nil if there are none.
+func pairs(field string, list []string) (map[string]string, error) {
+	var m map[string]string
+	for _, s := range list {
+		k, v, ok := strings.Cut(s, "=")
+		if !ok || k == "" {
+			return nil, usageError("%s: %q is not KEY=VALUE", field, s)
+		}
+		if m == nil {
+			m = map[string]string{}
+		}
+		m[k] = v
+	}
+	return m, nil
+}
+
+// find takes the sources apart.
+func (u *upload) find(c *cli.Context, args []string) error {
+	if c.IsSet("list") || c.IsSet("template") {
+		return u.findListed(c, args)
+	}
+	for _, arg := range args {
+		if arg == "-" && len(args) == 1 {
+			if u.to.Key == "" || strings.HasSuffix(u.to.Key, "/") {
+				return usageError("standard input has no name: write ais://%s/NAME", u.to.Bck.Name)
+			}
+			u.sources = append(u.sources, source{files: []string{"-"}})
+			continue
+		}
+		if uri.Is(arg) {
+			return usageError("%s is not a local file: `ais cp` copies between buckets", arg)
+		}
+		st, err := os.Stat(arg)
+		switch {
+		case err == nil && st.IsDir():
+			u.sources = append(u.sources, source{dir: arg})
+		case err == nil:
+			u.sources = append(u.sources, source{files: []string{arg}})
+		case uri.HasRange(arg):
+			u.sources = append(u.sources, source{ranged: arg})
+		default:
+			return errs.E("", arg, err)
+		}
+	}
+	return nil
+}
+
+// findListed is find for --list and --template.
+func (u *upload) findListed(c *cli.Context, args []string) error {
+	if len(args) > 1 || c.IsSet("list") && c.IsSet("template") {
+		return usageError("give --list or --template, and at most one directory that the names are in")
+	}
+	base := ""
+	if len(args) == 1 {
+		base = args[0]
+	}
+	if c.IsSet("template") {
+		if !uri.HasRange(c.String("template")) {
+			return usageError("--template %q has no range such as {000..127}", c.String("template"))
+		}
+		u.sources = []source{{ranged: c.String("template"), base: base}}
+		return nil
+	}
+	s := source{}
+	for _, n := range uri.List(c.String("list")) {
+		s.files = append(s.files, filepath.Join(base, n))
+		key := filepath.ToSlash(n)
+		if base == "" {
+			key = filepath.Base(n)
+		}
+		s.keys = append(s.keys, key)
+	}
+	if len(s.files) == 0 {
+		return usageError("--list names no file")
+	}
+	u.sources = []source{s}
+	return nil
+}
+
+// prefix is what all names of several objects begin with: a directory, slash or not.
+func (u *upload) prefix() string {
+	if u.to.Key == "" || strings.HasSuffix(u.to.Key, "/") {
+		return u.to.Key
+	}
+	return u.to.Key + "/"
+}
+
+// single returns the file and its object's name if there is no more than one.
+func (u *upload) single() (file, key string, ok bool) {
+	if len(u.sources) != 1 || u.sources[0].dir != "" || u.sources[0].ranged != "" || len(u.sources[0].files) != 1 {
+		return "", "", false
+	}
+	file = u.sources[0].files[0]
+	if u.to.Key != "" && !strings.HasSuffix(u.to.Key, "/") {
+		return file, u.to.Key, true
+	}
+	if len(u.sources[0].keys) == 1 {
+		return file, u.to.Key + u.sources[0].keys[0], true
+	}
+	return file, u.to.Key + filepath.Base(file), true
+}
+
+// one stores a single file or standard input.
+func (u *upload) one(ctx context.Context, file, key string) error {
+	size := int64(-1)
+	if file != "-" {
+		st, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		size = st.Size()
+	}
+	u.progress = u.a.out.StartProgress(ctx, term.Transfer{Objects: 1, Bytes: size})
+	info, err := u.store(ctx, file, key)
+	if err == nil {
+		u.progress.AddObject()
+	}
+	u.progress.Done()
+	if err != nil {
+		return err
+	}
+	if u.a.out.JSON {
+		return u.a.out.Value(objectOf(u.to.Bck, info))
+	}
+	u.a.out.Printf("put: %s (%s, durability %s)", term.Printable(u.to.With(key).String()), u.a.out.Units.Bytes(info.Size), info.Durability)
+	return nil
+}
+
+func (u *upload) store(ctx context.Context, file, key string) (*client.Info, error) {
+	if file == "-" {
+		return u.bucket.Put(ctx, key, client.Stream(u.progress.Reader(u.a.out.Stdin()), -1), u.opts)
+	}
+	f, size, err := tree.File{Path: file}.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return u.bucket.Put(ctx, key, client.ReaderAt(&countingAt{r: f, p: u.progress}, size), u.opts)
+}
+
+// countingAt counts what is read for the first time: a repeated request reads again.
+type countingAt struct {
+	r    io.ReaderAt
+	p    *term.Progress
+	seen atomic.Int64
+}
+
+func (c *countingAt) ReadAt(b []byte, off int64) (int, error) {
+	n, err := c.r.ReadAt(b, off)
+	end := off + int64(n)
+	for old := c.seen.Load(); end > old; old = c.seen.Load() {
+		if c.seen.CompareAndSwap(old, end) {
+			c.p.AddBytes(end - old)
+			break
+		}
+	}
+	return n, err
+}
+
+// many stores all files of all sources.
+func (u *upload) many(c *cli.Context) error {
+	ctx := c.Context
+	n, err := workers(c)
+	if err != nil {
+		return err
+	}
+	recursive := tree.Options{Recursive: c.Bool("recursive")}
+	var total term.Transfer
+	var skipped int64
+	if !u.a.out.Yes || u.a.out.Shows() || c.Bool("dry-run") {
+		total, skipped, err = u.count(ctx, recursive, c.Bool("dry-run"))
+		if err != nil {
+			return err
+		}
+	}
+	where := term.Printable(u.to.With(u.prefix()).String())
+	if skipped > 0 {
+		u.a.out.Notef("note: %s not entered; --recursive (-r) enters them", term.Plural(skipped, "subdirectory"))
+	}
+	if c.Bool("dry-run") {
+		u.a.out.Printf("put: would store %s (%s) in %s", term.Plural(total.Objects, "file"), u.a.out.Units.Bytes(total.Bytes), where)
+		return nil
+	}
+	if err := u.a.out.Confirm("Put %s (%s) into %s?", term.Plural(total.Objects, "file"), u.a.out.Units.Bytes(total.Bytes), where); err != nil {
+		return err
+	}
+	u.progress = u.a.out.StartProgress(ctx, total)
+	t := &transfer{
+		a: u.a, verb: "put", workers: n, progress: u.progress,
+		name: func(it item) string { return it.path },
+		do:   u.item,
+	}
+	err = t.run(ctx, func(ctx context.Context, yield func(item) bool) error {
+		_, err := u.items(ctx, recursive, yield)
+		return err
+	})
+	u.progress.Done()
+	return t.finish(err, "from "+u.from()+" to "+where)
+}
+
+func (u *upload) from() string {
+	if len(u.sources) > 1 {
+		return term.Plural(int64(len(u.sources)), "source")
+	}
+	s := u.sources[0]
+	switch {
+	case s.dir != "":
+		return s.dir
+	case s.ranged != "":
+		return filepath.Join(s.base, s.ranged)
+	}
+	return term.Plural(int64(len(s.files)), "file")
+}
+
+// item stores one file. A small one is read first: its checksum then goes ahead of it.
+func (u *upload) item(ctx context.Context, it item, buf []byte) error {
+	if it.size >= int64(len(buf)) {
+		_, err := u.store(ctx, it.path, it.key)
+		return err
+	}
+	n, err := readInto(it.path, buf)
+	if err != nil {
+		return err
+	}
+	if n == len(buf) { // it has grown
+		_, err := u.store(ctx, it.path, it.key)
+		return err
+	}
+	if _, err := u.bucket.Put(ctx, it.key, client.Bytes(buf[:n]), u.opts); err != nil {
+		return err
+	}
+	u.progress.AddBytes(int64(n))
+	return nil
+}
+
+// readInto reads a file as far as buf reaches.
+func readInto(path string, buf []byte) (int, error) {
+	f, _, err := tree.File{Path: path}.Open()
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	n := 0
+	for n < len(buf) {
+		m, err := f.Read(buf[n:])
+		n += m
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// count walks the sources once beforehand.
+func (u *upload) count(ctx context.Context, o tree.Options, show bool) (total term.Transfer, skipped int64, err error) {
+	skipped, err = u.items(ctx, o, func(it item) bool {
+		if it.err == nil {
+			total.Objects++
+			total.Bytes += it.size
+			if show {
+				u.a.out.Printf("%s -> %s", term.Printable(it.path), term.Printable(u.to.With(it.key).String()))
+			}
+		}
+		return true
+	})
+	return total, skipped, err
+}
+
+// items yields every file with the name of its object; skipped counts the subdirectories not entered.
+func (u *upload) items(ctx context.Context, o tree.Options, yield func(item) bool) (skipped int64, err error) {
+	stopped := false
+	emit := func(it item) bool {
+		stopped = !yield(it)
+		return !stopped
+	}
+	for _, s := range u.sources {
+		switch {
+		case s.dir != "":
+			sum, err := tree.Walk(ctx, s.dir, o, func(f tree.File) bool {
+				return emit(item{key: u.prefix() + f.Rel, path: f.Path, size: f.Size, err: f.Err})
+			})
+			if err != nil {
+				return skipped, err
+			}
+			skipped += sum.Skipped
+		case s.ranged != "":
+			if err := u.rangedItems(s, emit); err != nil {
+				return skipped, err
+			}
+		default:
+			for i, f := range s.files {
+				key := filepath.Base(f)
+				if len(s.keys) > 0 {
+					key = s.keys[i]
+				}
+				if !emit(u.fileItem(f, key)) {
+					break
+				}
+			}
+		}
+		if stopped || ctx.Err() != nil {
+			return skipped, ctx.Err()
+		}
+	}
+	return skipped, nil
+}
+
+func (u *upload) rangedItems(s source, emit func(item) bool) error {
+	t, err := api.ParseTemplate(s.ranged)
+	if err != nil {
+		return err
+	}
+	for name := range t.Names() {
+		key := filepath.ToSlash(name)
+		if s.base == "" {
+			key = filepath.Base(name)
+		}
+		if !emit(u.fileItem(filepath.Join(s.base, name), key)) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (u *upload) fileItem(path, key string) item {
+	it := item{key: u.prefix() + key, path: path}
+	st, err := os.Stat(path)
+	switch {
+	case err != nil:
+		it.err = err
+	case st.IsDir():
+		it.err = errs.E("", nil, errs.Invalid, "is a directory")
+	default:
+		it.size = st.Size()
+	}
+	return it
+}

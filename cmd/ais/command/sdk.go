@@ -1,0 +1,66 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"syscall"
+
+	"aistore/api/client"
+	"aistore/errs"
+)
+
+// connect returns the client of the cluster. It asks for the cluster map, which the client needs anyway, so that a
+// cluster that cannot be reached is told at once and in plain words.
+func (a *app) connect(ctx context.Context) (*client.Client, error) {
+	if a.sdk != nil {
+		return a.sdk, nil
+	}
+	endpoint, from := a.where()
+	sdk, err := client.New(client.Options{
+		Endpoints: strings.Split(endpoint, ","), UserAgent: "ais/" + a.proc.Version, MaxIdle: maxWorkers,
+	})
+	if err != nil {
+		return nil, usageError("%s: %q is no URL of a node: write http://HOST:PORT", from, endpoint)
+	}
+	view, err := sdk.View(ctx)
+	if err != nil {
+		sdk.Close()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, errs.F("", nil, errs.Unavailable, "no node of the cluster answers at %s (%s): %s\n"+
+			"     Start one with `ais dev up` or `make run`, or set %s to the URL of any node that runs.",
+			endpoint, from, networkCause(err), client.EnvEndpoint)
+	}
+	a.sdk, a.view = sdk, view
+	return sdk, nil
+}
+
+// where tells which cluster is meant, and who says so.
+func (a *app) where() (endpoint, from string) {
+	if a.endpoint != "" {
+		return a.endpoint, "from --endpoint"
+	}
+	if e := a.proc.Getenv(client.EnvEndpoint); strings.Trim(e, ", ") != "" {
+		return e, "from " + client.EnvEndpoint
+	}
+	return "http://127.0.0.1:8080", "the default, as " + client.EnvEndpoint + " is not set"
+}
+
+// networkCause is the part of a failed connection's error that says why.
+func networkCause(err error) string {
+	var no syscall.Errno
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &no):
+		return no.Error()
+	case errors.As(err, &dns):
+		return "no such host " + dns.Name
+	case errors.As(err, &op) && op.Timeout():
+		return "connecting takes too long"
+	}
+	return message(err)
+}
