@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -86,12 +87,17 @@ func (c *Cluster) start(n Node, env []string) (bool, error) {
 	defer log.Close()
 	cmd := exec.Command(binary, c.arguments(n)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.Dir, log, log
-	cmd.Env = append(append(os.Environ(), c.opts.Env...), env...)
+	cmd.Env = append(append(environment(), c.opts.Env...), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // the terminal's Ctrl-C is not meant for nodes
 	if err := cmd.Start(); err != nil {
 		return false, errs.E(op, n.ID, err)
 	}
 	return true, c.adopt(n, cmd)
+}
+
+// environment is this process's without AIS_NODE_*, which would override every node's configuration.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "AIS_NODE_") })
 }
 
 // adopt records the process just started and reaps it when it ends. The start time is read before anybody

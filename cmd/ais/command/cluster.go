@@ -23,8 +23,7 @@ func (a *app) showCommand() *cli.Command {
 	return &cli.Command{
 		Name: "show", Usage: "show objects, buckets, the cluster, its performance, jobs and configuration",
 		Subcommands: []*cli.Command{
-			a.verb(&cli.Command{Name: "object", Usage: "show what is known of an object", ArgsUsage: "ais://BUCKET/OBJECT",
-				Flags: []cli.Flag{a.headersFlag(), a.unitsFlag()}, Action: a.showObject}, argObject),
+			a.showObjectCommand("object"),
 			a.verb(&cli.Command{Name: "bucket", Usage: "show a bucket's properties, or all buckets", ArgsUsage: "[ais://BUCKET [PROPERTY]]",
 				Flags: []cli.Flag{a.headersFlag()}, Action: func(c *cli.Context) error {
 					if c.NArg() == 0 {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"aistore/api/client"
+	"aistore/cluster"
 	"aistore/cmd/ais/term"
 	"aistore/errs"
 )
@@ -36,6 +38,8 @@ type app struct {
 	takes map[*cli.Command][]argument // what the arguments of a verb are, for completion; the last one repeats
 
 	endpoint string // --endpoint
+	sdk      *client.Client
+	view     *cluster.View // as connect found it
 }
 
 // Main runs one command line and returns the exit code of the process.
@@ -46,6 +50,9 @@ func Main(ctx context.Context, p Process) int {
 		return exitOK
 	}
 	err := a.root.RunContext(ctx, reorder(a.root, p.Args))
+	if a.sdk != nil {
+		a.sdk.Close()
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -76,6 +83,10 @@ func newApp(p Process) *app {
 // commands is the whole CLI.
 func (a *app) commands() []*cli.Command {
 	return slices.Concat(
+		inCategory("OBJECTS", a.objectVerbs()),
+		inCategory("OBJECTS", []*cli.Command{{Name: "object", Usage: "the same verbs again", Subcommands: append(a.objectVerbs(), a.showObjectCommand("show"))}}),
+		inCategory("BUCKETS", []*cli.Command{a.bucketCommand(), a.createCommand("create")}),
+		inCategory("CLUSTER", []*cli.Command{a.showCommand(), a.clusterCommand(), a.configCommand(), a.jobCommand()}),
 		inCategory("OPERATION", []*cli.Command{a.devCommand(), a.completionCommand()}),
 	)
 }

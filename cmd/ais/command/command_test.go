@@ -50,7 +50,8 @@ func TestWrongUsage(t *testing.T) {
 		args string
 		text []string
 	}{
-		{"dv", []string{`"dv"`, "did you mean dev?", "ais --help"}},
+		{"complete", []string{`"complete"`, "ais --help"}},
+		{"bukcet", []string{`"bukcet"`, "did you mean bucket?", "ais --help"}},
 		{"dev upp", []string{`"upp"`, "did you mean up?", "ais dev --help"}},
 		{"dev up --nope", []string{"ais dev up", "nope"}},
 		{"dev up x", []string{"ais dev up", "too many: x"}},

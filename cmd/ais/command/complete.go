@@ -11,6 +11,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"aistore/api"
+	"aistore/api/client"
+	"aistore/cmd/ais/uri"
 	"aistore/errs"
 )
 
@@ -88,9 +91,11 @@ func (a *app) candidates(ctx context.Context, before []string, word string) []ca
 	}
 	switch {
 	case at.pending != nil:
-		return a.optionValues(ctx, at.pending.Names()[0], word)
+		return optionValues(at.pending.Names()[0], word)
 	case strings.HasPrefix(word, "-") && !at.literal:
 		return optionNames(flags, at.options)
+	case len(verbs) > 0 && len(at.arguments) > 0:
+		return nil
 	case len(verbs) > 0:
 		var cs []candidate
 		for _, v := range verbs {
@@ -104,11 +109,7 @@ func (a *app) candidates(ctx context.Context, before []string, word string) []ca
 	if len(takes) == 0 {
 		return nil
 	}
-	kind := takes[min(len(at.arguments), len(takes)-1)]
-	if kind == argProp|argBucket { // `props set BUCKET KEY=VALUE`
-		kind = argProp
-	}
-	return a.argumentValues(ctx, kind, word, at)
+	return a.argumentValues(ctx, takes[min(len(at.arguments), len(takes)-1)], word, at)
 }
 
 // endpointFrom honours --endpoint in the line being written.
@@ -148,7 +149,7 @@ func words(ws ...string) []candidate {
 	return cs
 }
 
-func (a *app) optionValues(ctx context.Context, option, word string) []candidate {
+func optionValues(option, word string) []candidate {
 	switch option {
 	case "dir", "mountpath":
 		return paths(word)
@@ -362,6 +363,75 @@ end
 complete -c ais -f -a '(__ais_complete)'
 `
 
+// liveValues asks the cluster.
 func (a *app) liveValues(ctx context.Context, kind argument, word string) ([]candidate, error) {
-	return nil, nil
+	sdk, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var cs []candidate
+	if kind&(argBucket|argObject) != 0 {
+		found, err := a.uris(ctx, sdk, kind, word)
+		if err != nil {
+			return nil, err
+		}
+		cs = append(cs, found...)
+	}
+	if kind&argNode != 0 {
+		for _, n := range a.view.Map.All() {
+			cs = append(cs, candidate{text: string(n.ID), help: string(n.Role) + ", " + string(n.State)})
+		}
+	}
+	if kind&argConfig != 0 {
+		for _, k := range settable(a.view.Config) {
+			cs = append(cs, candidate{text: k, open: true})
+		}
+	}
+	if kind&argProp != 0 {
+		for _, p := range api.PropNames() {
+			cs = append(cs, candidate{text: p.Name + "=", help: p.Help, open: true})
+		}
+	}
+	if kind&argJob != 0 {
+		byTarget, err := sdk.Jobs(ctx, api.JobQuery{})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range jobRows(byTarget) {
+			cs = append(cs, candidate{text: r.ID, help: r.Kind + " " + r.Bucket + ", " + r.State})
+		}
+	}
+	return cs, nil
+}
+
+// shownNames bounds how many names of objects are offered.
+const shownNames = 200
+
+// uris completes ais://BUCKET, and where an object may stand its name up to the next slash.
+func (a *app) uris(ctx context.Context, sdk *client.Client, kind argument, word string) ([]candidate, error) {
+	if u, err := uri.Parse(word); err == nil && strings.HasPrefix(word, u.Bck.String()+"/") && kind&argObject != 0 {
+		page, err := sdk.BucketOf(u.Bck).ListPage(ctx, client.ListOptions{Prefix: u.Key, Delimiter: "/", PageSize: shownNames}, "")
+		if err != nil {
+			return nil, err
+		}
+		var cs []candidate
+		for i := range page.Entries {
+			e := &page.Entries[i]
+			c := candidate{text: u.Bck.String() + "/" + e.Name, open: e.IsDir()}
+			if !e.IsDir() {
+				c.help = a.out.Units.Bytes(e.Size)
+			}
+			cs = append(cs, c)
+		}
+		return cs, nil
+	}
+	var cs []candidate
+	for _, b := range a.view.Buckets.List() {
+		c := candidate{text: b.String()}
+		if kind&argObject != 0 {
+			c.text, c.open = c.text+"/", true
+		}
+		cs = append(cs, c)
+	}
+	return cs, nil
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -197,7 +198,9 @@ func (a *app) listObjects(ctx context.Context, b *client.Bucket, o client.ListOp
 		n := int64(0)
 		for e, err := range b.List(ctx, o) {
 			if err != nil {
-				_ = t.Flush() // what came before the error is worth seeing
+				if n > 0 {
+					_ = t.Flush() // what came before the error is worth seeing
+				}
 				return err
 			}
 			if err := show(e); err != nil {
@@ -234,10 +237,10 @@ func (a *app) countObjects(ctx context.Context, b *client.Bucket, o client.ListO
 
 // bucketJSON is how --json shows a bucket in a listing.
 type bucketJSON struct {
-	Name      string `json:"name"`
-	Namespace string `json:"namespace,omitempty"`
-	URI       string `json:"uri"`
-	Created   string `json:"created,omitempty"`
+	Name      string    `json:"name"`
+	Namespace string    `json:"namespace,omitempty"`
+	URI       string    `json:"uri"`
+	Created   time.Time `json:"created,omitzero"`
 }
 
 func (a *app) listBuckets(c *cli.Context) error {
@@ -247,7 +250,7 @@ func (a *app) listBuckets(c *cli.Context) error {
 	if a.out.JSON {
 		add, end := a.out.Array()
 		for _, b := range a.view.Buckets.List() {
-			if err := add(bucketJSON{b.Name, b.Namespace, b.String(), b.Created.UTC().Format("2006-01-02T15:04:05Z")}); err != nil {
+			if err := add(bucketJSON{b.Name, b.Namespace, b.String(), b.Created.UTC()}); err != nil {
 				return err
 			}
 		}

@@ -89,6 +89,13 @@ func objectOf(b api.Bck, i *client.Info) objectJSON {
 	return o
 }
 
+func (a *app) showObjectCommand(name string) *cli.Command {
+	return a.verb(&cli.Command{
+		Name: name, Usage: "show what is known of an object", ArgsUsage: "ais://BUCKET/OBJECT",
+		Flags: []cli.Flag{a.headersFlag(), a.unitsFlag()}, Action: a.showObject,
+	}, argObject)
+}
+
 func (a *app) showObject(c *cli.Context) error {
 	if err := count(c, 1, 1); err != nil {
 		return err
@@ -283,7 +290,7 @@ func (a *app) removeEach(ctx context.Context, b *client.Bucket, keys []string) e
 			return err
 		}
 		t.progress.AddObject()
-		return t.finish(nil, b.String())
+		return t.finish(nil, "of "+b.String())
 	}
 	err := t.run(ctx, func(_ context.Context, yield func(item) bool) error {
 		for _, k := range keys {
@@ -294,7 +301,7 @@ func (a *app) removeEach(ctx context.Context, b *client.Bucket, keys []string) e
 		return nil
 	})
 	t.progress.Done()
-	return t.finish(err, b.String())
+	return t.finish(err, "of "+b.String())
 }
 
 // removeMany leaves the work to a job of the cluster. A prefix that the job would take for a template is listed here.

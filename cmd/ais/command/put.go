@@ -55,10 +55,10 @@ type upload struct {
 
 // source is one argument of put: a file, a directory, or a name with ranges.
 type source struct {
-	dir   string   // a directory, entered; or "" and
-	files []string // these files
-	keys  []string // their objects' names
-	ranged string  // or the files of this name with ranges, below base
+	dir    string   // a directory, entered; or "" and
+	files  []string // these files
+	keys   []string // their objects' names
+	ranged string   // or the files of this name with ranges, below base
 	base   string
 }
 

@@ -21,7 +21,7 @@ type Progress struct {
 	bars                   *mpb.Progress
 	objectBar, byteBar     *mpb.Bar
 	rate                   atomic.Int64 // bytes/s, smoothed
-	began                    time.Time
+	began                  time.Time
 	stop                   chan struct{}
 	ended                  sync.WaitGroup
 }
@@ -155,7 +155,7 @@ func (p *Progress) end(bar *mpb.Bar, is, want int64) {
 	switch {
 	case bar == nil:
 	case is >= want && p.objects.Load() >= p.wantObjects:
-		bar.SetTotal(max(is, 1), true)
+		bar.SetCurrent(max(want, 1)) // SetTotal would do nothing on a bar that was made with a total
 	default:
 		bar.SetCurrent(min(is, max(want-1, 0)))
 		bar.Abort(false)
