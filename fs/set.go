@@ -58,7 +58,7 @@ func OpenSet(cfg SetConfig) (*Set, error) {
 	}
 	s := &Set{sys: cfg.FS, log: cfg.Log}
 	if err := s.open(cfg); err != nil {
-		return nil, errs.E(op, "", err, closeAll(s.mps))
+		return nil, errs.E(op, "", errors.Join(err, closeAll(s.mps)))
 	}
 	return s, nil
 }
@@ -369,3 +369,33 @@ func (s *Set) Bind(uuid string) error {
 
 // Close closes every mountpath.
 func (s *Set) Close() error { return closeAll(s.mps) }
+
+// OpenStopped opens one mountpath of a node that is not running, as a set of its own. It writes nothing
+// but takes the lock: kind Conflict while a node runs.
+func OpenStopped(sys FS, path string, log *slog.Logger) (*Set, error) {
+	const op = "fs.OpenStopped"
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	s := &Set{sys: sys, log: log}
+	m := &Mountpath{path: path, sys: sys, log: log}
+	s.mps = []*Mountpath{m}
+	found, err := s.find(m)
+	switch {
+	case err != nil:
+	case m.root == nil && m.Err() == nil:
+		err = errs.E(op, path, errs.NotFound, "no such directory")
+	case !found && m.Err() == nil:
+		err = errs.F(op, path, errs.NotFound, "no marker %s: not a mountpath", MarkerName)
+	default:
+		err = m.Err()
+	}
+	if err == nil {
+		m.fsid, err = m.root.FSID()
+	}
+	if err != nil {
+		return nil, errs.E(op, path, errors.Join(err, closeAll(s.mps)))
+	}
+	s.gens = []generation{{cands: []cluster.Candidate{{Digest: cluster.NodeDigest(m.ID()), Weight: 1}}, mps: s.mps}}
+	return s, nil
+}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,9 @@ type indexFS struct {
 	v      *volume
 	mp     *fs.Mountpath
 	closed chan struct{} // lets waiting table writers go
+
+	onLog    func(number uint64) // offline: hears of every log that is opened
+	hideLogs bool                // offline: the index is opened without its logs
 }
 
 var _ vfs.FS = (*indexFS)(nil)
@@ -103,6 +107,9 @@ func (x *indexFS) Link(from, to string) error {
 }
 
 func (x *indexFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	if n, ok := logNumber(name); ok && x.onLog != nil {
+		x.onLog(n)
+	}
 	f, err := x.open(name, os.O_RDONLY)
 	return withOptions(f, err, opts)
 }
@@ -183,7 +190,13 @@ func (x *indexFS) MkdirAll(dir string, _ os.FileMode) error {
 
 func (x *indexFS) Lock(name string) (io.Closer, error) { return x.mp.Lock(name) }
 
-func (x *indexFS) List(dir string) ([]string, error) { return x.mp.ReadDir(dir) }
+func (x *indexFS) List(dir string) ([]string, error) {
+	names, err := x.mp.ReadDir(dir)
+	if x.hideLogs {
+		names = slices.DeleteFunc(names, func(n string) bool { return strings.HasSuffix(n, ".log") })
+	}
+	return names, err
+}
 
 func (x *indexFS) Stat(name string) (vfs.FileInfo, error) {
 	fi, err := x.mp.Stat(name)

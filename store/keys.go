@@ -61,6 +61,16 @@ func refKey(dst []byte, id blobID, bucket uint64, key string) []byte {
 	return append(dst, key...)
 }
 
+// splitRefKey is the inverse of refKey.
+func splitRefKey(k []byte) (id blobID, n object.Name, ok bool) {
+	const head = 1 + len(id)
+	if len(k) < head+8 {
+		return id, n, false
+	}
+	copy(id[:], k[1:])
+	return id, object.Name{Bucket: binary.BigEndian.Uint64(k[head:]), Key: string(k[head+8:])}, true
+}
+
 func appendKey(id sessionID) []byte { return append([]byte{famAppend}, id[:]...) }
 
 // Keys of the meta family.

@@ -26,6 +26,8 @@ type volume struct {
 	total int64    // capacity when opened
 	db    *pebble.DB
 
+	readOnly bool // offline: nothing may change
+
 	counter uint64 // as read at open: no version has a counter above it
 
 	opening     atomic.Bool
@@ -99,10 +101,12 @@ func (v *volume) close() (err error) {
 	if v.db == nil || v.parked.Load() > 0 {
 		return nil // a parked goroutine may hold pebble's locks for ever
 	}
-	if v.err() == nil {
-		err = v.db.Flush() // a restart then finds nothing to replay
+	db := v.db
+	v.db = nil
+	if v.err() == nil && !v.readOnly {
+		err = db.Flush() // a restart then finds nothing to replay
 	}
-	if cerr := v.db.Close(); v.err() == nil {
+	if cerr := db.Close(); v.err() == nil {
 		err = errors.Join(err, cerr)
 	}
 	return err

@@ -1,0 +1,411 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/errs"
+	"aistore/fs"
+	"aistore/object"
+)
+
+// OfflineConfig names a mountpath of a node that is stopped.
+type OfflineConfig struct {
+	FS        fs.FS // nil = the operating system
+	Mountpath string
+	Log       *slog.Logger
+}
+
+// Offline is a mountpath of a stopped node, opened to look and to take out. Nothing in it is changed.
+type Offline struct {
+	s *Store
+	v *volume
+}
+
+// OpenOffline opens a mountpath: kind Conflict while a node runs on it, NotFound when it is none, Corrupt
+// when its index cannot be opened (RebuildIndex may help).
+func OpenOffline(ctx context.Context, cfg OfflineConfig) (*Offline, error) {
+	const op = "store.OpenOffline"
+	s, err := stoppedStore(cfg)
+	if err != nil {
+		return nil, errs.E(op, cfg.Mountpath, err)
+	}
+	v := s.vols[0]
+	if err = v.openReadOnly(); err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, errs.E(op, cfg.Mountpath, errors.Join(err, s.Close()))
+	}
+	return &Offline{s: s, v: v}, nil
+}
+
+// stoppedStore is a store of one mountpath whose index is not yet open.
+func stoppedStore(cfg OfflineConfig) (*Store, error) {
+	if cfg.FS == nil {
+		cfg.FS = fs.OS{}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	set, err := fs.OpenStopped(cfg.FS, cfg.Mountpath, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{log: cfg.Log, cache: pebble.NewCache(16 << 20)}
+	s.set = set
+	s.vols = []*volume{newVolume(set.All()[0], s.cache, cfg.Log)}
+	return s, nil
+}
+
+// openReadOnly opens the index without changing a file.
+func (v *volume) openReadOnly() (err error) {
+	const op = "store.openReadOnly"
+	defer recoverFatal(op, &err)
+	v.opening.Store(true)
+	defer v.opening.Store(false)
+	v.readOnly = true
+	db, err := pebble.Open(indexDirName, v.indexOptions(true))
+	if err != nil {
+		return errs.E(op, v.mp.Path(), indexKind(err), err)
+	}
+	v.db = db
+	return nil
+}
+
+// Marker says whose mountpath it is.
+func (o *Offline) Marker() fs.Marker { return o.v.mp.Marker() }
+
+// Buckets returns the ids of the buckets that have objects here. Their names are known to the cluster alone.
+func (o *Offline) Buckets() ([]uint64, error) { return o.s.Buckets() }
+
+// List yields names as Store.List does.
+func (o *Offline) List(ctx context.Context, q ListQuery, yield func(*object.Info) bool) error {
+	return o.s.List(ctx, q, yield)
+}
+
+// Open opens an object as Store.Open does. Close it before Close.
+func (o *Offline) Open(n object.Name) (*Object, error) { return o.s.Open(n) }
+
+// Close releases the mountpath.
+func (o *Offline) Close() error { return o.s.Close() }
+
+// Fault is one thing that Check found wrong.
+type Fault struct {
+	Harmful bool        // bytes of an object cannot be given back; otherwise only space or tidiness is lost
+	Name    object.Name // zero when it concerns no object
+	File    string      // within the mountpath; "" when it concerns none
+	What    string
+}
+
+// CheckSummary counts what Check looked at.
+type CheckSummary struct {
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"` // of content read and verified
+	Blobs   int64 `json:"blobs"` // files
+	Faults  int64 `json:"faults"`
+	Harmful int64 `json:"harmful"`
+}
+
+// checker is one run of Check.
+type checker struct {
+	o      *Offline
+	report func(Fault)
+	sum    CheckSummary
+}
+
+func (c *checker) fault(f Fault) {
+	c.sum.Faults++
+	if f.Harmful {
+		c.sum.Harmful++
+	}
+	c.report(f)
+}
+
+// Check reads and verifies everything on the mountpath: every record, every byte of content against block and
+// whole-object checksums, every blob's footer, and that records, references, contents and files fit
+// each other. Each fault is reported; only what keeps Check from going on is an error.
+func (o *Offline) Check(ctx context.Context, report func(Fault)) (CheckSummary, error) {
+	const op = "store.Check"
+	c := &checker{o: o, report: report}
+	for _, step := range []func(context.Context) error{c.records, c.contents, c.refs, c.files} {
+		if err := step(ctx); err != nil {
+			return c.sum, errs.E(op, o.v.mp.Path(), err)
+		}
+	}
+	return c.sum, nil
+}
+
+// scan visits every key of a family. Where the index is damaged it reports that and goes on behind the damage.
+func (c *checker) scan(ctx context.Context, family byte, visit func(key, val []byte)) error {
+	damage := func(after []byte, err error) {
+		c.fault(Fault{Harmful: true, What: "the index cannot be read behind key " + printable(after) + ": " + err.Error()})
+	}
+	return c.o.v.scan(ctx, []byte{family}, []byte{family + 1}, visit, damage)
+}
+
+func printable(key []byte) string {
+	if bucket, k, ok := splitObjectKey(key); ok {
+		return object.Name{Bucket: bucket, Key: string(k)}.String()
+	}
+	return "(first)"
+}
+
+// scan visits all keys in [lower, upper). At damage it calls damage and goes on with the next table.
+func (v *volume) scan(ctx context.Context, lower, upper []byte, visit func(key, val []byte), damage func(after []byte, err error)) error {
+	bounds, err := v.tableBounds(lower, upper)
+	if err != nil {
+		return err
+	}
+	for from := lower; from != nil; {
+		last, err := v.scanUntilDamage(ctx, from, upper, visit)
+		if err == nil {
+			return nil
+		}
+		if cerr := ctx.Err(); cerr != nil {
+			return cerr
+		}
+		damage(last, err)
+		from = nil
+		for _, b := range bounds {
+			if last == nil && bytes.Compare(b, lower) > 0 || last != nil && bytes.Compare(b, last) > 0 {
+				if probe := v.readable(b, upper); probe {
+					from = b
+					break
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// readable reports whether an iterator can be placed at from.
+func (v *volume) readable(from, upper []byte) bool {
+	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: upper})
+	if err != nil {
+		return false
+	}
+	it.First()
+	return errors.Join(it.Error(), it.Close()) == nil
+}
+
+func (v *volume) scanUntilDamage(ctx context.Context, from, upper []byte, visit func(key, val []byte)) (last []byte, err error) {
+	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: upper})
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for ok := it.First(); ok; ok = it.Next() {
+		if n++; n&255 == 0 && ctx.Err() != nil {
+			return last, errors.Join(ctx.Err(), it.Close())
+		}
+		last = append(last[:0], it.Key()...)
+		val, err := it.ValueAndErr()
+		if err != nil {
+			return last, errors.Join(err, it.Close())
+		}
+		visit(it.Key(), val)
+	}
+	return last, errors.Join(it.Error(), it.Close())
+}
+
+// tableBounds returns the keys within [lower, upper) at which tables begin or end: places to go on behind damage.
+func (v *volume) tableBounds(lower, upper []byte) ([][]byte, error) {
+	levels, err := v.db.SSTables()
+	if err != nil {
+		return nil, err
+	}
+	var bounds [][]byte
+	for _, l := range levels {
+		for i := range l {
+			for _, k := range [][]byte{l[i].Smallest.UserKey, append(slices.Clone(l[i].Largest.UserKey), 0)} {
+				if bytes.Compare(k, lower) > 0 && bytes.Compare(k, upper) < 0 {
+					bounds = append(bounds, k)
+				}
+			}
+		}
+	}
+	slices.SortFunc(bounds, bytes.Compare)
+	return bounds, nil
+}
+
+// records verifies every object.
+func (c *checker) records(ctx context.Context) error {
+	return c.scan(ctx, famRecord, func(key, val []byte) {
+		bucket, k, ok := splitObjectKey(key)
+		n := object.Name{Bucket: bucket, Key: string(k)}
+		var r record
+		err := decodeRecord(&r, val, k)
+		if !ok || err != nil {
+			c.fault(Fault{Harmful: true, Name: n, What: "the record is damaged: " + text(err)})
+			return
+		}
+		c.sum.Objects++
+		c.object(ctx, n, &r)
+	})
+}
+
+func text(err error) string {
+	if err == nil {
+		return "unreadable"
+	}
+	return err.Error()
+}
+
+func (c *checker) object(ctx context.Context, n object.Name, r *record) {
+	o := &Object{name: n, store: c.o.s}
+	f := found{record: *r, vol: c.o.v}
+	if _, err := o.content(&f); err != nil {
+		c.fault(Fault{Harmful: true, Name: n, What: text(err)})
+		return
+	}
+	defer o.Close()
+	h := newSums(&PutOptions{Checksum: r.sumType})
+	if err := o.WriteSpan(sumsWriter{ctx, h}, object.Span{Length: r.size}); err != nil {
+		c.fault(Fault{Harmful: true, Name: n, What: text(err)})
+		return
+	}
+	c.sum.Bytes += r.size
+	if got := h.whole.Sum(); got != r.sum() {
+		c.fault(Fault{Harmful: true, Name: n, What: "content has checksum " + got.String() + ", the record says " + r.sum().String()})
+	}
+	for i := range r.parts {
+		if p := &r.parts[i]; p.kind == refBlob {
+			c.blobOf(n, p)
+		}
+	}
+}
+
+// blobOf checks that a record's blob knows what the record says of it, and that the reference is kept.
+func (c *checker) blobOf(n object.Name, p *content) {
+	file := p.blob.path()
+	if _, err := c.o.v.getCopy(refKey(nil, p.blob, n.Bucket, n.Key)); err != nil {
+		c.fault(Fault{Harmful: true, Name: n, File: file, What: "the index has no reference to the blob, a sweep would remove it: " + text(err)})
+	}
+	f, err := c.o.v.mp.OpenFile(file, 0)
+	if err == nil {
+		var ft *foot
+		ft, err = readFoot(f)
+		err = errors.Join(err, f.Close())
+		if err == nil && (ft.id != p.blob || ft.length != p.total || ft.blockSize != p.blockSize) {
+			err = errs.E("store.Check", file, errs.Corrupt, "the footer is another blob's")
+		}
+	}
+	if err != nil {
+		c.fault(Fault{Name: n, File: file, What: "the blob could not be used to rebuild the index: " + text(err)})
+	}
+}
+
+type sumsWriter struct {
+	ctx context.Context
+	h   *sums
+}
+
+func (w sumsWriter) Write(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	w.h.write(p)
+	return len(p), nil
+}
+
+var _ io.Writer = sumsWriter{}
+
+// contents looks for inline content without a record.
+func (c *checker) contents(ctx context.Context) error {
+	return c.scan(ctx, famContent, func(key, val []byte) {
+		bucket, k, _ := splitObjectKey(key)
+		n := object.Name{Bucket: bucket, Key: string(k)}
+		_, tag, _, ok := splitContent(val)
+		r, err := c.recordOf(n)
+		switch {
+		case err != nil || !ok: // reported with the record
+		case r == nil || len(r.parts) != 1 || r.parts[0].kind != refInline || r.parts[0].tag != tag:
+			c.fault(Fault{Name: n, What: "content in the index belongs to no record"})
+		}
+	})
+}
+
+// recordOf returns a private copy of the record of n, nil when there is none.
+func (c *checker) recordOf(n object.Name) (*record, error) {
+	val, err := c.o.v.getCopy(objectKey(nil, famRecord, n.Bucket, n.Key))
+	if errs.Is(err, errs.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := new(record)
+	return r, decodeRecord(r, val, []byte(n.Key))
+}
+
+// refs looks for references without a record or a file.
+func (c *checker) refs(ctx context.Context) error {
+	return c.scan(ctx, famRef, func(key, _ []byte) {
+		id, n, ok := splitRefKey(key)
+		if !ok {
+			c.fault(Fault{What: "a reference in the index is unreadable"})
+			return
+		}
+		r, err := c.recordOf(n)
+		if err != nil {
+			return // reported with the record
+		}
+		if r == nil || !slices.ContainsFunc(r.parts, func(p content) bool { return p.kind == refBlob && p.blob == id }) {
+			c.fault(Fault{Name: n, File: id.path(), What: "the index refers to a blob that no record names; its space is lost"})
+		}
+	})
+}
+
+// files looks for blobs that no record names and for work files.
+func (c *checker) files(ctx context.Context) error {
+	v := c.o.v
+	err := v.eachBlob(ctx, func(id blobID) error {
+		c.sum.Blobs++
+		if used, err := v.referenced(id); err == nil && !used {
+			c.fault(Fault{File: id.path(), What: "no record names this blob; the node will sweep it"})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	names, err := v.mp.ReadDir("work")
+	for _, n := range names {
+		c.fault(Fault{File: "work/" + n, What: "left by a writer; the node sweeps it unless an append goes on"})
+	}
+	return err
+}
+
+// eachBlob visits every blob file.
+func (v *volume) eachBlob(ctx context.Context, visit func(blobID) error) error {
+	dirs, err := v.mp.ReadDir("blobs")
+	if err != nil {
+		return err
+	}
+	slices.Sort(dirs)
+	for _, d := range dirs {
+		names, err := v.mp.ReadDir("blobs/" + d)
+		if err != nil {
+			return err
+		}
+		slices.Sort(names)
+		for _, n := range names {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if id, ok := parseBlobID(n); ok && id.dir() == "blobs/"+d {
+				if err := visit(id); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}

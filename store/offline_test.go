@@ -1,0 +1,233 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"aistore/cksum"
+	"aistore/errs"
+	"aistore/fs"
+	"aistore/object"
+)
+
+// filled makes a closed mountpath in mem with n objects, every third of them a blob, and returns their contents.
+func filled(t *testing.T, mem *fs.Mem, n int) map[string][]byte {
+	t.Helper()
+	s, err := Open(t.Context(), Config{FS: mem, Mountpaths: []string{"/mp1"}, NodeID: "node1", InlineMax: 16 << 10, BlockSize: 4 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]byte{}
+	for i := range n {
+		key := fmt.Sprintf("dir%d/object-%04d", i%3, i)
+		size := 100 + i*13
+		if i%3 == 0 {
+			size = 20<<10 + i*100
+		}
+		want[key] = random(size)
+		if _, err := s.Put(t.Context(), object.Name{Bucket: 7, Key: key}, want[key], PutOptions{Epoch: 1, Checksum: cksum.XXHash, Size: -1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return want
+}
+
+func offlineConfig(mem fs.FS) OfflineConfig { return OfflineConfig{FS: mem, Mountpath: "/mp1"} }
+
+// contents lists and reads everything through the offline interface.
+func contents(t *testing.T, mem fs.FS) map[string][]byte {
+	t.Helper()
+	o, err := OpenOffline(t.Context(), offlineConfig(mem))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := o.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	got := map[string][]byte{}
+	err = o.List(t.Context(), ListQuery{Bucket: 7}, func(i *object.Info) bool {
+		obj, err := o.Open(object.Name{Bucket: 7, Key: i.Key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer obj.Close()
+		var b bytes.Buffer
+		if err := obj.WriteSpan(&b, object.Span{Length: i.Size}); err != nil {
+			t.Fatal(err)
+		}
+		got[i.Key] = b.Bytes()
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func equalContents(t *testing.T, got, want map[string][]byte) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%d objects, want %d", len(got), len(want))
+	}
+	for k, b := range want {
+		if g, ok := got[k]; !ok || !bytes.Equal(g, b) {
+			t.Errorf("%s: missing or wrong", k)
+		}
+	}
+}
+
+func TestOfflineReadsAndChecks(t *testing.T) {
+	mem := fs.NewMem()
+	want := filled(t, mem, 60)
+	equalContents(t, contents(t, mem), want)
+	o, err := OpenOffline(t.Context(), offlineConfig(mem))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, err := o.Check(t.Context(), func(f Fault) { t.Errorf("fault %+v", f) })
+	if err != nil || sum.Objects != 60 || sum.Blobs != 20 {
+		t.Errorf("check: %+v %v", sum, err)
+	}
+	if _, err := Open(t.Context(), Config{FS: mem, Mountpaths: []string{"/mp1"}}); !errs.Is(err, errs.Conflict) {
+		t.Errorf("a node starts on a mountpath that is open offline: %v", err)
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := testStore(t, Config{FS: mem, Mountpaths: []string{"/mp1"}})
+	if _, err := OpenOffline(t.Context(), offlineConfig(mem)); !errs.Is(err, errs.Conflict) {
+		t.Errorf("offline on a running node: %v", err)
+	}
+	_ = s
+}
+
+func TestOfflineRefusesWhatIsNoMountpath(t *testing.T) {
+	if _, err := OpenOffline(t.Context(), OfflineConfig{Mountpath: t.TempDir()}); !errs.Is(err, errs.NotFound) {
+		t.Error(err)
+	}
+	if _, err := OpenOffline(t.Context(), OfflineConfig{Mountpath: t.TempDir() + "/no"}); !errs.Is(err, errs.NotFound) {
+		t.Error(err)
+	}
+}
+
+func flip(t *testing.T, sys fs.FS, name string, at int64) {
+	t.Helper()
+	r, err := sys.OpenRoot("/mp1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := r.OpenFile(name, os.O_RDWR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b [1]byte
+	_, err = f.ReadAt(b[:], at)
+	b[0] ^= 1
+	if err == nil {
+		_, err = f.WriteAt(b[:], at)
+	}
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCheckFindsDamage(t *testing.T) {
+	mem := fs.NewMem()
+	filled(t, mem, 30)
+	root, err := mem.OpenRoot("/mp1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs := blobFiles(t, root)
+	flip(t, mem, blobs[0], blobHeaderSize+100) // content
+	fi, err := root.Stat(blobs[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	flip(t, mem, blobs[1], fi.Size()-10) // footer
+	if err := root.Remove(blobs[2]); err != nil {
+		t.Fatal(err)
+	}
+	if err := root.Rename(blobs[3], "blobs/00/"+strings.Repeat("00", 16)); err != nil { // an orphan, and a missing one
+		if err := errors.Join(root.Mkdir("blobs/00"), root.Rename(blobs[3], "blobs/00/"+strings.Repeat("00", 16))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o, err := OpenOffline(t.Context(), offlineConfig(mem))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var faults []Fault
+	sum, err := o.Check(t.Context(), func(f Fault) { faults = append(faults, f) })
+	if err != nil || sum.Harmful != 3 || sum.Faults != 5 {
+		t.Errorf("check: %+v %v: %+v", sum, err, faults)
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func blobFiles(t *testing.T, root fs.Root) (names []string) {
+	t.Helper()
+	dirs, err := root.ReadDir("blobs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range dirs {
+		files, err := root.ReadDir("blobs/" + d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			names = append(names, "blobs/"+d+"/"+f)
+		}
+	}
+	return names
+}
+
+func TestRebuildWholeIndex(t *testing.T) {
+	mem := fs.NewMem()
+	want := filled(t, mem, 60)
+	sum, err := RebuildIndex(t.Context(), offlineConfig(mem), func(f Fault) { t.Errorf("%+v", f) })
+	if err != nil || sum.OldIndex != "whole" || sum.Kept != 60 || sum.Restored != 0 || sum.Lost != 0 {
+		t.Errorf("%+v %v", sum, err)
+	}
+	equalContents(t, contents(t, mem), want)
+}
+
+func TestRebuildLostIndex(t *testing.T) {
+	mem := fs.NewMem()
+	want := filled(t, mem, 60)
+	root, err := mem.OpenRoot("/mp1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := removeAll(root, indexDirName); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := RebuildIndex(t.Context(), offlineConfig(mem), func(Fault) {})
+	if err != nil || sum.OldIndex != "lost" || sum.Restored != 20 {
+		t.Errorf("%+v %v", sum, err)
+	}
+	for k, b := range want {
+		if len(b) <= 16<<10 {
+			delete(want, k)
+		}
+	}
+	equalContents(t, contents(t, mem), want)
+	// A node runs on it, and its next version is greater than any before.
+	s := testStore(t, Config{FS: mem, Mountpaths: []string{"/mp1"}})
+	info, err := s.Put(t.Context(), object.Name{Bucket: 7, Key: "dir0/object-0000"}, []byte("x"), PutOptions{Epoch: 1, Size: -1})
+	if err != nil || info.Version.Counter < 60 {
+		t.Errorf("%+v %v", info, err)
+	}
+}

@@ -1,0 +1,304 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/errs"
+	"aistore/fs"
+	"aistore/object"
+)
+
+// RebuildSummary says what RebuildIndex could and could not bring back.
+type RebuildSummary struct {
+	OldIndex string `json:"old_index"` // "whole", "damaged", "log damaged" or "lost"
+	Kept     int64  `json:"kept"`      // objects taken over from the old index, whole
+	Restored int64  `json:"restored"`  // objects the old index did not have, from the footers of their blobs
+	Lost     int64  `json:"lost"`      // objects of which the old index knew but whose content is gone or damaged
+	Damage   int64  `json:"damage"`    // places at which the old index could not be read
+	Blobs    int64  `json:"blobs"`     // blob files looked at
+	SavedAs  string `json:"saved_as"`  // where the old index is now; remove it when all is well
+}
+
+// rebuilder is one run of RebuildIndex.
+type rebuilder struct {
+	s      *Store
+	old    *volume // nil when the old index cannot be opened
+	v      *volume // the new index
+	report func(Fault)
+	sum    RebuildSummary
+	top    uint64 // greatest version counter seen
+}
+
+// newIndexDir is where the new index grows.
+const newIndexDir = indexDirName + ".new"
+
+// RebuildIndex makes a new index for a mountpath of a stopped node: from what can be read of the old one, and,
+// when that was not whole, from the footers of the blobs.
+//
+// Objects whose content is in the index can only come back from it: damage to a few of its blocks costs
+// the objects in them, loss of the whole costs all of them. Blobs come back also without an index, but their
+// footers know the metadata as of the PUT and not of later updates, further names given by Link are
+// forgotten, and a blob that was deleted right before the loss may return. The old index is kept aside. report hears of
+// every loss.
+func RebuildIndex(ctx context.Context, cfg OfflineConfig, report func(Fault)) (RebuildSummary, error) {
+	const op = "store.RebuildIndex"
+	s, err := stoppedStore(cfg)
+	if err != nil {
+		return RebuildSummary{}, errs.E(op, cfg.Mountpath, err)
+	}
+	r := &rebuilder{s: s, report: report}
+	err = r.run(ctx)
+	if err = errors.Join(err, s.Close()); err != nil {
+		return r.sum, errs.E(op, cfg.Mountpath, err)
+	}
+	return r.sum, nil
+}
+
+func (r *rebuilder) run(ctx context.Context) error {
+	mp := r.s.vols[0].mp
+	if err := removeAll(mp, newIndexDir); err != nil {
+		return err
+	}
+	r.v = newVolume(mp, r.s.cache, r.s.log)
+	if err := r.v.create(newIndexDir); err != nil {
+		return errors.Join(err, r.v.close())
+	}
+	err := r.fill(ctx)
+	if err == nil {
+		if err = r.v.readFacts(); err == nil { // the old bound, if it was found
+			err = r.v.saveCounter(max(r.top+counterChunk, r.v.counter))
+		}
+	}
+	err = errors.Join(err, r.v.close())
+	if r.old != nil {
+		err = errors.Join(err, r.old.close())
+	}
+	if err != nil {
+		return err
+	}
+	return r.swap(mp)
+}
+
+// create opens a new index in dir.
+func (v *volume) create(dir string) (err error) {
+	const op = "store.create"
+	defer recoverFatal(op, &err)
+	v.opening.Store(true)
+	defer v.opening.Store(false)
+	db, err := pebble.Open(dir, v.indexOptions(false))
+	if err != nil {
+		return errs.E(op, v.mp.Path(), indexKind(err), err)
+	}
+	v.db = db
+	return v.readFacts()
+}
+
+// fill brings into the new index what can be had.
+func (r *rebuilder) fill(ctx context.Context) error {
+	if err := r.takeOver(ctx); err != nil {
+		return err
+	}
+	if err := r.verify(ctx); err != nil {
+		return err
+	}
+	if r.sum.OldIndex == "whole" {
+		return nil // what has no record now had none before
+	}
+	return r.v.eachBlob(ctx, func(id blobID) error { return r.fromFooter(id) })
+}
+
+// swap puts the new index in the old one's place.
+func (r *rebuilder) swap(mp *fs.Mountpath) error {
+	if _, err := mp.Stat(indexDirName); err == nil {
+		for i := 1; ; i++ {
+			r.sum.SavedAs = indexDirName + ".old-" + strconv.Itoa(i)
+			if _, err := mp.Stat(r.sum.SavedAs); errors.Is(err, os.ErrNotExist) {
+				break
+			}
+		}
+		if err := mp.Rename(indexDirName, r.sum.SavedAs); err != nil {
+			return err
+		}
+	}
+	if err := mp.Rename(newIndexDir, indexDirName); err != nil {
+		return err
+	}
+	return mp.SyncDir(".")
+}
+
+// takeOver copies every key of the old index that can be read.
+func (r *rebuilder) takeOver(ctx context.Context) error {
+	old := r.s.vols[0]
+	if _, err := old.mp.Stat(indexDirName); errors.Is(err, os.ErrNotExist) {
+		r.sum.OldIndex = "lost"
+		return nil
+	}
+	var logs []uint64
+	old.ifs.onLog = func(n uint64) { logs = append(logs, n) }
+	err := old.openReadOnly()
+	old.ifs.onLog = nil
+	switch {
+	case err == nil:
+		r.sum.OldIndex = "whole"
+	case len(logs) > 0: // it came as far as the logs: do without them first
+		r.damage("the index's log is damaged: " + err.Error())
+		again := newVolume(old.mp, r.s.cache, r.s.log)
+		again.ifs.hideLogs = true
+		if err := again.openReadOnly(); err != nil {
+			r.sum.OldIndex = "lost"
+			return nil //nolint:nilerr // reported; the blobs are what is left
+		}
+		old, r.sum.OldIndex = again, "log damaged"
+	default:
+		r.damage("the index cannot be opened: " + err.Error())
+		r.sum.OldIndex = "lost"
+		return nil
+	}
+	r.old = old
+	if err := r.copyFamilies(ctx, old); err != nil {
+		return err
+	}
+	if r.sum.OldIndex == "log damaged" {
+		return r.replay(old, logs[0])
+	}
+	return nil
+}
+
+func (r *rebuilder) damage(what string) {
+	r.sum.Damage++
+	r.report(Fault{Harmful: true, File: indexDirName, What: what})
+}
+
+// copyFamilies copies all but the references, which are made anew.
+func (r *rebuilder) copyFamilies(ctx context.Context, old *volume) error {
+	var fault error
+	put := func(key, val []byte) {
+		if fault == nil {
+			fault = r.v.db.Set(key, val, pebble.NoSync)
+		}
+	}
+	damage := func(after []byte, err error) {
+		if r.sum.OldIndex == "whole" {
+			r.sum.OldIndex = "damaged"
+		}
+		r.damage("the index cannot be read behind key " + printable(after) + ": " + err.Error())
+	}
+	for _, fam := range []byte{famRecord, famContent, famAppend, famMeta} {
+		if err := old.scan(ctx, []byte{fam}, []byte{fam + 1}, put, damage); err != nil {
+			return err
+		}
+	}
+	return fault
+}
+
+// verify checks every record that was taken over: its content must be there and right. The others go.
+func (r *rebuilder) verify(ctx context.Context) error {
+	var fault error
+	err := r.v.scan(ctx, []byte{famRecord}, []byte{famRecord + 1}, func(key, val []byte) {
+		if fault == nil {
+			fault = r.verifyRecord(key, val)
+		}
+	}, func(_ []byte, err error) { fault = err })
+	return errors.Join(err, fault)
+}
+
+func (r *rebuilder) verifyRecord(key, val []byte) error {
+	bucket, k, _ := splitObjectKey(key)
+	n := object.Name{Bucket: bucket, Key: string(k)}
+	f := found{vol: r.v}
+	err := decodeRecord(&f.record, val, k)
+	if err == nil {
+		r.top = max(r.top, f.version.Counter)
+		o := &Object{name: n, store: r.s}
+		_, err = o.content(&f)
+		o.Close()
+	}
+	if err != nil {
+		r.sum.Lost++
+		r.report(Fault{Harmful: true, Name: n, What: "is lost: " + err.Error()})
+		return errors.Join(r.v.db.Delete(key, pebble.NoSync), r.v.db.Delete(objectKey(nil, famContent, bucket, n.Key), pebble.NoSync))
+	}
+	r.sum.Kept++
+	return r.refer(&f.record, n)
+}
+
+func (r *rebuilder) refer(rec *record, n object.Name) error {
+	for i := range rec.parts {
+		if p := &rec.parts[i]; p.kind == refBlob {
+			if err := r.v.db.Set(refKey(nil, p.blob, n.Bucket, n.Key), nil, pebble.NoSync); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fromFooter restores the object for which a blob was written, unless a newer version of it is known.
+func (r *rebuilder) fromFooter(id blobID) error {
+	r.sum.Blobs++
+	if used, err := r.v.referenced(id); used || err != nil {
+		return err
+	}
+	ft, err := r.foot(id)
+	if err != nil {
+		r.report(Fault{Harmful: true, File: id.path(), What: "nothing can be restored from this blob: " + err.Error()})
+		return nil
+	}
+	var rec record
+	if err := decodeRecord(&rec, ft.record, []byte(ft.key)); err != nil || len(rec.parts) != 1 || rec.parts[0].blob != id {
+		r.report(Fault{Harmful: true, File: id.path(), What: "nothing can be restored from this blob: its footer holds no record of it"})
+		return nil
+	}
+	n := object.Name{Bucket: rec.bucket, Key: ft.key}
+	r.top = max(r.top, rec.version.Counter)
+	var have found
+	ok, err := r.v.read(&have, n)
+	if err != nil {
+		return err
+	}
+	defer have.close()
+	if ok && have.version.Compare(rec.version) >= 0 {
+		return nil
+	}
+	b := r.v.db.NewBatch()
+	defer closeBatch(b)
+	if ok {
+		if err := have.dropContent(b, n, false); err != nil {
+			return err
+		}
+		r.sum.Restored-- // it replaces one restored, or kept, before
+	}
+	if err := b.Set(objectKey(nil, famRecord, n.Bucket, n.Key), ft.record, nil); err != nil {
+		return err
+	}
+	if err := b.Set(refKey(nil, id, n.Bucket, n.Key), nil, nil); err != nil {
+		return err
+	}
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return err
+	}
+	r.sum.Restored++
+	r.report(Fault{Name: n, File: id.path(), What: fmt.Sprintf("restored version %v of %d bytes from its blob", rec.version, rec.size)})
+	return nil
+}
+
+func (r *rebuilder) foot(id blobID) (*foot, error) {
+	f, err := r.v.mp.OpenFile(id.path(), os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	ft, err := readFoot(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if ft.id != id {
+		return nil, errs.F("store.foot", id.path(), errs.Corrupt, "the footer is that of blob %s", ft.id)
+	}
+	return ft, nil
+}
