@@ -216,3 +216,18 @@ func TestTable(t *testing.T) {
 		}
 	}
 }
+
+// TestPage holds docs/design/layers.md to naming every package of the table.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/design/layers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range layers() {
+		for _, m := range l.packages {
+			if !strings.Contains(string(page), "`"+m.path+"`") {
+				t.Errorf("docs/design/layers.md does not name `%s`", m.path)
+			}
+		}
+	}
+}
