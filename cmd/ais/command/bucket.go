@@ -15,7 +15,10 @@ import (
 	"aistore/errs"
 )
 
-func (a *app) bucketCommand() *cli.Command {
+// bucketVerbs work on buckets.
+type bucketVerbs struct{ *app }
+
+func (a bucketVerbs) command() *cli.Command {
 	return &cli.Command{
 		Name: "bucket", Usage: "make, remove, show and change buckets",
 		Subcommands: []*cli.Command{
@@ -50,7 +53,7 @@ func (a *app) bucketCommand() *cli.Command {
 	}
 }
 
-func (a *app) createCommand(name string) *cli.Command {
+func (a bucketVerbs) createCommand(name string) *cli.Command {
 	return a.verb(&cli.Command{
 		Name: name, Usage: "make buckets", ArgsUsage: "ais://BUCKET ...",
 		Description: "Properties: " + propHelp(),
@@ -70,7 +73,7 @@ func propHelp() string {
 	return strings.Join(lines, ",\n")
 }
 
-func buckets(c *cli.Context) ([]api.Bck, error) {
+func bucketArgs(c *cli.Context) ([]api.Bck, error) {
 	if err := count(c, 1, -1); err != nil {
 		return nil, err
 	}
@@ -89,7 +92,7 @@ func twoBuckets(c *cli.Context) (from, to api.Bck, err error) {
 	if err := count(c, 2, 2); err != nil {
 		return from, to, err
 	}
-	both, err := buckets(c)
+	both, err := bucketArgs(c)
 	if err != nil {
 		return from, to, err
 	}
@@ -105,8 +108,8 @@ func propPairs(field string, list []string) (client.Props, error) {
 	return pairs(field, flat)
 }
 
-func (a *app) createBuckets(c *cli.Context) error {
-	bcks, err := buckets(c)
+func (a bucketVerbs) createBuckets(c *cli.Context) error {
+	bcks, err := bucketArgs(c)
 	if err != nil {
 		return err
 	}
@@ -136,8 +139,8 @@ func (a *app) createBuckets(c *cli.Context) error {
 	return nil
 }
 
-func (a *app) removeBuckets(c *cli.Context) error {
-	bcks, err := buckets(c)
+func (a bucketVerbs) removeBuckets(c *cli.Context) error {
+	bcks, err := bucketArgs(c)
 	if err != nil {
 		return err
 	}
@@ -177,7 +180,7 @@ func (a *app) removeBuckets(c *cli.Context) error {
 	return nil
 }
 
-func (a *app) propsCommand() *cli.Command {
+func (a bucketVerbs) propsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "props", Usage: "show and change the properties of a bucket",
 		Subcommands: []*cli.Command{
@@ -196,7 +199,7 @@ type bucketPropsJSON struct {
 	api.BucketProps
 }
 
-func (a *app) showProps(c *cli.Context) error {
+func (a bucketVerbs) showProps(c *cli.Context) error {
 	if err := count(c, 1, 2); err != nil {
 		return err
 	}
@@ -236,7 +239,7 @@ func (a *app) showProps(c *cli.Context) error {
 	return a.properties(rows)
 }
 
-func (a *app) setProps(c *cli.Context) error {
+func (a bucketVerbs) setProps(c *cli.Context) error {
 	if err := count(c, 2, -1); err != nil {
 		return err
 	}
@@ -267,8 +270,8 @@ func (a *app) setProps(c *cli.Context) error {
 	return nil
 }
 
-func (a *app) resetProps(c *cli.Context) error {
-	bcks, err := buckets(c)
+func (a bucketVerbs) resetProps(c *cli.Context) error {
+	bcks, err := bucketArgs(c)
 	if err != nil {
 		return err
 	}
@@ -288,7 +291,7 @@ func (a *app) resetProps(c *cli.Context) error {
 	return nil
 }
 
-func (a *app) summaryCommand() *cli.Command {
+func (a bucketVerbs) summaryCommand() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "summary", Usage: "count the objects and bytes of buckets", ArgsUsage: "[ais://BUCKET[/PREFIX] ...]",
 		Flags: []cli.Flag{
@@ -308,7 +311,7 @@ type summaryJSON struct {
 	UsedPct uint64 `json:"used_pct"`
 }
 
-func (a *app) summary(c *cli.Context) error {
+func (a bucketVerbs) summary(c *cli.Context) error {
 	var of []uri.URI
 	for _, arg := range c.Args().Slice() {
 		if !uri.Is(arg) {
@@ -354,7 +357,7 @@ func (a *app) summary(c *cli.Context) error {
 	return t.Flush()
 }
 
-func (a *app) copyBucket(c *cli.Context) error {
+func (a bucketVerbs) copyBucket(c *cli.Context) error {
 	if err := count(c, 2, 2); err != nil {
 		return err
 	}
@@ -374,10 +377,10 @@ func (a *app) copyBucket(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.copyMany(c, sdk, &selection{bck: from, all: true, prefix: c.String("prefix")}, to)
+	return objectVerbs{a.app}.copyMany(c, sdk, &selection{bck: from, all: true, prefix: c.String("prefix")}, to)
 }
 
-func (a *app) renameBucket(c *cli.Context, from, to api.Bck) error {
+func (a bucketVerbs) renameBucket(c *cli.Context, from, to api.Bck) error {
 	sdk, err := a.connect(c.Context)
 	if err != nil {
 		return err

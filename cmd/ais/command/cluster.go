@@ -18,29 +18,32 @@ import (
 	"aistore/errs"
 )
 
+// clusterVerbs show the cluster and change its configuration.
+type clusterVerbs struct{ *app }
+
 // showCommand is `ais show`.
-func (a *app) showCommand() *cli.Command {
+func (a clusterVerbs) showCommand() *cli.Command {
 	return &cli.Command{
 		Name: "show", Usage: "show objects, buckets, the cluster, its performance, jobs and configuration",
 		Subcommands: []*cli.Command{
-			a.showObjectCommand("object"),
+			objectVerbs{a.app}.showObjectCommand("object"),
 			a.verb(&cli.Command{Name: "bucket", Usage: "show a bucket's properties, or all buckets", ArgsUsage: "[ais://BUCKET [PROPERTY]]",
 				Flags: []cli.Flag{a.headersFlag()}, Action: func(c *cli.Context) error {
 					if c.NArg() == 0 {
-						return a.listBuckets(c)
+						return bucketVerbs{a.app}.listBuckets(c)
 					}
-					return a.showProps(c)
+					return bucketVerbs{a.app}.showProps(c)
 				}}, argBucket, argProp),
 			a.showClusterCommand("cluster"),
 			a.performanceCommand(),
-			a.showJobs("job"),
+			jobVerbs{a.app}.showJobs("job"),
 			a.verb(&cli.Command{Name: "config", Usage: "show the cluster's configuration", ArgsUsage: "[KEY]",
 				Flags: []cli.Flag{a.headersFlag()}, Action: a.showConfig}, argConfig),
 		},
 	}
 }
 
-func (a *app) clusterCommand() *cli.Command {
+func (a clusterVerbs) clusterCommand() *cli.Command {
 	return &cli.Command{
 		Name: "cluster", Usage: "show the cluster and change its primary",
 		Subcommands: []*cli.Command{
@@ -50,7 +53,7 @@ func (a *app) clusterCommand() *cli.Command {
 	}
 }
 
-func (a *app) setPrimary(c *cli.Context) error {
+func (a clusterVerbs) setPrimary(c *cli.Context) error {
 	if err := count(c, 1, 1); err != nil {
 		return err
 	}
@@ -113,7 +116,7 @@ func (a *app) refreshed(c *cli.Context, show func(context.Context) error) error 
 	}
 }
 
-func (a *app) showClusterCommand(name string) *cli.Command {
+func (a clusterVerbs) showClusterCommand(name string) *cli.Command {
 	return a.verb(&cli.Command{
 		Name: name, Usage: "show the nodes of the cluster, or one of the maps", ArgsUsage: "[smap|bmd|config|NODE]",
 		Flags:  append(refreshFlags(), a.headersFlag(), a.unitsFlag()),
@@ -121,7 +124,7 @@ func (a *app) showClusterCommand(name string) *cli.Command {
 	}, argNode)
 }
 
-func (a *app) showCluster(c *cli.Context) error {
+func (a clusterVerbs) showCluster(c *cli.Context) error {
 	if err := count(c, 0, 1); err != nil {
 		return err
 	}
@@ -155,7 +158,7 @@ type clusterJSON struct {
 	Nodes   []api.NodeInfo `json:"nodes"`
 }
 
-func (a *app) showNodes(ctx context.Context, sdk *client.Client) error {
+func (a clusterVerbs) showNodes(ctx context.Context, sdk *client.Client) error {
 	nodes, err := sdk.Nodes(ctx)
 	if err != nil {
 		return err
@@ -180,7 +183,7 @@ func (a *app) showNodes(ctx context.Context, sdk *client.Client) error {
 	return nil
 }
 
-func (a *app) nodeCells(n *api.NodeInfo) []term.Cell {
+func (a clusterVerbs) nodeCells(n *api.NodeInfo) []term.Cell {
 	style := term.Green
 	if n.Health != string(cluster.Online) {
 		style = term.Amber
@@ -226,7 +229,7 @@ func summaryLine(view *cluster.View, nodes []api.NodeInfo) string {
 		term.Plural(int64(len(view.Buckets.Buckets)), "bucket"), view.Map.Version, view.Map.Epoch)
 }
 
-func (a *app) showSmap(ctx context.Context, sdk *client.Client) error {
+func (a clusterVerbs) showSmap(ctx context.Context, sdk *client.Client) error {
 	if a.out.JSON {
 		m, err := sdk.Smap(ctx)
 		if err != nil {
@@ -259,7 +262,7 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-func (a *app) showBMD(ctx context.Context, sdk *client.Client) error {
+func (a clusterVerbs) showBMD(ctx context.Context, sdk *client.Client) error {
 	if a.out.JSON {
 		m, err := sdk.BMD(ctx)
 		if err != nil {
@@ -285,7 +288,7 @@ func (a *app) showBMD(ctx context.Context, sdk *client.Client) error {
 	return nil
 }
 
-func (a *app) showNode(ctx context.Context, sdk *client.Client, id string) error {
+func (a clusterVerbs) showNode(ctx context.Context, sdk *client.Client, id string) error {
 	if a.view.Map.Nodes[cluster.NodeID(id)] == nil {
 		return errs.F("", id, errs.NotFound, "no such node, and none of smap, bmd, config: `ais show cluster` lists the nodes")
 	}
@@ -327,7 +330,7 @@ func (a *app) showNode(ctx context.Context, sdk *client.Client, id string) error
 	return t.Flush()
 }
 
-func (a *app) configCommand() *cli.Command {
+func (a clusterVerbs) configCommand() *cli.Command {
 	return &cli.Command{
 		Name: "config", Usage: "show and change the configuration",
 		Subcommands: []*cli.Command{
@@ -342,7 +345,7 @@ func (a *app) configCommand() *cli.Command {
 	}
 }
 
-func (a *app) configCluster(c *cli.Context) error {
+func (a clusterVerbs) configCluster(c *cli.Context) error {
 	if c.Bool("reset") {
 		if err := count(c, 0, 0); err != nil {
 			return err
@@ -379,7 +382,7 @@ func (a *app) configCluster(c *cli.Context) error {
 	return nil
 }
 
-func (a *app) showConfig(c *cli.Context) error {
+func (a clusterVerbs) showConfig(c *cli.Context) error {
 	if err := count(c, 0, 1); err != nil {
 		return err
 	}
@@ -391,7 +394,7 @@ func (a *app) showConfig(c *cli.Context) error {
 }
 
 // printConfig prints the configuration, or only the key, or the keys below it.
-func (a *app) printConfig(ctx context.Context, sdk *client.Client, key string) error {
+func (a clusterVerbs) printConfig(ctx context.Context, sdk *client.Client, key string) error {
 	conf, err := sdk.Config(ctx)
 	if err != nil {
 		return err

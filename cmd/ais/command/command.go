@@ -46,7 +46,7 @@ type app struct {
 func Main(ctx context.Context, p Process) int {
 	a := newApp(p)
 	if len(p.Args) > 1 && p.Args[1] == completeVerb {
-		a.complete(ctx, p.Args[2:])
+		completer{a}.complete(ctx, p.Args[2:])
 		return exitOK
 	}
 	err := a.root.RunContext(ctx, reorder(a.root, p.Args))
@@ -83,11 +83,11 @@ func newApp(p Process) *app {
 // commands is the whole CLI.
 func (a *app) commands() []*cli.Command {
 	return slices.Concat(
-		inCategory("OBJECTS", a.objectVerbs()),
-		inCategory("OBJECTS", []*cli.Command{{Name: "object", Usage: "the same verbs again", Subcommands: append(a.objectVerbs(), a.showObjectCommand("show"))}}),
-		inCategory("BUCKETS", []*cli.Command{a.bucketCommand(), a.createCommand("create")}),
-		inCategory("CLUSTER", []*cli.Command{a.showCommand(), a.clusterCommand(), a.configCommand(), a.jobCommand()}),
-		inCategory("OPERATION", []*cli.Command{a.devCommand(), a.completionCommand()}),
+		inCategory("OBJECTS", objectVerbs{a}.commands()),
+		inCategory("OBJECTS", []*cli.Command{{Name: "object", Usage: "the same verbs again", Subcommands: append(objectVerbs{a}.commands(), objectVerbs{a}.showObjectCommand("show"))}}),
+		inCategory("BUCKETS", []*cli.Command{bucketVerbs{a}.command(), bucketVerbs{a}.createCommand("create")}),
+		inCategory("CLUSTER", []*cli.Command{clusterVerbs{a}.showCommand(), clusterVerbs{a}.clusterCommand(), clusterVerbs{a}.configCommand(), jobVerbs{a}.command()}),
+		inCategory("OPERATION", []*cli.Command{devVerbs{a}.command(), completer{a}.command()}),
 	)
 }
 

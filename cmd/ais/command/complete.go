@@ -46,8 +46,11 @@ type candidate struct {
 // completeWithin bounds the questions to the cluster: a shell must not hang on a key press.
 const completeWithin = 2 * time.Second
 
+// completer answers the shells' scripts.
+type completer struct{ *app }
+
 // complete prints candidates, one a line, and is silent about everything that goes wrong.
-func (a *app) complete(ctx context.Context, args []string) {
+func (a completer) complete(ctx context.Context, args []string) {
 	if len(args) < 2 {
 		return
 	}
@@ -82,7 +85,7 @@ func (a *app) complete(ctx context.Context, args []string) {
 }
 
 // candidates finds what may replace word behind the words before it.
-func (a *app) candidates(ctx context.Context, before []string, word string) []candidate {
+func (a completer) candidates(ctx context.Context, before []string, word string) []candidate {
 	at := find(a.root, before)
 	a.endpointFrom(at.options)
 	flags, verbs := a.root.Flags, a.root.Commands
@@ -113,7 +116,7 @@ func (a *app) candidates(ctx context.Context, before []string, word string) []ca
 }
 
 // endpointFrom honours --endpoint in the line being written.
-func (a *app) endpointFrom(options []string) {
+func (a completer) endpointFrom(options []string) {
 	for i, o := range options {
 		if v, ok := strings.CutPrefix(o, "--endpoint="); ok {
 			a.endpoint = v
@@ -161,7 +164,7 @@ func optionValues(option, word string) []candidate {
 	return nil
 }
 
-func (a *app) argumentValues(ctx context.Context, kind argument, word string, at located) []candidate {
+func (a completer) argumentValues(ctx context.Context, kind argument, word string, at located) []candidate {
 	var cs []candidate
 	if kind&argShell != 0 {
 		cs = append(cs, words("bash", "zsh", "fish")...)
@@ -300,7 +303,7 @@ func escape(s string) string {
 }
 
 // completionCommand is `ais completion`.
-func (a *app) completionCommand() *cli.Command {
+func (a completer) command() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "completion", Usage: "print the completion script of a shell", ArgsUsage: "bash|zsh|fish",
 		Description: "bash:  source <(ais completion bash)          in ~/.bashrc\n" +
@@ -364,7 +367,7 @@ complete -c ais -f -a '(__ais_complete)'
 `
 
 // liveValues asks the cluster.
-func (a *app) liveValues(ctx context.Context, kind argument, word string) ([]candidate, error) {
+func (a completer) liveValues(ctx context.Context, kind argument, word string) ([]candidate, error) {
 	sdk, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -408,7 +411,7 @@ func (a *app) liveValues(ctx context.Context, kind argument, word string) ([]can
 const shownNames = 200
 
 // uris completes ais://BUCKET, and where an object may stand its name up to the next slash.
-func (a *app) uris(ctx context.Context, sdk *client.Client, kind argument, word string) ([]candidate, error) {
+func (a completer) uris(ctx context.Context, sdk *client.Client, kind argument, word string) ([]candidate, error) {
 	if u, err := uri.Parse(word); err == nil && strings.HasPrefix(word, u.Bck.String()+"/") && kind&argObject != 0 {
 		page, err := sdk.BucketOf(u.Bck).ListPage(ctx, client.ListOptions{Prefix: u.Key, Delimiter: "/", PageSize: shownNames}, "")
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 	"aistore/cmd/ais/uri"
 )
 
-func (a *app) copyCommand() *cli.Command {
+func (a objectVerbs) copyCommand() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "cp", Usage: "copy objects, inside the cluster or from and to files", ArgsUsage: "SOURCE DESTINATION",
 		Description: "ais cp ais://b/x ais://c/y              copies an object\n" +
@@ -30,7 +30,7 @@ func (a *app) copyCommand() *cli.Command {
 	}, argPath|argObject)
 }
 
-func (a *app) copy(c *cli.Context) error {
+func (a objectVerbs) copy(c *cli.Context) error {
 	if err := count(c, 2, 2); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (a *app) copy(c *cli.Context) error {
 }
 
 // copyMany leaves the work to a job of the cluster.
-func (a *app) copyMany(c *cli.Context, sdk *client.Client, sel *selection, dest uri.URI) error {
+func (a objectVerbs) copyMany(c *cli.Context, sdk *client.Client, sel *selection, dest uri.URI) error {
 	msg := api.CopyMsg{Prepend: dest.Key + c.String("prepend"), DryRun: c.Bool("dry-run"), ContinueOn: true}
 	if dest.Bck == sel.bck && msg.Prepend == "" {
 		return usageError("%s would be copied onto itself: name another bucket, or a prefix for the new names", sel)

@@ -16,8 +16,10 @@ import (
 
 const defaultDevDir = "data/cluster"
 
-// devCommand is `ais dev`: a cluster of local processes.
-func (a *app) devCommand() *cli.Command {
+// devVerbs are `ais dev`: a cluster of local processes.
+type devVerbs struct{ *app }
+
+func (a devVerbs) command() *cli.Command {
 	dir := func(more ...cli.Flag) []cli.Flag {
 		return append([]cli.Flag{&cli.StringFlag{Name: "dir", Usage: "`DIR` of the cluster", Value: defaultDevDir}}, more...)
 	}
@@ -25,7 +27,7 @@ func (a *app) devCommand() *cli.Command {
 	one := func(name, usage string, act func(context.Context, *local.Cluster, string) error) *cli.Command {
 		return a.verb(&cli.Command{
 			Name: name, Usage: usage, ArgsUsage: "NODE", Flags: dir(within),
-			Action: func(c *cli.Context) error { return a.devNode(c, act) },
+			Action: func(c *cli.Context) error { return a.node(c, act) },
 		}, argDevNode)
 	}
 	return &cli.Command{
@@ -46,14 +48,14 @@ func (a *app) devCommand() *cli.Command {
 					&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error"},
 					within,
 				),
-				Action: a.devUp,
+				Action: a.up,
 			}),
 			a.verb(&cli.Command{Name: "status", Usage: "show the processes", Flags: dir(), Action: func(c *cli.Context) error {
 				cluster, err := openDev(c)
 				if err != nil {
 					return err
 				}
-				return a.devStatus(cluster)
+				return a.status(cluster)
 			}}),
 			a.verb(&cli.Command{Name: "down", Usage: "stop all nodes (they drain first)", Flags: dir(), Action: func(c *cli.Context) error {
 				cluster, err := openDev(c)
@@ -63,18 +65,18 @@ func (a *app) devCommand() *cli.Command {
 				if err := cluster.Down(c.Context); err != nil {
 					return err
 				}
-				return a.devStatus(cluster)
+				return a.status(cluster)
 			}}),
 			one("kill", "end a node at once (SIGKILL)", func(ctx context.Context, d *local.Cluster, id string) error { return d.Kill(ctx, id) }),
 			one("stop", "stop a node (it drains first)", func(ctx context.Context, d *local.Cluster, id string) error { return d.Stop(ctx, id) }),
 			one("start", "start a node and wait until it is ready", func(ctx context.Context, d *local.Cluster, id string) error { return d.Start(ctx, id) }),
 			one("restart", "stop a node, if it runs, and start it", func(ctx context.Context, d *local.Cluster, id string) error { return d.Restart(ctx, id) }),
-			a.verb(&cli.Command{Name: "logs", Usage: "print a node's log", ArgsUsage: "NODE", Flags: dir(), Action: a.devLogs}, argDevNode),
+			a.verb(&cli.Command{Name: "logs", Usage: "print a node's log", ArgsUsage: "NODE", Flags: dir(), Action: a.logs}, argDevNode),
 		},
 	}
 }
 
-func (a *app) devUp(c *cli.Context) error {
+func (a devVerbs) up(c *cli.Context) error {
 	if err := count(c, 0, 0); err != nil {
 		return err
 	}
@@ -105,7 +107,7 @@ func (a *app) devUp(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.devStatus(cluster); err != nil {
+	if err := a.status(cluster); err != nil {
 		return err
 	}
 	a.out.Printf("\nReady after %v. To use it:\n  export AIS_ENDPOINT=%s", time.Since(begin).Round(time.Millisecond), cluster.Endpoint())
@@ -119,7 +121,7 @@ func openDev(c *cli.Context) (*local.Cluster, error) {
 	return local.Open(local.Options{Dir: c.String("dir")})
 }
 
-func (a *app) devStatus(cluster *local.Cluster) error {
+func (a devVerbs) status(cluster *local.Cluster) error {
 	nodes := cluster.Status()
 	if a.out.JSON {
 		return a.out.Value(map[string]any{"nodes": nodes})
@@ -138,7 +140,7 @@ func (a *app) devStatus(cluster *local.Cluster) error {
 	return t.Flush()
 }
 
-func (a *app) devNode(c *cli.Context, act func(context.Context, *local.Cluster, string) error) error {
+func (a devVerbs) node(c *cli.Context, act func(context.Context, *local.Cluster, string) error) error {
 	if err := count(c, 1, 1); err != nil {
 		return err
 	}
@@ -149,10 +151,10 @@ func (a *app) devNode(c *cli.Context, act func(context.Context, *local.Cluster, 
 	if err := act(c.Context, cluster, c.Args().First()); err != nil {
 		return err
 	}
-	return a.devStatus(cluster)
+	return a.status(cluster)
 }
 
-func (a *app) devLogs(c *cli.Context) error {
+func (a devVerbs) logs(c *cli.Context) error {
 	if err := count(c, 1, 1); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ import (
 	"aistore/errs"
 )
 
-func (a *app) getCommand() *cli.Command {
+func (a objectVerbs) getCommand() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "get", Usage: "read objects into files or to standard output",
 		ArgsUsage: "ais://BUCKET[/OBJECT] [FILE|DIRECTORY|-]",
@@ -78,7 +78,7 @@ type download struct {
 	progress *term.Progress
 }
 
-func (a *app) get(c *cli.Context) error {
+func (a objectVerbs) get(c *cli.Context) error {
 	if err := count(c, 1, 2); err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (a *app) get(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	d := &download{a: a, from: uri.URI{Bck: sel.bck}, bucket: sdk.BucketOf(sel.bck), span: s}
+	d := &download{a: a.app, from: uri.URI{Bck: sel.bck}, bucket: sdk.BucketOf(sel.bck), span: s}
 	to := c.Args().Get(1)
 	if key, ok := sel.single(); ok {
 		return d.one(c.Context, key, to)

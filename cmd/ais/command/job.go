@@ -45,7 +45,10 @@ func (a *app) runJob(ctx context.Context, verb string, start func() (*client.Job
 	return row.Objects, nil
 }
 
-func (a *app) jobCommand() *cli.Command {
+// jobVerbs work on the cluster's jobs.
+type jobVerbs struct{ *app }
+
+func (a jobVerbs) command() *cli.Command {
 	stop := func(c *cli.Context) error {
 		if err := count(c, 1, 1); err != nil {
 			return err
@@ -89,7 +92,7 @@ func (a *app) jobCommand() *cli.Command {
 	}
 }
 
-func (a *app) didJob(verb, id string) error {
+func (a jobVerbs) didJob(verb, id string) error {
 	if a.out.JSON {
 		return a.out.Value(map[string]string{"verb": verb, "job": id})
 	}
@@ -97,7 +100,7 @@ func (a *app) didJob(verb, id string) error {
 	return nil
 }
 
-func (a *app) showJobs(name string) *cli.Command {
+func (a jobVerbs) showJobs(name string) *cli.Command {
 	return a.verb(&cli.Command{
 		Name: name, Usage: "show jobs: those that run, or with --all also those that have ended", ArgsUsage: "[ID|KIND]",
 		Flags:  append(refreshFlags(), &cli.BoolFlag{Name: "all", Usage: "also jobs that have ended", DisableDefaultText: true}, a.headersFlag(), a.unitsFlag()),
@@ -156,7 +159,7 @@ func (r *jobRow) add(s *api.JobSnap) {
 	}
 }
 
-func (a *app) listJobs(c *cli.Context) error {
+func (a jobVerbs) listJobs(c *cli.Context) error {
 	if err := count(c, 0, 1); err != nil {
 		return err
 	}
@@ -214,7 +217,7 @@ func jobRows(byTarget map[string][]api.JobSnap) []jobRow {
 	return rows
 }
 
-func (a *app) printJobs(rows []jobRow) error {
+func (a jobVerbs) printJobs(rows []jobRow) error {
 	if a.out.JSON {
 		return a.out.Value(rows)
 	}

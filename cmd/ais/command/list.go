@@ -13,7 +13,7 @@ import (
 	"aistore/cmd/ais/uri"
 )
 
-func (a *app) listCommand() *cli.Command {
+func (a objectVerbs) listCommand() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "ls", Usage: "list buckets, or the objects of a bucket", ArgsUsage: "[ais://BUCKET[/PREFIX]]",
 		Description: "ais ls                                   lists the buckets\n" +
@@ -40,23 +40,23 @@ func (a *app) listCommand() *cli.Command {
 // column is a property of a listing.
 type column struct {
 	prop, head string
-	value      func(a *app, e *api.ListEntry) string
+	value      func(a objectVerbs, e *api.ListEntry) string
 }
 
 func columns() []column {
 	return []column{
-		{api.PropName, "NAME", func(_ *app, e *api.ListEntry) string { return e.Name }},
-		{api.PropSize, "SIZE>", func(a *app, e *api.ListEntry) string {
+		{api.PropName, "NAME", func(_ objectVerbs, e *api.ListEntry) string { return e.Name }},
+		{api.PropSize, "SIZE>", func(a objectVerbs, e *api.ListEntry) string {
 			if e.IsDir() {
 				return ""
 			}
 			return a.out.Units.Bytes(e.Size)
 		}},
-		{api.PropChecksum, "CHECKSUM", func(_ *app, e *api.ListEntry) string { return e.Checksum }},
-		{api.PropAtime, "ATIME", func(_ *app, e *api.ListEntry) string { return e.Atime }},
-		{api.PropVersion, "VERSION", func(_ *app, e *api.ListEntry) string { return e.Version }},
-		{api.PropLocation, "LOCATION", func(_ *app, e *api.ListEntry) string { return e.Location }},
-		{api.PropCustom, "CUSTOM", func(_ *app, e *api.ListEntry) string { return e.Custom }},
+		{api.PropChecksum, "CHECKSUM", func(_ objectVerbs, e *api.ListEntry) string { return e.Checksum }},
+		{api.PropAtime, "ATIME", func(_ objectVerbs, e *api.ListEntry) string { return e.Atime }},
+		{api.PropVersion, "VERSION", func(_ objectVerbs, e *api.ListEntry) string { return e.Version }},
+		{api.PropLocation, "LOCATION", func(_ objectVerbs, e *api.ListEntry) string { return e.Location }},
+		{api.PropCustom, "CUSTOM", func(_ objectVerbs, e *api.ListEntry) string { return e.Custom }},
 	}
 }
 
@@ -68,12 +68,12 @@ func listable() []string {
 	return names
 }
 
-func (a *app) list(c *cli.Context) error {
+func (a objectVerbs) list(c *cli.Context) error {
 	if err := count(c, 0, 1); err != nil {
 		return err
 	}
 	if c.NArg() == 0 {
-		return a.listBuckets(c)
+		return bucketVerbs{a.app}.listBuckets(c)
 	}
 	arg := c.Args().First()
 	if !uri.Is(arg) {
@@ -174,7 +174,7 @@ func entryOf(e *api.ListEntry, nameOnly bool) entryJSON {
 }
 
 // listObjects prints entries as they come.
-func (a *app) listObjects(ctx context.Context, b *client.Bucket, o client.ListOptions, cols []column, limit int64) error {
+func (a objectVerbs) listObjects(ctx context.Context, b *client.Bucket, o client.ListOptions, cols []column, limit int64) error {
 	var heads []string
 	for _, col := range cols {
 		heads = append(heads, col.head)
@@ -217,7 +217,7 @@ func (a *app) listObjects(ctx context.Context, b *client.Bucket, o client.ListOp
 	return t.Flush()
 }
 
-func (a *app) countObjects(ctx context.Context, b *client.Bucket, o client.ListOptions) error {
+func (a objectVerbs) countObjects(ctx context.Context, b *client.Bucket, o client.ListOptions) error {
 	var objects, bytes int64
 	for e, err := range b.List(ctx, o) {
 		if err != nil {
@@ -243,7 +243,7 @@ type bucketJSON struct {
 	Created   time.Time `json:"created,omitzero"`
 }
 
-func (a *app) listBuckets(c *cli.Context) error {
+func (a bucketVerbs) listBuckets(c *cli.Context) error {
 	if _, err := a.connect(c.Context); err != nil {
 		return err
 	}

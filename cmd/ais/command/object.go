@@ -18,8 +18,11 @@ import (
 	"aistore/errs"
 )
 
-// objectVerbs are at the top level and again below `ais object`.
-func (a *app) objectVerbs() []*cli.Command {
+// objectVerbs work on objects.
+type objectVerbs struct{ *app }
+
+// commands are at the top level and again below `ais object`.
+func (a objectVerbs) commands() []*cli.Command {
 	return []*cli.Command{
 		a.putCommand(), a.getCommand(), a.listCommand(), a.removeCommand(), a.copyCommand(), a.moveCommand(),
 		a.verb(&cli.Command{
@@ -89,14 +92,14 @@ func objectOf(b api.Bck, i *client.Info) objectJSON {
 	return o
 }
 
-func (a *app) showObjectCommand(name string) *cli.Command {
+func (a objectVerbs) showObjectCommand(name string) *cli.Command {
 	return a.verb(&cli.Command{
 		Name: name, Usage: "show what is known of an object", ArgsUsage: "ais://BUCKET/OBJECT",
 		Flags: []cli.Flag{a.headersFlag(), a.unitsFlag()}, Action: a.showObject,
 	}, argObject)
 }
 
-func (a *app) showObject(c *cli.Context) error {
+func (a objectVerbs) showObject(c *cli.Context) error {
 	if err := count(c, 1, 1); err != nil {
 		return err
 	}
@@ -158,7 +161,7 @@ func stamp(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05")
 }
 
-func (a *app) cat(c *cli.Context) error {
+func (a objectVerbs) cat(c *cli.Context) error {
 	if err := count(c, 1, -1); err != nil {
 		return err
 	}
@@ -179,7 +182,7 @@ func (a *app) cat(c *cli.Context) error {
 		return err
 	}
 	for _, u := range objects {
-		d := &download{a: a, from: u, bucket: sdk.BucketOf(u.Bck), span: s}
+		d := &download{a: a.app, from: u, bucket: sdk.BucketOf(u.Bck), span: s}
 		if err := d.cat(c.Context, u.Key); err != nil {
 			return err
 		}
@@ -197,7 +200,7 @@ func (d *download) cat(ctx context.Context, key string) error {
 	return err
 }
 
-func (a *app) setCustom(c *cli.Context) error {
+func (a objectVerbs) setCustom(c *cli.Context) error {
 	if err := count(c, 2, -1); err != nil {
 		return err
 	}
@@ -227,7 +230,7 @@ func (a *app) setCustom(c *cli.Context) error {
 	return nil
 }
 
-func (a *app) removeCommand() *cli.Command {
+func (a objectVerbs) removeCommand() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "rm", Aliases: []string{"del"}, Usage: "delete objects", ArgsUsage: "ais://BUCKET[/OBJECT] ...",
 		Description: "ais rm ais://b/x ais://b/y          deletes two objects\n" +
@@ -240,7 +243,7 @@ func (a *app) removeCommand() *cli.Command {
 	}, argObject)
 }
 
-func (a *app) remove(c *cli.Context) error {
+func (a objectVerbs) remove(c *cli.Context) error {
 	if err := count(c, 1, -1); err != nil {
 		return err
 	}
@@ -277,9 +280,9 @@ func (a *app) remove(c *cli.Context) error {
 }
 
 // removeEach deletes objects that were named one by one: each must exist.
-func (a *app) removeEach(ctx context.Context, b *client.Bucket, keys []string) error {
+func (a objectVerbs) removeEach(ctx context.Context, b *client.Bucket, keys []string) error {
 	t := &transfer{
-		a: a, verb: "rm", workers: 16, progress: a.out.StartProgress(ctx, term.Transfer{Objects: int64(len(keys))}),
+		a: a.app, verb: "rm", workers: 16, progress: a.out.StartProgress(ctx, term.Transfer{Objects: int64(len(keys))}),
 		name: func(it item) string { return b.String() + "/" + it.key },
 		do: func(ctx context.Context, it item, _ []byte) error {
 			return b.Delete(ctx, it.key, client.DeleteOptions{})
@@ -305,7 +308,7 @@ func (a *app) removeEach(ctx context.Context, b *client.Bucket, keys []string) e
 }
 
 // removeMany leaves the work to a job of the cluster. A prefix that the job would take for a template is listed here.
-func (a *app) removeMany(ctx context.Context, b *client.Bucket, sel *selection) (int64, error) {
+func (a objectVerbs) removeMany(ctx context.Context, b *client.Bucket, sel *selection) (int64, error) {
 	if sel.template != "" {
 		return a.runJob(ctx, "rm", func() (*client.Job, error) { return b.DeleteObjects(ctx, api.ObjectSelection{Template: sel.template}) })
 	}
@@ -336,7 +339,7 @@ func (a *app) removeMany(ctx context.Context, b *client.Bucket, sel *selection) 
 	return deleted, err
 }
 
-func (a *app) moveCommand() *cli.Command {
+func (a objectVerbs) moveCommand() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "mv", Usage: "rename an object or a bucket", ArgsUsage: "ais://BUCKET[/OBJECT] ais://BUCKET[/OBJECT]",
 		Description: "ais mv ais://b/x ais://b/dir/   renames x to dir/x\n" +
@@ -346,7 +349,7 @@ func (a *app) moveCommand() *cli.Command {
 	}, argObject)
 }
 
-func (a *app) move(c *cli.Context) error {
+func (a objectVerbs) move(c *cli.Context) error {
 	if err := count(c, 2, 2); err != nil {
 		return err
 	}
@@ -360,7 +363,7 @@ func (a *app) move(c *cli.Context) error {
 	}
 	from, to := ends[0], ends[1]
 	if from.Key == "" && to.Key == "" {
-		return a.renameBucket(c, from.Bck, to.Bck)
+		return bucketVerbs{a.app}.renameBucket(c, from.Bck, to.Bck)
 	}
 	if from.Key == "" {
 		return usageError("%s is a bucket and %s an object's name: name two buckets or two objects", from, to)

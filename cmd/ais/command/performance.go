@@ -13,7 +13,7 @@ import (
 	"aistore/cmd/ais/term"
 )
 
-func (a *app) performanceCommand() *cli.Command {
+func (a clusterVerbs) performanceCommand() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "performance", Usage: "show throughput and latency by node and operation, and by disk", ArgsUsage: "[NODE]",
 		Description: "Two samples of the nodes' counters are taken, --interval apart. Rates and the mean latency are of that time;\n" +
@@ -60,7 +60,7 @@ type diskJSON struct {
 	Capacity uint64  `json:"capacity"`
 }
 
-func (a *app) performance(c *cli.Context) error {
+func (a clusterVerbs) performance(c *cli.Context) error {
 	if err := count(c, 0, 1); err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (p *performanceJSON) addNode(id string, now, was *api.NodeStats, diff *clie
 
 func micros(d time.Duration) float64 { return float64(d) / 1e3 }
 
-func (a *app) printPerformance(p performanceJSON) error {
+func (a clusterVerbs) printPerformance(p performanceJSON) error {
 	if a.out.JSON {
 		return a.out.Value(p)
 	}

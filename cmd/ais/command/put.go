@@ -18,7 +18,7 @@ import (
 	"aistore/errs"
 )
 
-func (a *app) putCommand() *cli.Command {
+func (a objectVerbs) putCommand() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "put", Usage: "store files, directories or standard input as objects",
 		ArgsUsage: "FILE|DIRECTORY|- ... ais://BUCKET[/NAME|/PREFIX/]",
@@ -62,7 +62,7 @@ type source struct {
 	base   string
 }
 
-func (a *app) put(c *cli.Context) error {
+func (a objectVerbs) put(c *cli.Context) error {
 	listed := c.IsSet("list") || c.IsSet("template")
 	least := 2
 	if listed {
@@ -80,7 +80,7 @@ func (a *app) put(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	u := &upload{a: a, to: to, opts: opts}
+	u := &upload{a: a.app, to: to, opts: opts}
 	if err := u.find(c, args[:len(args)-1]); err != nil {
 		return err
 	}
