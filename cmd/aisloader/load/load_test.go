@@ -179,14 +179,18 @@ func TestCleanup(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			s.mu.Lock()
 			s.objects["bkt/someone-else's"] = nil
+			s.mu.Unlock()
 			if rep, err := Run(t.Context(), c); err != nil || rep.Errors != 0 {
 				t.Errorf("%s: %+v, %v", api, rep, err)
 			}
+			s.mu.Lock()
 			delete(s.objects, "bkt/someone-else's")
 			if len(s.objects) != 0 || len(s.buckets) != map[bool]int{true: 1}[existed && api != HTTP] {
 				t.Errorf("%s, bucket existed %v: left %d objects, buckets %v", api, existed, len(s.objects), s.buckets)
 			}
+			s.mu.Unlock()
 		}
 	}
 }
