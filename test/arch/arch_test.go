@@ -108,6 +108,24 @@ func TestRules(t *testing.T) {
 		{"bool parameter", map[string]string{"store/a.go": documented("store", "func F(a string, b bool) {}")}, "bool store.F"},
 		{"bool parameter of a method", map[string]string{"store/a.go": documented("store", "type T int\nfunc (T) M(b bool) {}")}, "bool store.T.M"},
 		{"bool parameter, unexported", map[string]string{"store/a.go": documented("store", "type t int\nfunc (t) M(b bool) {}\nfunc f(b bool) {}")}, ""},
+		{"variable assigned", map[string]string{"store/a.go": documented("store", "var v int\nfunc f() { v = 1 }")}, "state store.v"},
+		{"variable counted up, of another file", map[string]string{
+			"store/a.go": documented("store", "var v int"),
+			"store/b.go": "package store\nfunc (t T) f() { v++ }\ntype T int",
+		}, "state store.v"},
+		{"map filled", map[string]string{"store/a.go": documented("store", "var v = map[int]int{}\nfunc f() { v[1] = 2 }")}, "state store.v"},
+		{"map emptied", map[string]string{"store/a.go": documented("store", "var v = map[int]int{}\nfunc f() { delete(v, 1) }")}, "state store.v"},
+		{"field of a variable", map[string]string{"store/a.go": documented("store", "var v struct{ a []int }\nfunc f() { func() { v.a[0] += 1 }() }")}, "state store.v"},
+		{"variable by range", map[string]string{"store/a.go": documented("store", "var v int\nfunc f() { for v = range 3 {} }")}, "state store.v"},
+		{"lock of a package", map[string]string{"store/a.go": documented("store", "import \"sync\"\nvar mu sync.Mutex")}, "state store.mu"},
+		{"atomic of a package", map[string]string{"store/a.go": documented("store", "import \"sync/atomic\"\nvar p atomic.Pointer[int]")}, "state store.p"},
+		{"tables, pools and namesakes", map[string]string{"store/a.go": documented("store", `import "sync"
+			var v = []int{1}
+			var _ = v
+			var pool = sync.Pool{}
+			func init() { v = nil }
+			func f(v int) { v = 1 }
+			func g() { v := 1; v++; for v := range 3 { v = 2 } }`)}, ""},
 		{"bool result", map[string]string{"store/a.go": documented("store", "func F() bool { return true }\nfunc G(f func(int) bool) {}")}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

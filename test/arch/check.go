@@ -3,6 +3,8 @@ package arch
 import (
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 )
 
 // A Finding is one departure from the project's shape.
@@ -25,7 +27,11 @@ func Check(repo fs.FS) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return waive(t.check(layers(), homes()), waivers()), nil
+	found := waive(t.check(layers(), homes()), waivers())
+	slices.SortStableFunc(found, func(a, b Finding) int {
+		return strings.Compare(a.Rule+" "+a.Subject, b.Rule+" "+b.Subject)
+	})
+	return found, nil
 }
 
 // check runs every rule over t.
@@ -37,5 +43,6 @@ func (t *tree) check(ls []layer, hs []home) []Finding {
 	out = append(out, checkPure(t, pure())...)
 	out = append(out, checkSizes(t)...)
 	out = append(out, checkHabits(t)...)
+	out = append(out, checkState(t)...)
 	return out
 }

@@ -70,9 +70,7 @@ func layers() []layer {
 			{"proxy", []string{"node"}},
 			{"target", []string{"node"}},
 		}},
-		{"4.5 local", []member{
-			{"deploy/local", nil},
-		}},
+		{"4.5 local", []member{{"deploy/local", nil}}},
 		{"5 top", []member{
 			{"cmd/aisnode/app", nil},
 			{"cmd/aisnode", []string{"cmd/aisnode/app"}},
