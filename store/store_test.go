@@ -55,6 +55,18 @@ func get(t testing.TB, s *Store, n object.Name) []byte {
 	return b.Bytes()
 }
 
+// TestPutNil: a request without a body gives nil, which is an empty object and not a write of blobs.
+func TestPutNil(t *testing.T) {
+	s := testStore(t, Config{})
+	n := object.Name{Bucket: 1, Key: "empty"}
+	if _, err := s.Put(context.Background(), n, nil, PutOptions{Epoch: 1, Checksum: cksum.XXHash, Size: -1}); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, s, n); len(got) != 0 {
+		t.Errorf("got %d bytes", len(got))
+	}
+}
+
 func TestPutGetDelete(t *testing.T) {
 	for _, real := range []bool{false, true} {
 		cfg := Config{}
