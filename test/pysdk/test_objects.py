@@ -45,14 +45,12 @@ def test_put_file_and_files(bucket, tmp_path):
     assert listed(bucket, prefix="tree/") == ["tree/a.txt", "tree/b.txt", "tree/c.bin", "tree/sub/d.txt"]
 
 
-@pytest.mark.parametrize("name", ["a b", "ünï/çødé", "per%25cent", "q?mark&amp=1", "plus+", "hash#tag", "dots/../x", "quote\"'", "~tilde", "a//b", "日本"])
-def test_names(bucket, name):
-    obj = bucket.object(name)
-    if name == "dots/../x":
-        pytest.skip("requests resolves .. before it sends")
-    obj.get_writer().put_content(name.encode())
-    assert obj.get_reader().read_all() == name.encode()
-    assert listed(bucket) == [name]
+@pytest.mark.parametrize("key", ["a b", "ünï/çødé", "per%25cent", "q?mark&amp=1", "plus+", "hash#tag", "quote\"'", "~tilde", "a//b", "日本"])
+def test_names(bucket, key):
+    obj = bucket.object(key)
+    obj.get_writer().put_content(key.encode())
+    assert obj.get_reader().read_all() == key.encode()
+    assert listed(bucket) == [key]
     obj.delete()
     assert listed(bucket) == []
 
@@ -106,7 +104,7 @@ def test_parallel_download(bucket):
     obj = bucket.object("o")
     obj.get_writer().put_content(data)
     with obj.get_reader(num_workers=3, chunk_size=1_000_000).read_all() as got:
-        assert bytes(got) == data
+        assert bytes(got.buf) == data
 
 
 def test_head(bucket):
