@@ -79,7 +79,7 @@ func (s *Store) BeginAppend(ctx context.Context, n object.Name) (string, error) 
 	}
 	v, err := s.home(n)
 	if err == nil {
-		err = v.admit(blobHeaderSize)
+		err = v.space.admit(blobHeaderSize)
 	}
 	if err != nil {
 		return "", errs.E(op, n, err)
@@ -166,7 +166,7 @@ func (s *Store) Append(ctx context.Context, n object.Name, token string, r io.Re
 			done, err = true, nil
 		}
 		if err == nil {
-			err = errors.Join(ctx.Err(), v.admit(int64(got)))
+			err = errors.Join(ctx.Err(), v.space.admit(int64(got)))
 		}
 		if err == nil {
 			_, err = f.WriteAt(chunk[:got], blobHeaderSize+h.size)

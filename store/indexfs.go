@@ -48,7 +48,7 @@ func (x *indexFS) room(f func() error) error {
 	seen := x.v.space.given.Load()
 	err := f()
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		if x.v.giveReserve(seen) {
+		if x.v.space.giveReserve(seen) {
 			err = f()
 		}
 	}

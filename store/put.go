@@ -55,7 +55,7 @@ func (s *Store) putInline(ctx context.Context, op string, n object.Name, data []
 	if err != nil {
 		return info, errs.E(op, n, err)
 	}
-	if err := v.admit(3 * int64(len(data)+len(n.Key)+200)); err != nil { // log, table, one compaction
+	if err := v.space.admit(3 * int64(len(data)+len(n.Key)+200)); err != nil { // log, table, one compaction
 		return info, errs.E(op, n, err)
 	}
 	if data == nil { // an empty object has inline content too; nil is how a write of blobs is told

@@ -255,7 +255,7 @@ func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *pref
 	if err != nil {
 		return info, errs.E(op, n, err)
 	}
-	if err := v.admit(max(o.Size, chunkSize)); err != nil {
+	if err := v.space.admit(max(o.Size, chunkSize)); err != nil {
 		return info, errs.E(op, n, err)
 	}
 	bw, err := v.newBlob(s.cfg.BlockSize, o.Size)
@@ -338,7 +338,7 @@ func (w *blobWriter) copyFrom(ctx context.Context, op string, n object.Name, src
 			return tooLong(op, n, declared)
 		}
 		if declared < 0 {
-			if err := w.v.admit(int64(got)); err != nil {
+			if err := w.v.space.admit(int64(got)); err != nil {
 				return err
 			}
 		}

@@ -31,7 +31,7 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) checkDisks() {
 	for _, v := range s.vols {
 		if v.mp.Check() == nil {
-			v.keepReserve()
+			v.space.keepReserve()
 		}
 	}
 }

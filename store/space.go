@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,8 @@ import (
 // index, reads and deletes keep room to work. As a last resort a reserve file is given back, when
 // others filled the disk so far that the index itself cannot write.
 type space struct {
+	mp      *fs.Mountpath
+	log     *slog.Logger
 	low     int64 // free bytes below which writes are refused
 	reserve int64 // size of the reserve file
 
@@ -25,7 +28,8 @@ type space struct {
 	have  bool          // the reserve file exists
 }
 
-func (s *space) init(total int64) {
+func (s *space) init(mp *fs.Mountpath, log *slog.Logger, total int64) {
+	s.mp, s.log = mp, log
 	s.low = min(max(total/16, 4*int64(memTableSize(total))), 1<<30)
 	s.reserve = s.low / 4
 }
@@ -34,22 +38,21 @@ func (s *space) init(total int64) {
 const recheck = 64 << 20
 
 // admit asks for room for n more bytes; kind Full when there is none.
-func (v *volume) admit(n int64) error {
-	s := &v.space
+func (s *space) admit(n int64) error {
 	if s.budget.Add(-n) >= 0 {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, err := v.mp.Statfs()
+	c, err := s.mp.Statfs()
 	if err != nil {
-		return errs.E("store.admit", v.mp.Path(), err)
+		return errs.E("store.admit", s.mp.Path(), err)
 	}
 	room := c.Free - s.low
 	if room < n {
 		s.full.Store(true)
 		s.budget.Store(0)
-		return errs.F("store.admit", v.mp.Path(), errs.Full, "the disk has %d bytes left, of which %d are kept for deletes", max(c.Free, 0), s.low)
+		return errs.F("store.admit", s.mp.Path(), errs.Full, "the disk has %d bytes left, of which %d are kept for deletes", max(c.Free, 0), s.low)
 	}
 	s.full.Store(false)
 	s.budget.Store(min(room/4, recheck) - n)
@@ -58,8 +61,7 @@ func (v *volume) admit(n int64) error {
 
 // giveReserve frees the reserve. seen is what given said before the call that found the disk full: when
 // someone else gave the reserve since, it is worth trying again.
-func (v *volume) giveReserve(seen uint64) bool {
-	s := &v.space
+func (s *space) giveReserve(seen uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.full.Store(true)
@@ -67,31 +69,30 @@ func (v *volume) giveReserve(seen uint64) bool {
 	if s.given.Load() != seen {
 		return true
 	}
-	if !s.have || v.mp.Remove(fs.ReserveName) != nil {
+	if !s.have || s.mp.Remove(fs.ReserveName) != nil {
 		return false
 	}
 	s.have = false
 	s.given.Add(1)
-	v.log.Warn("disk full: the reserve is given to the index", "mountpath", v.mp.Path(), "bytes", s.reserve)
+	s.log.Warn("disk full: the reserve is given to the index", "mountpath", s.mp.Path(), "bytes", s.reserve)
 	return true
 }
 
 // keepReserve makes the reserve file when there is room for it.
-func (v *volume) keepReserve() {
-	s := &v.space
+func (s *space) keepReserve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.have {
 		return
 	}
-	c, err := v.mp.Statfs()
+	c, err := s.mp.Statfs()
 	if err != nil || c.Free < s.low+s.reserve {
-		if _, err := v.mp.Stat(fs.ReserveName); err == nil {
+		if _, err := s.mp.Stat(fs.ReserveName); err == nil {
 			s.have = true // from before
 		}
 		return
 	}
-	f, err := v.mp.OpenFile(fs.ReserveName, os.O_RDWR|os.O_CREATE)
+	f, err := s.mp.OpenFile(fs.ReserveName, os.O_RDWR|os.O_CREATE)
 	if err == nil {
 		err = f.Allocate(0, s.reserve)
 		err = errors.Join(err, f.Close())

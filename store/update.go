@@ -53,7 +53,7 @@ func (s *Store) updateLocked(n object.Name, o *UpdateOptions, lock *nameLock, ol
 		return errs.E("store.update", n, errs.NotFound)
 	}
 	v := old.vol
-	if err := v.admit(1 << 10); err != nil {
+	if err := v.space.admit(1 << 10); err != nil {
 		return err
 	}
 	old.info(info, n.Key)

@@ -58,7 +58,7 @@ func newVolume(mp *fs.Mountpath, cache *pebble.Cache, log *slog.Logger) *volume 
 	v.ifs = &indexFS{v: v, mp: mp, closed: v.done.c}
 	v.total = mp.Info().Capacity.Total
 	v.blobCount.Store(uint64(time.Now().UnixMicro())) // above what an earlier process gave
-	v.space.init(v.total)
+	v.space.init(mp, log, v.total)
 	return v
 }
 
@@ -77,7 +77,7 @@ func (v *volume) open() {
 		}
 	}
 	if err == nil {
-		v.keepReserve()
+		v.space.keepReserve()
 	}
 }
 
