@@ -13,6 +13,8 @@ CMDS    := $(sort $(patsubst %/,%,$(dir $(wildcard cmd/*/*.go))))
 DATA     ?= data
 PORT     ?= 8080
 FUZZTIME ?= 10s
+# For example BENCHFLAGS='-time 500ms -concurrency 32 -ops put,get', or -json; see docs/benchmarks.md.
+BENCHFLAGS ?=
 
 .PHONY: help run build test race lint fuzz bench cluster-up cluster-down ci clean
 
@@ -43,7 +45,7 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
 
 bench: build ## measure against nginx: operations/s, p50, p99 and server CPU per operation, as ratios
-	test/bench/run.sh
+	$(GO) run ./test/bench $(BENCHFLAGS)
 
 cluster-up: build ## start a local cluster: 1 gateway, 3 targets with 2 mountpaths each
 	bin/ais dev up --gateways 1 --targets 3 --mountpaths 2 --port $(PORT) --dir $(DATA)/cluster

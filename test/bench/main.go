@@ -1,0 +1,212 @@
+// Command bench measures aistore beside nginx on this machine, in one run and as ratios: durable PUT, GET, HEAD and DELETE,
+// straight to the owners and through the gateway, at several concurrencies; a listing of many names; and the time from
+// start to ready. `make bench` runs it; docs/benchmarks.md explains the figures.
+//
+// It starts a cluster of 1 gateway and 3 targets with 2 mountpaths each (package deploy/local), loads it with bin/aisloader,
+// gives nginx the very same objects as files, and removes everything afterwards. It draws no
+// conclusions: the table is the result.
+//
+// Start at main; what is measured stands in plan.go.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"aistore/deploy/local"
+)
+
+// options are the flags.
+type options struct {
+	dir, bin       string
+	port           int
+	seconds        time.Duration
+	sizes          string
+	concurrency    string
+	ops            string
+	names          int64
+	starts         int
+	targets, disks int
+	noNginx        bool
+	asJSON         bool
+	env            string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.dir, "dir", filepath.Join("data", "bench"), "`directory` for the cluster and nginx; made, and removed at the end. It must be on a real disk: PUTs are synced")
+	flag.StringVar(&o.bin, "bin", "bin", "`directory` of aisnode and aisloader")
+	flag.IntVar(&o.port, "port", 9480, "first `port`; the cluster takes the next ones, nginx and single nodes those from 20 on")
+	flag.DurationVar(&o.seconds, "time", 2*time.Second, "`time` per cell")
+	flag.StringVar(&o.sizes, "sizes", "4KiB,64KiB,1MiB", "object `sizes`")
+	flag.StringVar(&o.concurrency, "concurrency", "1,8,32", "`connections`")
+	flag.StringVar(&o.ops, "ops", "put,get,head,delete,list,start", "`what` to measure")
+	flag.Int64Var(&o.names, "names", 100_000, "`number` of objects to list")
+	flag.IntVar(&o.starts, "starts", 5, "`times` to start a single node")
+	flag.IntVar(&o.targets, "targets", 3, "`number` of targets")
+	flag.IntVar(&o.disks, "mountpaths", 2, "`number` of mountpaths per target")
+	flag.BoolVar(&o.noNginx, "no-nginx", false, "leave nginx out")
+	flag.BoolVar(&o.asJSON, "json", false, "print JSON")
+	flag.StringVar(&o.env, "node-env", "", "`K=V,...` for the nodes' environment")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// bench is one run.
+type bench struct {
+	o       options
+	dir     string
+	cluster *local.Cluster
+	pids    []int
+	nginx   *nginx
+	res     Result
+}
+
+// Result is what a run found; its JSON is what --json prints.
+type Result struct {
+	Machine string        `json:"machine"`
+	Began   time.Time     `json:"began"`
+	Notes   []string      `json:"notes,omitempty"`
+	Cells   []Cell        `json:"cells"`
+	Starts  []StartResult `json:"starts,omitempty"`
+}
+
+func run(ctx context.Context, o options) (err error) {
+	b := &bench{o: o, res: Result{Machine: machine(), Began: time.Now()}}
+	if b.dir, err = filepath.Abs(o.dir); err != nil {
+		return err
+	}
+	if b.o.bin, err = filepath.Abs(o.bin); err != nil {
+		return err
+	}
+	if _, err := os.Stat(b.dir); err == nil {
+		return fmt.Errorf("%s exists: remove it or give another --dir", b.dir)
+	}
+	plan, err := newPlan(o)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(b.dir, 0o750); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	b.res.Machine += ", " + fsName(b.dir)
+	if len(plan) > 0 {
+		if err := b.measure(ctx, plan); err != nil {
+			return err
+		}
+	}
+	if strings.Contains(o.ops, "start") {
+		if err := b.starts(ctx); err != nil {
+			return err
+		}
+	}
+	return b.res.print(os.Stdout, o.asJSON)
+}
+
+// measure runs the plan against a fresh cluster, and nginx where there is one.
+func (b *bench) measure(ctx context.Context, plan []group) (err error) {
+	began := time.Now()
+	var env []string
+	if b.o.env != "" {
+		env = strings.Split(b.o.env, ",")
+	}
+	b.cluster, err = local.Up(ctx, local.Options{
+		Dir: filepath.Join(b.dir, "cluster"), Gateways: 1, Targets: b.o.targets, Mountpaths: b.o.disks, Port: b.o.port,
+		Binary: filepath.Join(b.o.bin, "aisnode"), Env: env,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.cluster.Down(context.WithoutCancel(ctx))) }()
+	b.note("cluster of 1 gateway and %d targets x %d mountpaths: up in %.2f s", b.o.targets, b.o.disks, time.Since(began).Seconds())
+	for _, n := range b.cluster.Status() {
+		b.pids = append(b.pids, n.PID)
+	}
+	switch {
+	case b.o.noNginx:
+	default:
+		if b.nginx, err = startNginx(ctx, filepath.Join(b.dir, "nginx"), b.o.port+20); errors.Is(err, exec.ErrNotFound) {
+			b.note("nginx is not in PATH: its rows are left out")
+			b.nginx = nil
+		} else if err != nil {
+			return err
+		}
+	}
+	if b.nginx != nil {
+		defer b.nginx.stop()
+		b.note("%s, sendfile, same objects as files; its PUTs are not synced", b.nginx.version)
+	}
+	for _, g := range plan {
+		if err := b.group(ctx, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) note(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	b.res.Notes = append(b.res.Notes, text)
+	fmt.Fprintln(os.Stderr, text)
+}
+
+func join(ns []int) string {
+	var s []string
+	for _, n := range ns {
+		s = append(s, strconv.Itoa(n))
+	}
+	return strings.Join(s, ",")
+}
+
+// loader runs aisloader and returns its report; an error of an operation is an error of the run.
+func (b *bench) loader(ctx context.Context, args ...string) (*report, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(b.o.bin, "aisloader"), append(args, "--json")...)
+	var text strings.Builder
+	cmd.Stderr = &text
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	out, err := cmd.Output()
+	var r report
+	if jerr := json.Unmarshal(out, &r); jerr != nil && err == nil {
+		err = jerr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("aisloader %s: %w: %s %q", strings.Join(args, " "), err, text.String(), r.Samples)
+	}
+	return &r, nil
+}
+
+// report is the part of aisloader's report that is used here.
+type report struct {
+	Total struct {
+		PerSecond float64 `json:"per_second"`
+		MiBPerSec float64 `json:"mib_per_second"`
+		Mean      float64 `json:"mean_us"`
+		P50       float64 `json:"p50_us"`
+		P99       float64 `json:"p99_us"`
+	} `json:"total"`
+	Durability string   `json:"durability"`
+	Names      int64    `json:"names"`
+	Samples    []string `json:"error_samples"`
+	ClientCPU  float64  `json:"client_cpu_us_per_op"`
+	ServerCPU  float64  `json:"server_cpu_us_per_op"`
+	ServerRSS  int64    `json:"server_rss_bytes"`
+}
