@@ -121,6 +121,7 @@ type Control struct {
 	leader box
 	door   *door
 	member atomic.Pointer[member]
+	logID  atomic.Pointer[string] // of this node's copy of the log, also before it is opened
 	reign  atomic.Pointer[reign]
 
 	mu       sync.Mutex
@@ -173,6 +174,13 @@ func Open(cfg Config) (*Control, error) {
 		door:   &door{ln: cfg.Raft, addr: cfg.Self.IntraAddr, dial: cfg.Dial},
 		invite: make(chan invitation), retire: make(chan uint64, 1), kickBeat: make(chan struct{}, 1),
 		fatal: make(chan error, 1), stopped: make(chan struct{}),
+	}
+	logID, err := loadLogID(c.raftDir())
+	if err != nil {
+		return nil, err
+	}
+	if logID != "" {
+		c.logID.Store(&logID)
 	}
 	c.book.self, c.book.view = cfg.Self, c.View
 	v, err := loadView(cfg.Dir)

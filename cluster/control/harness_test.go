@@ -149,7 +149,13 @@ func testLog() *slog.Logger {
 // start runs a node. change may be nil; the founder needs Bootstrap.
 func (tc *testCluster) start(id cluster.NodeID, role cluster.Role, change func(*Config)) *testNode {
 	tc.t.Helper()
-	intra, public := listen(tc.t, ""), listen(tc.t, "")
+	return tc.startAt(id, role, "", change)
+}
+
+// startAt gives the node an intra-cluster address.
+func (tc *testCluster) startAt(id cluster.NodeID, role cluster.Role, addr string, change func(*Config)) *testNode {
+	tc.t.Helper()
+	intra, public := listen(tc.t, addr), listen(tc.t, "")
 	n := &testNode{tc: tc, done: make(chan struct{}), skew: &skew{}}
 	n.client = httpx.NewClient(httpx.ClientConfig{Dial: tc.net.dialer(id)})
 	raftLn, httpLn := SplitListener(intra)
@@ -229,6 +235,19 @@ func (tc *testCluster) stop(id cluster.NodeID) {
 	n.cancel()
 	<-n.done
 	delete(tc.nodes, id)
+}
+
+// kill ends a node without a word to the others.
+func (tc *testCluster) kill(id cluster.NodeID) {
+	tc.net.isolate(id)
+	tc.stop(id)
+	tc.net.heal(id)
+}
+
+// restart starts a node again at its former intra-cluster address, knowing no other.
+func (tc *testCluster) restart(n *testNode) *testNode {
+	tc.t.Helper()
+	return tc.startAt(n.cfg.Self.ID, n.cfg.Self.Role, n.cfg.Self.IntraAddr, nil)
 }
 
 // patience bounds every wait of a test.

@@ -98,8 +98,8 @@ func (c pulse) beatOnce(ctx context.Context, v *cluster.View) (heartbeatReply, e
 		Cluster: v.Map.UUID, Node: c.announced(), Boot: c.boot, View: v.Index,
 		Uptime: cluster.Duration(time.Since(c.started)), Version: c.cfg.Version,
 	}
-	if m := c.member.Load(); m != nil {
-		hb.LogID = string(m.id)
+	if id := c.logID.Load(); id != nil {
+		hb.LogID = *id
 	}
 	if c.cfg.Report != nil {
 		hb.Report = c.cfg.Report()

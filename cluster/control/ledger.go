@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"aistore/cluster"
 )
 
@@ -19,6 +21,7 @@ type ledger struct {
 	since   time.Time // start of the reign, or when this process woke from a long pause
 	foreign time.Time // leases that earlier primaries granted are over after this
 	nodes   map[cluster.NodeID]*record
+	logs    map[raft.ServerID]string // the process (boot) that was last known to have this copy of the log
 	commits []commit
 	news    chan struct{} // closed at the next heartbeat
 }
@@ -38,7 +41,7 @@ type commit struct {
 // newLedger begins a reign at now. first is the longest lease that an earlier primary can have granted:
 // all its grants began before now (docs/design/control-plane.md).
 func newLedger(now time.Time, first time.Duration) *ledger {
-	return &ledger{since: now, foreign: now.Add(first + margin(first)), nodes: map[cluster.NodeID]*record{}, news: make(chan struct{})}
+	return &ledger{since: now, foreign: now.Add(first + margin(first)), nodes: map[cluster.NodeID]*record{}, logs: map[raft.ServerID]string{}, news: make(chan struct{})}
 }
 
 // margin covers clocks that run at different rates, and timers that fire late.
@@ -55,6 +58,7 @@ func (l *ledger) hear(hb heartbeat, now time.Time) {
 	}
 	r.heard, r.beat = now, hb
 	r.seen = max(r.seen, hb.View)
+	l.logs[raft.ServerID(hb.LogID)] = hb.Boot
 	close(l.news)
 	l.news = make(chan struct{})
 }
@@ -178,6 +182,21 @@ func (l *ledger) announced(v *cluster.View) []cluster.Node {
 	}
 	sort.Slice(news, func(i, j int) bool { return news[i].ID < news[j].ID })
 	return news
+}
+
+// hasLog notes that a process has a copy of the log, which its next heartbeats will or will not say yet.
+func (l *ledger) hasLog(id raft.ServerID, boot string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.logs[id] = boot
+}
+
+// lostLog reports whether the server's node was started again without this copy of the log.
+func (l *ledger) lostLog(id raft.ServerID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.nodes[nodeOf(id)]
+	return r != nil && r.beat.LogID != string(id) && r.beat.Boot != l.logs[id]
 }
 
 // health lists every node of the map.

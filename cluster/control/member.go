@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -83,6 +84,18 @@ func createLog(ctx context.Context, cfg memberConfig, found bool) error {
 	return nil
 }
 
+// loadLogID returns the name of the log in dir, "" if there is none.
+func loadLogID(dir string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(dir, idFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", errs.E("control.loadLogID", dir, err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
 // dropLog removes a log that nobody counts on any more.
 func dropLog(dir string) error {
 	old := dir + ".old"
@@ -119,11 +132,14 @@ func raftConfig(ctx context.Context, cfg memberConfig, id raft.ServerID) *raft.C
 // openMember starts the member whose log is in cfg.dir.
 func openMember(ctx context.Context, cfg memberConfig) (_ *member, err error) {
 	const op = "control.openMember"
-	id, err := os.ReadFile(filepath.Join(cfg.dir, idFile))
+	id, err := loadLogID(cfg.dir)
 	if err != nil {
-		return nil, errs.E(op, cfg.dir, err)
+		return nil, err
 	}
-	m := &member{id: raft.ServerID(strings.TrimSpace(string(id))), fsm: newFSM(cfg.publish)}
+	if id == "" {
+		return nil, errs.F(op, cfg.dir, errs.Corrupt, "has no file %q: the directory was not made by this program", idFile)
+	}
+	m := &member{id: raft.ServerID(id), fsm: newFSM(cfg.publish)}
 	if m.store, err = openLogStore(cfg.dir); err != nil {
 		return nil, err
 	}

@@ -171,7 +171,7 @@ func (c service) serveInvite(x *httpx.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return x.JSON(voterReply{LogID: id})
+	return x.JSON(voterReply{LogID: id, Boot: c.boot})
 }
 
 // serveCaughtUp answers once this node's copy of the log reaches an index.

@@ -54,6 +54,7 @@ func (c *Control) seat(ctx context.Context) error {
 		if err := dropLog(cfg.dir); err != nil {
 			return err
 		}
+		c.logID.Store(nil)
 	}
 }
 
@@ -63,6 +64,8 @@ var errRetired = errors.New("the log is not counted on any more")
 
 // sit takes part with m until ctx ends, m fails, or its log is not needed any more, which is nil.
 func (c *Control) sit(ctx context.Context, m *member) error {
+	id := string(m.id)
+	c.logID.Store(&id)
 	c.member.Store(m)
 	g := run.NewGroup(ctx)
 	g.Log = c.log

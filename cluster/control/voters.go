@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -41,6 +42,7 @@ type bench struct {
 	self    cluster.NodeID
 	gone    func(cluster.NodeID) bool // lost for so long that another may take its seat
 	barred  func(cluster.NodeID) bool // failed to become a voter a short while ago
+	lostLog func(raft.ServerID) bool  // its node is there, but has another copy of the log, or none
 }
 
 // step is the next change of the log's configuration; one at a time.
@@ -66,7 +68,7 @@ func (b bench) next() step {
 	voters, others := b.split()
 	for _, s := range b.servers {
 		n := b.m.Nodes[nodeOf(s.ID)]
-		if n == nil || n.State == cluster.Decommissioned {
+		if n == nil || n.State == cluster.Decommissioned || b.lostLog(s.ID) {
 			return b.remove(s, voters)
 		}
 		if n.Alive && string(s.Address) != n.IntraAddr {
@@ -220,7 +222,7 @@ func (b bench) remove(s raft.Server, voters []raft.Server) step {
 const (
 	votersLook   = 5 * time.Second  // between looks when nothing happens
 	votersRetry  = time.Second      // after a step that failed
-	votersBarred = 30 * time.Second // a candidate that failed is left alone for this long
+	votersBarred = 5 * time.Second  // a candidate that failed is left alone for this long
 	catchUp      = 20 * time.Second // a candidate gets the log within this time
 )
 
@@ -267,7 +269,8 @@ func (r *reign) votersOnce(ctx context.Context, v *cluster.View, barred map[clus
 			n := v.Map.Nodes[id]
 			return n != nil && !n.Alive && r.led.silent(id, now) > r.c.cfg.Timing.Replace
 		},
-		barred: func(id cluster.NodeID) bool { return now.Before(barred[id]) },
+		barred:  func(id cluster.NodeID) bool { return now.Before(barred[id]) },
+		lostLog: r.led.lostLog,
 	}
 	s := b.next()
 	switch s.do {
@@ -341,24 +344,52 @@ func (r *reign) promote(ctx context.Context, n *cluster.Node) error {
 	ctx, cancel := context.WithTimeout(ctx, catchUp+2*enqueueTimeout)
 	defer cancel()
 	var rep voterReply
-	at := "http://" + n.IntraAddr + pathVoter
-	if err := r.c.call(ctx, enqueueTimeout, "POST", at, nil, &rep); err != nil {
+	if err := r.c.call(ctx, enqueueTimeout, "POST", "http://"+n.IntraAddr+pathVoter, nil, &rep); err != nil {
 		return err
 	}
 	id := raft.ServerID(rep.LogID)
 	if nodeOf(id) != n.ID {
 		return errs.F("control.promote", string(n.ID), errs.Conflict, "offers the log %q", rep.LogID)
 	}
+	r.led.hasLog(id, rep.Boot)
 	if err := r.reconfigure(ctx, r.m.raft.AddNonvoter(id, raft.ServerAddress(n.IntraAddr), 0, enqueueTimeout)); err != nil {
 		return err
 	}
-	q := url.Values{"id": {rep.LogID}, "index": {uitoa(r.m.raft.LastIndex())}}
-	if err := r.c.call(ctx, catchUp, "GET", at+"?"+q.Encode(), nil, nil); err != nil {
+	if err := r.caughtUp(ctx, raft.Server{ID: id}, r.m.raft.LastIndex()); err != nil {
 		return err
 	}
 	if err := r.reconfigure(ctx, r.m.raft.AddVoter(id, raft.ServerAddress(n.IntraAddr), 0, enqueueTimeout)); err != nil {
 		return err
 	}
+	r.spread(ctx)
 	r.c.log.Info("voter added", "node", n.ID)
 	return nil
+}
+
+// spread waits a moment until every live voter has the newest configuration. A majority suffices to commit
+// it, but a voter that has never heard of another refuses it its vote: were this node lost right now, those
+// two might be all that is left.
+func (r *reign) spread(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, enqueueTimeout)
+	defer cancel()
+	index := r.m.raft.LastIndex()
+	m := r.c.View().Map
+	var wg sync.WaitGroup
+	for _, s := range r.m.raft.GetConfiguration().Configuration().Servers {
+		if n := m.Nodes[nodeOf(s.ID)]; s.ID == r.m.id || n == nil || !n.Alive {
+			continue
+		}
+		wg.Go(func() {
+			if err := r.caughtUp(ctx, s, index); err != nil {
+				r.c.log.Info("a voter is late", "server", s.ID, "err", err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// caughtUp waits until a server's copy of the log reaches index.
+func (r *reign) caughtUp(ctx context.Context, s raft.Server, index uint64) error {
+	q := url.Values{"id": {string(s.ID)}, "index": {uitoa(index)}}
+	return r.c.call(ctx, catchUp, "GET", "http://"+r.c.book.addr(nodeOf(s.ID))+pathVoter+"?"+q.Encode(), nil, nil)
 }

@@ -48,6 +48,7 @@ type joinRequest struct {
 // voterReply answers an invitation to vote.
 type voterReply struct {
 	LogID string `json:"log_id"`
+	Boot  string `json:"boot"`
 }
 
 // latestReply brings the asker up to date.
