@@ -47,6 +47,9 @@ func (cn *connection) Read(p []byte) (int, error) {
 		if err := cn.armRead(); err != nil {
 			return 0, err
 		}
+		if cn.phase == phaseIdle && cn.poked.Load() {
+			return 0, os.ErrDeadlineExceeded // the deadline just armed replaced the drain's
+		}
 		n, err := cn.Conn.Read(p)
 		if err != nil && cn.phase != phaseIdle && errors.Is(err, os.ErrDeadlineExceeded) && cn.poked.Swap(false) {
 			cn.readBy = time.Time{} // a drain took this connection for an idle one: the request goes on
@@ -73,11 +76,7 @@ func (cn *connection) armRead() error {
 		return nil
 	}
 	cn.readBy = by
-	err := cn.Conn.SetReadDeadline(by)
-	if cn.phase == phaseIdle && cn.s.draining.Load() { // the drain looked before the deadline was set
-		return os.ErrDeadlineExceeded
-	}
-	return err
+	return cn.Conn.SetReadDeadline(by)
 }
 
 func renewed(now, set time.Time, limit time.Duration) time.Time {
@@ -156,8 +155,11 @@ func (cn *connection) await() bool {
 		return !cn.s.draining.Load()
 	}
 	cn.idle.Store(true)
+	defer cn.idle.Store(false)
+	if err := cn.armRead(); err != nil || cn.s.draining.Load() { // the drain looks at idle after it has set draining
+		return false
+	}
 	_, err := cn.br.Peek(1)
-	cn.idle.Store(false)
 	return err == nil
 }
 

@@ -177,7 +177,7 @@ func (c *Ctx) BodyBytes() ([]byte, bool) {
 	n := c.inLen
 	switch {
 	case n == 0:
-		return nil, true
+		return []byte{}, true
 	case n < 0 || n > int64(c.s.cfg.SmallBody) || c.in.read > 0 || c.in.err != nil || c.small != nil:
 		return nil, false
 	}

@@ -3,6 +3,7 @@ package httpx
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"os"
 
@@ -168,6 +169,9 @@ func readError(op, what string, err error) error {
 		return errs.F(op, what, errs.Timeout, "made no progress: %w", err)
 	case errs.KindOf(err) != errs.Other:
 		return err
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errs.E(op, what, errs.Canceled, "connection ended early") // must not be taken for the end of a stream
 	}
 	return errs.F(op, what, errs.Canceled, "connection lost: %w", err)
 }
