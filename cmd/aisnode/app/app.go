@@ -1,0 +1,240 @@
+// Package app assembles an aisnode process out of its parts: listeners, control plane, store, target and gateway.
+//
+// It holds no logic of theirs; identity.go decides who the node is. Start at Open and (*App).Run.
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+
+	"aistore/cluster"
+	"aistore/cluster/control"
+	"aistore/config"
+	"aistore/errs"
+	"aistore/fs"
+	"aistore/httpx"
+	"aistore/list"
+	"aistore/metrics"
+	"aistore/node"
+	"aistore/proxy"
+	"aistore/store"
+	"aistore/target"
+	"aistore/xact"
+)
+
+// Options of a process that are no configuration.
+type Options struct {
+	Version string
+	Log     io.Writer // nil: nothing is logged
+}
+
+// App is one node.
+type App struct {
+	cfg     config.Node
+	log     *slog.Logger
+	client  *httpx.Client
+	control *control.Control
+	store   *store.Store // nil on a gateway
+	node    *node.Node
+	ls      node.Listeners
+	routes  []httpx.Route
+	parts   []node.Part
+	closers []func() error // in order of opening
+}
+
+// Open takes the ports and opens what is on disk. It serves nothing yet; call Run, which also closes.
+func Open(ctx context.Context, cfg config.Node, o Options) (*App, error) {
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	logs, err := node.NewLogs(o.Log, cfg.Log.Level, cfg.Log.Format)
+	if err != nil {
+		return nil, errs.E("app.Open", "log", errs.Invalid, err)
+	}
+	a := &App{cfg: cfg, log: logs.Logger()}
+	if err := a.open(ctx, logs, o.Version); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+func (a *App) open(ctx context.Context, logs *node.Logs, version string) error {
+	who, err := identify(&a.cfg)
+	if err != nil {
+		return err
+	}
+	if a.cfg.HasTarget() {
+		if err := a.openStore(ctx, who); err != nil {
+			return err
+		}
+	}
+	if err := who.save(&a.cfg); err != nil { // only once the mountpaths have agreed
+		return err
+	}
+	raft, err := a.listen(ctx)
+	if err != nil {
+		return err
+	}
+	a.client = httpx.NewClient(httpx.ClientConfig{})
+	a.closers = append(a.closers, func() error { a.client.Close(); return nil })
+	if a.control, err = control.Open(a.controlConfig(who, raft, version)); err != nil {
+		return err
+	}
+	a.assemble(who, logs, version)
+	a.log.Info("node opened", "id", who.ID, "version", version, "config", a.cfg.String())
+	return nil
+}
+
+func (a *App) openStore(ctx context.Context, who identity) (err error) {
+	a.store, err = store.Open(ctx, store.Config{
+		Mountpaths: a.cfg.Mountpaths, NodeID: string(who.ID), Existing: who.existing, CacheSize: int64(a.cfg.CacheSize), Log: a.log,
+	})
+	if err == nil {
+		a.closers = append(a.closers, a.store.Close)
+	}
+	return err
+}
+
+// listen takes both ports and returns raft's half of the intra-cluster one.
+func (a *App) listen(ctx context.Context) (raft net.Listener, err error) {
+	var lc net.ListenConfig
+	take := func(field string, port int) (net.Listener, error) {
+		ln, err := lc.Listen(ctx, "tcp", net.JoinHostPort(a.cfg.Host, strconv.Itoa(port)))
+		if err != nil {
+			return nil, errs.E("app.listen", field, errs.Invalid, err)
+		}
+		a.closers = append(a.closers, func() error { _ = ln.Close(); return nil }) // a server may have closed it already
+		return ln, nil
+	}
+	if a.ls.Public, err = take("port", a.cfg.Port); err != nil {
+		return nil, err
+	}
+	intra, err := take("intra_port", a.cfg.IntraPort)
+	if err != nil {
+		return nil, err
+	}
+	raft, a.ls.Intra = control.SplitListener(intra)
+	return raft, nil
+}
+
+func (a *App) controlConfig(who identity, raft net.Listener, version string) control.Config {
+	cfg := &a.cfg
+	return control.Config{
+		Self: cluster.Node{
+			ID: who.ID, Role: cluster.Role(cfg.Role), PublicURL: cfg.PublicURL, Weight: cfg.Weight, Zone: cfg.Zone,
+			IntraAddr: net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.IntraPort)),
+		},
+		Cluster: who.Cluster, Dir: cfg.Dir, Join: cfg.Join, Bootstrap: cfg.Bootstrap.On(),
+		Raft: raft, Client: a.client, Report: a.report, Version: version, Log: a.log,
+	}
+}
+
+// report is what the node tells the primary with each heartbeat.
+func (a *App) report() control.Report {
+	var r control.Report
+	if a.store == nil {
+		return r
+	}
+	for _, m := range a.store.Mountpaths() {
+		mp := control.Mountpath{Path: m.Path, Total: m.Capacity.Total, Used: m.Capacity.Total - m.Capacity.Free}
+		if m.State == fs.Disabled {
+			mp.Disabled = m.Reason
+		}
+		r.Mountpaths = append(r.Mountpaths, mp)
+	}
+	return r
+}
+
+// assemble wires target and gateway to the node; from here on nothing can fail.
+func (a *App) assemble(who identity, logs *node.Logs, version string) {
+	cfg := &a.cfg
+	reg := metrics.New(metrics.Labels{"node": string(who.ID), "role": cfg.Role, "version": version})
+	reg.ControlPlane(func() metrics.ControlPlane { return controlMetrics(a.control) })
+	nc := node.Config{
+		ID: who.ID, Role: cluster.Role(cfg.Role), Version: version, Control: a.control, Client: a.client,
+		Metrics: reg, Logs: logs, Settings: cfg,
+	}
+	if a.store != nil {
+		nc.Disks = a.store.Mountpaths
+	}
+	a.node = node.New(nc)
+	a.routes = append(a.node.Routes(), a.control.Routes()...)
+	a.parts = []node.Part{{Name: "control", Run: a.control.Run}}
+
+	gw := proxy.Config{Node: a.node, Control: a.control}
+	if a.store != nil {
+		t := target.New(a.node, a.store)
+		lists := list.NewLocal(t.Objects().Names, a.control)
+		jobs := xact.NewRuntime(xact.Config{Self: who.ID, Objects: t.Objects(), Map: a.control, Log: a.log})
+		t.AddRoutes(lists.Routes()...)
+		t.AddRoutes(jobs.Routes()...)
+		if cfg.HasGateway() {
+			a.routes = append(a.routes, t.IntraRoutes()...)
+		} else {
+			a.routes = append(a.routes, t.Routes()...)
+		}
+		a.parts = append(a.parts, node.Part{Name: "target", Run: t.Run}, node.Part{Name: "jobs", Run: jobs.Run}, node.Part{Name: "bind", Run: a.bind})
+		gw.Objects, gw.Lists, gw.Jobs = t, lists, jobs
+	}
+	if cfg.HasGateway() {
+		a.routes = append(a.routes, proxy.New(gw).Routes()...)
+	}
+}
+
+// bind writes the cluster's id onto the mountpaths once it is known, so that disks of different clusters are
+// never mixed up.
+func (a *App) bind(ctx context.Context) error {
+	for {
+		if v := a.control.View(); v != nil {
+			return a.store.Bind(v.Map.UUID)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.control.Watch(0):
+		}
+	}
+}
+
+// Run serves until ctx ends or a part fails, drains, and closes everything.
+func (a *App) Run(ctx context.Context) error {
+	err := a.node.Run(ctx, a.ls, a.routes, a.parts...)
+	err = errors.Join(err, a.close())
+	a.log.Info("node stopped", "err", err)
+	return err
+}
+
+func (a *App) close() error {
+	var err error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, a.closers[i]())
+	}
+	a.closers = nil
+	return err
+}
+
+// Ready tells why the node cannot serve yet; nil when it can.
+func (a *App) Ready() error { return a.node.Ready() }
+
+// URL is the node's public URL.
+func (a *App) URL() string { return a.cfg.PublicURL }
+
+// ID is the node's id.
+func (a *App) ID() cluster.NodeID { return a.node.ID }
+
+func controlMetrics(c *control.Control) metrics.ControlPlane {
+	s := c.Stats()
+	m := metrics.ControlPlane{
+		State: s.Raft, Term: s.Term, LastIndex: s.LastIndex, CommitIndex: s.CommitIndex, AppliedIndex: s.Applied,
+		LastContact: s.LastContact, LeaseLeft: s.LeaseLeft, Heartbeats: s.Heartbeats, Missed: s.Missed,
+		Proposals: s.Proposals, Elections: s.Reigns,
+	}
+	if v := c.View(); v != nil {
+		m.MapVersion = v.Map.Version
+	}
+	return m
+}

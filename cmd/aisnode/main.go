@@ -1,0 +1,86 @@
+// Command aisnode runs one node of a cluster: a gateway, a target, or both in one process.
+//
+// Without arguments it is a whole store on http://127.0.0.1:8080 that keeps everything in ./data.
+// Exit codes: 0 stopped by SIGTERM or SIGINT after the drain, 1 failed, 2 wrong configuration.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"aistore/cmd/aisnode/app"
+	"aistore/config"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+// Exit codes.
+const (
+	exitFailed = 1
+	exitConfig = 2
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
+
+func run(args, environ []string, stdout, stderr io.Writer) int {
+	if slices.Contains(args, "--version") || slices.Contains(args, "-version") {
+		fmt.Fprintln(stdout, "aisnode", version)
+		return 0
+	}
+	cfg, err := config.Load(args, environ)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		if err := config.Usage(stdout); err != nil {
+			return exitFailed
+		}
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "aisnode: %v\n", err)
+		fmt.Fprintln(stderr, "aisnode --help lists every setting.")
+		return exitConfig
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	a, err := app.Open(ctx, cfg, app.Options{Version: version, Log: stderr})
+	if err != nil {
+		fmt.Fprintf(stderr, "aisnode: %v\n", err)
+		return exitFailed
+	}
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if cfg.HasGateway() {
+		go greet(ctx, a, cfg, stdout)
+	}
+	if err := a.Run(ctx); err != nil {
+		fmt.Fprintf(stderr, "aisnode: %v\n", err)
+		return exitFailed
+	}
+	return 0
+}
+
+// greet prints how to use the node once it is ready.
+func greet(ctx context.Context, a *app.App, cfg config.Node, w io.Writer) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for a.Ready() != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	fmt.Fprintf(w, `ready: %[1]s  (node %[2]s, role %[3]s, data in %[4]s)
+try:
+  export AIS_ENDPOINT=%[1]s
+  ais create ais://demo && ais put README.md ais://demo
+  curl -L %[1]s/ais/demo/README.md
+`, a.URL(), a.ID(), cfg.Role, cfg.Dir)
+}
