@@ -19,6 +19,7 @@ import (
 	"aistore/errs"
 	"aistore/internal/failpoint"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // An append session gathers an object's content over several requests. Nothing of it is visible before
@@ -40,6 +41,8 @@ func parseSessionID(s string) (id sessionID, ok bool) {
 }
 
 func (id sessionID) file() string { return "work/" + sessionPrefix + hex.EncodeToString(id[:]) }
+
+func appendKey(id sessionID) []byte { return append([]byte{format.FamAppend}, id[:]...) }
 
 // sessionTTL is how long after its begin an append session may be flushed.
 const sessionTTL = 7 * 24 * time.Hour
@@ -79,7 +82,7 @@ func (s *Store) BeginAppend(ctx context.Context, n object.Name) (string, error) 
 	}
 	v, err := s.home(n)
 	if err == nil {
-		err = v.space.admit(blobHeaderSize)
+		err = v.space.admit(format.BlobHeaderSize)
 	}
 	if err != nil {
 		return "", errs.E(op, n, err)
@@ -93,7 +96,7 @@ func (s *Store) BeginAppend(ctx context.Context, n object.Name) (string, error) 
 	if err != nil {
 		return "", errs.E(op, n, err)
 	}
-	val := binary.LittleEndian.AppendUint64([]byte{recordFormat}, uint64(time.Now().UnixNano()))
+	val := binary.LittleEndian.AppendUint64([]byte{format.RecordVersion}, uint64(time.Now().UnixNano()))
 	val = binary.LittleEndian.AppendUint64(val, n.Bucket)
 	b := v.db.NewBatch()
 	defer closeBatch(b)
@@ -158,7 +161,7 @@ func (s *Store) Append(ctx context.Context, n object.Name, token string, r io.Re
 	}
 	bp, _ := chunkPool.Get().(*[]byte)
 	defer chunkPool.Put(bp)
-	err = f.Truncate(blobHeaderSize + h.size)
+	err = f.Truncate(format.BlobHeaderSize + h.size)
 	for src, done := (prefixed{r: r}), false; err == nil && !done; {
 		var got int
 		chunk := (*bp)[:chunkSize]
@@ -169,7 +172,7 @@ func (s *Store) Append(ctx context.Context, n object.Name, token string, r io.Re
 			err = errors.Join(ctx.Err(), v.space.admit(int64(got)))
 		}
 		if err == nil {
-			_, err = f.WriteAt(chunk[:got], blobHeaderSize+h.size)
+			_, err = f.WriteAt(chunk[:got], format.BlobHeaderSize+h.size)
 		}
 		h.crc = cksum.BlockUpdate(h.crc, chunk[:got])
 		h.size += int64(got)
@@ -202,7 +205,7 @@ func (s *Store) FlushAppend(ctx context.Context, n object.Name, token string, o 
 	if home, err := s.home(n); err != nil || home != v {
 		return info, errs.E(op, n, errs.Conflict, errors.Join(err, errors.New("the object's mountpath changed since the append began")))
 	}
-	bw := &blobWriter{v: v, id: newBlobID(v.blobCount.Add(1)), name: h.id.file(), blockSize: s.cfg.BlockSize}
+	bw := &blobWriter{v: v, id: format.NewBlobID(v.blobCount.Add(1)), name: h.id.file(), blockSize: s.cfg.BlockSize}
 	if bw.f, err = v.mp.OpenFile(bw.name, os.O_RDWR); err != nil {
 		return info, errs.E(op, n, err)
 	}
@@ -211,7 +214,7 @@ func (s *Store) FlushAppend(ctx context.Context, n object.Name, token string, o 
 	_ = bw.f.Close() // synced already, or of no use
 	v.writing.Delete(bw.id)
 	if err != nil {
-		if bw.name == bw.id.path() {
+		if bw.name == bw.id.Path() {
 			v.unlink(bw.id) // the session's file has another name
 		}
 		return info, errs.E(op, n, err)
@@ -238,11 +241,11 @@ func (s *Store) flush(ctx context.Context, op string, n object.Name, bw *blobWri
 	w := write{op: op, name: n, vol: bw.v, o: o, sum: sums.whole.Sum()}
 	w.also = func(b *pebble.Batch) error { return b.Delete(appendKey(h.id), nil) }
 	if short != nil {
-		w.inline, w.rec.size = short, h.size
-		w.rec.one[0] = content{kind: refInline, length: h.size, crc: h.crc}
-		w.rec.parts = w.rec.one[:1]
+		w.inline, w.rec.Size = short, h.size
+		w.rec.One[0] = format.Content{Kind: format.RefInline, Length: h.size, CRC: h.crc}
+		w.rec.Parts = w.rec.One[:1]
 	} else {
-		if _, err := bw.f.WriteAt(appendBlobHeader(nil, bw.id, bw.blockSize), 0); err != nil {
+		if _, err := bw.f.WriteAt(format.AppendBlobHeader(nil, bw.id, bw.blockSize), 0); err != nil {
 			return info, err
 		}
 		bw.keepName = true
@@ -272,7 +275,7 @@ func (w *blobWriter) reread(ctx context.Context, h handle, sums *sums, inlineMax
 			return nil, err
 		}
 		b := (*bp)[:min(chunkSize, h.size-w.length)]
-		if err := readFull(w.f, b, blobHeaderSize+w.length); err != nil {
+		if err := format.ReadFull(w.f, b, format.BlobHeaderSize+w.length); err != nil {
 			if errs.Is(err, errs.Corrupt) {
 				return nil, errs.E(op, "append", errs.Conflict, "bytes of this append were lost in a crash: start it anew")
 			}
@@ -288,7 +291,7 @@ func (w *blobWriter) reread(ctx context.Context, h handle, sums *sums, inlineMax
 	if crc != h.crc {
 		return nil, errs.E(op, "append", errs.Conflict, "bytes of this append were lost in a crash: start it anew")
 	}
-	return short, w.f.Truncate(blobHeaderSize + h.size)
+	return short, w.f.Truncate(format.BlobHeaderSize + h.size)
 }
 
 // AbortAppend gives a session up.
@@ -326,7 +329,7 @@ func (v *volume) dropSession(id sessionID) error {
 
 // expireSessions gives up the sessions that began before then.
 func (s *Store) expireSessions(v *volume, then time.Time) error {
-	c, err := v.newCursor([]byte{famAppend}, []byte{famAppend + 1})
+	c, err := v.newCursor([]byte{format.FamAppend}, []byte{format.FamAppend + 1})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"aistore/errs"
 	"aistore/internal/failpoint"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // DeleteOptions of a Delete; the fields mean what they do in PutOptions.
@@ -42,7 +43,7 @@ func (s *Store) Delete(ctx context.Context, n object.Name, o DeleteOptions) (inf
 		return info, errs.E(op, n, err)
 	}
 	_ = failpoint.Hit("delete.after-commit") // past the commit: only a kill matters
-	old.info(&info, n.Key)
+	old.Info(&info, n.Key)
 	_ = failpoint.Hit("delete.before-unlink") // past the commit: only a kill matters
 	old.unlinkBlobs()
 	old.close()
@@ -57,7 +58,7 @@ func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, ol
 	if err := checkConditions(o.Conditions, old, exists, n.Key); err != nil {
 		return err
 	}
-	if !exists || old.tombstone() {
+	if !exists || old.Tombstone() {
 		return errs.E("store.delete", n, errs.NotFound)
 	}
 	if o.Guard != nil {
@@ -82,7 +83,7 @@ func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, ol
 func (v *volume) removeRecord(f *found, n object.Name, d cluster.Durability) error {
 	b := v.db.NewBatch()
 	defer closeBatch(b)
-	if err := b.Delete(objectKey(nil, famRecord, n.Bucket, n.Key), nil); err != nil {
+	if err := b.Delete(format.ObjectKey(nil, format.FamRecord, n.Bucket, n.Key), nil); err != nil {
 		return err
 	}
 	if err := f.dropContent(b, n, false); err != nil {
@@ -94,7 +95,7 @@ func (v *volume) removeRecord(f *found, n object.Name, d cluster.Durability) err
 // removal is the class under which f may be removed: blobs are unlinked next, so a record that has some
 // must be gone for good.
 func (f *found) removal(d cluster.Durability) cluster.Durability {
-	if f.inBlobs() {
+	if f.InBlobs() {
 		return cluster.Local
 	}
 	return d
@@ -123,7 +124,7 @@ func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durabili
 			copies = append(copies, c)
 		}
 	}
-	slices.SortFunc(copies, func(a, b *found) int { return a.version.Compare(b.version) })
+	slices.SortFunc(copies, func(a, b *found) int { return a.Version.Compare(b.Version) })
 	for _, c := range copies {
 		if err := c.vol.removeRecord(c, n, d); err != nil {
 			return err
@@ -139,20 +140,20 @@ func (f *found) unlinkBlobs() {
 	if f.vol == nil {
 		return
 	}
-	for i := range f.parts {
-		p := &f.parts[i]
+	for i := range f.Parts {
+		p := &f.Parts[i]
 		switch {
-		case p.kind != refBlob:
-		case f.shared():
-			f.vol.unlinkUnreferenced(p.blob)
+		case p.Kind != format.RefBlob:
+		case f.Shared():
+			f.vol.unlinkUnreferenced(p.Blob)
 		default:
-			f.vol.unlink(p.blob)
+			f.vol.unlink(p.Blob)
 		}
 	}
 }
 
-func (v *volume) unlink(id blobID) {
-	if err := v.mp.Remove(id.path()); err != nil && !errors.Is(err, os.ErrNotExist) {
+func (v *volume) unlink(id format.BlobID) {
+	if err := v.mp.Remove(id.Path()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		v.log.Warn("blob not removed; it will be swept", "mountpath", v.mp.Path(), "blob", id.String(), "err", err)
 	}
 }
@@ -160,7 +161,7 @@ func (v *volume) unlink(id blobID) {
 // unlinkUnreferenced removes those blobs to which no record refers and returns how many. A reference can only be made
 // from a reference, under the lock of its name, so a blob that has none now never will again. But the
 // index also shows removals that a crash would undo: they must be durable before the blob goes.
-func (v *volume) unlinkUnreferenced(ids ...blobID) int {
+func (v *volume) unlinkUnreferenced(ids ...format.BlobID) int {
 	free := ids[:0:0]
 	for _, id := range ids {
 		used, err := v.referenced(id)
@@ -178,9 +179,9 @@ func (v *volume) unlinkUnreferenced(ids ...blobID) int {
 }
 
 // referenced reports whether a record refers to the blob.
-func (v *volume) referenced(id blobID) (bool, error) {
-	prefix := append([]byte{famRef}, id[:]...)
-	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
+func (v *volume) referenced(id format.BlobID) (bool, error) {
+	prefix := append([]byte{format.FamRef}, id[:]...)
+	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: format.PrefixEnd(prefix)})
 	if err != nil {
 		return false, err
 	}

@@ -11,6 +11,7 @@ import (
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/internal/failpoint"
+	"aistore/store/format"
 )
 
 func sortIDs(ids []uint64) { slices.Sort(ids) }
@@ -47,7 +48,7 @@ func (s *Store) DestroyBucket(ctx context.Context, bucket uint64) error {
 func (v *volume) markDestroyed(bucket uint64) error {
 	b := v.db.NewBatch()
 	defer closeBatch(b)
-	if err := b.Set(destroyKey(bucket), nil, nil); err != nil {
+	if err := b.Set(format.DestroyKey(bucket), nil, nil); err != nil {
 		return err
 	}
 	return v.commit(b, cluster.Local)
@@ -56,7 +57,7 @@ func (v *volume) markDestroyed(bucket uint64) error {
 // destroyBucket removes records with blobs in steps, each durable before the blobs are unlinked, then
 // all the rest at once together with the intent.
 func (v *volume) destroyBucket(ctx context.Context, bucket uint64) error {
-	from := objectKey(nil, famRecord, bucket, "")
+	from := format.ObjectKey(nil, format.FamRecord, bucket, "")
 	for from != nil {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -71,12 +72,12 @@ func (v *volume) destroyBucket(ctx context.Context, bucket uint64) error {
 	}
 	b := v.db.NewBatch()
 	defer closeBatch(b)
-	for _, fam := range []byte{famRecord, famContent} {
-		if err := b.DeleteRange(objectKey(nil, fam, bucket, ""), bucketEnd(nil, fam, bucket), nil); err != nil {
+	for _, fam := range []byte{format.FamRecord, format.FamContent} {
+		if err := b.DeleteRange(format.ObjectKey(nil, fam, bucket, ""), format.BucketEnd(nil, fam, bucket), nil); err != nil {
 			return err
 		}
 	}
-	if err := b.Delete(destroyKey(bucket), nil); err != nil {
+	if err := b.Delete(format.DestroyKey(bucket), nil); err != nil {
 		return err
 	}
 	return v.commit(b, cluster.Local)
@@ -84,19 +85,19 @@ func (v *volume) destroyBucket(ctx context.Context, bucket uint64) error {
 
 // destroyStep removes up to destroyBatch names with blobs from the key from on; it returns where to go on, nil at the end.
 func (v *volume) destroyStep(bucket uint64, from []byte) (next []byte, err error) {
-	c, err := v.newCursor(from, bucketEnd(nil, famRecord, bucket))
+	c, err := v.newCursor(from, format.BucketEnd(nil, format.FamRecord, bucket))
 	if err != nil {
 		return nil, err
 	}
 	b := v.db.NewBatch()
 	defer closeBatch(b)
-	var blobs []blobID
+	var blobs []format.BlobID
 	for ok := c.it.First(); ok; ok = c.it.Next() {
 		if len(blobs) >= destroyBatch {
 			next = slices.Clone(c.it.Key())
 			break
 		}
-		var ids []blobID
+		var ids []format.BlobID
 		if ids, err = v.dropRefs(b, c.it); err != nil {
 			break
 		}
@@ -120,21 +121,21 @@ func (v *volume) destroyStep(bucket uint64, from []byte) (next []byte, err error
 
 // dropRefs removes the record on which it stands from the index if it has blobs, and returns them. A
 // damaged record goes with the rest; its blobs stay until the index is rebuilt.
-func (v *volume) dropRefs(b *pebble.Batch, it *pebble.Iterator) ([]blobID, error) {
+func (v *volume) dropRefs(b *pebble.Batch, it *pebble.Iterator) ([]format.BlobID, error) {
 	val, err := it.ValueAndErr()
 	if err != nil {
 		return nil, err
 	}
-	bucket, key, _ := splitObjectKey(it.Key())
-	var r record
-	if decodeRecord(&r, val, key) != nil {
+	bucket, key, _ := format.SplitObjectKey(it.Key())
+	var r format.Record
+	if format.DecodeRecord(&r, val, key) != nil {
 		return nil, nil
 	}
-	var ids []blobID
-	for i := range r.parts {
-		if p := &r.parts[i]; p.kind == refBlob {
-			ids = append(ids, p.blob)
-			if err := b.Delete(refKey(nil, p.blob, bucket, string(key)), nil); err != nil {
+	var ids []format.BlobID
+	for i := range r.Parts {
+		if p := &r.Parts[i]; p.Kind == format.RefBlob {
+			ids = append(ids, p.Blob)
+			if err := b.Delete(format.RefKey(nil, p.Blob, bucket, string(key)), nil); err != nil {
 				return nil, err
 			}
 		}
@@ -163,8 +164,8 @@ func (s *Store) loadDestroyed() error {
 }
 
 func (v *volume) pendingDestroys() ([]uint64, error) {
-	prefix := []byte(metaDestroy)
-	c, err := v.newCursor(prefix, prefixEnd(prefix))
+	prefix := []byte(format.MetaDestroy)
+	c, err := v.newCursor(prefix, format.PrefixEnd(prefix))
 	if err != nil {
 		return nil, err
 	}

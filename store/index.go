@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/sstable/block"
 
 	"aistore/errs"
+	"aistore/store/format"
 )
 
 // indexFormat is the newest layout of an index this program writes and the last it opens.
@@ -163,11 +164,11 @@ func indexKind(err error) errs.Kind {
 
 func (v *volume) readFacts() error {
 	const op = "store.readFacts"
-	val, err := v.getCopy([]byte(metaFormat))
+	val, err := v.getCopy([]byte(format.MetaFormat))
 	switch {
 	case errs.Is(err, errs.NotFound):
 		val = binary.LittleEndian.AppendUint32(nil, indexFormat)
-		if err := v.db.Set([]byte(metaFormat), val, pebble.Sync); err != nil {
+		if err := v.db.Set([]byte(format.MetaFormat), val, pebble.Sync); err != nil {
 			return errs.E(op, v.mp.Path(), err)
 		}
 	case err != nil:
@@ -178,7 +179,7 @@ func (v *volume) readFacts() error {
 		return errs.F(op, v.mp.Path(), errs.Unsupported, "index format %d is newer than the %d this program knows: use a newer release",
 			binary.LittleEndian.Uint32(val), indexFormat)
 	}
-	val, err = v.getCopy([]byte(metaCounter))
+	val, err = v.getCopy([]byte(format.MetaCounter))
 	switch {
 	case err == nil && len(val) == 8:
 		v.counter = binary.LittleEndian.Uint64(val)

@@ -10,6 +10,7 @@ import (
 
 	"aistore/errs"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // ListQuery says which names of a bucket to list.
@@ -65,15 +66,15 @@ type cursor struct {
 
 func (s *Store) newMerge(q ListQuery) (*merge, error) {
 	m := &merge{q: q, settled: s.set.Settled()}
-	lower := objectKey(nil, famRecord, q.Bucket, q.Prefix)
-	upper := prefixEnd(lower)
+	lower := format.ObjectKey(nil, format.FamRecord, q.Bucket, q.Prefix)
+	upper := format.PrefixEnd(lower)
 	if q.Prefix == "" {
-		upper = bucketEnd(nil, famRecord, q.Bucket)
+		upper = format.BucketEnd(nil, format.FamRecord, q.Bucket)
 	}
 	if q.After >= q.Prefix && q.After != "" {
-		lower = objectKey(nil, famRecord, q.Bucket, q.After)
+		lower = format.ObjectKey(nil, format.FamRecord, q.Bucket, q.After)
 		if q.Delimiter != "" && m.commonPrefix([]byte(q.After)) == len(q.After) {
-			if lower = prefixEnd(lower); lower == nil {
+			if lower = format.PrefixEnd(lower); lower == nil {
 				return m, nil
 			}
 		} else {
@@ -120,7 +121,7 @@ func (m *merge) place(c *cursor, valid bool) error {
 		if c.key == nil {
 			m.cursors = append(m.cursors, c)
 		}
-		c.key = c.it.Key()[objectPrefix:]
+		c.key = c.it.Key()[format.ObjectPrefix:]
 		return nil
 	}
 	if c.key != nil {
@@ -199,8 +200,8 @@ func (m *merge) fold(prefix string, yield func(*object.Info) bool) (bool, error)
 		if !strings.HasPrefix(string(c.key), prefix) {
 			continue
 		}
-		c.seek = objectKey(c.seek[:0], famRecord, m.q.Bucket, prefix)
-		end := prefixEnd(c.seek)
+		c.seek = format.ObjectKey(c.seek[:0], format.FamRecord, m.q.Bucket, prefix)
+		end := format.PrefixEnd(c.seek)
 		if err := m.place(c, end != nil && c.it.SeekGE(end)); err != nil {
 			return false, err
 		}
@@ -215,11 +216,11 @@ func (m *merge) anyAlive(prefix string) (bool, error) {
 		if !strings.HasPrefix(string(c.key), prefix) {
 			return false, nil
 		}
-		var r record
+		var r format.Record
 		if _, err := m.newest(c, &r); err != nil {
 			return false, err
 		}
-		if !r.tombstone() {
+		if !r.Tombstone() {
 			return true, nil
 		}
 		if err := m.skip(string(c.key)); err != nil {
@@ -230,7 +231,7 @@ func (m *merge) anyAlive(prefix string) (bool, error) {
 }
 
 // newest decodes the greatest version of the name on which c stands among all volumes into r.
-func (m *merge) newest(c *cursor, r *record) (*cursor, error) {
+func (m *merge) newest(c *cursor, r *format.Record) (*cursor, error) {
 	if err := m.decode(c, r); err != nil {
 		return nil, err
 	}
@@ -241,11 +242,11 @@ func (m *merge) newest(c *cursor, r *record) (*cursor, error) {
 		if x == c || !bytes.Equal(x.key, c.key) {
 			continue
 		}
-		var other record
+		var other format.Record
 		if err := m.decode(x, &other); err != nil {
 			return nil, err
 		}
-		if other.version.Compare(r.version) > 0 {
+		if other.Version.Compare(r.Version) > 0 {
 			if err := m.decode(x, r); err != nil {
 				return nil, err
 			}
@@ -254,10 +255,10 @@ func (m *merge) newest(c *cursor, r *record) (*cursor, error) {
 	return c, nil
 }
 
-func (m *merge) decode(c *cursor, r *record) error {
+func (m *merge) decode(c *cursor, r *format.Record) error {
 	val, err := c.it.ValueAndErr()
 	if err == nil {
-		err = decodeRecord(r, val, c.key)
+		err = format.DecodeRecord(r, val, c.key)
 	}
 	if err != nil {
 		return c.v.readError("store.List", object.Name{Bucket: m.q.Bucket, Key: string(c.key)}, err)
@@ -267,13 +268,13 @@ func (m *merge) decode(c *cursor, r *record) error {
 
 // object yields the name on which c stands and moves on.
 func (m *merge) object(c *cursor, yield func(*object.Info) bool) (bool, error) {
-	var r record
+	var r format.Record
 	if _, err := m.newest(c, &r); err != nil {
 		return false, err
 	}
 	key := string(c.key)
-	if !r.tombstone() {
-		r.info(&m.info, key)
+	if !r.Tombstone() {
+		r.Info(&m.info, key)
 		m.n++
 		if !yield(&m.info) {
 			return false, nil
@@ -338,17 +339,17 @@ func (s *Store) Buckets() ([]uint64, error) {
 }
 
 func (v *volume) buckets(seen map[uint64]bool) error {
-	c, err := v.newCursor([]byte{famRecord}, []byte{famRecord + 1})
+	c, err := v.newCursor([]byte{format.FamRecord}, []byte{format.FamRecord + 1})
 	if err != nil {
 		return err
 	}
 	for ok := c.it.First(); ok; {
-		id, _, good := splitObjectKey(c.it.Key())
+		id, _, good := format.SplitObjectKey(c.it.Key())
 		if !good {
 			return errors.Join(errs.E("store.buckets", v.mp.Path(), errs.Corrupt, "an index key is too short"), c.it.Close())
 		}
 		seen[id] = true
-		ok = c.it.SeekGE(bucketEnd(nil, famRecord, id))
+		ok = c.it.SeekGE(format.BucketEnd(nil, format.FamRecord, id))
 	}
 	return errors.Join(c.it.Error(), c.it.Close())
 }

@@ -10,11 +10,12 @@ import (
 	"aistore/errs"
 	"aistore/fs"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // found is a record together with the index value it aliases. Close it.
 type found struct {
-	record
+	format.Record
 	vol    *volume
 	value  []byte
 	closer io.Closer
@@ -28,7 +29,7 @@ func (f *found) close() {
 }
 
 // keyBuf is room for an index key.
-type keyBuf [objectPrefix + object.MaxKeyLen]byte
+type keyBuf [format.ObjectPrefix + object.MaxKeyLen]byte
 
 // keyPool keeps key buffers off the heap's hot path: an interface call makes them escape.
 type keyPool struct{ p sync.Pool }
@@ -49,7 +50,7 @@ func (v *volume) read(f *found, n object.Name) (bool, error) {
 		return false, v.err()
 	}
 	kb := v.keys.get()
-	key := objectKey(kb[:0], famRecord, n.Bucket, n.Key)
+	key := format.ObjectKey(kb[:0], format.FamRecord, n.Bucket, n.Key)
 	val, closer, err := v.db.Get(key)
 	if err != nil {
 		v.keys.put(kb)
@@ -59,9 +60,9 @@ func (v *volume) read(f *found, n object.Name) (bool, error) {
 		return false, v.readError(op, n, err)
 	}
 	f.vol, f.value, f.closer = v, val, closer
-	err = decodeRecord(&f.record, val, key[objectPrefix:])
+	err = format.DecodeRecord(&f.Record, val, key[format.ObjectPrefix:])
 	v.keys.put(kb)
-	if err == nil && f.bucket != n.Bucket {
+	if err == nil && f.Bucket != n.Bucket {
 		err = errs.E(op, n, errs.Corrupt, "the record belongs to another bucket")
 	}
 	if err != nil {
@@ -121,8 +122,8 @@ func (s *places) current(f *found, n object.Name) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if ok && (best < 0 || f.version.Compare(top) > 0) {
-			best, top = i, f.version
+		if ok && (best < 0 || f.Version.Compare(top) > 0) {
+			best, top = i, f.Version
 		}
 		f.close()
 	}
@@ -138,7 +139,7 @@ func (s *places) lookup(f *found, n object.Name) error {
 	s.locks.of(n).settle()
 	if herr := s.homesErr(n); herr != nil { // the commit waited for may have failed
 		err = herr
-	} else if err == nil && (!ok || f.tombstone()) {
+	} else if err == nil && (!ok || f.Tombstone()) {
 		err = errs.E("store.read", n, errs.NotFound)
 	}
 	if err != nil {

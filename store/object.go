@@ -12,6 +12,7 @@ import (
 	"aistore/errs"
 	"aistore/fs"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // Object is one version of an object, open for reading. It stays whole whatever happens to the name.
@@ -30,7 +31,7 @@ type Object struct {
 
 // part is one piece of an object's content that lies in a blob.
 type part struct {
-	content
+	format.Content
 	start int64 // of the piece within the object
 	f     fs.File
 	table []byte // page of checksums read last, when they are in the footer
@@ -47,7 +48,7 @@ func (s *Store) Stat(n object.Name) (info object.Info, err error) {
 	if err := s.lookup(&f, n); err != nil {
 		return info, errs.E(op, n, err)
 	}
-	f.info(&info, n.Key)
+	f.Info(&info, n.Key)
 	f.close()
 	return info, nil
 }
@@ -92,7 +93,7 @@ func (o *Object) open(n object.Name) (again bool, err error) {
 func (o *Object) openLocked(n object.Name) (again bool, err error) {
 	var f found
 	ok, err := o.store.current(&f, n)
-	if err == nil && (!ok || f.tombstone()) {
+	if err == nil && (!ok || f.Tombstone()) {
 		err = errs.E("store.read", n, errs.NotFound)
 	}
 	if err != nil {
@@ -104,9 +105,9 @@ func (o *Object) openLocked(n object.Name) (again bool, err error) {
 
 // content opens what the record names. again says that the record may be stale.
 func (o *Object) content(f *found) (again bool, err error) {
-	f.info(&o.info, o.name.Key)
+	f.Info(&o.info, o.name.Key)
 	o.vol = f.vol
-	if len(f.parts) == 1 && f.parts[0].kind == refInline {
+	if len(f.Parts) == 1 && f.Parts[0].Kind == format.RefInline {
 		return o.readInline(f)
 	}
 	return o.openBlobs(f)
@@ -115,9 +116,9 @@ func (o *Object) content(f *found) (again bool, err error) {
 // readInline reads and verifies content in the index.
 func (o *Object) readInline(f *found) (again bool, err error) {
 	const op = "store.readInline"
-	v, p := f.vol, &f.parts[0]
+	v, p := f.vol, &f.Parts[0]
 	kb := v.keys.get()
-	val, closer, err := v.db.Get(objectKey(kb[:0], famContent, o.name.Bucket, o.name.Key))
+	val, closer, err := v.db.Get(format.ObjectKey(kb[:0], format.FamContent, o.name.Bucket, o.name.Key))
 	v.keys.put(kb)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return true, o.damaged(op, "the content is missing from the index")
@@ -125,10 +126,10 @@ func (o *Object) readInline(f *found) (again bool, err error) {
 	if err != nil {
 		return false, v.readError(op, o.name, err)
 	}
-	data, tag, _, ok := splitContent(val)
-	if ok && tag != p.tag {
+	data, tag, _, ok := format.SplitContent(val)
+	if ok && tag != p.Tag {
 		err, again = o.damaged(op, "the content in the index is of another version"), true
-	} else if !ok || int64(len(data)) != p.length || cksum.Block(data) != p.crc {
+	} else if !ok || int64(len(data)) != p.Length || cksum.Block(data) != p.CRC {
 		err = o.damaged(op, "the content in the index does not match its checksum")
 	}
 	if err != nil {
@@ -145,21 +146,21 @@ func (o *Object) readInline(f *found) (again bool, err error) {
 func (o *Object) openBlobs(f *found) (again bool, err error) {
 	const op = "store.openBlobs"
 	var at int64
-	for i := range f.parts {
-		p := part{content: f.parts[i], start: at, page: -1}
-		if p.role != 0 {
+	for i := range f.Parts {
+		p := part{Content: f.Parts[i], start: at, page: -1}
+		if p.Role != 0 {
 			continue
 		}
-		if p.kind != refBlob {
+		if p.Kind != format.RefBlob {
 			err = errs.E(op, o.name, errs.Unsupported, "content is partly in the index")
 			break
 		}
-		p.crcs = append([]byte(nil), p.crcs...)
-		if p.f, err = f.vol.mp.OpenFile(p.blob.path(), os.O_RDONLY); err != nil {
+		p.CRCs = append([]byte(nil), p.CRCs...)
+		if p.f, err = f.vol.mp.OpenFile(p.Blob.Path(), os.O_RDONLY); err != nil {
 			break
 		}
 		o.parts = append(o.parts, p)
-		at += p.length
+		at += p.Length
 	}
 	if err == nil {
 		return false, nil
@@ -203,7 +204,7 @@ func (o *Object) WriteSpan(w io.Writer, sp object.Span) error {
 	for i := range o.parts {
 		p := &o.parts[i]
 		from := max(sp.Start, p.start)
-		to := min(sp.Start+sp.Length, p.start+p.length)
+		to := min(sp.Start+sp.Length, p.start+p.Length)
 		if from >= to {
 			continue
 		}
@@ -218,10 +219,10 @@ func (o *Object) WriteSpan(w io.Writer, sp object.Span) error {
 func (o *Object) writePart(w io.Writer, p *part, from, to int64) error {
 	bp, _ := chunkPool.Get().(*[]byte)
 	defer chunkPool.Put(bp)
-	from, to = from+p.offset, to+p.offset // within the blob's content
-	size := max(chunkSize/p.blockSize, 1) * p.blockSize
-	for at := from / p.blockSize * p.blockSize; at < to; at += size {
-		n := min(size, p.total-at, (to-at+p.blockSize-1)/p.blockSize*p.blockSize)
+	from, to = from+p.Offset, to+p.Offset // within the blob's content
+	size := max(chunkSize/p.BlockSize, 1) * p.BlockSize
+	for at := from / p.BlockSize * p.BlockSize; at < to; at += size {
+		n := min(size, p.Total-at, (to-at+p.BlockSize-1)/p.BlockSize*p.BlockSize)
 		b := (*bp)[:n]
 		if err := o.readBlocks(p, b, at); err != nil {
 			return err
@@ -236,21 +237,21 @@ func (o *Object) writePart(w io.Writer, p *part, from, to int64) error {
 // readBlocks reads the blocks at off, a multiple of the block size, and verifies each.
 func (o *Object) readBlocks(p *part, b []byte, off int64) error {
 	const op = "store.readBlocks"
-	if err := readFull(p.f, b, blobHeaderSize+off); err != nil {
+	if err := format.ReadFull(p.f, b, format.BlobHeaderSize+off); err != nil {
 		if errs.Is(err, errs.Corrupt) {
 			o.suspect(err)
 			return errs.E(op, o.name, err)
 		}
 		return o.vol.readError(op, o.name, err)
 	}
-	for i := off / p.blockSize; len(b) > 0; i++ {
-		n := min(int64(len(b)), p.blockSize)
+	for i := off / p.BlockSize; len(b) > 0; i++ {
+		n := min(int64(len(b)), p.BlockSize)
 		want, err := o.blockSum(p, i)
 		if err != nil {
 			return err
 		}
 		if got := cksum.Block(b[:n]); got != want {
-			err := errs.F(op, o.name, errs.Corrupt, "block %d of blob %s has checksum %08x, should have %08x", i, p.blob, got, want)
+			err := errs.F(op, o.name, errs.Corrupt, "block %d of blob %s has checksum %08x, should have %08x", i, p.Blob, got, want)
 			o.suspect(err)
 			return err
 		}
@@ -262,10 +263,10 @@ func (o *Object) readBlocks(p *part, b []byte, off int64) error {
 // blockSum returns the checksum of the blob's i-th block, from the record or from the footer.
 func (o *Object) blockSum(p *part, i int64) (uint32, error) {
 	const op = "store.blockSum"
-	if len(p.crcs) > 0 {
-		return blockCRC(p.crcs, i), nil
+	if len(p.CRCs) > 0 {
+		return format.BlockCRC(p.CRCs, i), nil
 	}
-	page, at := i/crcsPerPage, i%crcsPerPage
+	page, at := i/format.CrcsPerPage, i%format.CrcsPerPage
 	if p.page != page {
 		if err := p.readTable(page); err != nil {
 			if errs.Is(err, errs.Corrupt) {
@@ -274,18 +275,18 @@ func (o *Object) blockSum(p *part, i int64) (uint32, error) {
 			return 0, errs.E(op, o.name, err)
 		}
 	}
-	return blockCRC(p.table, at), nil
+	return format.BlockCRC(p.table, at), nil
 }
 
 // readTable reads a page of the checksums in the blob's footer.
 func (p *part) readTable(page int64) error {
-	n := min(blocksOf(p.total, p.blockSize)-page*crcsPerPage, crcsPerPage)
+	n := min(format.BlocksOf(p.Total, p.BlockSize)-page*format.CrcsPerPage, format.CrcsPerPage)
 	b := make([]byte, 4*n+4)
-	if err := readFull(p.f, b, blobHeaderSize+p.total+4*page*(crcsPerPage+1)); err != nil {
+	if err := format.ReadFull(p.f, b, format.BlobHeaderSize+p.Total+4*page*(format.CrcsPerPage+1)); err != nil {
 		return err
 	}
-	if crcPage(p.blob, page, b[:4*n]) != binary.LittleEndian.Uint32(b[4*n:]) {
-		return errs.F("store.readTable", "", errs.Corrupt, "the checksums of blob %s are damaged", p.blob)
+	if format.TableCRC(p.Blob, page, b[:4*n]) != binary.LittleEndian.Uint32(b[4*n:]) {
+		return errs.F("store.readTable", "", errs.Corrupt, "the checksums of blob %s are damaged", p.Blob)
 	}
 	p.table, p.page = b[:4*n], page
 	return nil

@@ -13,6 +13,7 @@ import (
 	"aistore/errs"
 	"aistore/fs"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // OfflineConfig names a mountpath of a node that is stopped.
@@ -151,7 +152,7 @@ func (c *checker) scan(ctx context.Context, family byte, visit func(key, val []b
 }
 
 func printable(key []byte) string {
-	if bucket, k, ok := splitObjectKey(key); ok {
+	if bucket, k, ok := format.SplitObjectKey(key); ok {
 		return object.Name{Bucket: bucket, Key: string(k)}.String()
 	}
 	return "(first)"
@@ -237,11 +238,11 @@ func (v *volume) tableBounds(lower, upper []byte) ([][]byte, error) {
 
 // records verifies every object.
 func (c *checker) records(ctx context.Context) error {
-	return c.scan(ctx, famRecord, func(key, val []byte) {
-		bucket, k, ok := splitObjectKey(key)
+	return c.scan(ctx, format.FamRecord, func(key, val []byte) {
+		bucket, k, ok := format.SplitObjectKey(key)
 		n := object.Name{Bucket: bucket, Key: string(k)}
-		var r record
-		err := decodeRecord(&r, val, k)
+		var r format.Record
+		err := format.DecodeRecord(&r, val, k)
 		if !ok || err != nil {
 			c.fault(Fault{Harmful: true, Name: n, What: "the record is damaged: " + text(err)})
 			return
@@ -258,42 +259,42 @@ func text(err error) string {
 	return err.Error()
 }
 
-func (c *checker) object(ctx context.Context, n object.Name, r *record) {
+func (c *checker) object(ctx context.Context, n object.Name, r *format.Record) {
 	o := &Object{name: n, store: c.o.s}
-	f := found{record: *r, vol: c.o.v}
+	f := found{Record: *r, vol: c.o.v}
 	if _, err := o.content(&f); err != nil {
 		c.fault(Fault{Harmful: true, Name: n, What: text(err)})
 		return
 	}
 	defer o.Close()
-	h := newSums(&PutOptions{Checksum: r.sumType})
-	if err := o.WriteSpan(sumsWriter{ctx, h}, object.Span{Length: r.size}); err != nil {
+	h := newSums(&PutOptions{Checksum: r.SumType})
+	if err := o.WriteSpan(sumsWriter{ctx, h}, object.Span{Length: r.Size}); err != nil {
 		c.fault(Fault{Harmful: true, Name: n, What: text(err)})
 		return
 	}
-	c.sum.Bytes += r.size
-	if got := h.whole.Sum(); got != r.sum() {
-		c.fault(Fault{Harmful: true, Name: n, What: "content has checksum " + got.String() + ", the record says " + r.sum().String()})
+	c.sum.Bytes += r.Size
+	if got := h.whole.Sum(); got != r.Sum() {
+		c.fault(Fault{Harmful: true, Name: n, What: "content has checksum " + got.String() + ", the record says " + r.Sum().String()})
 	}
-	for i := range r.parts {
-		if p := &r.parts[i]; p.kind == refBlob {
+	for i := range r.Parts {
+		if p := &r.Parts[i]; p.Kind == format.RefBlob {
 			c.blobOf(n, p)
 		}
 	}
 }
 
 // blobOf checks that a record's blob knows what the record says of it, and that the reference is kept.
-func (c *checker) blobOf(n object.Name, p *content) {
-	file := p.blob.path()
-	if _, err := c.o.v.getCopy(refKey(nil, p.blob, n.Bucket, n.Key)); err != nil {
+func (c *checker) blobOf(n object.Name, p *format.Content) {
+	file := p.Blob.Path()
+	if _, err := c.o.v.getCopy(format.RefKey(nil, p.Blob, n.Bucket, n.Key)); err != nil {
 		c.fault(Fault{Harmful: true, Name: n, File: file, What: "the index has no reference to the blob, a sweep would remove it: " + text(err)})
 	}
 	f, err := c.o.v.mp.OpenFile(file, 0)
 	if err == nil {
-		var ft *foot
-		ft, err = readFoot(f)
+		var ft *format.Foot
+		ft, err = format.ReadFoot(f)
 		err = errors.Join(err, f.Close())
-		if err == nil && (ft.id != p.blob || ft.length != p.total || ft.blockSize != p.blockSize) {
+		if err == nil && (ft.Id != p.Blob || ft.Length != p.Total || ft.BlockSize != p.BlockSize) {
 			err = errs.E("store.Check", file, errs.Corrupt, "the footer is another blob's")
 		}
 	}
@@ -319,36 +320,36 @@ var _ io.Writer = sumsWriter{}
 
 // contents looks for inline content without a record.
 func (c *checker) contents(ctx context.Context) error {
-	return c.scan(ctx, famContent, func(key, val []byte) {
-		bucket, k, _ := splitObjectKey(key)
+	return c.scan(ctx, format.FamContent, func(key, val []byte) {
+		bucket, k, _ := format.SplitObjectKey(key)
 		n := object.Name{Bucket: bucket, Key: string(k)}
-		_, tag, _, ok := splitContent(val)
+		_, tag, _, ok := format.SplitContent(val)
 		r, err := c.recordOf(n)
 		switch {
 		case err != nil || !ok: // reported with the record
-		case r == nil || len(r.parts) != 1 || r.parts[0].kind != refInline || r.parts[0].tag != tag:
+		case r == nil || len(r.Parts) != 1 || r.Parts[0].Kind != format.RefInline || r.Parts[0].Tag != tag:
 			c.fault(Fault{Name: n, What: "content in the index belongs to no record"})
 		}
 	})
 }
 
 // recordOf returns a private copy of the record of n, nil when there is none.
-func (c *checker) recordOf(n object.Name) (*record, error) {
-	val, err := c.o.v.getCopy(objectKey(nil, famRecord, n.Bucket, n.Key))
+func (c *checker) recordOf(n object.Name) (*format.Record, error) {
+	val, err := c.o.v.getCopy(format.ObjectKey(nil, format.FamRecord, n.Bucket, n.Key))
 	if errs.Is(err, errs.NotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	r := new(record)
-	return r, decodeRecord(r, val, []byte(n.Key))
+	r := new(format.Record)
+	return r, format.DecodeRecord(r, val, []byte(n.Key))
 }
 
 // refs looks for references without a record or a file.
 func (c *checker) refs(ctx context.Context) error {
-	return c.scan(ctx, famRef, func(key, _ []byte) {
-		id, n, ok := splitRefKey(key)
+	return c.scan(ctx, format.FamRef, func(key, _ []byte) {
+		id, n, ok := format.SplitRefKey(key)
 		if !ok {
 			c.fault(Fault{What: "a reference in the index is unreadable"})
 			return
@@ -357,8 +358,8 @@ func (c *checker) refs(ctx context.Context) error {
 		if err != nil {
 			return // reported with the record
 		}
-		if r == nil || !slices.ContainsFunc(r.parts, func(p content) bool { return p.kind == refBlob && p.blob == id }) {
-			c.fault(Fault{Name: n, File: id.path(), What: "the index refers to a blob that no record names; its space is lost"})
+		if r == nil || !slices.ContainsFunc(r.Parts, func(p format.Content) bool { return p.Kind == format.RefBlob && p.Blob == id }) {
+			c.fault(Fault{Name: n, File: id.Path(), What: "the index refers to a blob that no record names; its space is lost"})
 		}
 	})
 }
@@ -366,10 +367,10 @@ func (c *checker) refs(ctx context.Context) error {
 // files looks for blobs that no record names and for work files.
 func (c *checker) files(ctx context.Context) error {
 	v := c.o.v
-	err := v.eachBlob(ctx, func(id blobID) error {
+	err := v.eachBlob(ctx, func(id format.BlobID) error {
 		c.sum.Blobs++
 		if used, err := v.referenced(id); err == nil && !used {
-			c.fault(Fault{File: id.path(), What: "no record names this blob; the node will sweep it"})
+			c.fault(Fault{File: id.Path(), What: "no record names this blob; the node will sweep it"})
 		}
 		return nil
 	})
@@ -384,7 +385,7 @@ func (c *checker) files(ctx context.Context) error {
 }
 
 // eachBlob visits every blob file.
-func (v *volume) eachBlob(ctx context.Context, visit func(blobID) error) error {
+func (v *volume) eachBlob(ctx context.Context, visit func(format.BlobID) error) error {
 	dirs, err := v.mp.ReadDir("blobs")
 	if err != nil {
 		return err
@@ -400,7 +401,7 @@ func (v *volume) eachBlob(ctx context.Context, visit func(blobID) error) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if id, ok := parseBlobID(n); ok && id.dir() == "blobs/"+d {
+			if id, ok := format.ParseBlobID(n); ok && id.Dir() == "blobs/"+d {
 				if err := visit(id); err != nil {
 					return err
 				}

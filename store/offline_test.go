@@ -12,6 +12,7 @@ import (
 	"aistore/errs"
 	"aistore/fs"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // filled makes a closed mountpath in mem with n objects, every third of them a blob, and returns their contents.
@@ -148,7 +149,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	blobs := blobFiles(t, root)
-	flip(t, mem, blobs[0], blobHeaderSize+100) // content
+	flip(t, mem, blobs[0], format.BlobHeaderSize+100) // content
 	fi, err := root.Stat(blobs[1])
 	if err != nil {
 		t.Fatal(err)

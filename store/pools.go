@@ -1,6 +1,10 @@
 package store
 
-import "sync"
+import (
+	"sync"
+
+	"aistore/store/format"
+)
 
 // byteBuf is a growing buffer in a pool.
 type byteBuf struct{ b []byte }
@@ -33,4 +37,4 @@ const chunkSize = 256 << 10
 // chunkPool holds buffers of a header's page and chunkSize bytes.
 //
 //nolint:gochecknoglobals // a pool has no state that anyone can see
-var chunkPool = sync.Pool{New: func() any { b := make([]byte, blobHeaderSize+maxBlockSize); return &b }}
+var chunkPool = sync.Pool{New: func() any { b := make([]byte, format.BlobHeaderSize+format.MaxBlockSize); return &b }}

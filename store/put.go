@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -13,6 +12,7 @@ import (
 	"aistore/errs"
 	"aistore/internal/failpoint"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // PutOptions of a write. The zero value writes durably, under epoch 0, without a checksum of the whole.
@@ -71,9 +71,9 @@ func (s *Store) putInline(ctx context.Context, op string, n object.Name, data []
 		return info, errs.E(op, n, err)
 	}
 	w := write{op: op, name: n, vol: v, o: o, sum: sum, inline: data}
-	w.rec.size = int64(len(data))
-	w.rec.one[0] = content{kind: refInline, length: int64(len(data)), crc: cksum.Block(data)}
-	w.rec.parts = w.rec.one[:1]
+	w.rec.Size = int64(len(data))
+	w.rec.One[0] = format.Content{Kind: format.RefInline, Length: int64(len(data)), CRC: cksum.Block(data)}
+	w.rec.Parts = w.rec.One[:1]
 	return s.commitWrite(&w)
 }
 
@@ -85,7 +85,7 @@ type write struct {
 	o    *PutOptions
 	sum  cksum.Value
 
-	rec     record
+	rec     format.Record
 	inline  []byte                     // content for the index, nil for blobs
 	version object.Version             // already promised (it stands in a blob's footer), zero = none
 	restamp func(object.Version) error // called when the promised version is too old
@@ -121,7 +121,7 @@ func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.
 	if err := s.stamp(w, old); err != nil {
 		return err
 	}
-	w.rec.info(info, w.name.Key)
+	w.rec.Info(info, w.name.Key)
 	info.Custom, info.System, info.Tags = w.o.Custom, w.o.System, w.o.Tags
 	b := w.vol.db.NewBatch()
 	defer closeBatch(b)
@@ -168,11 +168,11 @@ func checkConditions(c *object.Conditions, old *found, exists bool, key string) 
 	if c.IsZero() {
 		return nil
 	}
-	if !exists || old.tombstone() {
+	if !exists || old.Tombstone() {
 		return c.Check(nil, false)
 	}
 	var cur object.Info
-	old.info(&cur, key)
+	old.Info(&cur, key)
 	return c.Check(&cur, false)
 }
 
@@ -181,13 +181,13 @@ func (s *Store) stamp(w *write, old *found) error {
 	r := &w.rec
 	switch {
 	case w.version.IsZero():
-		v, err := s.versions.next(old.version, w.o.Epoch)
+		v, err := s.versions.next(old.Version, w.o.Epoch)
 		if err != nil {
 			return err
 		}
-		r.version = v
-	case w.version.Compare(old.version) <= 0: // another writer was faster
-		v, err := s.versions.next(old.version, w.o.Epoch)
+		r.Version = v
+	case w.version.Compare(old.Version) <= 0: // another writer was faster
+		v, err := s.versions.next(old.Version, w.o.Epoch)
 		if err != nil {
 			return err
 		}
@@ -195,14 +195,14 @@ func (s *Store) stamp(w *write, old *found) error {
 			return err
 		}
 	default:
-		r.version = w.version
+		r.Version = w.version
 	}
 	if w.version.IsZero() {
 		w.describe(time.Now())
 	}
-	for i := range r.parts {
-		if r.parts[i].kind == refInline {
-			r.parts[i].tag = r.version
+	for i := range r.Parts {
+		if r.Parts[i].Kind == format.RefInline {
+			r.Parts[i].Tag = r.Version
 		}
 	}
 	return nil
@@ -211,11 +211,11 @@ func (s *Store) stamp(w *write, old *found) error {
 // describe fills the record with what the request said.
 func (w *write) describe(now time.Time) {
 	r := &w.rec
-	r.bucket = w.name.Bucket
-	r.created = now.UnixNano()
-	r.sumType, r.digest = w.sum.Type, w.sum.Raw()
-	r.setETag(w.o.ETag)
-	r.custom, r.system, r.tags = encodeMap(w.o.Custom), encodeMap(w.o.System), encodeMap(w.o.Tags)
+	r.Bucket = w.name.Bucket
+	r.Created = now.UnixNano()
+	r.SumType, r.Digest = w.sum.Type, w.sum.Raw()
+	r.SetETag(w.o.ETag)
+	r.Custom, r.System, r.Tags = format.EncodeMap(w.o.Custom), format.EncodeMap(w.o.System), format.EncodeMap(w.o.Tags)
 }
 
 // dropOld removes from the home volume's index what belonged to the record there.
@@ -242,13 +242,13 @@ func (w *write) encode(b *pebble.Batch) error {
 	defer w.vol.keys.put(kb)
 	rb := recordPool.get()
 	defer recordPool.put(rb)
-	rb.b = appendRecord(rb.b[:0], &w.rec, n.Key)
-	if err := b.Set(objectKey(kb[:0], famRecord, n.Bucket, n.Key), rb.b, nil); err != nil {
+	rb.b = format.AppendRecord(rb.b[:0], &w.rec, n.Key)
+	if err := b.Set(format.ObjectKey(kb[:0], format.FamRecord, n.Bucket, n.Key), rb.b, nil); err != nil {
 		return err
 	}
-	for i := range w.rec.parts {
-		if p := &w.rec.parts[i]; p.kind == refBlob {
-			if err := b.Set(refKey(nil, p.blob, n.Bucket, n.Key), nil, nil); err != nil {
+	for i := range w.rec.Parts {
+		if p := &w.rec.Parts[i]; p.Kind == format.RefBlob {
+			if err := b.Set(format.RefKey(nil, p.Blob, n.Bucket, n.Key), nil, nil); err != nil {
 				return err
 			}
 		}
@@ -256,45 +256,23 @@ func (w *write) encode(b *pebble.Batch) error {
 	if w.inline == nil {
 		return nil
 	}
-	op := b.SetDeferred(objectPrefix+len(n.Key), len(w.inline)+contentTrailer)
-	objectKey(op.Key[:0], famContent, n.Bucket, n.Key)
-	putContent(op.Value, w.inline, w.rec.version, w.rec.parts[0].crc)
+	op := b.SetDeferred(format.ObjectPrefix+len(n.Key), len(w.inline)+format.ContentTrailer)
+	format.ObjectKey(op.Key[:0], format.FamContent, n.Bucket, n.Key)
+	format.PutContent(op.Value, w.inline, w.rec.Version, w.rec.Parts[0].CRC)
 	return op.Finish()
-}
-
-// contentTrailer follows inline content: the version it was written under, and the CRC32C of content and version.
-const contentTrailer = 16 + 4
-
-// putContent fills dst, whose length is len(data)+contentTrailer. crc is data's.
-func putContent(dst, data []byte, v object.Version, crc uint32) {
-	n := copy(dst, data)
-	binary.LittleEndian.PutUint64(dst[n:], v.Epoch)
-	binary.LittleEndian.PutUint64(dst[n+8:], v.Counter)
-	binary.LittleEndian.PutUint32(dst[n+16:], cksum.BlockUpdate(crc, dst[n:n+16]))
-}
-
-// splitContent is the inverse; ok is false when val is too short.
-func splitContent(val []byte) (data []byte, v object.Version, crc uint32, ok bool) {
-	n := len(val) - contentTrailer
-	if n < 0 {
-		return nil, v, 0, false
-	}
-	t := val[n:]
-	return val[:n:n], object.Version{Epoch: binary.LittleEndian.Uint64(t), Counter: binary.LittleEndian.Uint64(t[8:])},
-		binary.LittleEndian.Uint32(t[16:]), true
 }
 
 // dropContent removes the old record's content keys and blob references from the index. Inline content
 // that is about to be replaced under the same key need not be removed.
 func (f *found) dropContent(b *pebble.Batch, n object.Name, replaced bool) error {
-	for i := range f.parts {
-		p := &f.parts[i]
+	for i := range f.Parts {
+		p := &f.Parts[i]
 		var err error
 		switch {
-		case p.kind == refBlob:
-			err = b.Delete(refKey(nil, p.blob, n.Bucket, n.Key), nil)
+		case p.Kind == format.RefBlob:
+			err = b.Delete(format.RefKey(nil, p.Blob, n.Bucket, n.Key), nil)
 		case !replaced:
-			err = b.Delete(objectKey(nil, famContent, n.Bucket, n.Key), nil)
+			err = b.Delete(format.ObjectKey(nil, format.FamContent, n.Bucket, n.Key), nil)
 		}
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"aistore/fs"
 	"aistore/internal/failpoint"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // PutStream writes what r gives until its end, replacing what n had. Short content goes into the index
@@ -27,7 +28,7 @@ func (s *Store) PutStream(ctx context.Context, n object.Name, r io.Reader, o Put
 	}
 	bp, _ := chunkPool.Get().(*[]byte)
 	defer chunkPool.Put(bp)
-	buf := (*bp)[blobHeaderSize:]
+	buf := (*bp)[format.BlobHeaderSize:]
 	if o.Size < 0 || o.Size <= int64(s.cfg.InlineMax) {
 		limit := s.cfg.InlineMax + 1
 		got, err := io.ReadFull(r, buf[:limit])
@@ -116,7 +117,7 @@ func (h *sums) check(op string, n object.Name, want []cksum.Value) error {
 // blobWriter writes one blob. Its bytes are nobody's until the record that names it is committed.
 type blobWriter struct {
 	v         *volume
-	id        blobID
+	id        format.BlobID
 	f         fs.File
 	name      string // where the file is now
 	keepName  bool   // publish leaves the file under its present name as well
@@ -128,10 +129,10 @@ type blobWriter struct {
 }
 
 func (v *volume) newBlob(blockSize, sizeHint int64) (*blobWriter, error) {
-	id := newBlobID(v.blobCount.Add(1))
+	id := format.NewBlobID(v.blobCount.Add(1))
 	w := &blobWriter{v: v, id: id, name: "work/" + id.String(), blockSize: blockSize}
 	if sizeHint > 0 {
-		w.crcs = make([]byte, 0, 4*min(blocksOf(sizeHint, blockSize), 1<<20))
+		w.crcs = make([]byte, 0, 4*min(format.BlocksOf(sizeHint, blockSize), 1<<20))
 	}
 	var err error
 	if w.f, err = v.mp.OpenFile(w.name, os.O_RDWR|os.O_CREATE|os.O_EXCL); err != nil {
@@ -144,10 +145,10 @@ func (v *volume) newBlob(blockSize, sizeHint int64) (*blobWriter, error) {
 // add writes p, whose checksums it takes. For the first call page is the header's page, right before
 // p in memory, and goes out with it.
 func (w *blobWriter) add(page, p []byte) error {
-	off := blobHeaderSize + w.length
+	off := format.BlobHeaderSize + w.length
 	w.take(p)
 	if page != nil {
-		p, off = page[:blobHeaderSize+len(p)], 0
+		p, off = page[:format.BlobHeaderSize+len(p)], 0
 	}
 	_, err := w.f.WriteAt(p, off)
 	return err
@@ -172,19 +173,19 @@ func (w *blobWriter) endBlock() {
 }
 
 // content describes the whole blob as an object's content.
-func (w *blobWriter) content() content {
-	c := content{kind: refBlob, length: w.length, total: w.length, blob: w.id, blockSize: w.blockSize}
-	if len(w.crcs) <= 4*maxCRCs {
-		c.crcs = w.crcs
+func (w *blobWriter) content() format.Content {
+	c := format.Content{Kind: format.RefBlob, Length: w.length, Total: w.length, Blob: w.id, BlockSize: w.blockSize}
+	if len(w.crcs) <= 4*format.MaxCRCs {
+		c.CRCs = w.crcs
 	}
 	return c
 }
 
 // foot writes the footer.
-func (w *blobWriter) foot(key string, rec *record) error {
-	f := foot{id: w.id, length: w.length, blockSize: w.blockSize, key: key, record: appendRecord(nil, rec, key)}
-	b := appendFooter(make([]byte, 0, len(w.crcs)+len(w.crcs)/1000+len(f.record)+len(key)+256), &f, w.crcs)
-	_, err := w.f.WriteAt(b, blobHeaderSize+w.length)
+func (w *blobWriter) foot(key string, rec *format.Record) error {
+	f := format.Foot{Id: w.id, Length: w.length, BlockSize: w.blockSize, Key: key, Record: format.AppendRecord(nil, rec, key)}
+	b := format.AppendFooter(make([]byte, 0, len(w.crcs)+len(w.crcs)/1000+len(f.Record)+len(key)+256), &f, w.crcs)
+	_, err := w.f.WriteAt(b, format.BlobHeaderSize+w.length)
 	return err
 }
 
@@ -199,10 +200,10 @@ func (w *blobWriter) publish(durable bool) error {
 	if w.keepName {
 		place = w.v.mp.Link
 	}
-	if err := place(w.name, w.id.path()); err != nil {
+	if err := place(w.name, w.id.Path()); err != nil {
 		return err
 	}
-	w.name = w.id.path()
+	w.name = w.id.Path()
 	if err := failpoint.Hit("put.blob-linked"); err != nil {
 		return err
 	}
@@ -215,21 +216,21 @@ func (w *blobWriter) publish(durable bool) error {
 	if err := failpoint.Hit("put.blob-synced"); err != nil {
 		return err
 	}
-	if err := d.sync.do(func() error { return w.v.mp.SyncDir(w.id.dir()) }); err != nil {
+	if err := d.sync.do(func() error { return w.v.mp.SyncDir(w.id.Dir()) }); err != nil {
 		return err
 	}
 	return failpoint.Hit("put.dir-synced")
 }
 
 // makeBlobDir makes the blob's directory once.
-func (v *volume) makeBlobDir(id blobID) error {
+func (v *volume) makeBlobDir(id format.BlobID) error {
 	d := &v.dirs[id[6]]
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.made {
 		return nil
 	}
-	if err := v.mp.Mkdir(id.dir()); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := v.mp.Mkdir(id.Dir()); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	if err := v.mp.SyncDir("blobs"); err != nil {
@@ -297,16 +298,16 @@ func (s *Store) sealBlob(w *write, bw *blobWriter) error {
 		bw.endBlock()
 	}
 	r := &w.rec
-	r.size, r.version = bw.length, w.version
-	r.one[0] = bw.content()
-	r.parts = r.one[:1]
+	r.Size, r.Version = bw.length, w.version
+	r.One[0] = bw.content()
+	r.Parts = r.One[:1]
 	w.describe(time.Now())
 	if err := bw.foot(w.name.Key, r); err != nil {
 		return err
 	}
 	durable := w.o.Durability != cluster.Volatile
 	w.restamp = func(v object.Version) error {
-		r.version = v
+		r.Version = v
 		if err := bw.foot(w.name.Key, r); err != nil || !durable {
 			return err
 		}
@@ -317,14 +318,14 @@ func (s *Store) sealBlob(w *write, bw *blobWriter) error {
 
 // copyFrom moves the whole of src into the blob. declared is the length the client gave, or -1.
 func (w *blobWriter) copyFrom(ctx context.Context, op string, n object.Name, src *prefixed, buf []byte, h *sums, declared int64) error {
-	page := appendBlobHeader(buf[:0], w.id, w.blockSize)[:cap(buf)]
+	page := format.AppendBlobHeader(buf[:0], w.id, w.blockSize)[:cap(buf)]
 	for first, done := true, false; !done; first = false {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		chunk := buf[blobHeaderSize : blobHeaderSize+chunkSize]
+		chunk := buf[format.BlobHeaderSize : format.BlobHeaderSize+chunkSize]
 		if len(src.head) > len(chunk) {
-			chunk = buf[blobHeaderSize:]
+			chunk = buf[format.BlobHeaderSize:]
 		}
 		got, err := src.fill(chunk)
 		if err != nil && !errors.Is(err, io.EOF) {

@@ -12,6 +12,7 @@ import (
 	"aistore/errs"
 	"aistore/fs"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // RebuildSummary says what RebuildIndex could and could not bring back.
@@ -110,7 +111,7 @@ func (r *rebuilder) fill(ctx context.Context) error {
 	if r.sum.OldIndex == "whole" {
 		return nil // what has no record now had none before
 	}
-	return r.v.eachBlob(ctx, func(id blobID) error { return r.fromFooter(id) })
+	return r.v.eachBlob(ctx, func(id format.BlobID) error { return r.fromFooter(id) })
 }
 
 // swap puts the new index in the old one's place.
@@ -189,7 +190,7 @@ func (r *rebuilder) copyFamilies(ctx context.Context, old *volume) error {
 		}
 		r.damage("the index cannot be read behind key " + printable(after) + ": " + err.Error())
 	}
-	for _, fam := range []byte{famRecord, famContent, famAppend, famMeta} {
+	for _, fam := range []byte{format.FamRecord, format.FamContent, format.FamAppend, format.FamMeta} {
 		if err := old.scan(ctx, []byte{fam}, []byte{fam + 1}, put, damage); err != nil {
 			return err
 		}
@@ -200,7 +201,7 @@ func (r *rebuilder) copyFamilies(ctx context.Context, old *volume) error {
 // verify checks every record that was taken over: its content must be there and right. The others go.
 func (r *rebuilder) verify(ctx context.Context) error {
 	var fault error
-	err := r.v.scan(ctx, []byte{famRecord}, []byte{famRecord + 1}, func(key, val []byte) {
+	err := r.v.scan(ctx, []byte{format.FamRecord}, []byte{format.FamRecord + 1}, func(key, val []byte) {
 		if fault == nil {
 			fault = r.verifyRecord(key, val)
 		}
@@ -209,12 +210,12 @@ func (r *rebuilder) verify(ctx context.Context) error {
 }
 
 func (r *rebuilder) verifyRecord(key, val []byte) error {
-	bucket, k, _ := splitObjectKey(key)
+	bucket, k, _ := format.SplitObjectKey(key)
 	n := object.Name{Bucket: bucket, Key: string(k)}
 	f := found{vol: r.v}
-	err := decodeRecord(&f.record, val, k)
+	err := format.DecodeRecord(&f.Record, val, k)
 	if err == nil {
-		r.top = max(r.top, f.version.Counter)
+		r.top = max(r.top, f.Version.Counter)
 		o := &Object{name: n, store: r.s}
 		_, err = o.content(&f)
 		o.Close()
@@ -222,16 +223,16 @@ func (r *rebuilder) verifyRecord(key, val []byte) error {
 	if err != nil {
 		r.sum.Lost++
 		r.report(Fault{Harmful: true, Name: n, What: "is lost: " + err.Error()})
-		return errors.Join(r.v.db.Delete(key, pebble.NoSync), r.v.db.Delete(objectKey(nil, famContent, bucket, n.Key), pebble.NoSync))
+		return errors.Join(r.v.db.Delete(key, pebble.NoSync), r.v.db.Delete(format.ObjectKey(nil, format.FamContent, bucket, n.Key), pebble.NoSync))
 	}
 	r.sum.Kept++
-	return r.refer(&f.record, n)
+	return r.refer(&f.Record, n)
 }
 
-func (r *rebuilder) refer(rec *record, n object.Name) error {
-	for i := range rec.parts {
-		if p := &rec.parts[i]; p.kind == refBlob {
-			if err := r.v.db.Set(refKey(nil, p.blob, n.Bucket, n.Key), nil, pebble.NoSync); err != nil {
+func (r *rebuilder) refer(rec *format.Record, n object.Name) error {
+	for i := range rec.Parts {
+		if p := &rec.Parts[i]; p.Kind == format.RefBlob {
+			if err := r.v.db.Set(format.RefKey(nil, p.Blob, n.Bucket, n.Key), nil, pebble.NoSync); err != nil {
 				return err
 			}
 		}
@@ -240,30 +241,30 @@ func (r *rebuilder) refer(rec *record, n object.Name) error {
 }
 
 // fromFooter restores the object for which a blob was written, unless a newer version of it is known.
-func (r *rebuilder) fromFooter(id blobID) error {
+func (r *rebuilder) fromFooter(id format.BlobID) error {
 	r.sum.Blobs++
 	if used, err := r.v.referenced(id); used || err != nil {
 		return err
 	}
 	ft, err := r.foot(id)
 	if err != nil {
-		r.report(Fault{Harmful: true, File: id.path(), What: "nothing can be restored from this blob: " + err.Error()})
+		r.report(Fault{Harmful: true, File: id.Path(), What: "nothing can be restored from this blob: " + err.Error()})
 		return nil
 	}
-	var rec record
-	if err := decodeRecord(&rec, ft.record, []byte(ft.key)); err != nil || len(rec.parts) != 1 || rec.parts[0].blob != id {
-		r.report(Fault{Harmful: true, File: id.path(), What: "nothing can be restored from this blob: its footer holds no record of it"})
+	var rec format.Record
+	if err := format.DecodeRecord(&rec, ft.Record, []byte(ft.Key)); err != nil || len(rec.Parts) != 1 || rec.Parts[0].Blob != id {
+		r.report(Fault{Harmful: true, File: id.Path(), What: "nothing can be restored from this blob: its footer holds no record of it"})
 		return nil
 	}
-	n := object.Name{Bucket: rec.bucket, Key: ft.key}
-	r.top = max(r.top, rec.version.Counter)
+	n := object.Name{Bucket: rec.Bucket, Key: ft.Key}
+	r.top = max(r.top, rec.Version.Counter)
 	var have found
 	ok, err := r.v.read(&have, n)
 	if err != nil {
 		return err
 	}
 	defer have.close()
-	if ok && have.version.Compare(rec.version) >= 0 {
+	if ok && have.Version.Compare(rec.Version) >= 0 {
 		return nil
 	}
 	b := r.v.db.NewBatch()
@@ -274,31 +275,31 @@ func (r *rebuilder) fromFooter(id blobID) error {
 		}
 		r.sum.Restored-- // it replaces one restored, or kept, before
 	}
-	if err := b.Set(objectKey(nil, famRecord, n.Bucket, n.Key), ft.record, nil); err != nil {
+	if err := b.Set(format.ObjectKey(nil, format.FamRecord, n.Bucket, n.Key), ft.Record, nil); err != nil {
 		return err
 	}
-	if err := b.Set(refKey(nil, id, n.Bucket, n.Key), nil, nil); err != nil {
+	if err := b.Set(format.RefKey(nil, id, n.Bucket, n.Key), nil, nil); err != nil {
 		return err
 	}
 	if err := b.Commit(pebble.NoSync); err != nil {
 		return err
 	}
 	r.sum.Restored++
-	r.report(Fault{Name: n, File: id.path(), What: fmt.Sprintf("restored version %v of %d bytes from its blob", rec.version, rec.size)})
+	r.report(Fault{Name: n, File: id.Path(), What: fmt.Sprintf("restored version %v of %d bytes from its blob", rec.Version, rec.Size)})
 	return nil
 }
 
-func (r *rebuilder) foot(id blobID) (*foot, error) {
-	f, err := r.v.mp.OpenFile(id.path(), os.O_RDONLY)
+func (r *rebuilder) foot(id format.BlobID) (*format.Foot, error) {
+	f, err := r.v.mp.OpenFile(id.Path(), os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
-	ft, err := readFoot(f)
+	ft, err := format.ReadFoot(f)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
-	if ft.id != id {
-		return nil, errs.F("store.foot", id.path(), errs.Corrupt, "the footer is that of blob %s", ft.id)
+	if ft.Id != id {
+		return nil, errs.F("store.foot", id.Path(), errs.Corrupt, "the footer is that of blob %s", ft.Id)
 	}
 	return ft, nil
 }

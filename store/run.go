@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"aistore/errs"
+	"aistore/store/format"
 )
 
 // Run looks after the store until ctx ends: it finishes removals that a crash interrupted, sweeps what
@@ -81,12 +82,12 @@ func (v *volume) sweepBlobs(ctx context.Context) (removed int, err error) {
 		if err != nil {
 			return removed, errs.E(op, v.mp.Path(), err)
 		}
-		var ids []blobID
+		var ids []format.BlobID
 		for _, n := range names {
 			if err := ctx.Err(); err != nil {
 				return removed, err
 			}
-			id, ok := parseBlobID(n)
+			id, ok := format.ParseBlobID(n)
 			if !ok {
 				continue // not ours: leave it
 			}

@@ -23,6 +23,7 @@ import (
 	"aistore/errs"
 	"aistore/fs"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // Defaults of Config.
@@ -86,7 +87,7 @@ func (c Config) Validate() error {
 	if c.InlineMax < -1 || c.InlineMax > 256<<10 {
 		all = append(all, errs.F(op, "inline_max", errs.Invalid, "%d is outside -1..256 KiB", c.InlineMax))
 	}
-	if b := c.BlockSize; b < minBlockSize || b > maxBlockSize || b&(b-1) != 0 {
+	if b := c.BlockSize; b < format.MinBlockSize || b > format.MaxBlockSize || b&(b-1) != 0 {
 		all = append(all, errs.F(op, "block_size", errs.Invalid, "%d is no power of two from 4 KiB to 1 MiB", b))
 	}
 	return errors.Join(all...)
@@ -191,6 +192,14 @@ func (s *Store) live(op string, n object.Name) error {
 	}
 	if _, gone := s.destroyed.Load(n.Bucket); gone {
 		return errs.E(op, n, errs.NoBucket)
+	}
+	return nil
+}
+
+// checkName refuses what the index cannot hold. Stricter rules are object.CheckKey's.
+func checkName(op string, n object.Name) error {
+	if n.Key == "" || len(n.Key) > object.MaxKeyLen {
+		return errs.F(op, n, errs.Invalid, "the key has %d bytes: use 1 to %d", len(n.Key), object.MaxKeyLen)
 	}
 	return nil
 }

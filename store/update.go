@@ -10,6 +10,7 @@ import (
 	"aistore/errs"
 	"aistore/internal/failpoint"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // UpdateOptions of an Update; the fields mean what they do in PutOptions.
@@ -49,29 +50,29 @@ func (s *Store) updateLocked(n object.Name, o *UpdateOptions, lock *nameLock, ol
 	if err := checkConditions(o.Conditions, old, exists, n.Key); err != nil {
 		return err
 	}
-	if !exists || old.tombstone() {
+	if !exists || old.Tombstone() {
 		return errs.E("store.update", n, errs.NotFound)
 	}
 	v := old.vol
 	if err := v.space.admit(1 << 10); err != nil {
 		return err
 	}
-	old.info(info, n.Key)
+	old.Info(info, n.Key)
 	if err := change(info); err != nil {
 		return err
 	}
-	rec := old.record
-	if rec.version, err = s.versions.next(old.version, o.Epoch); err != nil {
+	rec := old.Record
+	if rec.Version, err = s.versions.next(old.Version, o.Epoch); err != nil {
 		return err
 	}
-	info.Key, info.Version = n.Key, rec.version
+	info.Key, info.Version = n.Key, rec.Version
 	if info.ETag != "" { // a derived one is kept as it was: the content is the same
-		rec.setETag(info.ETag)
+		rec.SetETag(info.ETag)
 	}
-	rec.custom, rec.system, rec.tags = encodeMap(info.Custom), encodeMap(info.System), encodeMap(info.Tags)
+	rec.Custom, rec.System, rec.Tags = format.EncodeMap(info.Custom), format.EncodeMap(info.System), format.EncodeMap(info.Tags)
 	b := v.db.NewBatch()
 	defer closeBatch(b)
-	if err := b.Set(objectKey(nil, famRecord, n.Bucket, n.Key), appendRecord(nil, &rec, n.Key), nil); err != nil {
+	if err := b.Set(format.ObjectKey(nil, format.FamRecord, n.Bucket, n.Key), format.AppendRecord(nil, &rec, n.Key), nil); err != nil {
 		return err
 	}
 	if o.Guard != nil {
@@ -87,7 +88,7 @@ func (s *Store) updateLocked(n object.Name, o *UpdateOptions, lock *nameLock, ol
 	if err := v.commit(b, o.Durability); err != nil {
 		return err
 	}
-	rec.info(info, n.Key)
+	rec.Info(info, n.Key)
 	return nil
 }
 
@@ -151,23 +152,23 @@ func (s *Store) share(op string, from, to object.Name, o *PutOptions) (info obje
 		if err != nil {
 			return err
 		}
-		if !ok || src.tombstone() {
+		if !ok || src.Tombstone() {
 			return errs.E(op, from, errs.NotFound)
 		}
 		w := write{op: op, name: to, vol: src.vol, o: o}
-		if len(src.parts) == 1 && src.parts[0].kind == refInline {
+		if len(src.Parts) == 1 && src.Parts[0].Kind == format.RefInline {
 			return errs.E(op, from, errs.Conflict, "was overwritten while it was copied")
 		}
 		if home, err := s.home(to); err != nil || home != src.vol {
 			return errors.Join(errs.E(op, from, errs.Conflict, "moved while it was copied"), err)
 		}
-		w.rec.flags, w.rec.size, w.rec.parts = flagShared, src.size, src.parts
-		w.sum = src.sum()
-		if from != to && !src.shared() {
+		w.rec.Flags, w.rec.Size, w.rec.Parts = format.FlagShared, src.Size, src.Parts
+		w.sum = src.Sum()
+		if from != to && !src.Shared() {
 			w.also = func(b *pebble.Batch) error {
-				rec := src.record
-				rec.flags |= flagShared
-				return b.Set(objectKey(nil, famRecord, from.Bucket, from.Key), appendRecord(nil, &rec, from.Key), nil)
+				rec := src.Record
+				rec.Flags |= format.FlagShared
+				return b.Set(format.ObjectKey(nil, format.FamRecord, from.Bucket, from.Key), format.AppendRecord(nil, &rec, from.Key), nil)
 			}
 		}
 		return s.commitLocked(&w, lock, &old, &info)

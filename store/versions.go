@@ -8,6 +8,7 @@ import (
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // versions gives versions. Counters are never given twice on this node, also not for a name that was
@@ -87,7 +88,7 @@ func (c *versions) save() {
 func (v *volume) saveCounter(c uint64) error {
 	b := v.db.NewBatch()
 	defer closeBatch(b)
-	if err := b.Set([]byte(metaCounter), binary.LittleEndian.AppendUint64(nil, c), nil); err != nil {
+	if err := b.Set([]byte(format.MetaCounter), binary.LittleEndian.AppendUint64(nil, c), nil); err != nil {
 		return err
 	}
 	return v.commit(b, cluster.Local)
