@@ -53,8 +53,9 @@ cluster-up: build ## start a local cluster: 1 gateway, 3 targets with 2 mountpat
 cluster-down: ## stop the local cluster
 	bin/ais dev down --dir $(DATA)/cluster
 
-ci: ## run what CI runs
+ci: ## run what CI runs (.ci/run: all tests), then every fuzz target
 	.ci/run
+	@$(MAKE) --no-print-directory fuzz
 
 clean: ## remove binaries (never data)
 	rm -rf bin

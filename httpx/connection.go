@@ -142,9 +142,6 @@ func (cn *connection) serve() {
 	}
 }
 
-// shortIdle is how long an idle connection keeps its read buffer.
-const shortIdle = 5 * time.Second
-
 // await waits for the first byte of a request; false when the connection has ended.
 func (cn *connection) await() bool {
 	if cn.br == nil {

@@ -169,7 +169,7 @@ func (g *Gateway) patchBucket(c *httpx.Ctx) error {
 	if m.Action != api.ActSetProps && m.Action != api.ActResetProps {
 		return unknownAction(&m, api.ActSetProps+", "+api.ActResetProps)
 	}
-	v, b, err := g.node.ResolveBucket(c, bucketName(c))
+	_, b, err := g.node.ResolveBucket(c, bucketName(c))
 	for try := 0; err == nil; try++ {
 		props := cluster.DefaultBucketProps()
 		if m.Action == api.ActSetProps {
@@ -182,6 +182,7 @@ func (g *Gateway) patchBucket(c *httpx.Ctx) error {
 			return err
 		}
 		id := b.ID // somebody else changed other properties: keep both changes
+		var v *cluster.View
 		if v, err = g.ctl.Latest(c.Context()); err == nil {
 			if b = v.BucketByID(id); b == nil {
 				return errs.F("proxy.patchBucket", "bucket", errs.NoBucket, "%s was destroyed", bucketName(c))

@@ -239,9 +239,10 @@ func (c *Client) send(ctx context.Context, q *call, base, uri string) (answer, f
 	}
 	var connected atomic.Bool
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
+	//nolint:contextcheck // w.ctx is made from the caller's context and ends with it
 	resp, err := c.http.RoundTrip(req.WithContext(httptrace.WithClientTrace(w.ctx, trace)))
 	if err != nil {
-		if c := context.Cause(w.ctx); c != nil {
+		if c := context.Cause(w.ctx); c != nil { //nolint:contextcheck // as above
 			err = c
 		}
 		w.stop()

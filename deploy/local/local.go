@@ -123,8 +123,7 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 		err = c.waitReady(ctx)
 	}
 	if err != nil {
-		c.stopAll(context.WithoutCancel(ctx), started, 5*time.Second)
-		return nil, err
+		return nil, errors.Join(err, c.stopAll(context.WithoutCancel(ctx), started, 5*time.Second))
 	}
 	return c, nil
 }

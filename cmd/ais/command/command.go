@@ -44,7 +44,7 @@ type app struct {
 
 // Main runs one command line and returns the exit code of the process.
 func Main(ctx context.Context, p Process) int {
-	a := newApp(p)
+	a := newApp(p) //nolint:contextcheck // the commands get ctx from RunContext below
 	if len(p.Args) > 1 && p.Args[1] == completeVerb {
 		completer{a}.complete(ctx, p.Args[2:])
 		return exitOK

@@ -150,6 +150,7 @@ func (c *Config) Validate() error {
 	return errors.Join(all...)
 }
 
+//nolint:gocyclo // a list of conditions that have nothing to do with each other
 func (c *Config) validateLoad(bad func(format string, args ...any)) {
 	op, single := c.Mix.only()
 	if c.Mix.total() == 0 {
