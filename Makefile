@@ -21,11 +21,7 @@ BENCHFLAGS ?=
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## build, start a whole store in one process in ./data and print how to use it
-	@echo "aistore: http://127.0.0.1:$(PORT) (data in ./$(DATA), Ctrl-C stops it). In another terminal:"
-	@echo "  export AIS_ENDPOINT=http://127.0.0.1:$(PORT)"
-	@echo "  bin/ais bucket create ais://demo && bin/ais put Makefile ais://demo/hello"
-	@echo "  curl -sL http://127.0.0.1:$(PORT)/ais/demo/hello"
+run: build ## build, start a whole store in one process in ./data; it prints its endpoint and what to try
 	@exec bin/aisnode --dir $(DATA) --port $(PORT)
 
 build: ## leave the static binaries in bin/: aisnode, ais, aisloader
