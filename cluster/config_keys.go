@@ -50,7 +50,7 @@ func (c *Config) With(set map[string]string) (*Config, error) {
 		faults = append(faults, next.Validate())
 	}
 	if err := errors.Join(faults...); err != nil {
-		return nil, errs.E(op, nil, errs.Invalid, err)
+		return nil, err
 	}
 	return &next, nil
 }
