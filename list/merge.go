@@ -1,7 +1,6 @@
 package list
 
 import (
-	"container/heap"
 	"context"
 	"math"
 	"sync"
@@ -152,33 +151,50 @@ func (s *stream) next(ctx context.Context) error {
 	return s.load(ctx)
 }
 
-// streamHeap orders streams by their head.
+// streamHeap is a binary heap of streams by their head: the smallest name is at index 0.
 type streamHeap []*stream
 
-func (h streamHeap) Len() int           { return len(h) }
-func (h streamHeap) Less(i, j int) bool { return h[i].head().Name < h[j].head().Name }
-func (h streamHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-
-// Push is part of heap.Interface.
-func (h *streamHeap) Push(x any) { *h = append(*h, x.(*stream)) }
-
-// Pop is part of heap.Interface.
-func (h *streamHeap) Pop() any {
-	last := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return last
-}
-
-// merge takes names in order until the page is full. A name that several targets hold (it is moving) appears once,
-// in its greatest version; so does a group.
-func merge(ctx context.Context, streams []*stream, r Request) (*Result, error) {
+func newHeap(streams []*stream) streamHeap {
 	h := make(streamHeap, 0, len(streams))
 	for _, s := range streams {
 		if !s.ended {
 			h = append(h, s)
 		}
 	}
-	heap.Init(&h)
+	for i := len(h)/2 - 1; i >= 0; i-- {
+		h.down(i)
+	}
+	return h
+}
+
+// down restores the order after the head of h[i] has grown.
+func (h streamHeap) down(i int) {
+	s := h[i]
+	name := s.head().Name
+	for {
+		child := 2*i + 1
+		if child >= len(h) {
+			break
+		}
+		least := h[child].head().Name
+		if right := child + 1; right < len(h) {
+			if n := h[right].head().Name; n < least {
+				child, least = right, n
+			}
+		}
+		if name <= least {
+			break
+		}
+		h[i] = h[child]
+		i = child
+	}
+	h[i] = s
+}
+
+// merge takes names in order until the page is full. A name that several targets hold (it is moving) appears once,
+// in its greatest version; so does a group.
+func merge(ctx context.Context, streams []*stream, r Request) (*Result, error) {
+	h := newHeap(streams)
 	res := &Result{Entries: make([]*Entry, 0, min(r.Limit, 1024))}
 	var last *Entry // taken last, shown or not
 	for len(h) > 0 {
@@ -198,14 +214,15 @@ func merge(ctx context.Context, streams []*stream, r Request) (*Result, error) {
 				res.Entries = append(res.Entries, e)
 			}
 		}
-		// The common case first: with its page not at the end, only the order of the heap changes.
 		if err := s.next(ctx); err != nil {
 			return nil, err
 		}
 		if s.ended {
-			heap.Pop(&h)
-		} else {
-			heap.Fix(&h, 0)
+			h[0] = h[len(h)-1]
+			h = h[:len(h)-1]
+		}
+		if len(h) > 1 {
+			h.down(0)
 		}
 	}
 	return res, nil

@@ -181,12 +181,14 @@ func (g *Gateway) patchBucket(c *httpx.Ctx) error {
 		if !errs.Is(err, errs.Conflict) || try == 3 {
 			return err
 		}
-		id := b.ID // somebody else changed other properties: keep both changes
+		// Somebody else changed other properties meanwhile: keep both changes.
 		var v *cluster.View
-		if v, err = g.ctl.Latest(c.Context()); err == nil {
-			if b = v.BucketByID(id); b == nil {
-				return errs.F("proxy.patchBucket", "bucket", errs.NoBucket, "%s was destroyed", bucketName(c))
-			}
+		if v, err = g.ctl.Latest(c.Context()); err != nil {
+			return err
+		}
+		was := b
+		if b = v.BucketByID(was.ID); b == nil {
+			return errs.E("proxy.patchBucket", was.String(), errs.NoBucket, "the bucket was destroyed")
 		}
 	}
 	return err

@@ -41,9 +41,9 @@ func (g *Gateway) listObjects(c *httpx.Ctx, v *cluster.View, b *cluster.Bucket, 
 		if v, err = g.ctl.Latest(c.Context()); err != nil {
 			break
 		}
-		id := b.ID
-		if b = v.BucketByID(id); b == nil {
-			return errs.F("proxy.list", "bucket", errs.NoBucket, "%s was destroyed", c.Rest())
+		was := b
+		if b = v.BucketByID(was.ID); b == nil {
+			return errs.E("proxy.list", was.String(), errs.NoBucket, "the bucket was destroyed")
 		}
 	}
 	if err != nil {

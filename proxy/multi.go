@@ -136,7 +136,7 @@ func (g *Gateway) ensure(c *httpx.Ctx, v *cluster.View, from *cluster.Bucket, to
 	}
 	b := v.Buckets.Get(to.Namespace.Name, to.Name)
 	if b == nil || v.BucketByID(from.ID) == nil {
-		return nil, 0, errs.F("proxy.ensure", "bucket", errs.NoBucket, "%s or %s was destroyed", from, to)
+		return nil, 0, errs.F("proxy.ensure", from.String(), errs.NoBucket, "this bucket or %s was destroyed", to)
 	}
 	return v, b.ID, nil
 }

@@ -41,6 +41,9 @@ func (g *Gateway) Routes() []httpx.Route {
 	return rs
 }
 
+// RouteTable is Routes for documentation and tests: its handlers must not be called.
+func RouteTable() []httpx.Route { return new(Gateway).Routes() }
+
 // objectRoutes are the routes of objects below base, one per method. Operations and limits are those of package
 // target, which serves them in the end.
 func (g *Gateway) objectRoutes(base string, h httpx.Handler) []httpx.Route {

@@ -16,8 +16,18 @@ import (
 	"aistore/deploy/local"
 )
 
-// TestSDK runs the published SDK against a cluster of 1 gateway and 3 targets with 2 mountpaths each.
-func TestSDK(t *testing.T) {
+// TestCluster runs every check against a cluster of 1 gateway and 3 targets with 2 mountpaths each.
+func TestCluster(t *testing.T) {
+	check(t, local.Options{Gateways: 1, Targets: 3, Mountpaths: 2, CacheSize: "16MiB"}, 4)
+}
+
+// TestAll runs the checks of data against one process in role all, where the gateway calls the target directly.
+func TestAll(t *testing.T) {
+	check(t, local.Options{All: true}, 1, "test_objects.py", "test_lists.py", "test_buckets.py")
+}
+
+// check starts a cluster of so many nodes and runs pytest over files, all of them if none is named.
+func check(t *testing.T, o local.Options, nodes int, files ...string) {
 	python := environment(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -25,9 +35,8 @@ func TestSDK(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := local.Up(ctx, local.Options{
-		Dir: t.TempDir(), Gateways: 1, Targets: 3, Mountpaths: 2, Port: freePorts(t, 4), Binary: bin, CacheSize: "16MiB",
-	})
+	o.Dir, o.Binary, o.Port = t.TempDir(), bin, freePorts(t, nodes)
+	c, err := local.Up(ctx, o)
 	if c != nil {
 		defer func() {
 			if err := c.Down(context.Background()); err != nil {
@@ -38,7 +47,7 @@ func TestSDK(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5", "."}
+	args := append([]string{"-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"}, files...)
 	if run := os.Getenv("PYSDK_RUN"); run != "" { // one check: PYSDK_RUN=test_append go test ./test/pysdk
 		args = append(args, "-k", run)
 	}

@@ -1,0 +1,160 @@
+// Package docs runs the examples of the documentation, so that none of them is a lie.
+package docs
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"aistore/deploy/local"
+	"aistore/proxy"
+)
+
+// block is one example: shell commands and parts of what they print, in order.
+type block struct {
+	line     int // where it begins
+	commands string
+	want     []string
+}
+
+// examples reads the ```sh blocks of a Markdown file. "# => TEXT" says that TEXT is printed.
+func examples(t *testing.T, path string) []block {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []block
+	inside := false
+	for i, line := range strings.Split(string(text), "\n") {
+		switch {
+		case line == "```sh":
+			inside = true
+			all = append(all, block{line: i + 1})
+		case line == "```":
+			inside = false
+		case inside:
+			b := &all[len(all)-1]
+			if want, ok := strings.CutPrefix(line, "# => "); ok {
+				b.want = append(b.want, want)
+			} else {
+				b.commands += line + "\n"
+			}
+		}
+	}
+	return all
+}
+
+// TestNativeAPI runs docs/native-api.md from top to bottom against a new cluster.
+func TestNativeAPI(t *testing.T) {
+	for _, tool := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed", tool)
+		}
+	}
+	const path = "../../docs/native-api.md"
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	bin, err := local.Build(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := local.Up(ctx, local.Options{
+		Dir: t.TempDir(), Gateways: 1, Targets: 3, Mountpaths: 2, Port: freePorts(t, 4), Binary: bin, CacheSize: "16MiB",
+	})
+	if c != nil {
+		defer func() {
+			if err := c.Down(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := examples(t, path)
+	if len(blocks) < 30 {
+		t.Fatalf("%d examples found", len(blocks))
+	}
+	const mark = "\n@@ example "
+	var script strings.Builder
+	script.WriteString("set -euo pipefail\n")
+	for i, b := range blocks {
+		fmt.Fprintf(&script, "printf '%s%d\\n'\n%s", strings.ReplaceAll(mark, "\n", `\n`), i, b.commands)
+	}
+	cmd := exec.CommandContext(ctx, "bash", "-c", script.String())
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "G="+c.Endpoint(), "no_proxy=127.0.0.1", "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	outputs := strings.Split(string(out), mark)[1:]
+	for i, b := range blocks {
+		if i >= len(outputs) {
+			break
+		}
+		rest := outputs[i]
+		for _, want := range b.want {
+			at := strings.Index(rest, want)
+			if at < 0 {
+				t.Errorf("%s:%d: %q is not in what is printed:\n%.3000s", path, b.line, want, outputs[i])
+				break
+			}
+			rest = rest[at+len(want):]
+		}
+	}
+	if err != nil {
+		last := blocks[max(0, len(outputs)-1)]
+		t.Fatalf("%s:%d: %v:\n%.2000s", path, last.line, err, outputs[len(outputs)-1])
+	}
+}
+
+// TestEveryRouteIsDescribed holds the page to the gateway's route table.
+func TestEveryRouteIsDescribed(t *testing.T) {
+	text, err := os.ReadFile("../../docs/native-api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := strings.NewReplacer("/v1/buckets/*", "/v1/buckets/BUCKET", "/v1/objects/*", "/v1/objects/BUCKET/OBJECT", "/v1/cluster/proxy/*", "/v1/cluster/proxy/NODE", "/v1/cluster/*", "/v1/cluster/...")
+	for _, r := range proxy.RouteTable() {
+		path := strings.TrimSuffix(place.Replace(r.Path), "/")
+		switch {
+		case strings.HasPrefix(path, "/ais"): // as /v1/objects, /v1/buckets
+			path = "/ais/"
+		case r.Method == "*": // not served
+			path = strings.TrimSuffix(path, "/*")
+		}
+		if r.Method == "*" || path == "/ais/" {
+			if !strings.Contains(string(text), path) {
+				t.Errorf("%s is not mentioned", path)
+			}
+			continue
+		}
+		if !strings.Contains(string(text), "`"+r.Method+" "+path) {
+			t.Errorf("%s %s has no heading", r.Method, path)
+		}
+	}
+}
+
+// freePorts finds n ports in a row that nobody listens on, below the range of ephemeral ports.
+func freePorts(t *testing.T, n int) int {
+	t.Helper()
+next:
+	for first := 22500; first < 22900; first += n {
+		for p := first; p < first+n; p++ {
+			ln, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: p})
+			if err != nil {
+				continue next
+			}
+			if err := ln.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return first
+	}
+	t.Fatal("no free ports from 22500 to 22900")
+	return 0
+}
