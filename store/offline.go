@@ -294,7 +294,7 @@ func (c *checker) blobOf(n object.Name, p *format.Content) {
 		var ft *format.Foot
 		ft, err = format.ReadFoot(f)
 		err = errors.Join(err, f.Close())
-		if err == nil && (ft.Id != p.Blob || ft.Length != p.Total || ft.BlockSize != p.BlockSize) {
+		if err == nil && (ft.ID != p.Blob || ft.Length != p.Total || ft.BlockSize != p.BlockSize) {
 			err = errs.E("store.Check", file, errs.Corrupt, "the footer is another blob's")
 		}
 	}

@@ -183,7 +183,7 @@ func (w *blobWriter) content() format.Content {
 
 // foot writes the footer.
 func (w *blobWriter) foot(key string, rec *format.Record) error {
-	f := format.Foot{Id: w.id, Length: w.length, BlockSize: w.blockSize, Key: key, Record: format.AppendRecord(nil, rec, key)}
+	f := format.Foot{ID: w.id, Length: w.length, BlockSize: w.blockSize, Key: key, Record: format.AppendRecord(nil, rec, key)}
 	b := format.AppendFooter(make([]byte, 0, len(w.crcs)+len(w.crcs)/1000+len(f.Record)+len(key)+256), &f, w.crcs)
 	_, err := w.f.WriteAt(b, format.BlobHeaderSize+w.length)
 	return err

@@ -298,8 +298,8 @@ func (r *rebuilder) foot(id format.BlobID) (*format.Foot, error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
-	if ft.Id != id {
-		return nil, errs.F("store.foot", id.Path(), errs.Corrupt, "the footer is that of blob %s", ft.Id)
+	if ft.ID != id {
+		return nil, errs.F("store.foot", id.Path(), errs.Corrupt, "the footer is that of blob %s", ft.ID)
 	}
 	return ft, nil
 }

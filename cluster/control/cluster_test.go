@@ -27,10 +27,6 @@ func grow(t *testing.T, nodes int) (*testCluster, []*testNode) {
 	return tc, all
 }
 
-func primaryIsNot(id cluster.NodeID) func(*cluster.View) bool {
-	return func(v *cluster.View) bool { return v.Map.Primary != id }
-}
-
 func TestFollowersAreNoMembers(t *testing.T) {
 	_, all := grow(t, 4)
 	voters := 0

@@ -82,7 +82,7 @@ func BlocksOf(length, blockSize int64) int64 { return (length + blockSize - 1) /
 
 // Foot is what a blob's footer says.
 type Foot struct {
-	Id        BlobID
+	ID        BlobID
 	Length    int64 // of the content
 	BlockSize int64
 	Key       string
@@ -95,7 +95,7 @@ func AppendFooter(b []byte, f *Foot, crcs []byte) []byte {
 	for page := int64(0); len(crcs) > 0; page++ {
 		n := min(len(crcs), 4*CrcsPerPage)
 		b = append(b, crcs[:n]...)
-		b = binary.LittleEndian.AppendUint32(b, TableCRC(f.Id, page, crcs[:n]))
+		b = binary.LittleEndian.AppendUint32(b, TableCRC(f.ID, page, crcs[:n]))
 		crcs = crcs[n:]
 	}
 	metaAt := tableAt + tableSize(BlocksOf(f.Length, f.BlockSize))
@@ -105,7 +105,7 @@ func AppendFooter(b []byte, f *Foot, crcs []byte) []byte {
 	meta := b[start:]
 	start = len(b)
 	b = append(b, footMagic...)
-	b = append(b, f.Id[:]...)
+	b = append(b, f.ID[:]...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(f.Length))
 	b = binary.LittleEndian.AppendUint32(b, uint32(f.BlockSize))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(meta)))
@@ -130,7 +130,7 @@ func decodeTrailer(b []byte, fileSize int64) (t trailer, err error) {
 		return t, errs.E(op, "", errs.Corrupt, "the blob's trailer is damaged")
 	}
 	d := decoder{b: b[8:]}
-	copy(t.Id[:], d.take(16))
+	copy(t.ID[:], d.take(16))
 	t.Length = int64(d.u64())
 	t.BlockSize = int64(d.u32())
 	t.metaLen = int64(d.u32())

@@ -84,7 +84,7 @@ func (a *App) open(ctx context.Context, logs *node.Logs, version string) error {
 	if a.control, err = control.Open(a.controlConfig(who, raft, version)); err != nil {
 		return err
 	}
-	a.assemble(who, logs, version)
+	a.assemble(who, logs, version) //nolint:contextcheck // routes take the context of each request
 	a.log.Info("node opened", "id", who.ID, "version", version, "config", a.cfg.String())
 	return nil
 }
