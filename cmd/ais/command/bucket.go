@@ -199,6 +199,15 @@ type bucketPropsJSON struct {
 	api.BucketProps
 }
 
+// bucketID writes the hexadecimal id of the API as logs and offline tools do.
+func bucketID(hex string) string {
+	n, err := strconv.ParseUint(hex, 16, 64)
+	if err != nil {
+		return hex
+	}
+	return "b" + strconv.FormatUint(n, 10)
+}
+
 func (a bucketVerbs) showProps(c *cli.Context) error {
 	if err := count(c, 1, 2); err != nil {
 		return err
@@ -216,7 +225,7 @@ func (a bucketVerbs) showProps(c *cli.Context) error {
 		return err
 	}
 	rows := [][2]string{
-		{"name", b.String()}, {"created", stamp(time.Unix(0, p.Created))}, {"id", p.BID}, {"placement-seed", strconv.FormatUint(p.Seed, 16)},
+		{"name", b.String()}, {"created", stamp(time.Unix(0, p.Created))}, {"id", bucketID(p.BID)}, {"placement-seed", strconv.FormatUint(p.Seed, 16)},
 		{"checksum.type", p.Checksum.Type.String()}, {"checksum.validate_warm_get", strconv.FormatBool(p.Checksum.ValidateWarmGet)},
 		{"durability", string(p.Durability)},
 	}

@@ -276,7 +276,7 @@ func (a clusterVerbs) showBMD(ctx context.Context, sdk *client.Client) error {
 	}
 	t := a.out.NewTable(term.Columns("BUCKET", "ID>", "CHECKSUM", "DURABILITY", "CREATED", "CHANGED IN>")...)
 	for _, b := range view.Buckets.List() {
-		if err := t.Add(b.String(), strconv.FormatUint(b.ID, 16), b.Props.Checksum.String(), string(b.Props.Durability), stamp(b.Created),
+		if err := t.Add(b.String(), "b"+strconv.FormatUint(b.ID, 10), b.Props.Checksum.String(), string(b.Props.Durability), stamp(b.Created),
 			"v"+strconv.FormatUint(b.Version, 10)); err != nil {
 			return err
 		}

@@ -36,10 +36,11 @@ func workers(c *cli.Context) (int, error) {
 
 // item is one object of a transfer.
 type item struct {
-	key  string // of the object
-	path string // of the file
-	size int64
-	err  error // found out before the transfer: reported, not tried
+	key    string // of the object
+	bucket uint64 // its id, where no cluster is asked
+	path   string // of the file
+	size   int64
+	err    error // found out before the transfer: reported, not tried
 }
 
 // transfer runs one function over many items with bounded workers; it goes on when an item fails.
