@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -82,9 +81,9 @@ func bucketNames(path string) (map[uint64]string, error) {
 	if err != nil {
 		return nil, errs.E("", path, err)
 	}
-	var v cluster.View
-	if err := json.Unmarshal(raw, &v); err != nil || v.Buckets == nil {
-		return nil, errs.F("", path, errs.Invalid, "is not the view.json of a node")
+	v, err := cluster.DecodeView(raw)
+	if err != nil {
+		return nil, errs.F("", path, errs.Invalid, "is not the view.json of a node: %w", err)
 	}
 	names := map[uint64]string{}
 	for _, b := range v.Buckets.Buckets {
