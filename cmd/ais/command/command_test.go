@@ -91,18 +91,21 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestMessage(t *testing.T) {
-	for want, err := range map[string]error{
-		"plain":                     errors.New("plain"),
-		"x: not found":              errs.E("a.B", "x", errs.NotFound),
-		"x: gone":                   errs.E("a.B", "x", errs.E("c.D", "x", errs.NotFound, "gone")),
-		"ais://b/o: disk: no space": errs.E("a.B", "ais://b/o", errs.E("c.D", "disk", errs.Full, "no space")),
-		"ais://b: ais://b is full":  errs.E("a.B", "ais://b: ", errs.Full, "ais://b is full"),
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("plain"), "plain"},
+		{errors.New("x: gone (store.Open) (httpx.Do)"), "x: gone"},
+		{errors.New("gone (since today)"), "gone (since today)"},
+		{errs.E("a.B", "x", errs.NotFound), "x: not found"},
+		{errs.E("a.B", "x", errs.E("c.D", "x", errs.NotFound, "gone")), "x: gone"},
+		{errs.E("a.B", "ais://b/o", errs.E("c.D", "disk", errs.Full, "no space")), "ais://b/o: disk: no space"},
+		{errs.E("a.B", "ais://b", errors.New("127.0.0.1:1: ais://b: exists (x.Y)")), "ais://b: exists"},
+		{errs.E("a.B", "ais://b", errors.New("ais://b/o: is there")), "ais://b: ais://b/o: is there"},
 	} {
-		if strings.HasPrefix(want, "ais://b: ") {
-			want, err = "ais://b is full", errs.E("a.B", "ais://b", errs.Full, "ais://b is full")
-		}
-		if got := message(err); got != want {
-			t.Errorf("message is %q, want %q", got, want)
+		if got := message(c.err); got != c.want {
+			t.Errorf("message is %q, want %q", got, c.want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"aistore/cmd/ais/term"
@@ -78,19 +79,25 @@ func (a *app) report(ctx context.Context, err error) int {
 	return code
 }
 
-// message is the error's text without the names of our functions.
+// opSuffix is how errs.Error ends: the name of a function of ours, or in a server's message of the server's.
+var opSuffix = regexp.MustCompile(`( \([a-z]+\.[A-Za-z.]+\))+$`)
+
+// message is the error's text without the names of functions, and with what it is about named once.
 func message(err error) string {
 	//nolint:errorlint // the text of each link of the chain is wanted, not whether one is in it
 	e, ok := err.(*errs.Error)
 	if !ok {
-		return err.Error()
+		return opSuffix.ReplaceAllString(err.Error(), "")
 	}
 	cause := strings.ReplaceAll(e.Kind.String(), "-", " ")
 	if e.Err != nil {
 		cause = message(e.Err)
 	}
-	if e.Name == "" || strings.HasPrefix(cause, e.Name) {
+	if e.Name == "" {
 		return cause
+	}
+	if at := strings.Index(cause, e.Name); at >= 0 && !strings.HasPrefix(cause[at+len(e.Name):], "/") {
+		return cause[at:]
 	}
 	return e.Name + ": " + cause
 }

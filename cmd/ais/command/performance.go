@@ -3,7 +3,9 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -17,8 +19,10 @@ func (a clusterVerbs) performanceCommand() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "performance", Usage: "show throughput and latency by node and operation, and by disk", ArgsUsage: "[NODE]",
 		Description: "Two samples of the nodes' counters are taken, --interval apart. Rates and the mean latency are of that time;\n" +
-			"P50 and P99 are of everything since the node was started. Operations that did not happen are left out.",
+			"P50 and P99 are of everything since the node was started. Operations that never happened are left out, and so are\n" +
+			"those by which the nodes talk to each other, unless --all is given.",
 		Flags: append(refreshFlags(),
+			&cli.BoolFlag{Name: "all", Usage: "also the traffic between nodes", DisableDefaultText: true},
 			&cli.DurationFlag{Name: "interval", Usage: "time between the two samples", Value: time.Second},
 			a.headersFlag(), a.unitsFlag(),
 		),
@@ -85,7 +89,11 @@ func (a clusterVerbs) performance(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		return a.printPerformance(compare(before, after, c.Args().First()))
+		p := compare(before, after, c.Args().First())
+		if !c.Bool("all") {
+			p.Ops = slices.DeleteFunc(p.Ops, func(o opJSON) bool { return o.Count == 0 || strings.HasPrefix(o.Op, "intra-") })
+		}
+		return a.printPerformance(p)
 	})
 }
 
@@ -176,9 +184,6 @@ func (a clusterVerbs) printPerformance(p performanceJSON) error {
 	latency := func(us float64) string { return term.Latency(time.Duration(us * 1e3)) }
 	t := a.out.NewTable(term.Columns("NODE", "OPERATION", "OPS/S>", "THROUGHPUT>", "ERRORS/S>", "MEAN>", "P50>", "P99>", "TOTAL>")...)
 	for _, o := range p.Ops {
-		if o.Count == 0 {
-			continue
-		}
 		style := term.Plain
 		if o.Errors > 0 {
 			style = term.Amber
