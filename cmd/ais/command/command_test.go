@@ -102,6 +102,8 @@ func TestMessage(t *testing.T) {
 		{errs.E("a.B", "x", errs.E("c.D", "x", errs.NotFound, "gone")), "x: gone"},
 		{errs.E("a.B", "ais://b/o", errs.E("c.D", "disk", errs.Full, "no space")), "ais://b/o: disk: no space"},
 		{errs.E("a.B", "ais://b", errors.New("127.0.0.1:1: ais://b: exists (x.Y)")), "ais://b: exists"},
+		{errs.E("a.B", "c", errors.New("the directory: there")), "c: the directory: there"},
+		{errs.E("a.B", "ais://b", errors.New("ais://b is full")), "ais://b is full"},
 		{errs.E("a.B", "ais://b", errors.New("ais://b/o: is there")), "ais://b: ais://b/o: is there"},
 	} {
 		if got := message(c.err); got != c.want {

@@ -96,8 +96,11 @@ func message(err error) string {
 	if e.Name == "" {
 		return cause
 	}
-	if at := strings.Index(cause, e.Name); at >= 0 && !strings.HasPrefix(cause[at+len(e.Name):], "/") {
-		return cause[at:]
+	if _, rest, ok := strings.Cut(": "+cause, ": "+e.Name+": "); ok {
+		return e.Name + ": " + rest
+	}
+	if strings.HasPrefix(cause, e.Name+" ") {
+		return cause
 	}
 	return e.Name + ": " + cause
 }

@@ -75,6 +75,7 @@ type download struct {
 	from     uri.URI
 	bucket   *client.Bucket
 	span     span
+	workers  int
 	progress *term.Progress
 }
 
@@ -90,11 +91,15 @@ func (a objectVerbs) get(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	n, err := workers(c)
+	if err != nil {
+		return err
+	}
 	sdk, err := a.connect(c.Context)
 	if err != nil {
 		return err
 	}
-	d := &download{a: a.app, from: uri.URI{Bck: sel.bck}, bucket: sdk.BucketOf(sel.bck), span: s}
+	d := &download{a: a.app, from: uri.URI{Bck: sel.bck}, bucket: sdk.BucketOf(sel.bck), span: s, workers: n}
 	to := c.Args().Get(1)
 	if key, ok := sel.single(); ok {
 		return d.one(c.Context, key, to)
@@ -165,14 +170,11 @@ func (d *download) save(r *client.Reader, create func() (*tree.Pending, error), 
 // many reads several objects below a directory, to standard output one after the other, or into the void.
 func (d *download) many(c *cli.Context, sel *selection, to string) error {
 	ctx := c.Context
-	n, err := workers(c)
-	if err != nil {
-		return err
-	}
 	if to == "" {
 		return usageError("name the directory that the files go to, or - for standard output\nUsage: %s %s", fullName(c), c.Command.ArgsUsage)
 	}
 	var total term.Transfer
+	var err error
 	if !d.a.out.Yes || d.a.out.Shows() {
 		if total, err = sel.count(ctx, d.bucket); err != nil {
 			return err
@@ -181,7 +183,7 @@ func (d *download) many(c *cli.Context, sel *selection, to string) error {
 	if err := d.a.out.Confirm("Get %s (%s) from %s to %s?", term.Plural(total.Objects, "object"), d.a.out.Units.Bytes(total.Bytes), sel, to); err != nil {
 		return err
 	}
-	t := &transfer{a: d.a, verb: "get", workers: n, name: func(it item) string { return d.from.With(it.key).String() }}
+	t := &transfer{a: d.a, verb: "get", workers: d.workers, name: func(it item) string { return d.from.With(it.key).String() }}
 	switch st, serr := os.Stat(to); {
 	case to == "-":
 		t.workers, t.quiet = 1, true // one after the other

@@ -67,9 +67,17 @@ func (a offlineVerbs) open(c *cli.Context) (*offline, error) {
 	}
 	o, err := store.OpenOffline(c.Context, store.OfflineConfig{Mountpath: c.String("mountpath")})
 	if err != nil {
-		return nil, err
+		return nil, stopFirst(c, err)
 	}
 	return &offline{o, names}, nil
+}
+
+// stopFirst says what to do about a mountpath in use.
+func stopFirst(c *cli.Context, err error) error {
+	if errs.Is(err, errs.Conflict) {
+		return errs.E("", c.String("mountpath"), errs.Conflict, "a node runs on this mountpath: stop the node first")
+	}
+	return err
 }
 
 // bucketNames reads a node's view.json; none if path is empty.
@@ -358,7 +366,7 @@ func (a offlineVerbs) check(c *cli.Context) error {
 			return err
 		}
 	}
-	a.out.Printf("check: %s (%s) and %s read, %s, of which %s harmful", term.Plural(sum.Objects, "object"), a.out.Units.Bytes(sum.Bytes),
+	a.out.Printf("check: %s (%s) and %s read, %s, %s damaged", term.Plural(sum.Objects, "object"), a.out.Units.Bytes(sum.Bytes),
 		term.Plural(sum.Blobs, "blob"), term.Plural(sum.Faults, "fault"), term.Count(sum.Harmful))
 	if sum.Harmful > 0 {
 		return errs.F("", c.String("mountpath"), errs.Corrupt, "bytes of objects cannot be given back (%s)", term.Plural(sum.Harmful, "fault"))
@@ -387,7 +395,7 @@ func (a offlineVerbs) rebuild(c *cli.Context) error {
 		a.sayFault(o, f)
 	})
 	if err != nil {
-		return err
+		return stopFirst(c, err)
 	}
 	if a.out.JSON {
 		return a.out.Value(map[string]any{"summary": sum, "faults": faults})

@@ -50,6 +50,7 @@ type upload struct {
 	bucket   *client.Bucket
 	opts     client.PutOptions
 	sources  []source
+	workers  int
 	progress *term.Progress
 }
 
@@ -80,7 +81,11 @@ func (a objectVerbs) put(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	u := &upload{a: a.app, to: to, opts: opts}
+	n, err := workers(c)
+	if err != nil {
+		return err
+	}
+	u := &upload{a: a.app, to: to, opts: opts, workers: n}
 	if err := u.find(c, args[:len(args)-1]); err != nil {
 		return err
 	}
@@ -273,22 +278,18 @@ func (c *countingAt) ReadAt(b []byte, off int64) (int, error) {
 // many stores all files of all sources.
 func (u *upload) many(c *cli.Context) error {
 	ctx := c.Context
-	n, err := workers(c)
-	if err != nil {
-		return err
-	}
 	recursive := tree.Options{Recursive: c.Bool("recursive")}
 	var total term.Transfer
 	var skipped int64
 	if !u.a.out.Yes || u.a.out.Shows() || c.Bool("dry-run") {
-		total, skipped, err = u.count(ctx, recursive, c.Bool("dry-run"))
-		if err != nil {
+		var err error
+		if total, skipped, err = u.count(ctx, recursive, c.Bool("dry-run")); err != nil {
 			return err
 		}
 	}
 	where := term.Printable(u.to.With(u.prefix()).String())
 	if skipped > 0 {
-		u.a.out.Notef("note: %s not entered; --recursive (-r) enters them", term.Plural(skipped, "subdirectory"))
+		u.noteSkipped(skipped)
 	}
 	if c.Bool("dry-run") {
 		u.a.out.Printf("put: would store %s (%s) in %s", term.Plural(total.Objects, "file"), u.a.out.Units.Bytes(total.Bytes), where)
@@ -299,16 +300,28 @@ func (u *upload) many(c *cli.Context) error {
 	}
 	u.progress = u.a.out.StartProgress(ctx, total)
 	t := &transfer{
-		a: u.a, verb: "put", workers: n, progress: u.progress,
+		a: u.a, verb: "put", workers: u.workers, progress: u.progress,
 		name: func(it item) string { return it.path },
 		do:   u.item,
 	}
-	err = t.run(ctx, func(ctx context.Context, yield func(item) bool) error {
-		_, err := u.items(ctx, recursive, yield)
+	noted := skipped > 0
+	err := t.run(ctx, func(ctx context.Context, yield func(item) bool) (err error) {
+		skipped, err = u.items(ctx, recursive, yield)
 		return err
 	})
 	u.progress.Done()
+	if skipped > 0 && !noted {
+		u.noteSkipped(skipped)
+	}
 	return t.finish(err, "from "+u.from()+" to "+where)
+}
+
+func (u *upload) noteSkipped(n int64) {
+	noun := "subdirectories"
+	if n == 1 {
+		noun = "subdirectory"
+	}
+	u.a.out.Notef("note: %s %s not entered; --recursive (-r) enters them", term.Count(n), noun)
 }
 
 func (u *upload) from() string {

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+
+	"aistore/deploy/local"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ais": main})
+}
+
+// TestScripts runs testdata/*.txt against one cluster of processes. Each script has a bucket name of its own in $B;
+// scripts that need a cluster for themselves start one at port $PORT.
+func TestScripts(t *testing.T) {
+	bin := t.TempDir()
+	node, err := local.Build(t.Context(), bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := local.Up(t.Context(), local.Options{
+		Dir: filepath.Join(bin, "cluster"), Gateways: 1, Targets: 3, Mountpaths: 2, Port: freePorts(t, 24400), Binary: node, CacheSize: "8MiB",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Down(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			name := strings.TrimPrefix(filepath.Base(e.WorkDir), "script-")
+			e.Setenv("AIS_ENDPOINT", cluster.Endpoint())
+			e.Setenv("AISNODE", node)
+			e.Setenv("B", "ais://"+name)
+			e.Setenv("NAME", name)
+			e.Setenv("PORT", strconv.Itoa(freePorts(t, 24500+20*len(name))))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exit": exitCode, "terminal": terminal, "latin1": latin1, "fill": fill, "sigint": sigint,
+		},
+	})
+}
+
+// freePorts returns the first of ten consecutive ports, from on, at which nobody listens.
+func freePorts(t *testing.T, from int) int {
+	for p := from; p < from+1000; p += 10 {
+		free := true
+		for q := p; q < p+10 && free; q++ {
+			ln, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(q))
+			if free = err == nil; free {
+				_ = ln.Close()
+			}
+		}
+		if free {
+			return p
+		}
+	}
+	t.Fatal("no ten free ports in a row")
+	return 0
+}
+
+// exitCode is `exit N COMMAND ...`: runs the command and compares its exit code.
+func exitCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exit N COMMAND ...")
+	}
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var e *exec.ExitError
+		if !errors.As(err, &e) {
+			ts.Fatalf("%v", err)
+		}
+		got = e.ExitCode()
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code is %d, want %s", got, args[0])
+	}
+}
+
+// latin1 is `latin1 DIR`: makes a file there whose name is not UTF-8, which a script cannot write.
+func latin1(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), "caf\xe9"), []byte("x"), 0o644))
+}
+
+// fill is `fill FILE BYTES`: makes a file of that size.
+func fill(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	data := make([]byte, n)
+	for i := range data {
+		data[i] = byte(i * 7 >> 3)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
+}
+
+// sigint is `sigint AFTER COMMAND ...`: interrupts the command after that time and wants exit code 130.
+func sigint(ts *testscript.TestScript, _ bool, args []string) {
+	after, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	cmd := program(ts, args[1:])
+	ts.Check(cmd.Start())
+	stop := time.AfterFunc(after, func() { _ = cmd.Process.Signal(os.Interrupt) })
+	defer stop.Stop()
+	_ = cmd.Wait()
+	if cmd.ProcessState.ExitCode() != 130 {
+		ts.Fatalf("exit code is %d, want 130", cmd.ProcessState.ExitCode())
+	}
+}
+
+// program prepares a program with the script's directory and environment.
+func program(ts *testscript.TestScript, args []string) *exec.Cmd {
+	path := ""
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if p := filepath.Join(dir, args[0]); path == "" {
+			if _, err := os.Stat(p); err == nil {
+				path = p
+			}
+		}
+	}
+	cmd := exec.Command(path, args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, k := range []string{"PATH", "HOME", "TMPDIR", "AIS_ENDPOINT", "AISNODE", "NO_COLOR"} {
+		if v := ts.Getenv(k); v != "" {
+			cmd.Env = append(cmd.Env, k+"="+v)
+		}
+	}
+	cmd.Env = append(cmd.Env, "TERM=xterm")
+	return cmd
+}
+
+// terminal is `terminal ANSWER COMMAND ...`: runs the command on a terminal of 30 lines by 100, types ANSWER when it
+// has printed a question mark, and keeps what the terminal was sent in the file tty.
+func terminal(ts *testscript.TestScript, neg bool, args []string) {
+	master, slave := pty(ts)
+	cmd := program(ts, args[1:])
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
+	ts.Check(cmd.Start())
+	_ = slave.Close()
+	var seen bytes.Buffer
+	buf := make([]byte, 4096)
+	answered := args[0] == ""
+	for {
+		n, err := master.Read(buf) // EIO when the last process has closed the terminal
+		seen.Write(buf[:n])
+		if !answered && bytes.Contains(seen.Bytes(), []byte("?")) {
+			answered = true
+			_, werr := io.WriteString(master, args[0]+"\n")
+			ts.Check(werr)
+		}
+		if err != nil {
+			break
+		}
+	}
+	_ = master.Close()
+	err := cmd.Wait()
+	ts.Check(os.WriteFile(ts.MkAbs("tty"), seen.Bytes(), 0o644))
+	ts.Logf("[tty]\n%s", strings.ReplaceAll(seen.String(), "\x1b", "^["))
+	if (err != nil) != neg {
+		ts.Fatalf("ended with %v", err)
+	}
+}
+
+func pty(ts *testscript.TestScript) (master, slave *os.File) {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	ts.Check(err)
+	fd := int(master.Fd())
+	ts.Check(unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	ts.Check(err)
+	ts.Check(unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 30, Col: 100}))
+	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	ts.Check(err)
+	return master, slave
+}
