@@ -18,7 +18,8 @@ import (
 type phase uint8
 
 const (
-	phaseIdle   phase = iota // the next request
+	phaseIdle   phase = iota // the next request, for a short time
+	phaseLong                // the next request, without a buffer
 	phaseHeader              // the rest of a request's header: one deadline for all of it
 	phaseBody                // request body: a deadline for every read
 )
@@ -38,20 +39,28 @@ type connection struct {
 
 	idle  atomic.Bool // waits for a request: a drain may end it
 	poked atomic.Bool // the drain moved the read deadline into the past
+
+	first    [1]byte // of a request that came while there was no buffer
+	hasFirst bool
 }
 
 // Read arms the deadline of the phase. Arming costs a timer operation, so a deadline that is still nearly
 // fresh is kept.
 func (cn *connection) Read(p []byte) (int, error) {
+	if cn.hasFirst {
+		cn.hasFirst = false
+		return copy(p, cn.first[:]), nil
+	}
 	for {
 		if err := cn.armRead(); err != nil {
 			return 0, err
 		}
-		if cn.phase == phaseIdle && cn.poked.Load() {
+		waits := cn.phase == phaseIdle || cn.phase == phaseLong
+		if waits && cn.poked.Load() {
 			return 0, os.ErrDeadlineExceeded // the deadline just armed replaced the drain's
 		}
 		n, err := cn.Conn.Read(p)
-		if err != nil && cn.phase != phaseIdle && errors.Is(err, os.ErrDeadlineExceeded) && cn.poked.Swap(false) {
+		if err != nil && !waits && errors.Is(err, os.ErrDeadlineExceeded) && cn.poked.Swap(false) {
 			cn.readBy = time.Time{} // a drain took this connection for an idle one: the request goes on
 			continue
 		}
@@ -68,6 +77,8 @@ func (cn *connection) armRead() error {
 		}
 		by = cn.headerBy
 	case phaseIdle:
+		by = renewed(now, cn.readBy, min(cn.s.cfg.IdleBuffer, cn.s.cfg.IdleTimeout))
+	case phaseLong:
 		by = renewed(now, cn.readBy, cn.s.cfg.IdleTimeout)
 	case phaseBody:
 		by = renewed(now, cn.readBy, cn.s.limits.Load().Progress)
@@ -142,7 +153,8 @@ func (cn *connection) serve() {
 	}
 }
 
-// await waits for the first byte of a request; false when the connection has ended.
+// await waits for the first byte of a request; false when the connection has ended. After IdleBuffer it
+// waits without buffers: thousands of clients that are quiet cost little memory.
 func (cn *connection) await() bool {
 	if cn.br == nil {
 		cn.br = cn.s.readers.get(cn)
@@ -153,10 +165,25 @@ func (cn *connection) await() bool {
 	}
 	cn.idle.Store(true)
 	defer cn.idle.Store(false)
-	if err := cn.armRead(); err != nil || cn.s.draining.Load() { // the drain looks at idle after it has set draining
+	if cn.s.draining.Load() { // the drain looks at idle after it has set draining
 		return false
 	}
 	_, err := cn.br.Peek(1)
+	if err == nil {
+		return true
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) || cn.s.draining.Load() {
+		return false
+	}
+	cn.s.readers.put(cn.br)
+	cn.br = nil
+	cn.ctx.trim()
+	cn.phase = phaseLong
+	if _, err := cn.Read(cn.first[:]); err != nil {
+		return false
+	}
+	cn.br, cn.hasFirst = cn.s.readers.get(cn), true
+	_, err = cn.br.Peek(1)
 	return err == nil
 }
 

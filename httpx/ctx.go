@@ -58,6 +58,12 @@ func (c *Ctx) begin(now time.Time) {
 	c.resetReply()
 }
 
+// trim gives up memory that the next request can do without.
+func (c *Ctx) trim() {
+	c.hdr = fasthttp.RequestHeader{}
+	c.body, c.lines, c.headers, c.failHeaders, c.out.head = nil, nil, nil, nil, nil
+}
+
 // Method returns the request's method in upper case.
 func (c *Ctx) Method() string {
 	m := c.hdr.Method()
@@ -169,6 +175,14 @@ func (c *Ctx) BodyLen() int64 { return c.inLen }
 // Body returns the request body as a stream. Reading it first asks a client that waits for "100 Continue".
 // What the handler leaves unread the server drops.
 func (c *Ctx) Body() io.Reader { return &c.in }
+
+// LimitBody makes reading more than n bytes of the body an error of kind TooLarge, where the route's own limit
+// is higher.
+func (c *Ctx) LimitBody(n int64) {
+	if c.in.max < 0 || n < c.in.max {
+		c.in.max = n
+	}
+}
 
 // BodyBytes returns the whole body when its declared length is at most ServerConfig.SmallBody; the bytes are
 // valid until the handler returns. False for longer and chunked bodies, or when the body failed to arrive:

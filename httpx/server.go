@@ -29,6 +29,7 @@ type ServerConfig struct {
 	SmallBody     int           // bodies declared up to this long are handed out in memory (BodyBytes); 0 = 128 KiB
 	HeaderTimeout time.Duration // from the first byte of a request to the end of its header; 0 = 10s
 	IdleTimeout   time.Duration // between requests; 0 = 2m
+	IdleBuffer    time.Duration // how long an idle connection keeps its buffers; 0 = 5s
 	Limits        Limits
 }
 
@@ -57,6 +58,7 @@ func (c ServerConfig) WithDefaults() ServerConfig {
 	c.SmallBody = orElse(c.SmallBody, 128<<10)
 	c.HeaderTimeout = orElse(c.HeaderTimeout, 10*time.Second)
 	c.IdleTimeout = orElse(c.IdleTimeout, 2*time.Minute)
+	c.IdleBuffer = orElse(c.IdleBuffer, 5*time.Second)
 	c.Limits = c.Limits.WithDefaults()
 	if c.Listener == 0 {
 		c.Listener = Public

@@ -175,6 +175,44 @@ func TestStalledBodyIsCut(t *testing.T) {
 	r.wantClosed()
 }
 
+// TestIdleWithoutBuffers takes the buffers away between all requests.
+func TestIdleWithoutBuffers(t *testing.T) {
+	url, stop := start(t, basic(), func(c *httpx.ServerConfig) { c.IdleBuffer, c.IdleTimeout = 1, time.Minute })
+	r := dial(t, url)
+	for range 3 {
+		r.wantOpen("/ok")
+		r.send("PUT /read HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcPUT /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+		for _, status := range []int{200, 403} {
+			if resp, _ := r.reply("PUT"); resp.StatusCode != status {
+				t.Errorf("status %d, want %d", resp.StatusCode, status)
+			}
+		}
+	}
+	stop()
+	r.wantClosed()
+
+	url, _ = start(t, basic(), func(c *httpx.ServerConfig) { c.IdleBuffer, c.IdleTimeout = 1, 50*time.Millisecond })
+	r = dial(t, url)
+	r.wantOpen("/ok")
+	r.wantClosed()
+}
+
+// TestSlowReaderIsCut: a client that does not read its reply does not hold the node's memory for ever.
+func TestSlowReaderIsCut(t *testing.T) {
+	done := make(chan error, 1)
+	big := &pieces{b: make([]byte, 64<<20), size: 1 << 20}
+	url, _ := start(t, []httpx.Route{{Method: "GET", Path: "/big", Op: "big", Policy: dataPolicy, Handler: func(c *httpx.Ctx) error {
+		err := c.Send(int64(len(big.b)), big)
+		done <- err
+		return err
+	}}}, func(c *httpx.ServerConfig) { c.Limits.Progress = 100 * time.Millisecond })
+	r := dial(t, url)
+	r.send("GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+	if err := <-done; !errs.Is(err, errs.Timeout) {
+		t.Errorf("sending ended with %v", err)
+	}
+}
+
 func TestIdleConnectionEnds(t *testing.T) {
 	url, _ := start(t, basic(), func(c *httpx.ServerConfig) { c.IdleTimeout = 50 * time.Millisecond })
 	r := dial(t, url)

@@ -41,6 +41,8 @@ func (t *Target) putOptions(r *request) (store.PutOptions, error) {
 	}
 	if limit := r.View.Config.Limits.MaxObjectSize; o.Size > limit {
 		return o, errs.F("target.put", r, errs.TooLarge, "%d bytes; limits.max_object_size is %d", o.Size, limit)
+	} else if o.Size < 0 {
+		c.LimitBody(limit)
 	}
 	var err error
 	if o.Expect, err = expected(c); err != nil {
