@@ -49,9 +49,8 @@ cluster-up: build ## start a local cluster: 1 gateway, 3 targets with 2 mountpat
 cluster-down: ## stop the local cluster
 	bin/ais dev down --dir $(DATA)/cluster
 
-ci: ## run what CI runs (.ci/run: all tests), then every fuzz target
+ci: ## run what CI runs: every fuzz target, then all tests
 	.ci/run
-	@$(MAKE) --no-print-directory fuzz
 
 clean: ## remove binaries (never data)
 	rm -rf bin
