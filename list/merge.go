@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"sync"
+	"time"
 
 	"aistore/cluster"
 	"aistore/errs"
@@ -52,16 +53,25 @@ func (l *Lister) Page(ctx context.Context, v *cluster.View, b *cluster.Bucket, r
 		Bucket: b.ID, Epoch: v.Map.Epoch, Prefix: r.Prefix, After: r.After, Delimiter: r.Delimiter,
 		Limit: share(r.Limit, len(nodes)), Fields: r.Fields,
 	}
-	streams, err := l.first(ctx, nodes, q)
-	if err != nil {
-		return nil, errs.E("list.Page", b, err)
+	pctx, cancel := context.WithTimeout(ctx, patience(v))
+	defer cancel()
+	var res *Result
+	streams, err := l.first(pctx, nodes, q)
+	if err == nil {
+		res, err = merge(pctx, streams, r)
 	}
-	res, err := merge(ctx, streams, r)
+	if errs.Is(err, errs.Timeout) && ctx.Err() == nil {
+		err = errs.F("list.Page", b, errs.Unavailable, "not every target answers in time: %w", err)
+	}
 	if err != nil {
 		return nil, errs.E("list.Page", b, err)
 	}
 	return res, nil
 }
+
+// patience bounds the work on a page: a target that is silent for two leases is lost, and a client that retries then
+// hears so at once.
+func patience(v *cluster.View) time.Duration { return 2 * v.Config.Timeout.Lease.D() }
 
 // sources are the targets whose names make the page, or why there can be none now.
 func sources(m *cluster.Map, only cluster.NodeID) ([]*cluster.Node, error) {

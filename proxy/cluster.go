@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/url"
@@ -56,11 +57,26 @@ func (g *Gateway) getCluster(c *httpx.Ctx) error {
 		sort.Strings(names)
 		return errs.F("proxy.getCluster", api.QueryWhat, errs.Invalid, "%.60q is unknown: use one of %s", what, strings.Join(names, ", "))
 	}
-	v, err := g.ctl.Latest(c.Context())
+	v, err := g.newest(c.Context())
 	if err != nil {
 		return err
 	}
 	return q(c, v)
+}
+
+// patience bounds what a query waits for other nodes.
+const patience = 5 * time.Second
+
+// newest is the primary's view, or while there is none this node's own: queries are to be answered above all when
+// something is wrong. Only what clients act on is left to the barrier.
+func (g *Gateway) newest(ctx context.Context) (*cluster.View, error) {
+	qctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	v, err := g.ctl.Latest(qctx)
+	if err != nil && ctx.Err() == nil {
+		return g.node.View()
+	}
+	return v, err
 }
 
 // queryView is the view without its secret: what a client needs to find owners by itself.
@@ -88,9 +104,11 @@ func (g *queries) health(c *httpx.Ctx, _ *cluster.View) error {
 
 // nodes is the map's entries with what nodes last told the primary.
 func (g *queries) nodes(c *httpx.Ctx, v *cluster.View) error {
-	health, err := g.ctl.Health(c.Context())
+	ctx, cancel := context.WithTimeout(c.Context(), patience)
+	defer cancel()
+	health, err := g.ctl.Health(ctx)
 	if err != nil {
-		return err
+		g.node.Log.Debug("no health without a primary", "err", err)
 	}
 	byID := map[cluster.NodeID]*control.NodeHealth{}
 	for i := range health {
@@ -126,7 +144,8 @@ func gather[T any](g *Gateway, c *httpx.Ctx, nodes []*cluster.Node, what string)
 	out, missing = map[cluster.NodeID]*T{}, map[string]string{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	ctx := c.Context()
+	ctx, cancel := context.WithTimeout(c.Context(), patience)
+	defer cancel()
 	for _, n := range nodes {
 		if !n.Alive {
 			missing[string(n.ID)] = "offline"

@@ -2,6 +2,7 @@ package xact
 
 import (
 	"context"
+	"time"
 
 	"aistore/api"
 	"aistore/cluster"
@@ -48,6 +49,9 @@ func (r *Runtime) Routes() []httpx.Route {
 	}
 }
 
+// patience bounds a call to a target: all are answered from memory.
+const patience = 10 * time.Second
+
 // Remote is the Peers of a node: other targets over the intra-cluster listener, itself directly.
 type Remote struct {
 	client *httpx.Client
@@ -67,7 +71,7 @@ func (r *Remote) Start(ctx context.Context, n *cluster.Node, s *Spec) error {
 	if r.here(n) {
 		return r.local.Start(ctx, *s)
 	}
-	return r.client.JSON(ctx, "POST", "http://"+n.IntraAddr+pathStart, s, nil)
+	return r.call(ctx, n, pathStart, s, nil)
 }
 
 // Stop stops n's share.
@@ -75,7 +79,7 @@ func (r *Remote) Stop(ctx context.Context, n *cluster.Node, q *api.JobQuery) (st
 	if r.here(n) {
 		return r.local.Stop(q), nil
 	}
-	err = r.client.JSON(ctx, "POST", "http://"+n.IntraAddr+pathStop, q, &stopped)
+	err = r.call(ctx, n, pathStop, q, &stopped)
 	return stopped, err
 }
 
@@ -84,6 +88,12 @@ func (r *Remote) Query(ctx context.Context, n *cluster.Node, q *api.JobQuery) (s
 	if r.here(n) {
 		return r.local.Query(q), nil
 	}
-	err = r.client.JSON(ctx, "POST", "http://"+n.IntraAddr+pathQuery, q, &snaps)
+	err = r.call(ctx, n, pathQuery, q, &snaps)
 	return snaps, err
+}
+
+func (r *Remote) call(ctx context.Context, n *cluster.Node, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return r.client.JSON(ctx, "POST", "http://"+n.IntraAddr+path, in, out)
 }
