@@ -69,9 +69,9 @@ func (l *Lister) Page(ctx context.Context, v *cluster.View, b *cluster.Bucket, r
 	return res, nil
 }
 
-// patience bounds the work on a page: a target that is silent for two leases is lost, and a client that retries then
-// hears so at once.
-func patience(v *cluster.View) time.Duration { return 2 * v.Config.Timeout.Lease.D() }
+// patience bounds the work on a page: a target that is silent for longer than its lease is lost by then, and a
+// client that tries again hears so at once.
+func patience(v *cluster.View) time.Duration { return v.Config.Timeout.Lease.D() * 4 / 3 }
 
 // sources are the targets whose names make the page, or why there can be none now.
 func sources(m *cluster.Map, only cluster.NodeID) ([]*cluster.Node, error) {
