@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
@@ -115,14 +114,19 @@ func fill(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
 }
 
-// sigint is `sigint AFTER COMMAND ...`: interrupts the command after that time and wants exit code 130.
+// sigint is `sigint COMMAND ...`: runs the command with a standard input that never ends, interrupts it once it has
+// taken what was there, and wants exit code 130.
 func sigint(ts *testscript.TestScript, _ bool, args []string) {
-	after, err := time.ParseDuration(args[0])
+	r, w, err := os.Pipe()
 	ts.Check(err)
-	cmd := program(ts, args[1:])
+	defer w.Close()
+	cmd := program(ts, args)
+	cmd.Stdin = r
 	ts.Check(cmd.Start())
-	stop := time.AfterFunc(after, func() { _ = cmd.Process.Signal(os.Interrupt) })
-	defer stop.Stop()
+	_ = r.Close()
+	_, err = w.Write(make([]byte, 1<<20)) // more than a pipe holds: it returns when the command reads
+	ts.Check(err)
+	ts.Check(cmd.Process.Signal(os.Interrupt))
 	_ = cmd.Wait()
 	if cmd.ProcessState.ExitCode() != 130 {
 		ts.Fatalf("exit code is %d, want 130", cmd.ProcessState.ExitCode())

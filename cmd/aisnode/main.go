@@ -11,8 +11,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -80,7 +83,28 @@ func greet(ctx context.Context, a *app.App, cfg config.Node, w io.Writer) {
 	fmt.Fprintf(w, `ready: %[1]s  (node %[2]s, role %[3]s, data in %[4]s)
 try:
   export AIS_ENDPOINT=%[1]s
-  ais create ais://demo && ais put README.md ais://demo
+  %[5]s create ais://demo && %[5]s put README.md ais://demo
   curl -L %[1]s/ais/demo/README.md
-`, a.URL(), a.ID(), cfg.Role, cfg.Dir)
+`, a.URL(), a.ID(), cfg.Role, cfg.Dir, cli())
+}
+
+// cli is how the user calls ais here: by its name if that is in PATH, else as the file beside this binary.
+func cli() string {
+	if _, err := exec.LookPath("ais"); err == nil {
+		return "ais"
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "ais"
+	}
+	beside := filepath.Join(filepath.Dir(self), "ais")
+	if _, err := os.Stat(beside); err != nil {
+		return "ais"
+	}
+	if here, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(here, beside); err == nil && !strings.HasPrefix(rel, "..") {
+			return rel
+		}
+	}
+	return beside
 }
