@@ -279,6 +279,16 @@ func (c *Client) Action(ctx context.Context, method, path, action string, val an
 	return body, err
 }
 
+// Rename gives an object of the bucket another name.
+func (c *Client) Rename(ctx context.Context, bucket, from, to string) error {
+	b, err := json.Marshal(map[string]string{"action": "rename", "name": to})
+	if err != nil {
+		return err
+	}
+	_, _, err = c.drain(ctx, http.MethodPost, c.ObjectURL(bucket, from), bytes.NewReader(b), Header{"Content-Type", "application/json"})
+	return err
+}
+
 // CreateBucket makes an empty bucket.
 func (c *Client) CreateBucket(ctx context.Context, bucket string) error {
 	_, err := c.Action(ctx, http.MethodPost, "/v1/buckets/"+bucket, "create-bck", nil)
@@ -402,4 +412,56 @@ type Member struct {
 	Net   struct {
 		URL string `json:"direct_url"`
 	} `json:"public_net"`
+}
+
+// Owner returns the base URL of the node that the endpoint redirects to for an object, or the endpoint itself if
+// it answers.
+func (c *Client) Owner(ctx context.Context, bucket, name string) (string, error) {
+	resp, err := c.Once(ctx, http.MethodHead, c.ObjectURL(bucket, name), nil)
+	if err != nil {
+		return "", err
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusTemporaryRedirect {
+		return c.endpoint, nil
+	}
+	u, err := resp.Location()
+	if err != nil {
+		return "", err
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// Once sends one request and returns whatever is answered, a redirect too. The caller closes the body.
+func (c *Client) Once(ctx context.Context, method, rawURL string, body io.Reader, hs ...Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, rawURL, body)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range hs {
+		req.Header.Add(h.Name, h.Value)
+	}
+	once := *c.http
+	once.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return once.Do(req)
+}
+
+// Append adds data to the object under construction that handle names, "" for a new one, and returns its handle.
+func (c *Client) Append(ctx context.Context, bucket, name, handle string, data []byte) (string, error) {
+	u := c.ObjectURL(bucket, name) + "?append_type=append&append_handle=" + url.QueryEscape(handle)
+	h, _, err := c.drain(ctx, http.MethodPut, u, bytes.NewReader(data))
+	return h.Get("Ais-Append-Handle"), err
+}
+
+// Flush makes what was appended the object.
+func (c *Client) Flush(ctx context.Context, bucket, name, handle string) (Meta, error) {
+	u := c.ObjectURL(bucket, name) + "?append_type=flush&append_handle=" + url.QueryEscape(handle)
+	h, _, err := c.drain(ctx, http.MethodPut, u, nil)
+	return metaOf(h), err
+}
+
+// Configure sets one key of the cluster's configuration.
+func (c *Client) Configure(ctx context.Context, key, val string) error {
+	_, _, err := c.drain(ctx, http.MethodPut, c.endpoint+"/v1/cluster/set-config?"+url.QueryEscape(key)+"="+url.QueryEscape(val), nil)
+	return err
 }

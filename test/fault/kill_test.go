@@ -1,0 +1,379 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"aistore/deploy/local"
+	"aistore/internal/failpoint"
+	"aistore/test/linear"
+	"aistore/test/plain"
+	"aistore/test/procs"
+	"aistore/test/value"
+)
+
+// victim is the target that the failpoints kill.
+const victim = "t1"
+
+// TestKillAtFailpoints kills a target at every point between two durable steps of a write, in the middle of the
+// requests that pass it, and starts it again.
+func TestKillAtFailpoints(t *testing.T) {
+	points, err := failpoint.Scan(os.DirFS("../.."))
+	must(t, err)
+	var names []string
+	for _, p := range points {
+		for _, prefix := range []string{"put.", "delete.", "update.", "append.", "destroy.", "link."} {
+			if strings.HasPrefix(p.Name, prefix) {
+				names = append(names, p.Name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		t.Fatal("the source has no failpoints in the paths of writes")
+	}
+	ctx := context.Background()
+	seed := procs.Seed(t)
+	dir := procs.Dir(t)
+	c := procs.Start(t, local.Options{Dir: dir, Gateways: 1, Targets: 2, Mountpaths: 2, Binary: procs.Node(t, "failpoints")})
+	k := newKiller(t, c, seed)
+	visited := map[string]int{}
+	for _, point := range names {
+		first := 0
+		if !long() { // another request each run
+			first = k.rnd.IntN(len(k.acts()))
+		}
+		for first < 2*len(k.acts()) {
+			met := k.kill(ctx, point, first)
+			if met < 0 {
+				break
+			}
+			visited[point]++
+			if first = met + 1; !long() {
+				break
+			}
+		}
+	}
+	for _, p := range names {
+		if visited[p] == 0 {
+			t.Errorf("failpoint %s was never reached: no request of this test passes it", p)
+		}
+	}
+	must(t, c.Restart(ctx, victim))
+	must(t, k.load.Audit(ctx))
+	judge(t, dir, k.load.History)
+	t.Logf("%d points, deaths by point: %v", len(names), visited)
+	k.noLeftovers(ctx)
+}
+
+// killer makes single requests to names of the victim.
+type killer struct {
+	t      *testing.T
+	c      *procs.Cluster
+	gw     *plain.Client
+	url    string // of the victim
+	load   *linear.Load
+	rnd    *rand.Rand
+	round  int
+	values uint64
+
+	renames []renamed
+}
+
+func newKiller(t *testing.T, c *procs.Cluster, seed uint64) *killer {
+	t.Helper()
+	n, err := c.Node(victim)
+	must(t, err)
+	k := &killer{t: t, c: c, gw: c.Client("g1"), url: n.URL(), rnd: rand.New(rand.NewPCG(seed, 0)), values: seed << 32}
+	must(t, k.gw.CreateBucket(context.Background(), "kill"))
+	must(t, k.gw.CreateBucket(context.Background(), "names"))
+	k.load = &linear.Load{Clients: []*plain.Client{k.gw}, Bucket: "kill", History: linear.NewHistory(), Timeout: 15 * time.Second}
+	return k
+}
+
+const (
+	small = 3000    // kept inside the index
+	large = 700_001 // a blob of several blocks
+)
+
+// acts are the requests that may meet a failpoint; each returns when answered or cut off.
+func (k *killer) acts() []func(ctx context.Context, name string) {
+	put := func(size int64) func(context.Context, string) {
+		return func(ctx context.Context, name string) { k.do(ctx, linear.Put, name, size) }
+	}
+	over := func(first, size int64) func(context.Context, string) {
+		return func(ctx context.Context, name string) {
+			k.do(ctx, linear.Put, name, first)
+			k.do(ctx, linear.Put, name, size)
+		}
+	}
+	del := func(size int64) func(context.Context, string) {
+		return func(ctx context.Context, name string) {
+			k.do(ctx, linear.Put, name, size)
+			k.do(ctx, linear.Delete, name, 0)
+		}
+	}
+	return []func(context.Context, string){
+		put(small), put(large), over(small, small), over(large, large), over(small, large), over(large, small),
+		del(small), del(large), k.appendTo, k.patch, k.rename, k.destroy,
+	}
+}
+
+// do makes one request and records it.
+func (k *killer) do(ctx context.Context, kind linear.Kind, name string, size int64) {
+	o := &linear.Op{Kind: kind, Name: name, Via: k.gw.Endpoint()}
+	if kind == linear.Put {
+		k.values++
+		o.Value, o.Size = k.values, size
+	}
+	ctx, cancel := context.WithTimeout(ctx, k.load.Timeout)
+	defer cancel()
+	k.load.Do(ctx, k.gw, o, nil)
+}
+
+// appendTo builds an object of three parts: it may be seen after the flush only, and then whole.
+func (k *killer) appendTo(ctx context.Context, name string) {
+	k.values++
+	v := value.Value{ID: k.values, Size: large}
+	b := v.Bytes()
+	o := &linear.Op{Kind: linear.Put, Name: name, Via: k.gw.Endpoint(), Value: v.ID, Size: v.Size, Call: k.load.History.Now(), Return: linear.Never, Result: linear.Nothing}
+	handle, err := "", error(nil)
+	for _, part := range [][]byte{b[:100], b[100:300_000], b[300_000:]} {
+		if handle, err = k.gw.Append(ctx, "kill", name, handle, part); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		var m plain.Meta
+		m, err = k.gw.Flush(ctx, "kill", name, handle)
+		o.ETag, o.Version = m.ETag, m.Version
+		o.Result = linear.Unknown
+		if err == nil {
+			o.Result, o.Return = linear.OK, k.load.History.Now()
+		}
+	}
+	if err != nil {
+		o.Err = err.Error()
+	}
+	if o.Result != linear.OK {
+		o.ETag, o.Version = "", ""
+	} else if o.ETag == "" || o.Version == "" { // the flush need not tell them: ask
+		if m, err := k.gw.Head(ctx, "kill", name); err == nil {
+			o.ETag, o.Version = m.ETag, m.Version
+		}
+	}
+	k.load.History.Add(o)
+}
+
+// patch changes the custom metadata of an object whose content must not suffer.
+func (k *killer) patch(ctx context.Context, name string) {
+	k.do(ctx, linear.Put, name, large)
+	_, _ = k.gw.Action(ctx, http.MethodPatch, "/v1/objects/kill/"+plain.Escape(name), "", map[string]string{"colour": "blue"})
+}
+
+// renamed is an object given another name: a crash may leave it under both, never under none, never in parts.
+type renamed struct {
+	from, to string
+	v        value.Value
+	acked    bool
+}
+
+func (k *killer) rename(ctx context.Context, name string) {
+	k.values++
+	r := renamed{name + "-from", name + "-to", value.Value{ID: k.values, Size: large}, false}
+	if _, err := k.gw.Put(ctx, "names", r.from, r.v.Bytes()); err != nil {
+		return
+	}
+	r.acked = k.gw.Rename(ctx, "names", r.from, r.to) == nil
+	k.renames = append(k.renames, r)
+}
+
+func (k *killer) checkRenames(ctx context.Context) {
+	for _, r := range k.renames {
+		found := 0
+		for _, n := range []string{r.from, r.to} {
+			b, _, err := k.gw.Get(ctx, "names", n)
+			switch {
+			case plain.Status(err) == http.StatusNotFound:
+			case err != nil:
+				k.t.Errorf("%s of %+v: %v", n, r, err)
+			case r.v.Check(b, 0) != nil || int64(len(b)) != r.v.Size:
+				k.t.Errorf("%s of %+v: %d bytes: %v", n, r, len(b), r.v.Check(b, 0))
+			case n == r.from && r.acked:
+				k.t.Errorf("%s is still there after its renaming was acknowledged", n)
+			default:
+				found++
+			}
+		}
+		if found == 0 {
+			k.t.Errorf("%+v is lost under both names", r)
+		}
+	}
+	k.renames = nil
+}
+
+func (k *killer) doomed() string { return "doomed-" + strconv.Itoa(k.round) }
+
+// destroy removes a bucket that has objects on the victim.
+func (k *killer) destroy(ctx context.Context, name string) {
+	bucket := k.doomed()
+	if err := k.gw.CreateBucket(ctx, bucket); err != nil {
+		return
+	}
+	for i := range 6 {
+		_, _ = k.gw.Put(ctx, bucket, fmt.Sprintf("%s-%d", name, i), value.Value{ID: 1, Size: []int64{small, large}[i%2]}.Bytes())
+	}
+	_ = k.gw.DestroyBucket(ctx, bucket)
+}
+
+// kill starts the victim with point armed and makes requests, from the act numbered first on, until it dies;
+// then starts it again as it is. It returns the number of the act that met the point, -1 if none did.
+func (k *killer) kill(ctx context.Context, point string, first int) int {
+	k.t.Helper()
+	k.round++
+	must(k.t, k.c.Restart(ctx, victim, "AIS_FAILPOINTS="+point+"=kill"))
+	acts := k.acts()
+	met := -1
+	var used []string
+	for i := first; i < first+len(acts) && met < 0; i++ {
+		name := ownedBy(k.t, k.gw, k.url, "kill", fmt.Sprintf("r%d-%d", k.round, i), 1)[0]
+		used = append(used, name)
+		acts[i%len(acts)](ctx, name)
+		if k.died(ctx) {
+			met = i
+		}
+	}
+	k.load.Names = append(k.load.Names, used...)
+	if met < 0 {
+		return -1
+	}
+	must(k.t, k.c.Start(ctx, victim))
+	for _, name := range used {
+		k.do(ctx, linear.Get, name, 0)
+	}
+	if err := k.load.List(ctx, k.gw); err != nil {
+		k.t.Errorf("list after a kill at %s: %v", point, err)
+	}
+	k.checkRenames(ctx)
+	k.checkDoomed(ctx)
+	return met
+}
+
+// died reports whether the victim is gone. A dying process closes its sockets before its entry goes, so that is
+// waited for.
+func (k *killer) died(ctx context.Context) bool {
+	resp, err := plain.New(k.url).Once(ctx, http.MethodGet, k.url+"/v1/health", nil)
+	if err == nil {
+		_ = resp.Body.Close()
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := k.c.Await(ctx, victim); err != nil {
+		k.t.Fatalf("%s neither answers nor ends: %v", victim, err)
+	}
+	return true
+}
+
+// checkDoomed looks for what a destroyed bucket may have left to its successor of the same name.
+func (k *killer) checkDoomed(ctx context.Context) {
+	bucket := k.doomed()
+	err := k.gw.CreateBucket(ctx, bucket)
+	if plain.Status(err) == http.StatusConflict { // its destruction was not agreed on
+		must(k.t, k.gw.DestroyBucket(ctx, bucket))
+		err = k.gw.CreateBucket(ctx, bucket)
+	}
+	must(k.t, err)
+	if es, err := k.gw.List(ctx, bucket, plain.ListQuery{}); err != nil || len(es) > 0 {
+		k.t.Errorf("a bucket made again begins with %v (%v)", es, err)
+	}
+	must(k.t, k.gw.DestroyBucket(ctx, bucket))
+}
+
+// noLeftovers waits until the mountpaths hold exactly the blobs that the listings account for.
+func (k *killer) noLeftovers(ctx context.Context) {
+	want := 0
+	for _, b := range []string{"kill", "names"} {
+		es, err := k.gw.List(ctx, b, plain.ListQuery{})
+		must(k.t, err)
+		for _, e := range es {
+			if e.Size == large {
+				want++
+			}
+		}
+	}
+	procs.Eventually(k.t, 30*time.Second, func(context.Context) error {
+		work, blobs := 0, 0
+		for _, n := range k.c.Nodes() {
+			for _, mp := range n.Mountpaths {
+				work += countFiles(k.t, filepath.Join(mp, "work"))
+				blobs += countFiles(k.t, filepath.Join(mp, "blobs"))
+			}
+		}
+		if work != 0 || blobs != want {
+			return fmt.Errorf("%d work files are left, and %d blobs of %d objects", work, blobs, want)
+		}
+		return nil
+	})
+	k.t.Logf("no work file left, %d blobs for %d large objects", want, want)
+}
+
+func countFiles(t *testing.T, dir string) int {
+	t.Helper()
+	n := 0
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a file that went while we looked
+		}
+		if err == nil && !d.IsDir() {
+			n++
+		}
+		return err
+	})
+	must(t, err)
+	return n
+}
+
+// TestKillAllUnderLoad cuts the power, as near as signals come to it, several times during a load.
+func TestKillAllUnderLoad(t *testing.T) {
+	ctx := context.Background()
+	seed := procs.Seed(t)
+	dir := procs.Dir(t)
+	c := procs.Start(t, local.Options{Dir: dir, Gateways: 1, Targets: 3, Mountpaths: 2})
+	gw := c.Client("g1")
+	must(t, gw.CreateBucket(ctx, "load"))
+	l := &linear.Load{Clients: c.Clients(), Bucket: "load", Names: linear.Names(60), Workers: 12, Lists: true, Timeout: 10 * time.Second, History: linear.NewHistory()}
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	for round := range rounds(4, 25) {
+		l.Seed = seed + uint64(round)
+		before := len(l.History.Ops())
+		enough := before + 300 + rnd.IntN(600)
+		loading, stop := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() { defer close(done); l.Run(loading) }()
+		procs.Eventually(t, time.Minute, func(context.Context) error {
+			if n := len(l.History.Ops()); n < enough {
+				return fmt.Errorf("%d of %d requests made", n, enough)
+			}
+			return nil
+		})
+		must(t, c.KillAll(ctx))
+		stop()
+		<-done
+		took := c.Up(ctx)
+		if err := l.Audit(ctx); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		t.Logf("round %d: %d requests, then all killed; ready again after %v", round, len(l.History.Ops())-before, took.Round(time.Millisecond))
+	}
+	judge(t, dir, l.History)
+}

@@ -1,0 +1,332 @@
+// Package procs runs clusters of real processes for tests, below directories of their own.
+//
+// It adds to deploy/local what a test wants: binaries built once for all tests of a package, free ports, a
+// directory that is removed after a test that passed and kept after one that failed, a seed that is printed,
+// and looks into /proc. It hurts nobody by itself; test/fault does.
+//
+// Start at Main and Start.
+package procs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"aistore/deploy/local"
+	"aistore/errs"
+	"aistore/test/plain"
+)
+
+// binaries holds what has been built for the tests of this process. Tests share it as they share TestMain.
+type binaries struct {
+	mu   sync.Mutex
+	dir  string
+	node map[string]string // by build tags
+}
+
+var built = sync.OnceValue(func() *binaries { return &binaries{node: map[string]string{}} })
+
+// Main runs the tests and removes the binaries afterwards; TestMain calls it.
+func Main(m *testing.M) {
+	code := m.Run()
+	if d := built().dir; d != "" {
+		_ = os.RemoveAll(d)
+	}
+	os.Exit(code)
+}
+
+// directory returns where the binaries go, made at the first call.
+func (b *binaries) directory() (string, error) {
+	if b.dir != "" {
+		return b.dir, nil
+	}
+	d, err := os.MkdirTemp("", "aisfault-bin-")
+	b.dir = d
+	return d, err
+}
+
+// Node returns aisnode built with tags.
+func Node(t testing.TB, tags ...string) string {
+	t.Helper()
+	b := built()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	key := strings.Join(tags, ",")
+	if b.node[key] != "" {
+		return b.node[key]
+	}
+	dir, err := b.directory()
+	if err == nil {
+		dir = filepath.Join(dir, "node-"+strconv.Itoa(len(b.node)))
+		err = os.Mkdir(dir, 0o755)
+	}
+	path := ""
+	if err == nil {
+		path, err = local.Build(context.Background(), dir, tags...)
+	}
+	if err != nil {
+		t.Fatalf("build aisnode: %v", err)
+	}
+	b.node[key] = path
+	return path
+}
+
+// CLI returns the ais command.
+func CLI(t testing.TB) string {
+	t.Helper()
+	b := built()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	dir, err := b.directory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "ais")
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	if out, err := exec.Command("go", "build", "-o", path, "aistore/cmd/ais").CombinedOutput(); err != nil {
+		t.Fatalf("build ais: %v\n%s", err, out)
+	}
+	return path
+}
+
+// Cluster is a running cluster of one test.
+type Cluster struct {
+	*local.Cluster
+	t       testing.TB
+	options local.Options
+}
+
+// Dir returns a directory for the test, removed when it has passed and kept when it has failed.
+func Dir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "aisfault-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("kept for a look: %s", dir)
+			return
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("leave nothing behind: %v", err)
+		}
+	})
+	return dir
+}
+
+// Seed returns the seed of the test's random choices: AIS_SEED, or one that is new each time, and logs it.
+func Seed(t testing.TB) uint64 {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano()) & (1<<31 - 1)
+	if s := os.Getenv("AIS_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 31)
+		if err != nil {
+			t.Fatalf("AIS_SEED: %v", err)
+		}
+		seed = n
+	}
+	t.Logf("seed: AIS_SEED=%d", seed)
+	return seed
+}
+
+// Start makes and starts a cluster; it is killed when the test ends. Dir, Port and Binary may be left out.
+func Start(t testing.TB, o local.Options) *Cluster {
+	t.Helper()
+	if o.Dir == "" {
+		o.Dir = Dir(t)
+	}
+	if o.Binary == "" {
+		o.Binary = Node(t)
+	}
+	if o.CacheSize == "" {
+		o.CacheSize = "16MiB"
+	}
+	choose := o.Port == 0
+	var c *local.Cluster
+	var err error
+	for range 20 {
+		if choose {
+			o.Port = freePorts(t, o.Gateways+o.Targets+1)
+		}
+		if c, err = local.Up(context.Background(), o); !choose || !errs.Is(err, errs.Conflict) {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatalf("start a cluster: %v", err)
+	}
+	pc := &Cluster{Cluster: c, t: t, options: o}
+	t.Cleanup(func() {
+		for _, n := range pc.Nodes() {
+			_ = pc.Signal(n.ID, syscall.SIGCONT) // a stopped process dies of SIGKILL too, but is waited for more easily awake
+		}
+		if err := pc.KillAll(context.Background()); err != nil {
+			t.Errorf("end the cluster: %v", err)
+		}
+		if t.Failed() {
+			pc.logTails()
+		}
+	})
+	return pc
+}
+
+func (c *Cluster) logTails() {
+	for _, n := range c.Nodes() {
+		path, err := c.Logs(n.ID)
+		if err != nil {
+			continue
+		}
+		b, _ := os.ReadFile(path)
+		if len(b) > 3000 {
+			b = b[len(b)-3000:]
+		}
+		c.t.Logf("log of %s ends:\n%s", n.ID, b)
+	}
+}
+
+// Up starts every node that is down and returns how long the cluster took to be ready.
+func (c *Cluster) Up(ctx context.Context) time.Duration {
+	c.t.Helper()
+	began := time.Now()
+	o := c.options
+	up, err := local.Up(ctx, o)
+	if err != nil {
+		c.t.Fatalf("start what is there: %v", err)
+	}
+	c.Cluster = up
+	return time.Since(began)
+}
+
+// freePorts returns the first of n ports in 25000..25999 that nobody listens on.
+func freePorts(t testing.TB, n int) int {
+	t.Helper()
+	for range 200 {
+		first := 25000 + rand.IntN(1000-n)
+		free := true
+		for p := first; p < first+n && free; p++ {
+			l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(p))
+			if err != nil {
+				free = false
+				continue
+			}
+			_ = l.Close()
+		}
+		if free {
+			return first
+		}
+	}
+	t.Fatalf("no %d free ports in a row in 25000..25999", n)
+	return 0
+}
+
+// Client returns a client of one node; it is closed when the test ends.
+func (c *Cluster) Client(id string) *plain.Client {
+	c.t.Helper()
+	n, err := c.Node(id)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	cl := plain.New(n.URL())
+	c.t.Cleanup(cl.Close)
+	return cl
+}
+
+// Clients returns a client of each node, or of those named.
+func (c *Cluster) Clients(ids ...string) []*plain.Client {
+	c.t.Helper()
+	if len(ids) == 0 {
+		for _, n := range c.Nodes() {
+			ids = append(ids, n.ID)
+		}
+	}
+	var all []*plain.Client
+	for _, id := range ids {
+		all = append(all, c.Client(id))
+	}
+	return all
+}
+
+// PID returns the process id of a running node.
+func (c *Cluster) PID(id string) int {
+	c.t.Helper()
+	for _, s := range c.Status() {
+		if s.ID == id && s.State == local.Running {
+			return s.PID
+		}
+	}
+	c.t.Fatalf("%s does not run", id)
+	return 0
+}
+
+// OpenFiles counts the file descriptors of a running node.
+func (c *Cluster) OpenFiles(id string) int {
+	c.t.Helper()
+	es, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.PID(id)))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return len(es)
+}
+
+// RSS returns a running node's resident memory in bytes.
+func (c *Cluster) RSS(id string) int64 {
+	c.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", c.PID(id)))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(b))[1], 10, 64)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// Eventually repeats check until it returns nil and fails the test with its last error after within: for states
+// that nothing announces.
+func Eventually(t testing.TB, within time.Duration, check func(context.Context) error) time.Duration {
+	t.Helper()
+	took, err := Await(within, check)
+	if err != nil {
+		t.Fatalf("not within %v: %v", within, err)
+	}
+	return took
+}
+
+// Await is Eventually for those who judge themselves.
+func Await(within time.Duration, check func(context.Context) error) (time.Duration, error) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	last := errors.New("not tried")
+	for {
+		err := check(ctx)
+		if err == nil {
+			return time.Since(began), nil
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return time.Since(began), last
+		}
+	}
+}
