@@ -129,6 +129,9 @@ func metaOf(h http.Header) Meta {
 // A Header is one more field of a request.
 type Header struct{ Name, Value string }
 
+// H is any field.
+func H(name, val string) Header { return Header{name, val} }
+
 // IfMatch makes a write or read depend on the object's ETag.
 func IfMatch(etag string) Header { return Header{"If-Match", `"` + etag + `"`} }
 

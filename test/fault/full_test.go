@@ -1,0 +1,135 @@
+package fault
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"aistore/deploy/local"
+	"aistore/test/linear"
+	"aistore/test/plain"
+	"aistore/test/procs"
+	"aistore/test/value"
+)
+
+// smallDisk mounts a new file system of the size at dir; the test is skipped where that is not allowed.
+func smallDisk(t *testing.T, image, dir string, size int64) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a small disk needs root")
+	}
+	f, err := os.Create(image)
+	must(t, err)
+	must(t, f.Truncate(size))
+	must(t, f.Close())
+	must(t, os.MkdirAll(dir, 0o755))
+	if out, err := exec.Command("mkfs.ext4", "-q", "-F", "-m", "0", image).CombinedOutput(); err != nil {
+		t.Skipf("mkfs.ext4: %v: %s", err, out)
+	}
+	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
+		t.Skipf("no loop mounts here: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+			t.Errorf("umount %s: %v: %s", dir, err, out)
+		}
+	})
+	if err := os.Remove(filepath.Join(dir, "lost+found")); err != nil {
+		t.Log(err)
+	}
+}
+
+// TestFullDisk fills the disk of a target to the last byte: writes are refused as full, reads and deletes go on, a
+// restart changes nothing, and deleting makes room again.
+func TestFullDisk(t *testing.T) {
+	ctx := context.Background()
+	dir := procs.Dir(t)
+	smallDisk(t, filepath.Join(dir, "disk.img"), filepath.Join(dir, "t1", "mp1"), 160<<20)
+	c := procs.Start(t, local.Options{Dir: dir, Gateways: 1, Targets: 1, Mountpaths: 1})
+	gw := c.Client("g1")
+	must(t, gw.CreateBucket(ctx, "full"))
+	l := &linear.Load{Clients: []*plain.Client{gw}, Bucket: "full", History: linear.NewHistory()}
+	id := uint64(0)
+	do := func(kind linear.Kind, name string, size int64) *linear.Op {
+		o := &linear.Op{Kind: kind, Name: name, Via: gw.Endpoint()}
+		if kind == linear.Put {
+			id++
+			o.Value, o.Size = id, size
+		}
+		l.Do(ctx, gw, o, nil)
+		return o
+	}
+	fill := func(what string, size int64) (refusedAfter int) {
+		for i := range 1 << 20 {
+			name := fmt.Sprintf("%s-%d", what, i)
+			l.Names = append(l.Names, name)
+			if o := do(linear.Put, name, size); o.Result == linear.OK {
+				continue
+			}
+			_, err := gw.Put(ctx, "full", "probe-"+what, value.Value{ID: 1, Size: size}.Bytes())
+			if plain.Status(err) != http.StatusInsufficientStorage {
+				t.Errorf("%s into a full disk: %v, want 507", what, err)
+			}
+			return i
+		}
+		return 0
+	}
+	must(t, check(gw.Put(ctx, "full", "probe-large", []byte("x"))))
+	large := fill("large", 3<<20)
+	small := fill("small", 20_000)
+	t.Logf("%d objects of 3 MiB and %d of 20 kB fill %s", large, small, df(t, filepath.Join(dir, "t1", "mp1")))
+	if large < 10 {
+		t.Errorf("only %d large objects fitted", large)
+	}
+	must(t, l.Audit(ctx)) // reads go on
+
+	for i := 0; i < large; i += 5 { // deletes go on
+		if o := do(linear.Delete, fmt.Sprintf("large-%d", i), 0); o.Result != linear.OK {
+			t.Fatalf("a delete on a full disk: %v", o)
+		}
+	}
+	took := procs.Eventually(t, 30*time.Second, func(context.Context) error {
+		if o := do(linear.Put, "large-0", 3<<20); o.Result != linear.OK {
+			return fmt.Errorf("%s", o.Err)
+		}
+		return nil
+	})
+	t.Logf("writes were taken again %v after the deletes", took.Round(time.Millisecond))
+
+	fill("more", 3<<20)
+	must(t, c.Kill(ctx, "t1"))
+	must(t, c.Start(ctx, "t1")) // a full disk keeps nobody from starting
+	must(t, l.Audit(ctx))
+	for i := 1; i < large; i += 5 {
+		if o := do(linear.Delete, fmt.Sprintf("large-%d", i), 0); o.Result != linear.OK {
+			t.Fatalf("a delete after a restart on a full disk: %v", o)
+		}
+	}
+	procs.Eventually(t, 30*time.Second, func(context.Context) error {
+		if o := do(linear.Put, "large-1", 3<<20); o.Result != linear.OK {
+			return fmt.Errorf("%s", o.Err)
+		}
+		return nil
+	})
+	must(t, l.Audit(ctx))
+	judge(t, dir, l.History)
+}
+
+func check(_ plain.Meta, err error) error { return err }
+
+func df(t *testing.T, dir string) string {
+	t.Helper()
+	out, err := exec.Command("df", "--output=used,avail", "-k", dir).Output()
+	must(t, err)
+	var used, free int
+	_, err = fmt.Sscanf(string(out), "Used Avail %d %d", &used, &free)
+	if err != nil {
+		return string(out)
+	}
+	return fmt.Sprintf("%d kB of which %d are free", used+free, free)
+}
