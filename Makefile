@@ -16,10 +16,10 @@ FUZZTIME ?= 10s
 # For example BENCHFLAGS='-time 500ms -concurrency 32 -ops put,get', or -json; see docs/benchmarks.md.
 BENCHFLAGS ?=
 
-.PHONY: help run build test race lint fuzz bench cluster-up cluster-down ci clean
+.PHONY: help run build test test-linear-long test-fault-long test-tree race lint fuzz bench cluster-up cluster-down ci clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build, start a whole store in one process in ./data; it prints its endpoint and what to try
 	@exec bin/aisnode --dir $(DATA) --port $(PORT)
@@ -33,6 +33,16 @@ test: ## vet and test everything, SDK included (it makes .venv itself); this is 
 
 race: ## run the tests that stay in one process under the race detector
 	@GO='$(GO)' CGO_ENABLED=1 .ci/test -race
+
+test-linear-long: ## look for an order of 100,000 requests per cluster
+	AIS_LONG=1 $(GO) test -count=1 -v -timeout 30m ./test/linear
+
+test-fault-long: ## kill, pause, starve and damage nodes, many rounds of each (root for the full disk)
+	AIS_LONG=1 $(GO) test -count=1 -v -timeout 90m ./test/fault
+
+test-tree: ## put Go's source tree and a 1 GiB file in and read them back
+	AIS_LONG=1 $(GO) test -count=1 -v -timeout 30m ./test/tree
+
 
 lint: ## run golangci-lint with .golangci.yml, building it into .cache/bin if it is not installed
 	@GO='$(GO)' .ci/lint

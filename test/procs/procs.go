@@ -160,7 +160,7 @@ func Start(t testing.TB, o local.Options) *Cluster {
 	var err error
 	for range 20 {
 		if choose {
-			o.Port = freePorts(t, o.Gateways+o.Targets+1)
+			o.Port = FreePorts(t, o.Gateways+o.Targets+1)
 		}
 		if c, err = local.Up(context.Background(), o); !choose || !errs.Is(err, errs.Conflict) {
 			break
@@ -211,8 +211,8 @@ func (c *Cluster) Up(ctx context.Context) time.Duration {
 	return time.Since(began)
 }
 
-// freePorts returns the first of n ports in 25000..25999 that nobody listens on.
-func freePorts(t testing.TB, n int) int {
+// FreePorts returns the first of n ports in 25000..25999 that nobody listens on.
+func FreePorts(t testing.TB, n int) int {
 	t.Helper()
 	for range 200 {
 		first := 25000 + rand.IntN(1000-n)
