@@ -59,8 +59,22 @@ func lookup(query, key string) (string, bool) {
 const upperHex = "0123456789ABCDEF"
 
 // AppendPath appends the path s to b with everything percent-encoded that a path may not carry as it is;
-// "/" is kept. It is what redirects and clients put into URLs.
-func AppendPath(b []byte, s string) []byte { return appendEscaped(b, s, "/-._~!$'()*,:@") }
+// "/" is kept. Segments of one or two dots are encoded too, because clients that follow a redirect resolve them
+// (RFC 3986 section 5.2.4) and would ask for another name. It is what redirects and clients put into URLs.
+func AppendPath(b []byte, s string) []byte {
+	for {
+		segment, rest, more := strings.Cut(s, "/")
+		if segment == "." || segment == ".." {
+			b = append(b, "%2E%2E"[:3*len(segment)]...)
+		} else {
+			b = appendEscaped(b, segment, "-._~!$'()*,:@")
+		}
+		if !more {
+			return b
+		}
+		b, s = append(b, '/'), rest
+	}
+}
 
 // AppendQuery appends s to b, percent-encoded for the value or key of a query.
 func AppendQuery(b []byte, s string) []byte { return appendEscaped(b, s, "-._~") }

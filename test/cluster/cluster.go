@@ -10,7 +10,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -163,6 +162,17 @@ func (c *Cluster) Clients() []*plain.Client {
 	return all
 }
 
+// Gateways returns a client of every node that answers lists and changes of buckets.
+func (c *Cluster) Gateways() []*plain.Client {
+	var all []*plain.Client
+	for _, n := range c.nodes {
+		if n.Config.HasGateway() {
+			all = append(all, c.Client(n.name))
+		}
+	}
+	return all
+}
+
 // Up starts the named nodes, or all that are down, at the same time and returns when all are ready.
 func (c *Cluster) Up(names ...string) {
 	c.t.Helper()
@@ -228,9 +238,14 @@ func (c *Cluster) run(n *Node) {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.stop, n.ended = cancel, make(chan error, 1)
 	cfg := n.Config.WithDefaults()
-	log := slog.New(slog.NewTextHandler(n.log, nil))
 	ended := n.ended
-	go func() { ended <- app.Run(ctx, cfg, log) }()
+	go func() {
+		a, err := app.Open(ctx, cfg, app.Options{Version: "test", Log: n.log})
+		if err == nil {
+			err = a.Run(ctx)
+		}
+		ended <- err
+	}()
 }
 
 // ready waits until the node says that it is ready and every gateway that runs sees it.

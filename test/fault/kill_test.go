@@ -351,7 +351,7 @@ func TestKillAllUnderLoad(t *testing.T) {
 	c := procs.Start(t, local.Options{Dir: dir, Gateways: 1, Targets: 3, Mountpaths: 2})
 	gw := c.Client("g1")
 	must(t, gw.CreateBucket(ctx, "load"))
-	l := &linear.Load{Clients: c.Clients(), Bucket: "load", Names: linear.Names(60), Workers: 12, Lists: true, Timeout: 10 * time.Second, History: linear.NewHistory()}
+	l := &linear.Load{Clients: c.Clients(), Listers: c.Gateways(), Bucket: "load", Names: linear.Names(60), Workers: 12, Lists: true, Timeout: 10 * time.Second, History: linear.NewHistory()}
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	for round := range rounds(4, 25) {
 		l.Seed = seed + uint64(round)

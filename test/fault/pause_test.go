@@ -57,7 +57,7 @@ func TestPausedTarget(t *testing.T) {
 	n, err := c.Node(victim)
 	must(t, err)
 	name := ownedBy(t, gw, n.URL(), "pause", "probe", 1)[0]
-	l := &linear.Load{Clients: c.Clients(), Bucket: "pause", Names: linear.Names(40), Workers: 10, Timeout: time.Minute, Seed: seed, History: linear.NewHistory()}
+	l := &linear.Load{Clients: c.Clients(), Listers: c.Gateways(), Bucket: "pause", Names: linear.Names(40), Workers: 10, Timeout: time.Minute, Seed: seed, History: linear.NewHistory()}
 	loading, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { defer close(done); l.Run(loading) }()

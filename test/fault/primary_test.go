@@ -43,13 +43,16 @@ func TestPrimaryLost(t *testing.T) {
 		if !strings.HasPrefix(lost, "g") {
 			t.Fatalf("the primary is %s: with three gateways they vote", lost)
 		}
-		var ids []string // of those who stay
+		var ids, gateways []string // of those who stay
 		for _, n := range c.Nodes() {
 			if n.ID != lost {
 				ids = append(ids, n.ID)
 			}
+			if n.ID != lost && n.Role == local.RoleProxy {
+				gateways = append(gateways, n.ID)
+			}
 		}
-		l := &linear.Load{Clients: c.Clients(ids...), Bucket: "data", Names: names, Workers: 10, Timeout: 20 * time.Second, Seed: seed + uint64(round), History: history}
+		l := &linear.Load{Clients: c.Clients(ids...), Listers: c.Clients(gateways...), Bucket: "data", Names: names, Workers: 10, Timeout: 20 * time.Second, Seed: seed + uint64(round), History: history}
 		loading, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() { defer close(done); l.Run(loading) }()
@@ -115,7 +118,7 @@ func TestPrimaryHandedOver(t *testing.T) {
 	dir := procs.Dir(t)
 	c := procs.Start(t, local.Options{Dir: dir, Gateways: 3, Targets: 2, Mountpaths: 1})
 	must(t, c.Client("g1").CreateBucket(ctx, "data"))
-	l := &linear.Load{Clients: c.Clients(), Bucket: "data", Names: linear.Names(40), Workers: 8, Seed: seed, History: linear.NewHistory()}
+	l := &linear.Load{Clients: c.Clients(), Listers: c.Gateways(), Bucket: "data", Names: linear.Names(40), Workers: 8, Seed: seed, History: linear.NewHistory()}
 	loading, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { defer close(done); l.Run(loading) }()

@@ -34,7 +34,9 @@ type image struct {
 	deleted []object.Name
 }
 
-func paths(dir string) []string { return []string{filepath.Join(dir, "mp1"), filepath.Join(dir, "mp2")} }
+func paths(dir string) []string {
+	return []string{filepath.Join(dir, "mp1"), filepath.Join(dir, "mp2")}
+}
 
 // paint fills a store below live, copies its mountpaths and removes them.
 func paint(t *testing.T, rnd *rand.Rand, live string, crash bool) *image {

@@ -17,7 +17,8 @@ import (
 
 // Load is a mixed load over few names.
 type Load struct {
-	Clients []*plain.Client // each request goes to one of them
+	Clients []*plain.Client // each request for an object goes to one of them
+	Listers []*plain.Client // lists go to them: gateways; nil = Clients
 	Bucket  string
 	Names   []string
 	Workers int
@@ -56,6 +57,9 @@ func (l *Load) withDefaults() {
 	if l.Sizes == nil {
 		l.Sizes = DefaultSizes()
 	}
+	if l.Listers == nil {
+		l.Listers = l.Clients
+	}
 	if l.History == nil {
 		l.History = NewHistory()
 	}
@@ -85,7 +89,7 @@ func (l *Load) Run(ctx context.Context) *History {
 	var lister sync.WaitGroup
 	lister.Go(func() {
 		for i := 0; listing.Err() == nil; i++ {
-			l.List(requests, l.Clients[i%len(l.Clients)])
+			_ = l.List(requests, l.Listers[i%len(l.Listers)])
 		}
 	})
 	workers.Wait()
@@ -246,6 +250,8 @@ func (l *Load) Audit(ctx context.Context) error {
 				all = append(all, fmt.Errorf("audit: %s cannot be read: %s", name, o.Err))
 			}
 		}
+	}
+	for _, c := range l.Listers {
 		if err := l.List(ctx, c); err != nil {
 			all = append(all, fmt.Errorf("audit: list via %s: %w", c.Endpoint(), err))
 		}

@@ -260,6 +260,18 @@ func (c *Cluster) Clients(ids ...string) []*plain.Client {
 	return all
 }
 
+// Gateways returns a client of each gateway.
+func (c *Cluster) Gateways() []*plain.Client {
+	c.t.Helper()
+	var ids []string
+	for _, n := range c.Nodes() {
+		if n.Role != local.RoleTarget {
+			ids = append(ids, n.ID)
+		}
+	}
+	return c.Clients(ids...)
+}
+
 // PID returns the process id of a running node.
 func (c *Cluster) PID(id string) int {
 	c.t.Helper()
