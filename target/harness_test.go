@@ -13,6 +13,7 @@ import (
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/fs"
 	"aistore/httpx"
 	"aistore/metrics"
 	"aistore/node"
@@ -133,12 +134,13 @@ type world struct {
 	plane   *plane
 	targets []*one
 	onStart []func()
+	disk    fs.FS // nil: the real one
 }
 
 // newWorld starts targets with real stores and listeners, and the buckets "b" (xxhash) and "plain" (no checksum).
-func newWorld(t testing.TB, n int) *world {
+func newWorld(t testing.TB, n int, disk ...fs.FS) *world {
 	t.Helper()
-	w := &world{t: t, plane: &plane{news: make(chan struct{})}}
+	w := &world{t: t, disk: append(disk, nil)[0], plane: &plane{news: make(chan struct{})}}
 	v := &cluster.View{
 		Index: 1, Secret: []byte("secret"), Config: cluster.DefaultConfig(),
 		Map:     &cluster.Map{Version: 1, Epoch: 1, UUID: "u", Nodes: map[cluster.NodeID]*cluster.Node{}},
@@ -172,7 +174,7 @@ func (w *world) start(id cluster.NodeID, v *cluster.View) *one {
 	t := w.t
 	o := &one{id: id, ctl: &control{plane: w.plane}, dir: t.TempDir()}
 	var err error
-	if o.store, err = store.Open(t.Context(), store.Config{Mountpaths: []string{o.dir + "/1", o.dir + "/2"}, NodeID: string(id)}); err != nil {
+	if o.store, err = store.Open(t.Context(), store.Config{FS: w.disk, Mountpaths: []string{o.dir + "/1", o.dir + "/2"}, NodeID: string(id)}); err != nil {
 		t.Fatal(err)
 	}
 	out := io.Discard
@@ -210,7 +212,7 @@ func (w *world) start(id cluster.NodeID, v *cluster.View) *one {
 			t.Errorf("%s: %v", id, err)
 		}
 		client.Close()
-		if err := o.store.Close(); err != nil {
+		if err := o.store.Close(); err != nil && w.disk == nil {
 			t.Errorf("%s: %v", id, err)
 		}
 	})
