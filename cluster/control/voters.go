@@ -77,20 +77,19 @@ func (b bench) next() step {
 	}
 	want := wanted(b.members())
 	candidate := b.candidate(voters, others)
+	due := candidate != nil && len(voters) <= want && b.alive(voters)+1 >= (len(voters)+1)/2+1 &&
+		(len(voters) < want || b.anyGone(voters) || candidate.Role.Gateway() && b.anyTarget(voters))
 	for _, s := range others { // left behind by a primary that ended half-way
-		if candidate == nil || candidate.ID != nodeOf(s.ID) {
+		if !due || candidate.ID != nodeOf(s.ID) {
 			return step{do: stepRemove, server: s.ID}
 		}
 	}
-	switch {
-	case len(voters) > want:
+	if due {
+		return step{do: stepPromote, node: candidate.ID}
+	}
+	if len(voters) > want {
 		if s, ok := b.surplus(voters); ok {
 			return b.remove(s, voters)
-		}
-	case candidate == nil:
-	case len(voters) < want, b.anyGone(voters), candidate.Role.Gateway() && b.anyTarget(voters):
-		if b.alive(voters)+1 >= (len(voters)+1)/2+1 {
-			return step{do: stepPromote, node: candidate.ID}
 		}
 	}
 	return step{}

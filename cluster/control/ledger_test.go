@@ -1,0 +1,213 @@
+package control
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"aistore/cluster"
+	"aistore/errs"
+)
+
+// The ledger and the node's side of the lease take their time as an argument: here it is made of seconds.
+func at(s float64) time.Time { return time.Unix(1000, 0).Add(time.Duration(s * float64(time.Second))) }
+
+const (
+	sec   = time.Second
+	lease = 6 * sec // margin 650ms
+)
+
+func mapOf(ids ...cluster.NodeID) *cluster.Map {
+	m := &cluster.Map{Nodes: map[cluster.NodeID]*cluster.Node{}}
+	for _, id := range ids {
+		m.Nodes[id] = &cluster.Node{ID: id, Role: cluster.RoleTarget, State: cluster.Online, Alive: true, IntraAddr: string(id) + ":1", PublicURL: "http://" + string(id)}
+	}
+	return m
+}
+
+func beatOf(id cluster.NodeID, view uint64) heartbeat {
+	return heartbeat{Node: cluster.Node{ID: id, IntraAddr: string(id) + ":1", PublicURL: "http://" + string(id)}, View: view, Boot: "b1"}
+}
+
+func TestLedgerJudges(t *testing.T) {
+	m := mapOf("a", "b", "c")
+	l := newLedger(at(0), lease)
+	l.hear(beatOf("a", 1), at(1))
+	l.hear(beatOf("b", 1), at(5))
+	for _, c := range []struct {
+		now  float64
+		lost []cluster.NodeID
+	}{
+		{6.5, nil},                        // c was never heard, but the reign has just begun
+		{6.7, []cluster.NodeID{"c"}},      // a lease and a margin after the beginning
+		{7.6, []cluster.NodeID{"c"}},      // a's lease is over, the margin not
+		{7.7, []cluster.NodeID{"a", "c"}}, // both
+	} {
+		if lost, back := l.judge(m, lease, at(c.now)); !slices.Equal(lost, c.lost) || back != nil {
+			t.Errorf("at %v: lost %v, back %v; want lost %v", c.now, lost, back, c.lost)
+		}
+	}
+	m.Nodes["a"].Alive, m.Nodes["c"].Alive = false, false
+	m.Nodes["d"] = &cluster.Node{ID: "d", State: cluster.Decommissioned}
+	l.hear(beatOf("a", 1), at(8))
+	lost, back := l.judge(m, lease, at(9))
+	if lost != nil || !slices.Equal(back, []cluster.NodeID{"a"}) {
+		t.Errorf("lost %v, back %v; want a back", lost, back)
+	}
+	// This process stood still: nobody is lost for that, and nobody comes back by it.
+	l.woke(at(100))
+	if lost, back := l.judge(m, lease, at(101)); lost != nil || back != nil {
+		t.Errorf("after a pause: lost %v, back %v", lost, back)
+	}
+}
+
+// TestLeaseEndsBeforeItIsCountedOut grants and loses leases in every order of delays and checks the one rule
+// that all safety rests on: when the primary counts a lease as over, it is over on the node.
+func TestLeaseEndsBeforeItIsCountedOut(t *testing.T) {
+	m := mapOf("n")
+	for _, d := range []struct{ out, in float64 }{{0, 0}, {0.5, 0}, {0, 0.5}, {3, 3}, {0, 20}, {20, 0}} {
+		l := newLedger(at(0), 0)
+		node := &leaseBox{base: at(0)}
+		for i := range 3 {
+			sent := float64(i)
+			l.hear(beatOf("n", 1), at(sent+d.out))
+			if l.grant(beatOf("n", 1), at(sent+d.out), lease, sec) {
+				node.renew(at(sent).Sub(at(0)), lease) // whenever the answer arrives, at sent+out+in
+			}
+		}
+		for now := 0.0; now < 60; now += 0.1 {
+			node.clock = func() time.Time { return at(now) }
+			if who, _, _ := l.behind(2, m, "", at(now)); len(who) == 0 && node.left() > 0 && now > 2+d.out {
+				t.Fatalf("delays %v: at %v the primary counts the lease as over, the node has %v left", d, now, node.left())
+			}
+		}
+	}
+}
+
+func TestLedgerWaitsForWhoMayServe(t *testing.T) {
+	m := mapOf("a", "b", "c", "dead")
+	m.Nodes["dead"].Alive = false
+	l := newLedger(at(0), lease)
+	l.hear(beatOf("a", 5), at(1))
+	l.hear(beatOf("b", 4), at(1))
+	l.grant(beatOf("b", 4), at(1), lease, sec)
+	who, until, _ := l.behind(5, m, "c", at(2))
+	if !slices.Equal(who, []cluster.NodeID{"b"}) || !until.Equal(at(7.65)) {
+		t.Errorf("behind: %v until %v; want b until 7.65", who, until.Sub(at(0)))
+	}
+	// c has not spoken to this primary; an earlier one may have granted it a lease just before.
+	who, until, _ = l.behind(5, m, "b", at(2))
+	if !slices.Equal(who, []cluster.NodeID{"c"}) || !until.Equal(at(6.65)) {
+		t.Errorf("behind: %v until %v; want c until 6.65", who, until.Sub(at(0)))
+	}
+	l.hear(beatOf("b", 5), at(3))
+	if who, _, _ := l.behind(5, m, "", at(6.7)); who != nil {
+		t.Errorf("behind at the end: %v", who)
+	}
+}
+
+// A node that does not take up a view loses its lease, so that a change waits for it a bounded time.
+func TestLedgerRefusesWhoLags(t *testing.T) {
+	l := newLedger(at(0), 0)
+	l.hear(beatOf("a", 1), at(0))
+	l.committed(2, at(1))
+	l.committed(3, at(5))
+	l.committed(3, at(6)) // said twice
+	for _, c := range []struct {
+		view uint64
+		now  float64
+		ok   bool
+	}{{1, 1.5, true}, {1, 2.1, false}, {2, 5.5, true}, {2, 6.1, false}, {3, 7, true}} {
+		if got := l.grant(beatOf("a", c.view), at(c.now), lease, sec); got != c.ok {
+			t.Errorf("view %d at %v: granted %v", c.view, c.now, got)
+		}
+	}
+	if l.grant(beatOf("stranger", 9), at(8), lease, sec) {
+		t.Error("a lease for a node that was not heard")
+	}
+	for i := range 5000 {
+		l.committed(uint64(10+i), at(10))
+	}
+	if len(l.commits) > 1024 || l.grant(beatOf("a", 5008), at(20), lease, sec) || !l.grant(beatOf("a", 5009), at(20), lease, sec) {
+		t.Errorf("after many commits: %d are kept, or a wrong one counts", len(l.commits))
+	}
+}
+
+func TestLedgerNoticesAnnouncements(t *testing.T) {
+	v := &cluster.View{Map: mapOf("a", "b", "c"), Buckets: &cluster.BucketMap{}}
+	v.Map.Nodes["a"].Weight = 100
+	l := newLedger(at(0), 0)
+	hb := beatOf("a", 1)
+	hb.Node.Weight = 100
+	l.hear(hb, at(1))
+	l.hear(beatOf("gone", 1), at(1))
+	if got := l.announced(v); got != nil {
+		t.Errorf("nothing is new, and %v", got)
+	}
+	hb.Node.Weight = 50
+	l.hear(hb, at(2))
+	moved := beatOf("b", 1)
+	moved.Node.IntraAddr = "elsewhere:1"
+	l.hear(moved, at(2))
+	if got := l.announced(v); len(got) != 2 || got[0].Weight != 50 || got[1].IntraAddr != "elsewhere:1" {
+		t.Errorf("announced: %+v", got)
+	}
+	v.Buckets.Buckets = map[string]*cluster.Bucket{"#/x": {}}
+	if got := l.announced(v); len(got) != 1 || got[0].ID != "b" {
+		t.Errorf("with a bucket a weight is not news: %+v", got)
+	}
+}
+
+func TestLostLog(t *testing.T) {
+	l := newLedger(at(0), 0)
+	hb := beatOf("a", 1)
+	l.hasLog("a.1", "b1")
+	if l.hear(hb, at(1)); l.lostLog("a.1") {
+		t.Error("a heartbeat from before the log was made takes it away")
+	}
+	hb.LogID = "a.1"
+	if l.hear(hb, at(2)); l.lostLog("a.1") || l.lostLog("b.1") {
+		t.Error("nothing is lost")
+	}
+	hb.Boot, hb.LogID = "b2", ""
+	if l.hear(hb, at(3)); !l.lostLog("a.1") {
+		t.Error("a new process without the log has lost it")
+	}
+}
+
+func TestLease(t *testing.T) {
+	now := at(0)
+	l := &leaseBox{base: at(0), clock: func() time.Time { return now }}
+	v := &cluster.View{Index: 5}
+	refused := func(what string) {
+		t.Helper()
+		if err := l.check(v); !errs.Is(err, errs.Unavailable) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	refused("before the first heartbeat")
+	now = at(2)
+	l.meet(7)
+	l.renew(sec, lease)
+	refused("with an older view than the primary had at the first heartbeat")
+	v = &cluster.View{Index: 7}
+	l.meet(9) // only the first counts
+	if err := l.check(v); err != nil || l.left() != 5*sec {
+		t.Errorf("%v, %v left", err, l.left())
+	}
+	l.renew(0, lease) // an answer that comes late takes nothing away
+	if l.left() != 5*sec {
+		t.Errorf("%v left", l.left())
+	}
+	l.refuse("decommissioned")
+	refused("when told not to")
+	l.refuse("")
+	now = at(7)
+	refused("at its end")
+	now = at(60)
+	refused("after a pause")
+	l.renew(59*sec, lease)
+	if err := l.check(v); err != nil {
+		t.Error(err)
+	}
+}
