@@ -176,7 +176,7 @@ func TestVerifierBatches(t *testing.T) {
 	})
 	close(gate)
 	callers.Wait()
-	v.rounds.Wait()
+	v.close()
 	if rounds.Load() != 2 {
 		t.Errorf("%d rounds for 51 callers", rounds.Load())
 	}
@@ -184,7 +184,10 @@ func TestVerifierBatches(t *testing.T) {
 	if err := v.do(context.Background()); !errs.Is(err, errs.NotPrimary) {
 		t.Error(err)
 	}
-	v.rounds.Wait()
+	v.close()
+	if err := v.do(context.Background()); !errs.Is(err, errs.NotPrimary) {
+		t.Error("after the end:", err)
+	}
 }
 
 func TestIdentity(t *testing.T) {

@@ -66,7 +66,7 @@ func (c *Control) supervise(ctx context.Context, m *member) error {
 func (c *Control) reignOnce(ctx context.Context, m *member) {
 	r := &reign{c: c, m: m, term: m.raft.CurrentTerm(), kick: make(chan struct{}, 1)}
 	r.ver.round = r.confirm
-	defer r.ver.rounds.Wait()
+	defer r.ver.close()
 	if err := r.begin(ctx); err != nil {
 		if ctx.Err() == nil {
 			c.log.Warn("could not take over as primary", "term", r.term, "err", err)

@@ -3,6 +3,8 @@ package control
 import (
 	"context"
 	"sync"
+
+	"aistore/errs"
 )
 
 // verifier asks a majority whether this node still leads, once for all who want to know: who comes while a
@@ -12,6 +14,7 @@ type verifier struct {
 
 	mu      sync.Mutex
 	busy    bool
+	closed  bool
 	waiting []chan error
 	rounds  sync.WaitGroup
 }
@@ -20,6 +23,10 @@ type verifier struct {
 func (v *verifier) do(ctx context.Context) error {
 	ch := make(chan error, 1)
 	v.mu.Lock()
+	if v.closed {
+		v.mu.Unlock()
+		return errs.E("control.confirm", "primary", errs.NotPrimary, "is no longer the primary")
+	}
 	v.waiting = append(v.waiting, ch)
 	if !v.busy {
 		v.busy = true
@@ -32,6 +39,14 @@ func (v *verifier) do(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// close ends the verifier; rounds under way have ended when it returns.
+func (v *verifier) close() {
+	v.mu.Lock()
+	v.closed = true
+	v.mu.Unlock()
+	v.rounds.Wait()
 }
 
 // run holds rounds until nobody waits. A round ends in bounded time: a leader that reaches no majority
