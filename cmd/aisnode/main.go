@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -59,10 +60,14 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	var greeting sync.WaitGroup
 	if cfg.HasGateway() {
-		go greet(ctx, a, cfg, stdout)
+		greeting.Go(func() { greet(ctx, a, cfg, stdout) })
 	}
-	if err := a.Run(ctx); err != nil {
+	err = a.Run(ctx)
+	stop()
+	greeting.Wait()
+	if err != nil {
 		fmt.Fprintf(stderr, "aisnode: %v\n", err)
 		return exitFailed
 	}
