@@ -19,7 +19,7 @@ func TestFullDisk(t *testing.T) {
 	small, large := random(1000), random(300_000)
 	o.want(t, 200, call{method: "PUT", path: objects + "bk/small", body: small})
 	o.want(t, 200, call{method: "PUT", path: objects + "bk/large", body: large})
-	mem.SetTotal(1 << 20) // less than is there already
+	mem.SetTotal(1 << 20)    // less than is there already
 	waitFor(t, func() bool { // the free space is looked at now and then
 		return o.do(t, call{method: "PUT", path: objects + "bk/fill", body: large}).StatusCode == 507
 	})
