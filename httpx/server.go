@@ -25,6 +25,7 @@ type ServerConfig struct {
 	Log      *slog.Logger
 	Meter    func(op string) Meter // asked once per operation; nil = not counted
 
+	MaxConns      int           // connections; more are closed after a short 503; 0 = 32768
 	MaxHeader     int           // bytes of request line and headers; 0 = 16 KiB
 	SmallBody     int           // bodies declared up to this long are handed out in memory (BodyBytes); 0 = 128 KiB
 	HeaderTimeout time.Duration // from the first byte of a request to the end of its header; 0 = 10s
@@ -54,6 +55,7 @@ func (l Limits) WithDefaults() Limits {
 
 // WithDefaults fills zero fields.
 func (c ServerConfig) WithDefaults() ServerConfig {
+	c.MaxConns = orElse(c.MaxConns, 32768)
 	c.MaxHeader = orElse(c.MaxHeader, 16<<10)
 	c.SmallBody = orElse(c.SmallBody, 128<<10)
 	c.HeaderTimeout = orElse(c.HeaderTimeout, 10*time.Second)
@@ -176,8 +178,15 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 		pause = 0
 		cn := &connection{Conn: nc, s: s}
 		s.mu.Lock()
-		s.conns[cn] = struct{}{}
+		full := len(s.conns) >= s.cfg.MaxConns
+		if !full {
+			s.conns[cn] = struct{}{}
+		}
 		s.mu.Unlock()
+		if full {
+			turnAway(nc)
+			continue
+		}
 		s.wg.Go(func() {
 			cn.serve()
 			s.mu.Lock()
@@ -185,6 +194,13 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 			s.mu.Unlock()
 		})
 	}
+}
+
+// turnAway tells a client that there are too many connections. It must not wait for the client.
+func turnAway(nc net.Conn) {
+	_ = nc.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)) // the kernel's buffer takes it at once
+	_, _ = nc.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\nais-error-kind: busy\r\n\r\n"))
+	_ = nc.Close()
 }
 
 // drain ends idle connections, waits for busy ones, and cuts what is left after Limits.Drain.

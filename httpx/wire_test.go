@@ -175,6 +175,17 @@ func TestStalledBodyIsCut(t *testing.T) {
 	r.wantClosed()
 }
 
+func TestTooManyConnections(t *testing.T) {
+	url, _ := start(t, basic(), func(c *httpx.ServerConfig) { c.MaxConns = 2 })
+	for range 2 {
+		dial(t, url).wantOpen("/ok")
+	}
+	r := dial(t, url)
+	if resp, _ := r.reply("GET"); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("status %d %v", resp.StatusCode, resp.Header)
+	}
+}
+
 // TestIdleWithoutBuffers takes the buffers away between all requests.
 func TestIdleWithoutBuffers(t *testing.T) {
 	url, stop := start(t, basic(), func(c *httpx.ServerConfig) { c.IdleBuffer, c.IdleTimeout = 1, time.Minute })

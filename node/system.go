@@ -15,6 +15,9 @@ import (
 	"aistore/metrics"
 )
 
+// MemTotal is the machine's memory in bytes, 0 if it cannot be known.
+func MemTotal() uint64 { return fieldOf("/proc/meminfo", "MemTotal:") }
+
 // sysInfo reads what /proc tells of the machine and of this process; what cannot be read is zero.
 func sysInfo() api.SysInfo {
 	s := api.SysInfo{NumCPU: runtime.NumCPU(), Goroutines: runtime.NumGoroutine()}
@@ -24,7 +27,7 @@ func sysInfo() api.SysInfo {
 			s.LoadAvg = append(s.LoadAvg, v)
 		}
 	}
-	s.MemTotal = fieldOf("/proc/meminfo", "MemTotal:")
+	s.MemTotal = MemTotal()
 	s.MemAvail = fieldOf("/proc/meminfo", "MemAvailable:")
 	s.RSS = fieldOf("/proc/self/status", "VmRSS:")
 	var ru syscall.Rusage

@@ -19,10 +19,15 @@ func (t *Target) admit(c *httpx.Ctx, o *node.Object) (bool, error) {
 	if err := t.catchUp(c, o, r); err != nil {
 		return false, err
 	}
-	if o.Owner != nil && o.Owner.ID == t.node.ID {
+	mine := o.Owner != nil && o.Owner.ID == t.node.ID
+	if !mine || r.MapVersion > 0 && r.MapVersion != o.View.Map.Version { // a client with an older map may refresh it when it likes
+		version := strconv.FormatUint(o.View.Map.Version, 10)
+		c.SetHeader(api.HeaderMapVersion, version)
+		c.SetFailHeader(api.HeaderMapVersion, version)
+	}
+	if mine {
 		return true, nil
 	}
-	c.SetFailHeader(api.HeaderMapVersion, strconv.FormatUint(o.View.Map.Version, 10))
 	switch {
 	case o.Owner == nil:
 		return false, errs.E("target.admit", o, errs.Unavailable, "no target is in service")

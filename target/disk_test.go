@@ -20,9 +20,11 @@ func TestFullDisk(t *testing.T) {
 	o.want(t, 200, call{method: "PUT", path: objects + "bk/small", body: small})
 	o.want(t, 200, call{method: "PUT", path: objects + "bk/large", body: large})
 	mem.SetTotal(1 << 20)    // less than is there already
-	waitFor(t, func() bool { // the free space is looked at now and then
-		return o.do(t, call{method: "PUT", path: objects + "bk/fill", body: large}).StatusCode == 507
-	})
+	for _, body := range [][]byte{large, small} { // the free space is looked at now and then
+		waitFor(t, func() bool {
+			return o.do(t, call{method: "PUT", path: objects + "bk/fill", body: body}).StatusCode == 507
+		})
+	}
 	for i, body := range [][]byte{random(1000), random(300_000)} {
 		a := o.do(t, call{method: "PUT", path: fmt.Sprintf("%sbk/new%d", objects, i), body: body})
 		if a.StatusCode != 507 || a.kind() != errs.Full {

@@ -289,7 +289,7 @@ func (o *one) want(t testing.TB, status int, c call) *answer {
 	t.Helper()
 	a := o.do(t, c)
 	if a.StatusCode != status {
-		t.Fatalf("%s %s %q: status %d, want %d: %s", c.method, c.path, c.header, a.StatusCode, status, a.body)
+		t.Fatalf("%s %s %q: status %d, want %d: %.300q", c.method, c.path, c.header, a.StatusCode, status, a.body)
 	}
 	return a
 }

@@ -437,6 +437,10 @@ func TestOwnership(t *testing.T) {
 		t.Errorf("redirected to %s", loc)
 	}
 	mine.want(t, 200, call{method: "GET", path: strings.TrimPrefix(loc, mine.url)})
+	a = mine.want(t, 200, call{method: "GET", path: objects + "bk/o", header: []string{api.HeaderMapVersion, "1"}})
+	if got := a.Header.Get(api.HeaderMapVersion); got != "" {
+		t.Errorf("same map version, and the reply names %q", got)
+	}
 	a = other.want(t, 421, call{method: "GET", path: objects + "bk/o", header: []string{api.HeaderMapVersion, "1"}})
 	if a.Header.Get(api.HeaderMapVersion) != "1" || a.kind() != errs.WrongOwner {
 		t.Errorf("kind %v, map version %q", a.kind(), a.Header.Get(api.HeaderMapVersion))

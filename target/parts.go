@@ -9,7 +9,7 @@ import (
 )
 
 // sendParts serves several ranges as multipart/byteranges (RFC 9110 section 14.6), in the order asked.
-func sendParts(c *httpx.Ctx, obj *store.Object, spans []object.Span) error {
+func (t *Target) sendParts(c *httpx.Ctx, obj *store.Object, spans []object.Span) error {
 	info := obj.Info()
 	p := &parts{obj: obj, spans: spans, heads: make([][]byte, len(spans))}
 	boundary := "ais-" + info.Version.String() + "-" + c.RequestID()
@@ -25,7 +25,7 @@ func sendParts(c *httpx.Ctx, obj *store.Object, spans []object.Span) error {
 	p.end = "\r\n--" + boundary + "--\r\n"
 	c.Status(206)
 	c.SetHeader("Content-Type", "multipart/byteranges; boundary="+boundary)
-	return c.Send(size+int64(len(p.end)), p)
+	return t.send(c, obj, size+int64(len(p.end)), p)
 }
 
 type parts struct {

@@ -30,15 +30,15 @@ func (t *Target) get(r *request) error {
 	switch len(spans) {
 	case 0:
 		if h := r.Bucket.Props; h.ValidateOnGet && info.Checksum.Type != cksum.None {
-			return c.Send(info.Size, &validated{body: newBody(obj, object.Span{Length: info.Size}), sum: cksum.New(info.Checksum.Type)})
+			return t.send(c, obj, info.Size, &validated{body: newBody(obj, object.Span{Length: info.Size}), sum: cksum.New(info.Checksum.Type)})
 		}
-		return sendSpan(c, obj, object.Span{Length: info.Size})
+		return t.sendSpan(c, obj, object.Span{Length: info.Size})
 	case 1:
 		c.Status(206)
 		c.SetHeader("Content-Range", spans[0].ContentRange(info.Size))
-		return sendSpan(c, obj, spans[0])
+		return t.sendSpan(c, obj, spans[0])
 	default:
-		return sendParts(c, obj, spans)
+		return t.sendParts(c, obj, spans)
 	}
 }
 
@@ -100,12 +100,24 @@ func fault(op string, o *node.Object, err error) error {
 }
 
 // sendSpan sends part or all of the object and closes it.
-func sendSpan(c *httpx.Ctx, obj *store.Object, sp object.Span) error {
+func (t *Target) sendSpan(c *httpx.Ctx, obj *store.Object, sp object.Span) error {
 	if data := obj.Bytes(); data != nil || sp.Length == 0 {
 		defer obj.Close()
 		return c.SendBytes(data[sp.Start : sp.Start+sp.Length])
 	}
-	return c.Send(sp.Length, newBody(obj, sp))
+	return t.send(c, obj, sp.Length, newBody(obj, sp))
+}
+
+// send sends what src makes of the object, and closes both.
+func (t *Target) send(c *httpx.Ctx, obj *store.Object, size int64, src httpx.Source) error {
+	if obj.Bytes() == nil {
+		if err := t.memory.take(streamCost); err != nil {
+			src.Close()
+			return err
+		}
+		defer t.memory.give(streamCost)
+	}
+	return c.Send(size, src)
 }
 
 // body is one span of an object as a reply. Bodies are pooled.

@@ -15,12 +15,13 @@ type Target struct {
 	node   *node.Node
 	store  *store.Store
 	log    *slog.Logger
+	memory budget
 	routes []httpx.Route // registered by others
 }
 
 // New returns a target over an open store. It starts nothing.
 func New(n *node.Node, s *store.Store) *Target {
-	return &Target{node: n, store: s, log: n.Log}
+	return &Target{node: n, store: s, log: n.Log, memory: budget{limit: defaultBudget()}}
 }
 
 // Store returns the target's store, for packages that register routes of their own.

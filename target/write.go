@@ -26,7 +26,11 @@ func (t *Target) put(r *request) error {
 		if err := t.checkEarly(r, o.Conditions); err != nil {
 			return err
 		}
+		if err := t.memory.take(streamCost); err != nil {
+			return err
+		}
 		info, err = t.store.PutStream(c.Context(), r.Name(), c.Body(), o)
+		t.memory.give(streamCost)
 	}
 	if err != nil {
 		return errs.E("target.put", r, err)
