@@ -110,16 +110,12 @@ func run(ctx context.Context, o options) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	b.res.Machine += ", " + fsName(b.dir)
 	if len(plan) > 0 {
-		if err := b.measure(ctx, plan); err != nil {
-			return err
-		}
+		err = b.measure(ctx, plan)
 	}
-	if strings.Contains(o.ops, "start") {
-		if err := b.starts(ctx); err != nil {
-			return err
-		}
+	if err == nil && strings.Contains(o.ops, "start") {
+		err = b.starts(ctx)
 	}
-	return b.res.print(os.Stdout, o.asJSON)
+	return errors.Join(err, b.res.print(os.Stdout, o.asJSON)) // what there is, also when something failed
 }
 
 // measure runs the plan against a fresh cluster, and nginx where there is one.

@@ -41,7 +41,8 @@ func (b *bench) starts(ctx context.Context) error {
 func (b *bench) start(ctx context.Context, dir string, port int) (r StartResult, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(b.o.bin, "aisnode"), "--dir", dir, "--port", strconv.Itoa(port))
+	cmd := exec.CommandContext(ctx, filepath.Join(b.o.bin, "aisnode"), "--dir", dir,
+		"--port", strconv.Itoa(port), "--intra-port", strconv.Itoa(port+b.o.starts))
 	var text strings.Builder
 	cmd.Stderr = &text
 	began := time.Now()
