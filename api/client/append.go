@@ -53,8 +53,8 @@ func (a *Appender) Append(ctx context.Context, content Body) error {
 	return nil
 }
 
-// Flush makes the object visible, and durable as Info.Durability says. With a checksum the server refuses to if the
-// content does not match.
+// Flush makes the object visible, and durable as Info.Durability says. A checksum of the whole, if it is of the bucket's type,
+// is compared with the server's; when they differ the object is there and the error has kind Checksum.
 func (a *Appender) Flush(ctx context.Context, expect cksum.Value) (*Info, error) {
 	const op = "client.Flush"
 	if a.handle == "" {
@@ -65,17 +65,17 @@ func (a *Appender) Flush(ctx context.Context, expect cksum.Value) (*Info, error)
 		return nil, err
 	}
 	q.body = &Body{}
-	if expect.Type != cksum.None {
-		q.header.Set(api.HeaderChecksumType, expect.Type.String())
-		q.header.Set(api.HeaderChecksumValue, expect.Value)
-	}
 	rep, err := a.b.c.do(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	closeReply(rep)
 	a.handle = ""
-	return parseInfo(a.key, rep.Header), nil
+	info := parseInfo(a.key, rep.Header)
+	if expect.Type != cksum.None && expect.Type == info.Checksum.Type && expect != info.Checksum {
+		return info, errs.F(op, q.name, errs.Checksum, "what was appended has %v, not %v", info.Checksum, expect)
+	}
+	return info, nil
 }
 
 func (a *Appender) call(op, typ string) (*call, error) {

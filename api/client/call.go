@@ -198,13 +198,18 @@ func (c *Client) once(ctx context.Context, q *call, dest target) (*reply, error)
 // answer is a response whose body stops the watchdog when it is closed.
 type answer struct{ *http.Response }
 
-// target resolves the redirect's Location.
+// target returns the redirect's Location, absolute. It is not resolved as RFC 3986 has it: that would drop dot segments,
+// which are names here.
 func (a answer) target(base string) (*url.URL, error) {
-	b, err := url.Parse(base)
-	if err != nil {
-		return nil, err
+	loc := a.Header.Get("Location")
+	if strings.HasPrefix(loc, "/") {
+		loc = base + loc
 	}
-	return b.Parse(a.Header.Get("Location"))
+	u, err := url.Parse(loc)
+	if err == nil && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		err = errs.F("client.redirect", "Location", errs.Other, "%q is no URL of a node", loc)
+	}
+	return u, err
 }
 
 // Close drains a short body, so that the connection is kept, and closes it.

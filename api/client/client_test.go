@@ -56,6 +56,12 @@ func TestRoundTrip(t *testing.T) {
 		}
 		listed = append(listed, e.Name)
 	}
+	through := f.client(func(o *Options) { o.NoDirect = true }).Bucket("bkt")
+	for i, key := range awkward() { // names must survive a redirect, too
+		if got, _, err := through.GetBytes(t.Context(), key, GetOptions{}); err != nil || len(got) != 1000*i {
+			t.Errorf("%q through the gateway: read %d bytes, %v", key, len(got), err)
+		}
+	}
 	want := slices.Sorted(slices.Values(awkward()))
 	if !slices.Equal(listed, want) {
 		t.Errorf("listed %q, want %q", listed, want)
