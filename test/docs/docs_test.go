@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,8 @@ type block struct {
 	want     []string
 }
 
-// examples reads the ```sh blocks of a Markdown file. "# => TEXT" says that TEXT is printed.
+// examples reads the ```sh blocks of a Markdown file. "# => TEXT" says that TEXT is printed. A ```go block becomes the
+// commands that run it in the repository.
 func examples(t *testing.T, path string) []block {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -30,14 +32,20 @@ func examples(t *testing.T, path string) []block {
 		t.Fatal(err)
 	}
 	var all []block
-	inside := false
+	inside, program := false, false
 	for i, line := range strings.Split(string(text), "\n") {
 		switch {
 		case line == "```sh":
 			inside = true
 			all = append(all, block{line: i + 1})
+		case line == "```go":
+			inside, program = true, true
+			all = append(all, block{line: i + 1, commands: "cat > example.go <<'END OF PROGRAM'\n"})
 		case line == "```":
-			inside = false
+			if program {
+				all[len(all)-1].commands += "END OF PROGRAM\n(p=$PWD; cd $REPOSITORY; go run $p/example.go)\n"
+			}
+			inside, program = false, false
 		case inside:
 			b := &all[len(all)-1]
 			if want, ok := strings.CutPrefix(line, "# => "); ok {
@@ -50,46 +58,63 @@ func examples(t *testing.T, path string) []block {
 	return all
 }
 
-// TestNativeAPI runs docs/native-api.md from top to bottom against a new cluster.
-func TestNativeAPI(t *testing.T) {
+// TestPages runs each page from top to bottom against a cluster of its own.
+func TestPages(t *testing.T) {
 	for _, tool := range []string{"bash", "curl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("%s is not installed", tool)
 		}
 	}
-	const path = "../../docs/native-api.md"
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	bin, err := local.Build(ctx, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
+	bin := t.TempDir()
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "aistore/cmd/aisnode", "aistore/cmd/ais").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
-	c, err := local.Up(ctx, local.Options{
-		Dir: t.TempDir(), Gateways: 1, Targets: 3, Mountpaths: 2, Port: freePorts(t, 4), Binary: bin, CacheSize: "16MiB",
-	})
-	if c != nil {
-		defer func() {
-			if err := c.Down(context.Background()); err != nil {
-				t.Error(err)
+	for _, page := range []struct {
+		name     string
+		examples int // at least
+	}{{"native-api", 30}, {"quickstart", 7}, {"cli", 9}} {
+		t.Run(page.name, func(t *testing.T) {
+			blocks := examples(t, "../../docs/"+page.name+".md")
+			if len(blocks) < page.examples {
+				t.Fatalf("%d examples found", len(blocks))
 			}
-		}()
+			c, err := local.Up(ctx, local.Options{
+				Dir: t.TempDir(), Gateways: 1, Targets: 3, Mountpaths: 2, Port: freePorts(t, 4), Binary: filepath.Join(bin, "aisnode"), CacheSize: "16MiB",
+			})
+			if c != nil {
+				defer func() {
+					if err := c.Down(context.Background()); err != nil {
+						t.Error(err)
+					}
+				}()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			runBlocks(ctx, t, "docs/"+page.name+".md", blocks, bin, c.Endpoint())
+		})
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := examples(t, path)
-	if len(blocks) < 30 {
-		t.Fatalf("%d examples found", len(blocks))
-	}
+}
+
+// runBlocks runs all blocks in one shell. What they find in the environment is what the pages tell their readers to set.
+func runBlocks(ctx context.Context, t *testing.T, path string, blocks []block, bin, endpoint string) {
+	t.Helper()
 	const mark = "\n@@ example "
 	var script strings.Builder
 	script.WriteString("set -euo pipefail\n")
 	for i, b := range blocks {
 		fmt.Fprintf(&script, "printf '%s%d\\n'\n%s", strings.ReplaceAll(mark, "\n", `\n`), i, b.commands)
 	}
+	repository, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.CommandContext(ctx, "bash", "-c", script.String())
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "G="+c.Endpoint(), "no_proxy=127.0.0.1", "LC_ALL=C")
+	cmd.Env = append(os.Environ(), "G="+endpoint, "AIS_ENDPOINT="+endpoint, "PATH="+bin+":"+os.Getenv("PATH"), "REPOSITORY="+repository,
+		"no_proxy=127.0.0.1", "LC_ALL=C.UTF-8", "TZ=UTC")
 	out, err := cmd.CombinedOutput()
 	outputs := strings.Split(string(out), mark)[1:]
 	for i, b := range blocks {

@@ -26,8 +26,35 @@ func TestAll(t *testing.T) {
 	check(t, local.Options{All: true}, 1, "test_objects.py", "test_lists.py", "test_buckets.py")
 }
 
-// check starts a cluster of so many nodes and runs pytest over files, all of them if none is named.
+// TestQuickstart runs the Python program of docs/quickstart.md.
+func TestQuickstart(t *testing.T) {
+	page, err := os.ReadFile("../../docs/quickstart.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, program, _ := strings.Cut(string(page), "```python\n")
+	program, _, ok := strings.Cut(program, "```")
+	if !ok {
+		t.Fatal("the page has no Python program")
+	}
+	out := runPython(t, local.Options{All: true}, 1, "-c", program)
+	if want := "hello from Python\npython/greeting 17\n"; out != want {
+		t.Errorf("it prints %q, want %q", out, want)
+	}
+}
+
+// check runs pytest over files, all of them if none is named.
 func check(t *testing.T, o local.Options, nodes int, files ...string) {
+	args := append([]string{"-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"}, files...)
+	if run := os.Getenv("PYSDK_RUN"); run != "" { // one check: PYSDK_RUN=test_append go test ./test/pysdk
+		args = append(args, "-k", run)
+	}
+	runPython(t, o, nodes, args...)
+}
+
+// runPython starts a cluster of so many nodes and runs Python beside it; it returns what that printed.
+func runPython(t *testing.T, o local.Options, nodes int, args ...string) string {
+	t.Helper()
 	python := environment(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -47,16 +74,12 @@ func check(t *testing.T, o local.Options, nodes int, files ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := append([]string{"-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"}, files...)
-	if run := os.Getenv("PYSDK_RUN"); run != "" { // one check: PYSDK_RUN=test_append go test ./test/pysdk
-		args = append(args, "-k", run)
-	}
 	cmd := exec.CommandContext(ctx, python, args...)
 	cmd.Env = append(os.Environ(), "AIS_ENDPOINT="+c.Endpoint(), "PYTHONDONTWRITEBYTECODE=1", "no_proxy=127.0.0.1")
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err == nil {
-		return
+		return string(out)
 	}
 	t.Error(err)
 	for _, n := range c.Nodes() {
@@ -65,6 +88,7 @@ func check(t *testing.T, o local.Options, nodes int, files ...string) {
 			t.Logf("log of %s:\n%s", n.ID, tail(text, 40))
 		}
 	}
+	return string(out)
 }
 
 // environment returns the interpreter of a virtual environment below the repository's .venv with what
