@@ -134,8 +134,12 @@ func recoverFatal(op string, err *error) {
 	case nil:
 	case fatal:
 		*err = errs.E(op, "index", errs.Mountpath, p.msg)
+	case runtime.Error: // a bug, of ours or not
+		panic(p)
 	case error: // pebble panics with the error when it cannot rotate its log
 		*err = errs.E(op, "index", errs.Mountpath, p)
+	case string: // and with words when it meets damage that it did not expect
+		*err = errs.E(op, "index", errs.Corrupt, p)
 	default:
 		panic(p)
 	}

@@ -85,7 +85,8 @@ func (x *indexFS) open(name string, flag int) (vfs.File, error) {
 		}
 		return nil, err
 	}
-	return &indexFile{x: x, f: f, name: name, log: strings.HasSuffix(name, ".log")}, nil
+	n, isLog := logNumber(name)
+	return &indexFile{x: x, f: f, name: name, log: isLog, number: n}, nil
 }
 
 func (x *indexFS) openFrozen(name string) (vfs.File, error) {
@@ -110,10 +111,10 @@ func (x *indexFS) Link(from, to string) error {
 }
 
 func (x *indexFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
-	if n, ok := logNumber(name); ok && x.onLog != nil {
-		x.onLog(n)
-	}
 	f, err := x.open(name, os.O_RDONLY)
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		err = x.examine(name, f, err)
+	}
 	return withOptions(f, err, opts)
 }
 
@@ -228,11 +229,14 @@ func (indexInfo) DeviceID() vfs.DeviceID { return vfs.DeviceID{} }
 
 // indexFile is one of pebble's files.
 type indexFile struct {
-	x     *indexFS
-	f     fs.File
-	name  string
-	log   bool        // a write-ahead log
-	dirty atomic.Bool // log: a sync was left out
+	x    *indexFS
+	f    fs.File
+	name string
+
+	log     bool // a write-ahead log
+	number  uint64
+	written atomic.Int64 // log: bytes since it was opened
+	dirty   atomic.Bool  // log: a sync was left out
 }
 
 // swallow hides an error of a journal once the mountpath has failed.
@@ -298,6 +302,7 @@ func (f *indexFile) write(p []byte, off int64) (int, error) {
 		done += n
 		return err
 	})
+	f.written.Add(int64(done))
 	if err != nil && journal(f.name) {
 		// Pebble cannot go on after this, also when the disk is merely full.
 		f.x.mp.Fail(err)
@@ -314,7 +319,12 @@ func (f *indexFile) SyncData() error {
 		return nil
 	}
 	f.dirty.Store(false)
-	return f.swallow(f.f.Sync())
+	upTo := f.written.Load()
+	err := f.f.Sync()
+	if err == nil && f.log {
+		f.x.v.synced.Store(packMark(f.number, upTo))
+	}
+	return f.swallow(err)
 }
 
 // Close makes up for syncs that were left out: pebble takes every log but the last to be whole.

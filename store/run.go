@@ -31,8 +31,12 @@ func (s *Store) Run(ctx context.Context) error {
 
 func (s *Store) checkDisks() {
 	for _, v := range s.vols {
-		if v.mp.Check() == nil {
-			v.space.keepReserve()
+		if v.mp.Check() != nil {
+			continue
+		}
+		v.space.keepReserve()
+		if err := v.seal(); err != nil {
+			v.log.Warn("the index's log could not be sealed", "mountpath", v.mp.Path(), "err", err)
 		}
 	}
 }

@@ -38,6 +38,8 @@ type volume struct {
 	corruptions atomic.Int64
 	stalls      atomic.Int64
 
+	synced    atomic.Uint64 // mark of what is known to be durable of the log, see logcheck.go
+	unsealed  atomic.Bool   // commits since the last seal
 	blobCount atomic.Uint64 // last blobID count given
 	dirs      [256]blobDir
 	writing   sync.Map // blobID -> nothing: blobs not yet committed
@@ -126,6 +128,10 @@ func (v *volume) commit(b *pebble.Batch, d cluster.Durability) (err error) {
 	}
 	n.Add(1)
 	defer n.Add(-1)
+	if err := v.mark(b); err != nil {
+		return err
+	}
+	v.unsealed.Store(true)
 	err = b.Commit(pebble.Sync)
 	if ferr := v.err(); ferr != nil {
 		return ferr // the index is frozen: what it reports means nothing
@@ -154,6 +160,18 @@ func (v *volume) settle() (err error) {
 		}
 	}
 	return v.err()
+}
+
+// seal writes a mark behind the last commits when there were any since the last seal.
+func (v *volume) seal() error {
+	if v.db == nil || !v.unsealed.Swap(false) {
+		return v.err()
+	}
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	err := v.commit(b, cluster.Local)
+	v.unsealed.Store(false)
+	return err
 }
 
 // sweepWork removes what interrupted writers left behind; files of append sessions stay.

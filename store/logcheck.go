@@ -1,0 +1,187 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/batchrepr"
+	pebblelog "github.com/cockroachdb/pebble/v2/record"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"aistore/cksum"
+	"aistore/errs"
+)
+
+// Pebble ends the replay of a log at the first record that does not parse: after a crash that is where the
+// writing stopped. A bit that flipped there looks the same, and all that was acknowledged behind it would
+// silently be gone. So every batch carries a mark, an entry that pebble keeps in its log and nowhere
+// else: the log's number and up to where it was known to be durable when the batch was made. A mark
+// found behind the place where a log stops to parse, and speaking of bytes beyond it, proves damage. Run
+// adds a mark when writing pauses, so what is not covered is the last moments before a crash.
+
+// markLength is the length of a mark: markMagic, and number and length packed.
+const (
+	markMagic  = "AISm"
+	markLength = len(markMagic) + 8
+	markShift  = 40 // bits for the length: no log comes near a tebibyte
+)
+
+func packMark(number uint64, length int64) uint64 {
+	return number<<markShift | uint64(length)&(1<<markShift-1)
+}
+
+// mark adds to b what is known to be durable of the log now.
+func (v *volume) mark(b *pebble.Batch) error {
+	var m [markLength]byte
+	copy(m[:], markMagic)
+	binary.LittleEndian.PutUint64(m[len(markMagic):], v.synced.Load())
+	return b.LogData(m[:], nil)
+}
+
+// provedLength returns the greatest length of log number of which repr, a batch, knows that it was durable.
+func provedLength(repr []byte, number uint64) int64 {
+	var proved int64
+	if len(repr) <= batchrepr.HeaderLen {
+		return 0
+	}
+	r := batchrepr.Read(repr)
+	for {
+		kind, key, _, ok, err := r.Next()
+		if !ok || err != nil {
+			return proved
+		}
+		if kind == pebble.InternalKeyKindLogData && len(key) == markLength && string(key[:len(markMagic)]) == markMagic {
+			m := binary.LittleEndian.Uint64(key[len(markMagic):])
+			if m>>markShift == number&(1<<(64-markShift)-1) {
+				proved = max(proved, int64(m&(1<<markShift-1)))
+			}
+		}
+	}
+}
+
+// examine looks at a file that pebble is about to read, where pebble itself would not notice damage or
+// not survive it. err is what opening the file gave.
+func (x *indexFS) examine(name string, f vfs.File, err error) error {
+	if n, ok := logNumber(name); ok && err == nil && x.v.opening.Load() {
+		if x.onLog != nil {
+			x.onLog(n)
+		}
+		return closeOn(f, checkLog(f, n))
+	}
+	if strings.HasSuffix(name, ".blob") {
+		if err != nil {
+			return errs.E("store.index", name, errs.Corrupt, "the index's value file is missing")
+		}
+		return closeOn(f, checkValueFile(name, f))
+	}
+	return err
+}
+
+func closeOn(f io.Closer, err error) error {
+	if err != nil {
+		_ = f.Close() // opened for reading only
+	}
+	return err
+}
+
+// checkLog reports a log in which acknowledged batches can no longer be read.
+func checkLog(f vfs.File, number uint64) error {
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	data := make([]byte, fi.Size())
+	if n, err := f.ReadAt(data, 0); n < len(data) && !errors.Is(err, io.EOF) {
+		return err
+	}
+	stopped, proved := readableTo(data, 0, number)
+	if stopped < 0 {
+		return nil
+	}
+	// What comes behind is of use only for what it proves. Records in one piece are found by trying every
+	// byte, longer ones begin anew somewhere in each block.
+	for at := stopped; at < int64(len(data)) && proved <= stopped; {
+		next := min((at/logBlock+1)*logBlock, int64(len(data)))
+		for ; at < next; at++ {
+			proved = max(proved, provedByChunk(data[at:next], number))
+		}
+		if at < int64(len(data)) {
+			_, p := readableTo(data, at, number)
+			proved = max(proved, p)
+		}
+	}
+	if proved > stopped {
+		return errs.F("store.checkLog", fmt.Sprintf("log %d", number), errs.Corrupt,
+			"it cannot be read from byte %d on, but was durable to byte %d", stopped, proved)
+	}
+	return nil
+}
+
+// readableTo reads records from a block on. stopped is where they end to parse, -1 at a proper end.
+func readableTo(data []byte, from int64, number uint64) (stopped, proved int64) {
+	lr := newLogReader(pebblelog.NewReader, bytes.NewReader(data[from:]), number)
+	for {
+		at := from + lr.Offset()
+		rec, err := lr.Next()
+		if errors.Is(err, io.EOF) {
+			return -1, proved
+		}
+		var repr []byte
+		if err == nil {
+			repr, err = io.ReadAll(rec)
+		}
+		if err != nil {
+			return at, proved
+		}
+		proved = max(proved, provedLength(repr, number))
+	}
+}
+
+// provedByChunk looks for a whole record right at the start of b, which lies within one block: CRC32C in
+// LevelDB's masked form, length, type, log number, for one type a synced offset, payload.
+func provedByChunk(b []byte, number uint64) int64 {
+	const plain, plainHead, synced, syncedHead = 5, 11, 9, 19 // types of records in one piece, and their headers
+	if len(b) < plainHead || b[6] != plain && b[6] != synced || binary.LittleEndian.Uint32(b[7:]) != uint32(number) {
+		return 0
+	}
+	head := plainHead
+	if b[6] == synced {
+		head = syncedHead
+	}
+	end := head + int(binary.LittleEndian.Uint16(b[4:]))
+	if end > len(b) || maskedCRC(b[6:end]) != binary.LittleEndian.Uint32(b) {
+		return 0
+	}
+	return provedLength(b[head:end], number)
+}
+
+// maskedCRC is the CRC32C that LevelDB's formats store.
+func maskedCRC(b []byte) uint32 {
+	c := cksum.Block(b)
+	return (c>>15 | c<<17) + 0xa282ead8
+}
+
+// checkValueFile checks the footer of one of pebble's value files, since pebble panics at a bad one: CRC, index
+// handle, checksum type, format, number, magic.
+func checkValueFile(name string, f vfs.File) error {
+	const footer = 38
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	b := make([]byte, footer)
+	if fi.Size() >= footer {
+		if _, err := f.ReadAt(b, fi.Size()-footer); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	if maskedCRC(b[4:]) != binary.LittleEndian.Uint32(b) {
+		return errs.E("store.index", name, errs.Corrupt, "the index's value file has a damaged footer")
+	}
+	return nil
+}
