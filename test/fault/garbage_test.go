@@ -31,7 +31,7 @@ func TestGarbage(t *testing.T) {
 	c := procs.Start(t, local.Options{Gateways: 1, Targets: 1, Mountpaths: 1})
 	gw := c.Client("g1")
 	readBack := fillBucket(t, gw, "kept", 10)
-	g := &garbage{t: t, c: c, rnd: rand.New(rand.NewPCG(seed, 3))}
+	g := &garbage{t: t, c: c, gw: c.Client("g1"), rnd: rand.New(rand.NewPCG(seed, 3))}
 	for _, n := range c.Nodes() {
 		g.ports = append(g.ports, net.JoinHostPort("127.0.0.1", strconv.Itoa(n.Port)))
 	}
@@ -51,6 +51,9 @@ func TestGarbage(t *testing.T) {
 		t.Logf("%s: %v", act.name, time.Since(began).Round(time.Millisecond))
 	}
 	must(t, gw.DestroyBucket(ctx, "uploads"))
+	for _, cl := range []*plain.Client{gw, g.gw} {
+		cl.Close()
+	}
 	took := procs.Eventually(t, 90*time.Second, func(context.Context) error {
 		now := g.resources()
 		for k, v := range now {
@@ -70,6 +73,7 @@ func TestGarbage(t *testing.T) {
 type garbage struct {
 	t     *testing.T
 	c     *procs.Cluster
+	gw    *plain.Client
 	rnd   *rand.Rand
 	ports []string
 }
@@ -81,7 +85,7 @@ func (g *garbage) resources() map[string]int {
 		m[n.ID+" file descriptors"] = g.c.OpenFiles(n.ID)
 		m[n.ID+" goroutines"] = g.goroutines(n)
 		for _, mp := range n.Mountpaths {
-			m[n.ID+" work files on disk"] += countFiles(g.t, filepath.Join(mp, "work"))
+			m[n.ID+" work files on disk"] += workFiles(g.t, mp)
 			m[n.ID+" blob files on disk"] += countFiles(g.t, filepath.Join(mp, "blobs"))
 		}
 	}
@@ -301,7 +305,7 @@ func (g *garbage) hugeHeaders() {
 // aborted cuts uploads off at random offsets. None of them may be seen.
 func (g *garbage) aborted() {
 	ctx := context.Background()
-	gw := g.c.Client("g1")
+	gw := g.gw
 	must(g.t, gw.CreateBucket(ctx, "uploads"))
 	t1, err := g.c.Node("t1")
 	must(g.t, err)
@@ -366,7 +370,7 @@ func (g *garbage) slow() {
 				_, _ = c.Write([]byte("a"))
 			}
 		}
-		b, _, err := g.c.Client("g1").Get(context.Background(), "kept", "o-3")
+		b, _, err := g.gw.Get(context.Background(), "kept", "o-3")
 		if err != nil {
 			g.t.Fatalf("among slow clients: %v", err)
 		}
@@ -378,7 +382,7 @@ func (g *garbage) slow() {
 
 func (g *garbage) abortedDownloads() {
 	ctx := context.Background()
-	gw := g.c.Client("g1")
+	gw := g.gw
 	must(g.t, check(gw.Put(ctx, "uploads", "big", value.Value{ID: 1, Size: 20 << 20}.Bytes())))
 	for range rounds(20, 300) {
 		cut, cancel := context.WithCancel(ctx)

@@ -26,11 +26,22 @@ const (
 	lease     = time.Second
 )
 
-// hasten makes the cluster judge its nodes by heartbeat and lease.
-func hasten(t *testing.T, gw *plain.Client) {
+// hasten makes the cluster judge its nodes by heartbeat and lease. It returns when no lease is left that was granted
+// for longer.
+func hasten(t *testing.T, c *procs.Cluster) {
 	t.Helper()
+	gw := c.Client("g1")
 	must(t, gw.Configure(context.Background(), "timeout.heartbeat", heartbeat.String()))
 	must(t, gw.Configure(context.Background(), "timeout.lease", lease.String()))
+	for _, cl := range c.Clients() {
+		procs.Eventually(t, 30*time.Second, func(ctx context.Context) error {
+			left, err := cl.Metric(ctx, "ais_lease_left_seconds")
+			if err == nil && left > lease.Seconds() {
+				err = fmt.Errorf("%s has a lease for %v s more", cl.Endpoint(), left)
+			}
+			return err
+		})
+	}
 }
 
 // alive returns nil once the cluster map that c serves shows the target as want says.
@@ -52,11 +63,12 @@ func TestPausedTarget(t *testing.T) {
 	dir := procs.Dir(t)
 	c := procs.Start(t, local.Options{Dir: dir, Gateways: 1, Targets: 3, Mountpaths: 2})
 	gw := c.Client("g1")
-	hasten(t, gw)
+	hasten(t, c)
 	must(t, gw.CreateBucket(ctx, "pause"))
 	n, err := c.Node(victim)
 	must(t, err)
-	name := ownedBy(t, gw, n.URL(), "pause", "probe", 1)[0]
+	must(t, gw.CreateBucket(ctx, "probes"))
+	name := ownedBy(t, gw, n.URL(), "probes", "probe", 1)[0]
 	l := &linear.Load{Clients: c.Clients(), Listers: c.Gateways(), Bucket: "pause", Names: linear.Names(40), Workers: 10, Timeout: time.Minute, Seed: seed, History: linear.NewHistory()}
 	loading, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -65,7 +77,7 @@ func TestPausedTarget(t *testing.T) {
 		must(t, c.Signal(victim, syscall.SIGSTOP))
 		dead := procs.Eventually(t, 30*time.Second, alive(gw, victim, false))
 		began := time.Now()
-		_, err := gw.Put(ctx, "pause", name, value.Value{ID: 1, Size: 100}.Bytes())
+		_, err := gw.Put(ctx, "probes", name, value.Value{ID: 1, Size: 100}.Bytes())
 		if plain.Status(err) != http.StatusServiceUnavailable {
 			t.Errorf("a write to a dead owner gave %v, want 503", err)
 		} else if h := refusal(err).Header.Get("Retry-After"); h == "" {
@@ -74,7 +86,7 @@ func TestPausedTarget(t *testing.T) {
 		refused := time.Since(began)
 		must(t, c.Signal(victim, syscall.SIGCONT))
 		back := procs.Eventually(t, 30*time.Second, func(ctx context.Context) error {
-			_, err := gw.Put(ctx, "pause", name, value.Value{ID: 2, Size: 100}.Bytes())
+			_, err := gw.Put(ctx, "probes", name, value.Value{ID: 2, Size: 100}.Bytes())
 			return err
 		})
 		t.Logf("round %d: counted dead after %v, write refused in %v, served again %v after it went on", round,
@@ -100,7 +112,7 @@ func TestLeaseRunsOut(t *testing.T) {
 	ctx := context.Background()
 	c := procs.Start(t, local.Options{Gateways: 1, Targets: 2, Mountpaths: 1})
 	gw, direct := c.Client("g1"), c.Client(victim)
-	hasten(t, gw)
+	hasten(t, c)
 	must(t, gw.CreateBucket(ctx, "lease"))
 	name := ownedBy(t, gw, direct.Endpoint(), "lease", "x", 1)[0]
 	body := value.Value{ID: 1, Size: 1000}.Bytes()
@@ -157,7 +169,7 @@ func TestWakesWithoutLease(t *testing.T) {
 	ctx := context.Background()
 	c := procs.Start(t, local.Options{Gateways: 1, Targets: 2, Mountpaths: 1, Binary: procs.Node(t, "failpoints")})
 	gw, direct := c.Client("g1"), c.Client(victim)
-	hasten(t, gw)
+	hasten(t, c)
 	must(t, gw.CreateBucket(ctx, "wake"))
 	name := ownedBy(t, gw, direct.Endpoint(), "wake", "x", 1)[0]
 	for _, p := range points {

@@ -407,11 +407,25 @@ type Smap struct {
 	Primary  *Member           `json:"proxy_si"`
 }
 
+// Voters counts the nodes that vote on control changes.
+func (m *Smap) Voters() int {
+	ids := map[string]bool{}
+	for _, part := range []map[string]Member{m.Gateways, m.Targets} {
+		for id, n := range part {
+			if n.Flags&1 == 0 {
+				ids[id] = true
+			}
+		}
+	}
+	return len(ids)
+}
+
 // Member is one node of a Smap.
 type Member struct {
 	ID    string `json:"daemon_id"`
 	Alive bool   `json:"alive"`
 	State string `json:"state"`
+	Flags uint64 `json:"flags"` // bit 0: does not vote
 	Net   struct {
 		URL string `json:"direct_url"`
 	} `json:"public_net"`
@@ -467,4 +481,18 @@ func (c *Client) Flush(ctx context.Context, bucket, name, handle string) (Meta, 
 func (c *Client) Configure(ctx context.Context, key, val string) error {
 	_, _, err := c.drain(ctx, http.MethodPut, c.endpoint+"/v1/cluster/set-config?"+url.QueryEscape(key)+"="+url.QueryEscape(val), nil)
 	return err
+}
+
+// Metric returns the value of the first sample of a metric of the endpoint.
+func (c *Client) Metric(ctx context.Context, name string) (float64, error) {
+	_, body, err := c.drain(ctx, http.MethodGet, c.endpoint+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.SplitSeq(string(body), "\n") {
+		if rest, ok := strings.CutPrefix(line, name); ok && rest != "" && (rest[0] == '{' || rest[0] == ' ') {
+			return strconv.ParseFloat(rest[strings.LastIndexByte(rest, ' ')+1:], 64)
+		}
+	}
+	return 0, fmt.Errorf("%s has no metric %s", c.endpoint, name)
 }

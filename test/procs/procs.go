@@ -181,7 +181,27 @@ func Start(t testing.TB, o local.Options) *Cluster {
 			pc.logTails()
 		}
 	})
+	pc.settle()
 	return pc
+}
+
+// settle waits until the cluster has the voters it wants: with two of them, as for a moment after its start, the loss of
+// either stops control changes, and tests are about to lose some.
+func (c *Cluster) settle() {
+	c.t.Helper()
+	const want = 3
+	if len(c.Nodes()) < want {
+		return
+	}
+	for _, gw := range c.Gateways() {
+		Eventually(c.t, 30*time.Second, func(ctx context.Context) error {
+			m, err := gw.Smap(ctx)
+			if err == nil && m.Voters() < want {
+				err = fmt.Errorf("%d voters of %d", m.Voters(), want)
+			}
+			return err
+		})
+	}
 }
 
 func (c *Cluster) logTails() {
