@@ -34,6 +34,7 @@ func long() bool { return os.Getenv("AIS_LONG") != "" }
 // TestTree puts the tree into a cluster of several processes and into one process.
 func TestTree(t *testing.T) {
 	in := input(t)
+	procs.CLI(t) // built before anything is timed
 	for _, c := range []struct {
 		name string
 		o    local.Options
