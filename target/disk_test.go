@@ -14,32 +14,36 @@ import (
 // TestFullDisk: a full disk refuses writes with 507 and goes on to serve reads and deletes.
 func TestFullDisk(t *testing.T) {
 	mem := fs.NewMem()
+	mem.SetTotal(64 << 20)
 	w := newWorld(t, 1, mem)
 	o := w.targets[0]
-	small, large := random(1000), random(300_000)
-	o.want(t, 200, call{method: "PUT", path: objects + "bk/small", body: small})
-	o.want(t, 200, call{method: "PUT", path: objects + "bk/large", body: large})
-	mem.SetTotal(1 << 20)    // less than is there already
-	for _, body := range [][]byte{large, small} { // the free space is looked at now and then
-		waitFor(t, func() bool {
-			return o.do(t, call{method: "PUT", path: objects + "bk/fill", body: body}).StatusCode == 507
-		})
-	}
-	for i, body := range [][]byte{random(1000), random(300_000)} {
-		a := o.do(t, call{method: "PUT", path: fmt.Sprintf("%sbk/new%d", objects, i), body: body})
-		if a.StatusCode != 507 || a.kind() != errs.Full {
-			t.Errorf("PUT of %d bytes: status %d, kind %v", len(body), a.StatusCode, a.kind())
+	body := random(300_000)
+	stored := 0
+	for ; ; stored++ {
+		path := fmt.Sprintf("%sbk/o%d", objects, stored)
+		a := o.do(t, call{method: "PUT", path: path, body: body})
+		if a.StatusCode == 200 && stored < 1000 {
+			continue
 		}
-		o.want(t, 404, call{method: "GET", path: fmt.Sprintf("%sbk/new%d", objects, i)})
+		if a.StatusCode != 507 || a.kind() != errs.Full {
+			t.Fatalf("PUT of object %d: status %d, kind %v", stored, a.StatusCode, a.kind())
+		}
+		o.want(t, 404, call{method: "GET", path: path})
+		break
 	}
-	if a := o.want(t, 200, call{method: "GET", path: objects + "bk/large"}); !bytes.Equal(a.body, large) {
-		t.Errorf("%d bytes", len(a.body))
+	if stored == 0 {
+		t.Fatal("nothing fits")
 	}
-	o.want(t, 200, call{method: "DELETE", path: objects + "bk/large"})
-	o.want(t, 404, call{method: "GET", path: objects + "bk/large"})
-	mem.SetTotal(0)
-	waitFor(t, func() bool {
-		return o.do(t, call{method: "PUT", path: objects + "bk/new", body: large}).StatusCode == 200
+	for i := range stored {
+		path := fmt.Sprintf("%sbk/o%d", objects, i)
+		if a := o.want(t, 200, call{method: "GET", path: path}); !bytes.Equal(a.body, body) {
+			t.Errorf("%d bytes", len(a.body))
+		}
+		o.want(t, 200, call{method: "DELETE", path: path})
+		o.want(t, 404, call{method: "GET", path: path})
+	}
+	waitFor(t, func() bool { // the free space is looked at now and then
+		return o.do(t, call{method: "PUT", path: objects + "bk/new", body: body}).StatusCode == 200
 	})
 }
 
