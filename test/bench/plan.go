@@ -143,7 +143,10 @@ func (b *bench) each(ctx context.Context, g group, one func(c *Cell, to []string
 				return err
 			}
 			c.take(rep)
-			if c.Durability == "" && route == viaWWW && (g.op == "put" || g.op == "delete") {
+			switch {
+			case g.op != "put" && g.op != "delete":
+				c.Durability = ""
+			case route == viaWWW:
 				c.Durability = "none"
 			}
 			b.res.Cells = append(b.res.Cells, c)

@@ -95,7 +95,7 @@ func TestDirect(t *testing.T) {
 	c := base(t, s, Native)
 	c.Direct, c.Mix = true, Mix{Get: 1}
 	rep, err := Run(t.Context(), c)
-	if err != nil || rep.Errors != 0 || rep.Redirects != 0 || rep.Durability != "" {
+	if err != nil || rep.Errors != 0 || rep.Redirects != 0 || rep.Durability != "local" {
 		t.Fatalf("%+v, %v", rep, err)
 	}
 	if s.counts["gw PUT"]+s.counts["gw GET"] != 1 || s.counts["t0 GET"] == 0 || s.counts["t1 GET"] == 0 {

@@ -23,7 +23,7 @@ type Report struct {
 	Seconds     float64             `json:"seconds"`
 	Total       OpReport            `json:"total"`
 	Ops         map[string]OpReport `json:"ops"`
-	Durability  string              `json:"durability,omitempty"` // class that the servers acknowledged PUTs with
+	Durability  string              `json:"durability,omitempty"` // class that the servers acknowledged PUTs with, those of the fill included
 	Names       int64               `json:"names,omitempty"`      // listed
 	Pages       int64               `json:"pages,omitempty"`
 	Errors      int64               `json:"errors"`

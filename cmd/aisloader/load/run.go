@@ -27,6 +27,8 @@ type run struct {
 	top    atomic.Int64 // names below this were put
 	failed atomic.Int64
 
+	durability string // that the fill was acknowledged with
+
 	mu    sync.Mutex
 	conns map[*wire.Conn]struct{} // to interrupt when the run is called off
 }
@@ -107,6 +109,7 @@ func (r *run) measure(ctx context.Context, workers []*worker) (*Report, error) {
 			return nil, fmt.Errorf("filling the bucket: %d errors, such as: %s", r.failed.Load(), strings.Join(t.samples, "; "))
 		}
 		r.seq.Store(0)
+		r.durability = merge(workers).durability
 		reset(workers)
 	}
 	op, single := cfg.Mix.only()
@@ -132,6 +135,9 @@ func (r *run) measure(ctx context.Context, workers []*worker) (*Report, error) {
 	cpu = procstat.Self() - cpu
 	after, err := procstat.Read(cfg.ServerPIDs)
 	rep := newReport(cfg, merge(workers), elapsed, cpu)
+	if rep.Durability == "" {
+		rep.Durability = r.durability
+	}
 	rep.MapFetches = r.mapFetches()
 	if err != nil { // a server died under the load: the report says what it did until then
 		return rep, fmt.Errorf("--server-pids: %w", err)
