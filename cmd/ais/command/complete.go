@@ -360,7 +360,7 @@ fi
 
 const fishScript = `# fish completion of ais
 function __ais_complete
-    set -l words (commandline -opc) (commandline -ct)
+    set -l words (commandline -opc) (string unescape -- (commandline -ct) | string collect --allow-empty)
     $words[1] ` + completeVerb + ` fish $words 2>/dev/null | string replace -a (printf '\x01') ''
 end
 complete -c ais -f -a '(__ais_complete)'
