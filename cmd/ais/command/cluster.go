@@ -96,10 +96,7 @@ func (a *app) refreshed(c *cli.Context, show func(context.Context) error) error 
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for n := 1; ; n++ {
-		if n > 1 {
-			a.out.Clear()
-		}
-		if err := show(c.Context); err != nil && c.Context.Err() == nil {
+		if err := a.out.Frame(func() error { return show(c.Context) }); err != nil && c.Context.Err() == nil {
 			if n == 1 {
 				return err
 			}

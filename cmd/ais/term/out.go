@@ -8,6 +8,7 @@ package term
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -168,15 +169,24 @@ func (o *Out) Paint(s Style, text string) string { return paint(o.outColor, s, t
 // PaintErr styles text for standard error.
 func (o *Out) PaintErr(s Style, text string) string { return paint(o.errColor, s, text) }
 
-// Clear moves to the top left corner and wipes the terminal, before something is shown again; elsewhere it sets an
-// empty line between.
-func (o *Out) Clear() {
-	if o.JSON {
-		return
+// Frame replaces what the terminal shows by what draw writes to standard output, at once and only when draw is done:
+// it may take its time to gather. Where output is no terminal, frames follow one another, a blank line between.
+func (o *Out) Frame(draw func() error) error {
+	out, tty := o.out, isTTY(o.out)
+	var frame bytes.Buffer
+	switch {
+	case o.JSON:
+	case tty:
+		frame.WriteString("\x1b[H\x1b[2J\x1b[3J") // to the top left corner, wipe the screen and what scrolled away
+	default:
+		frame.WriteByte('\n')
 	}
-	if isTTY(o.out) {
-		fmt.Fprint(o.out, "\x1b[H\x1b[2J\x1b[3J")
-		return
+	o.out = &frame
+	err := draw()
+	o.out = out
+	if err != nil {
+		return err
 	}
-	fmt.Fprintln(o.out)
+	_, err = out.Write(frame.Bytes())
+	return err
 }
