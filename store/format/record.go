@@ -81,11 +81,11 @@ type Record struct {
 	Custom   []byte // encoded map
 	System   []byte
 	Tags     []byte
-	s3id     []byte // S3 version id
+	S3ID     []byte // S3 version id
 	Parts    []Content
-	ext      []byte // of later minor additions; kept when the record is rewritten
+	Ext      []byte // of later minor additions; kept when the record is rewritten
 
-	One [1]Content // backs parts in the common case
+	One [1]Content // backs Parts in the common case
 }
 
 // Tombstone reports whether the name was deleted at this version.
@@ -122,12 +122,12 @@ func AppendRecord(b []byte, r *Record, key string) []byte {
 	b = appendMapBytes(b, r.Custom)
 	b = appendMapBytes(b, r.System)
 	b = appendMapBytes(b, r.Tags)
-	b = appendBytes(b, r.s3id)
+	b = appendBytes(b, r.S3ID)
 	b = binary.AppendUvarint(b, uint64(len(r.Parts)))
 	for i := range r.Parts {
 		b = appendContent(b, &r.Parts[i])
 	}
-	b = appendBytes(b, r.ext)
+	b = appendBytes(b, r.Ext)
 	return binary.LittleEndian.AppendUint32(b, recordCRC(b[start:], key))
 }
 
@@ -292,9 +292,9 @@ func DecodeRecord(r *Record, b []byte, key []byte) error {
 		r.etag = d.bytes()
 	}
 	r.Custom, r.System, r.Tags = d.mapBytes(), d.mapBytes(), d.mapBytes()
-	r.s3id = d.bytes()
+	r.S3ID = d.bytes()
 	d.parts(r)
-	r.ext = d.bytes()
+	r.Ext = d.bytes()
 	if d.bad || len(d.b) != 0 || !r.consistent() {
 		return errs.E(op, string(key), errs.Corrupt, errRecord)
 	}
