@@ -46,6 +46,8 @@ type memNode struct {
 	entries map[string]*memNode // directory: as seen now
 	durable map[string]*memNode // directory: as of the last sync
 	data    []byte              // file: as seen now
+	space   int64               // file: taken on the disk
+	gone    bool                // file: has no name any more; what is still open takes no space
 	synced  []byte              // file: as of the last sync
 	pending []memWrite          // file: what happened since, in order
 }
@@ -80,6 +82,7 @@ func (d *memNode) crash(rng *rand.Rand, done map[*memNode]*memNode) *memNode {
 	done[d] = c
 	if !d.dir {
 		c.data = d.crashData(rng)
+		c.space = int64(len(c.data))
 		c.synced = slices.Clone(c.data)
 		return c
 	}
@@ -167,7 +170,7 @@ func (d *memNode) size(seen map[*memNode]bool) int64 {
 		return 0
 	}
 	seen[d] = true
-	n := int64(len(d.data))
+	n := d.space
 	for _, e := range d.entries {
 		n += e.size(seen)
 	}
@@ -332,7 +335,8 @@ func (r *memRoot) Remove(name string) error {
 // dropped frees the space of a node that lost its last name; links are rare enough to walk for.
 func (m *Mem) dropped(n *memNode) {
 	if n != nil && !m.root.leadsTo(n) {
-		m.used -= int64(len(n.data))
+		m.used -= n.space
+		n.space, n.gone = 0, true
 	}
 }
 

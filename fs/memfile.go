@@ -58,19 +58,34 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	if f.closed {
 		return 0, os.ErrClosed
 	}
-	grow := max(0, off+int64(len(p))-int64(len(f.node.data)))
-	if f.fs.total > 0 && f.fs.used+grow > f.fs.total {
-		return 0, &os.PathError{Op: "write", Path: f.name, Err: syscall.ENOSPC}
+	if err := f.fs.grow(f.node, off+int64(len(p))); err != nil {
+		return 0, &os.PathError{Op: "write", Path: f.name, Err: err}
 	}
-	f.fs.used += grow
 	w := memWrite{off: off, bytes: slices.Clone(p)}
 	f.node.data = w.apply(f.node.data)
 	f.node.pending = append(f.node.pending, w)
 	return len(p), nil
 }
 
+// grow takes the space for n to have size bytes.
+func (m *Mem) grow(n *memNode, size int64) error {
+	more := size - n.space
+	if more <= 0 || n.gone {
+		return nil
+	}
+	if m.total > 0 && m.used+more > m.total {
+		return syscall.ENOSPC
+	}
+	m.used += more
+	n.space = size
+	return nil
+}
+
 func (m *Mem) truncate(n *memNode, size int64) {
-	m.used += size - int64(len(n.data))
+	if !n.gone {
+		m.used += size - n.space
+		n.space = size
+	}
 	w := memWrite{off: size, cut: true}
 	n.data = w.apply(slices.Clone(n.data))
 	n.pending = append(n.pending, w)
@@ -120,8 +135,16 @@ func (f *memFile) Stat() (os.FileInfo, error) {
 	return memInfo{path.Base(f.name), int64(len(f.node.data)), f.node.dir}, nil
 }
 
-func (f *memFile) Allocate(int64, int64) error { return nil }
-func (f *memFile) Fd() uintptr                 { return NoFd }
+func (f *memFile) Allocate(off, length int64) error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if err := f.fs.grow(f.node, off+length); err != nil {
+		return &os.PathError{Op: "fallocate", Path: f.name, Err: err}
+	}
+	return nil
+}
+
+func (f *memFile) Fd() uintptr { return NoFd }
 
 type memInfo struct {
 	name string
