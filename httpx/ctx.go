@@ -26,7 +26,9 @@ type Ctx struct {
 	rest   string
 	route  *route
 	start  time.Time
-	reqID  string
+	idBuf  [128]byte // request id
+	idLen  int
+	reqID  string // idBuf as a string, once somebody asks
 	rctx   *requestContext
 	in     bodyReader
 	inLen  int64
@@ -51,7 +53,7 @@ type Header struct{ Key, Value string }
 // begin makes c ready for the request whose header has just been read.
 func (c *Ctx) begin(now time.Time) {
 	c.start = now
-	c.rest, c.reqID, c.route, c.rctx = "", "", nil, nil
+	c.rest, c.reqID, c.idLen, c.route, c.rctx = "", "", 0, nil, nil
 	c.in, c.inLen = bodyReader{done: true}, 0
 	c.failHeaders = c.failHeaders[:0]
 	c.close, c.sent, c.done = false, false, false
@@ -128,22 +130,29 @@ func (c *Ctx) HeaderValues(key string) []string {
 // RequestID returns the id of the request: the client's X-Request-Id if it is well formed, else a new one.
 // The reply carries it.
 func (c *Ctx) RequestID() string {
-	if c.reqID != "" {
-		return c.reqID
-	}
-	if id := c.hdr.Peek("X-Request-Id"); wellFormedID(id) {
-		c.reqID = string(id)
-	} else {
-		b := make([]byte, 0, 24)
-		b = append(append(b, c.s.idPrefix...), '-')
-		b = strconv.AppendUint(b, c.s.idNext.Add(1), 36)
-		c.reqID = string(b)
+	if c.reqID == "" {
+		c.reqID = string(c.requestID())
 	}
 	return c.reqID
 }
 
+// requestID is RequestID without the string; the bytes are good until the next request.
+func (c *Ctx) requestID() []byte {
+	if c.idLen == 0 {
+		b := c.idBuf[:0]
+		if id := c.hdr.Peek("X-Request-Id"); wellFormedID(id) {
+			b = append(b, id...)
+		} else {
+			b = append(append(b, c.s.idPrefix...), '-')
+			b = strconv.AppendUint(b, c.s.idNext.Add(1), 36)
+		}
+		c.idLen = len(b)
+	}
+	return c.idBuf[:c.idLen]
+}
+
 func wellFormedID(id []byte) bool {
-	if len(id) == 0 || len(id) > 128 {
+	if len(id) == 0 || len(id) > len(Ctx{}.idBuf) {
 		return false
 	}
 	for _, b := range id {

@@ -177,7 +177,7 @@ func (c *Ctx) appendHead(b []byte, size int64) []byte {
 	default:
 		c.close = true // an HTTP/1.0 client reads to the end of the connection
 	}
-	b = append(append(append(b, "X-Request-Id: "...), c.RequestID()...), "\r\n"...)
+	b = append(append(append(b, "X-Request-Id: "...), c.requestID()...), "\r\n"...)
 	if c.close {
 		b = append(b, "Connection: close\r\n"...)
 	} else if !c.hdr.IsHTTP11() {

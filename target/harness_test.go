@@ -181,7 +181,11 @@ func (w *world) start(id cluster.NodeID, v *cluster.View) *one {
 	if testing.Verbose() {
 		out = t.Output()
 	}
-	logs, err := node.NewLogs(out, "debug", "text")
+	level := "debug"
+	if _, bench := t.(*testing.B); bench {
+		level = "info"
+	}
+	logs, err := node.NewLogs(out, level, "text")
 	if err != nil {
 		t.Fatal(err)
 	}

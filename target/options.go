@@ -90,16 +90,15 @@ func expected(c *httpx.Ctx) ([]cksum.Value, error) {
 
 // conditions returns the If-* headers, nil without any. A date that cannot be read is ignored, as RFC 9110 wants.
 func conditions(c *httpx.Ctx) *object.Conditions {
-	cond := object.Conditions{
-		IfMatch:           object.ParseETags(c.Header("If-Match")),
-		IfNoneMatch:       object.ParseETags(c.Header("If-None-Match")),
-		IfModifiedSince:   httpDate(c.Header("If-Modified-Since")),
-		IfUnmodifiedSince: httpDate(c.Header("If-Unmodified-Since")),
-	}
-	if cond.IsZero() {
+	match, noneMatch := c.Header("If-Match"), c.Header("If-None-Match")
+	modified, unmodified := httpDate(c.Header("If-Modified-Since")), httpDate(c.Header("If-Unmodified-Since"))
+	if match == "" && noneMatch == "" && modified.IsZero() && unmodified.IsZero() {
 		return nil
 	}
-	return &cond
+	return &object.Conditions{
+		IfMatch: object.ParseETags(match), IfNoneMatch: object.ParseETags(noneMatch),
+		IfModifiedSince: modified, IfUnmodifiedSince: unmodified,
+	}
 }
 
 func httpDate(s string) time.Time {

@@ -63,11 +63,12 @@ func (t *Target) fromClient(c *httpx.Ctx) error {
 // Serve answers an object request of a client. o was resolved by the caller; when it turns out that another
 // node owns it the client is sent there.
 func (t *Target) Serve(c *httpx.Ctx, o node.Object) error {
-	mine, err := t.admit(c, &o)
+	r := &request{Object: o, c: c}
+	mine, err := t.admit(c, &r.Object)
 	if err != nil || !mine {
 		return err
 	}
-	return t.perform(&request{Object: o, c: c})
+	return t.perform(r)
 }
 
 func (t *Target) fromNode(c *httpx.Ctx) error {
@@ -75,10 +76,11 @@ func (t *Target) fromNode(c *httpx.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := t.admitNode(c, &o); err != nil {
+	r := &request{Object: o, c: c, peer: true}
+	if err := t.admitNode(c, &r.Object); err != nil {
 		return err
 	}
-	return t.perform(&request{Object: o, c: c, peer: true})
+	return t.perform(r)
 }
 
 // request is one admitted request.
