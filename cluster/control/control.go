@@ -68,7 +68,7 @@ type NodeHealth struct {
 
 // Timing holds times that are no settings of the cluster. Zero fields take their defaults.
 type Timing struct {
-	Election time.Duration // voters without a leader for this long elect one; 0 = 1.2s
+	Election time.Duration // voters without a leader for this long elect one; 0 = 1s
 	GiveUp   time.Duration // Propose and Latest wait this long for a primary; 0 = 10s
 	LongPoll time.Duration // a member holds the answer to a follower this long; 0 = 10s
 	Replace  time.Duration // a voter lost for this long is replaced by another node; 0 = 1m
@@ -76,7 +76,7 @@ type Timing struct {
 
 // WithDefaults fills zero fields.
 func (t Timing) WithDefaults() Timing {
-	t.Election = orElse(t.Election, 1200*time.Millisecond)
+	t.Election = orElse(t.Election, time.Second)
 	t.GiveUp = orElse(t.GiveUp, 10*time.Second)
 	t.LongPoll = orElse(t.LongPoll, 10*time.Second)
 	t.Replace = orElse(t.Replace, time.Minute)

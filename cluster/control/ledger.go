@@ -103,8 +103,9 @@ func (l *ledger) committed(index uint64, now time.Time) {
 }
 
 // behind returns the nodes that live, may still serve, and do not have the view at index, and the earliest
-// time when that changes without word from them.
-func (l *ledger) behind(index uint64, m *cluster.Map, except cluster.NodeID, now time.Time) (who []cluster.NodeID, until time.Time, news <-chan struct{}) {
+// time when that changes without word from them. With a patience, those that have been silent for longer are
+// left out: they are likely dead, only not yet for certain.
+func (l *ledger) behind(index uint64, m *cluster.Map, except cluster.NodeID, patience time.Duration, now time.Time) (who []cluster.NodeID, until time.Time, news <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, n := range m.Nodes {
@@ -114,6 +115,15 @@ func (l *ledger) behind(index uint64, m *cluster.Map, except cluster.NodeID, now
 		end, seen := l.foreign, uint64(0)
 		if r := l.nodes[n.ID]; r != nil {
 			end, seen = r.lease, r.seen
+		}
+		if patience > 0 {
+			wait := patience
+			if r := l.nodes[n.ID]; r == nil { // all who live speak up at once when a reign begins
+				wait = patience / 2
+			}
+			if likely := l.lastWord(n.ID).Add(wait); likely.Before(end) {
+				end = likely
+			}
 		}
 		if seen >= index || !now.Before(end) {
 			continue

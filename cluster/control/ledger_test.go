@@ -77,7 +77,7 @@ func TestLeaseEndsBeforeItIsCountedOut(t *testing.T) {
 		}
 		for now := 0.0; now < 60; now += 0.1 {
 			node.clock = func() time.Time { return at(now) }
-			if who, _, _ := l.behind(2, m, "", at(now)); len(who) == 0 && node.left() > 0 && now > 2+d.out {
+			if who, _, _ := l.behind(2, m, "", 0, at(now)); len(who) == 0 && node.left() > 0 && now > 2+d.out {
 				t.Fatalf("delays %v: at %v the primary counts the lease as over, the node has %v left", d, now, node.left())
 			}
 		}
@@ -91,18 +91,26 @@ func TestLedgerWaitsForWhoMayServe(t *testing.T) {
 	l.hear(beatOf("a", 5), at(1))
 	l.hear(beatOf("b", 4), at(1))
 	l.grant(beatOf("b", 4), at(1), lease, sec)
-	who, until, _ := l.behind(5, m, "c", at(2))
+	who, until, _ := l.behind(5, m, "c", 0, at(2))
 	if !slices.Equal(who, []cluster.NodeID{"b"}) || !until.Equal(at(7.65)) {
 		t.Errorf("behind: %v until %v; want b until 7.65", who, until.Sub(at(0)))
 	}
 	// c has not spoken to this primary; an earlier one may have granted it a lease just before.
-	who, until, _ = l.behind(5, m, "b", at(2))
+	who, until, _ = l.behind(5, m, "b", 0, at(2))
 	if !slices.Equal(who, []cluster.NodeID{"c"}) || !until.Equal(at(6.65)) {
 		t.Errorf("behind: %v until %v; want c until 6.65", who, until.Sub(at(0)))
 	}
 	l.hear(beatOf("b", 5), at(3))
-	if who, _, _ := l.behind(5, m, "", at(6.7)); who != nil {
+	if who, _, _ := l.behind(5, m, "", 0, at(6.7)); who != nil {
 		t.Errorf("behind at the end: %v", who)
+	}
+	// With a patience of a second: who has never spoken is given half of it, who has, all of it since.
+	l.hear(beatOf("b", 5), at(2))
+	for now, want := range map[float64][]cluster.NodeID{0.4: {"a", "b", "c"}, 0.6: {"a", "b"}, 1.9: {"a", "b"}, 2.9: {"b"}, 3.1: nil} {
+		who, _, _ := l.behind(9, m, "", sec, at(now))
+		if slices.Sort(who); !slices.Equal(who, want) {
+			t.Errorf("behind at %v: %v, want %v", now, who, want)
+		}
 	}
 }
 

@@ -186,18 +186,18 @@ func (r *reign) propose(ctx context.Context, id string, cmd cluster.Command) (cl
 }
 
 // settle waits until every live node has the view at index. A fenced change waits for a silent node until
-// its lease is over; any other waits a moment for those that are merely slow.
+// its lease is over; any other does not wait for one that was silent for longer than a late heartbeat.
 func (r *reign) settle(ctx context.Context, index uint64, except cluster.NodeID, fenced bool) error {
 	const op = "control.settle"
-	patience := time.Now().Add(2 * r.m.fsm.machine().Config.Timeout.Heartbeat.D())
+	var patience time.Duration
+	if !fenced {
+		patience = 3 * r.m.fsm.machine().Config.Timeout.Heartbeat.D() / 2
+	}
 	for {
 		now := time.Now()
-		who, until, news := r.led.behind(index, r.m.fsm.machine().Map, except, now)
-		if len(who) == 0 || !fenced && now.After(patience) {
+		who, until, news := r.led.behind(index, r.m.fsm.machine().Map, except, patience, now)
+		if len(who) == 0 {
 			return nil
-		}
-		if !fenced && patience.Before(until) {
-			until = patience
 		}
 		t := time.NewTimer(until.Sub(now) + time.Millisecond)
 		select {
