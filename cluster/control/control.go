@@ -35,7 +35,7 @@ type Config struct {
 	Settings  map[string]string // of a cluster that is founded: what differs from cluster.DefaultConfig
 	Raft      net.Listener      // raft connections to this node, as SplitListener gives them
 	Client    *httpx.Client     // for calls to other nodes
-	Report    func() Report     // what the node tells the primary with each heartbeat; nil = nothing. Must be quick
+	Report    func() Report     // what the node tells the primary with each heartbeat; nil = nothing
 	Version   string            // of the program, for Health
 	Log       *slog.Logger
 	Timing    Timing
@@ -131,8 +131,12 @@ type Control struct {
 	invited  atomic.Uint64 // invitations to vote so far
 	retire   chan uint64   // the log may go, unless invited has grown since
 	kickBeat chan struct{}
-	fatal    chan error
-	stopped  chan struct{}
+
+	kickReport chan struct{}
+	reported   atomic.Pointer[Report]
+
+	fatal   chan error
+	stopped chan struct{}
 
 	beats, missed, proposals, reigns atomic.Uint64
 }
@@ -172,7 +176,7 @@ func Open(cfg Config) (*Control, error) {
 		cfg: cfg, log: cfg.Log, clock: time.Now, boot: hex.EncodeToString(boot[:]), started: now, identity: id,
 		lease:  leaseBox{base: now, clock: time.Now},
 		door:   &door{ln: cfg.Raft, addr: cfg.Self.IntraAddr, dial: cfg.Dial},
-		invite: make(chan invitation), retire: make(chan uint64, 1), kickBeat: make(chan struct{}, 1),
+		invite: make(chan invitation), retire: make(chan uint64, 1), kickBeat: make(chan struct{}, 1), kickReport: make(chan struct{}, 1),
 		fatal: make(chan error, 1), stopped: make(chan struct{}),
 	}
 	logID, err := loadLogID(c.raftDir())
@@ -222,6 +226,7 @@ func (c *Control) Run(ctx context.Context) error {
 	})
 	g.Go("enter", entrance{c}.enter)
 	g.Go("heartbeat", pulse{c}.beat)
+	g.Go("report", pulse{c}.report)
 	g.Go("follow", c.follow)
 	g.Go("keep-view", c.keepView)
 	g.Go("disk", func(ctx context.Context) error {

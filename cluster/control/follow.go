@@ -131,16 +131,15 @@ func (c *Control) keepView(ctx context.Context) error {
 	if v := c.View(); v != nil {
 		saved = v.Index
 	}
-	save := func() {
-		v := c.View()
-		if v == nil || v.Index == saved {
-			return
+	save := func() (pause time.Duration) {
+		if v := c.View(); v != nil && v.Index > saved {
+			if err := saveView(c.cfg.Dir, v); err != nil {
+				c.log.Warn("cannot keep the view on disk", "err", err)
+				return 10 * time.Second
+			}
+			saved = v.Index
 		}
-		if err := saveView(c.cfg.Dir, v); err != nil {
-			c.log.Warn("cannot keep the view on disk", "err", err)
-			return
-		}
-		saved = v.Index
+		return 500 * time.Millisecond
 	}
 	for {
 		select {
@@ -149,8 +148,7 @@ func (c *Control) keepView(ctx context.Context) error {
 			save()
 			return nil
 		}
-		save()
-		t := time.NewTimer(500 * time.Millisecond)
+		t := time.NewTimer(save())
 		select {
 		case <-t.C:
 		case <-ctx.Done():

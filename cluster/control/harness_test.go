@@ -43,20 +43,18 @@ func newFabric() *fabric {
 
 func (f *fabric) dialer(from cluster.NodeID) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, addr string) (net.Conn, error) {
-		f.mu.Lock()
-		to := f.owner[addr]
-		bad := from != to && (f.cut[from] || f.cut[to])
-		f.mu.Unlock()
-		if bad {
-			return nil, errors.New("network is cut")
-		}
 		c, err := dialTCP(ctx, addr)
 		if err != nil {
 			return nil, err
 		}
-		l := &link{c, f, from, to}
 		f.mu.Lock()
 		defer f.mu.Unlock()
+		to := f.owner[addr]
+		if from != to && (f.cut[from] || f.cut[to]) {
+			c.Close()
+			return nil, errors.New("network is cut")
+		}
+		l := &link{c, f, from, to}
 		f.conns[l] = struct{}{}
 		return l, nil
 	}

@@ -58,6 +58,23 @@ func (c pulse) beat(ctx context.Context) error {
 	}
 }
 
+// report asks the node for its report after each heartbeat. It may look at disks: one that hangs must not
+// keep the node from saying that it lives.
+func (c pulse) report(ctx context.Context) error {
+	if c.cfg.Report == nil {
+		return nil
+	}
+	for {
+		r := c.cfg.Report()
+		c.reported.Store(&r)
+		select {
+		case <-c.kickReport:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
 // beatNow makes the next heartbeat due.
 func (c *Control) beatNow() {
 	select {
@@ -101,8 +118,12 @@ func (c pulse) beatOnce(ctx context.Context, v *cluster.View) (heartbeatReply, e
 	if id := c.logID.Load(); id != nil {
 		hb.LogID = *id
 	}
-	if c.cfg.Report != nil {
-		hb.Report = c.cfg.Report()
+	if r := c.reported.Load(); r != nil {
+		hb.Report = *r
+	}
+	select {
+	case c.kickReport <- struct{}{}: // for the next one
+	default:
 	}
 	limit := max(50*time.Millisecond, min(v.Config.Timeout.Lease.D()/3, 2*time.Second))
 	var last error

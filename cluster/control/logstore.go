@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -22,9 +23,46 @@ type logStore struct {
 	failed chan struct{} // closed when broken is set
 }
 
+// logReserve is the disk space that the log takes from the beginning. The data beside it may fill the disk;
+// a primary that can write no vote and no entry any more would take reading down with it. It must not be more
+// than bbolt's allocation step, or bbolt cuts the file.
+const logReserve = bbolt.DefaultAllocSize
+
+func logFile(dir string) string { return filepath.Join(dir, "log.db") }
+
+// makeLogStore creates the files of a log.
+func makeLogStore(dir string) error {
+	const op = "control.makeLogStore"
+	b, err := raftboltdb.New(raftboltdb.Options{Path: logFile(dir)})
+	if err != nil {
+		return errs.E(op, dir, err)
+	}
+	if err := b.Close(); err != nil {
+		return errs.E(op, dir, err)
+	}
+	f, err := os.OpenFile(logFile(dir), os.O_RDWR, 0)
+	if err != nil {
+		return errs.E(op, dir, err)
+	}
+	err = reserve(f, logReserve)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
+		return errs.E(op, dir, err)
+	}
+	return nil
+}
+
 func openLogStore(dir string) (*logStore, error) {
 	b, err := raftboltdb.New(raftboltdb.Options{
-		Path: filepath.Join(dir, "log.db"),
+		Path: logFile(dir),
 		BoltOptions: &bbolt.Options{
 			Timeout:        2 * time.Second, // for the lock of another process on the same directory
 			NoFreelistSync: true,            // rebuilt when opened: one page less to sync per write
@@ -36,10 +74,6 @@ func openLogStore(dir string) (*logStore, error) {
 		return nil, errs.E("control.openLogStore", dir, errs.Conflict, "is in use by another process")
 	}
 	if err != nil {
-		return nil, errs.E("control.openLogStore", dir, err)
-	}
-	if err := syncDir(dir); err != nil {
-		_ = b.Close()
 		return nil, errs.E("control.openLogStore", dir, err)
 	}
 	return &logStore{BoltStore: b, failed: make(chan struct{})}, nil

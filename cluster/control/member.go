@@ -59,6 +59,9 @@ func createLog(ctx context.Context, cfg memberConfig, found bool) error {
 	if err := writeDurable(filepath.Join(tmp, idFile), []byte(id)); err != nil {
 		return err
 	}
+	if err := makeLogStore(tmp); err != nil {
+		return err
+	}
 	if found {
 		store, err := openLogStore(tmp)
 		if err != nil {

@@ -7,8 +7,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -240,7 +242,11 @@ func TestDirectoryIsLocked(t *testing.T) {
 
 // TestBrokenLogIsNotRetried fails one write; a later success must not hide it.
 func TestBrokenLogIsNotRetried(t *testing.T) {
-	s, err := openLogStore(t.TempDir())
+	dir := t.TempDir()
+	if err := makeLogStore(dir); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openLogStore(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,6 +267,41 @@ func TestBrokenLogIsNotRetried(t *testing.T) {
 	}
 	if tried != 1 || s.err() == nil {
 		t.Errorf("tried %d times", tried)
+	}
+}
+
+// TestLogIsReserved writes to a log and opens it again: it must keep the disk space that it has taken.
+func TestLogIsReserved(t *testing.T) {
+	dir := t.TempDir()
+	if err := makeLogStore(dir); err != nil {
+		t.Fatal(err)
+	}
+	reserved := func() int64 {
+		var st syscall.Stat_t
+		if err := syscall.Stat(logFile(dir), &st); err != nil {
+			t.Fatal(err)
+		}
+		return st.Blocks * 512
+	}
+	if reserved() == 0 || runtime.GOOS != "linux" {
+		t.Skip("this file system does not reserve")
+	}
+	for i := range 3 {
+		s, err := openLogStore(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j := range 50 {
+			if err := s.StoreLog(&raft.Log{Index: uint64(100*i + j + 1), Data: make([]byte, 3000)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n := reserved(); n < logReserve {
+			t.Fatalf("%d bytes are reserved after round %d, not %d", n, i, logReserve)
+		}
 	}
 }
 

@@ -35,31 +35,37 @@ type reign struct {
 // supervise runs a reign each time the member becomes leader, until ctx ends.
 func (c *Control) supervise(ctx context.Context, m *member) error {
 	leads := m.raft.LeaderCh()
-	lead := m.raft.State() == raft.Leader
-	for {
-		if lead {
-			rctx, end := context.WithCancel(ctx)
-			over := make(chan struct{})
-			go func() {
-				defer close(over)
-				c.reignOnce(rctx, m)
-			}()
+	for ctx.Err() == nil {
+		var over <-chan struct{}
+		end := func() {}
+		if m.raft.State() == raft.Leader {
+			over, end = c.beginReign(ctx, m)
+		}
+		select {
+		case <-leads: // won or lost; or lost and won again, and another may have reigned between
+		case <-over: // it could not take over: it tries again as long as it leads
+			t := time.NewTimer(100 * time.Millisecond)
 			select {
-			case lead = <-leads: // lost, or lost and won again: another may have reigned between
+			case <-t.C:
 			case <-ctx.Done():
 			}
-			end()
-			<-over
-		} else {
-			select {
-			case lead = <-leads:
-			case <-ctx.Done():
-			}
+			t.Stop()
+		case <-ctx.Done():
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
+		end()
 	}
+	return nil
+}
+
+// beginReign starts a reign; over is closed when it has ended, and end ends it.
+func (c *Control) beginReign(ctx context.Context, m *member) (over <-chan struct{}, end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.reignOnce(ctx, m)
+	}()
+	return done, func() { cancel(); <-done }
 }
 
 // reignOnce reigns until ctx ends, which happens when leadership is lost.
