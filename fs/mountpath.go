@@ -3,6 +3,7 @@ package fs
 import (
 	"errors"
 	"io"
+	iofs "io/fs"
 	"log/slog"
 	"os"
 	"sync"
@@ -48,6 +49,7 @@ const (
 type Info struct {
 	ID       string   `json:"id"`
 	Path     string   `json:"path"`
+	FS       uint64   `json:"fs,omitempty"` // id of the file system: mountpaths that share one share its capacity
 	State    State    `json:"state"`
 	Reason   string   `json:"reason,omitempty"` // why it is disabled
 	Weight   uint32   `json:"weight"`
@@ -146,7 +148,7 @@ func (m *Mountpath) check() error {
 // Info reports state and counters.
 func (m *Mountpath) Info() Info {
 	c := &m.counts
-	i := Info{ID: m.marker.ID, Path: m.path, State: Enabled, Weight: m.marker.Weight, IO: Counters{
+	i := Info{ID: m.marker.ID, Path: m.path, FS: m.fsid, State: Enabled, Weight: m.marker.Weight, IO: Counters{
 		Reads: c.reads.Load(), ReadBytes: c.readBytes.Load(), ReadNanos: c.readNanos.Load(),
 		Writes: c.writes.Load(), WriteBytes: c.writeBytes.Load(), WriteNanos: c.writeNanos.Load(),
 		Syncs: c.syncs.Load(), SyncNanos: c.syncNanos.Load(), Errors: c.errors.Load(),
@@ -175,8 +177,8 @@ func (m *Mountpath) bind(uuid string) error {
 
 // fault looks at the error of a call that changes the disk. A full disk is not a failed one.
 func (m *Mountpath) fault(op Op, err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, iofs.ErrExist) || errors.Is(err, iofs.ErrNotExist) {
+		return err // an answer about names, not a fault
 	}
 	m.counts.errors.Add(1)
 	switch {

@@ -125,7 +125,7 @@ func (g *queries) nodes(c *httpx.Ctx, v *cluster.View) error {
 			if h.Heard >= 0 {
 				i.LastSeen = time.Now().Add(-h.Heard.D()).UTC()
 			}
-			for _, mp := range h.Mountpaths {
+			for _, mp := range disks(h) {
 				i.Total += uint64(mp.Total)
 				i.Used += uint64(mp.Used)
 				if mp.Total > mp.Used {
@@ -136,6 +136,20 @@ func (g *queries) nodes(c *httpx.Ctx, v *cluster.View) error {
 		infos = append(infos, i)
 	}
 	return c.JSON(infos)
+}
+
+// disks is a node's mountpaths with each file system once: those that share one share its bytes.
+func disks(h *control.NodeHealth) []control.Mountpath {
+	counted := map[uint64]bool{}
+	var one []control.Mountpath
+	for _, mp := range h.Mountpaths {
+		if mp.FS != 0 && counted[mp.FS] {
+			continue
+		}
+		counted[mp.FS] = true
+		one = append(one, mp)
+	}
+	return one
 }
 
 // gather asks every live node's PathDaemon and decodes the replies. What a node answered is out[id]; missing tells why

@@ -230,7 +230,7 @@ func (g *Gateway) summaryOf(c *httpx.Ctx, v *cluster.View, b *cluster.Bucket, id
 		return nil, err
 	}
 	for i := range health {
-		for _, mp := range health[i].Mountpaths {
+		for _, mp := range disks(&health[i]) {
 			s.TotalSize.Disks += uint64(mp.Total)
 		}
 	}

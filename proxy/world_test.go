@@ -85,7 +85,7 @@ func (p *plane) Ready() bool                                   { return true }
 func (p *plane) Health(context.Context) ([]control.NodeHealth, error) {
 	return []control.NodeHealth{{
 		ID: "t1", Heard: cluster.Duration(time.Second), Uptime: cluster.Duration(time.Minute), Version: "test",
-		Report: control.Report{Mountpaths: []control.Mountpath{{Path: "/mp1", Total: 1000, Used: 250}}},
+		Report: control.Report{Mountpaths: []control.Mountpath{{Path: "/mp1", FS: 7, Total: 1000, Used: 250}, {Path: "/mp2", FS: 7, Total: 1000, Used: 250}}},
 	}}, nil
 }
 

@@ -50,7 +50,8 @@ type Report struct {
 // Mountpath is the capacity and state of one of a target's mountpaths.
 type Mountpath struct {
 	Path     string `json:"path"`
-	Total    int64  `json:"total"` // bytes
+	FS       uint64 `json:"fs,omitempty"` // id of the file system: mountpaths that share one share its bytes
+	Total    int64  `json:"total"`        // bytes
 	Used     int64  `json:"used"`
 	Disabled string `json:"disabled,omitempty"` // why; "" = in use
 }

@@ -313,6 +313,7 @@ func (a clusterVerbs) showNode(ctx context.Context, sdk *client.Client, id strin
 	}
 	a.out.Printf("")
 	t := a.out.NewTable(term.Columns("MOUNTPATH", "STATE", "FILE SYSTEM", "USED>", "CAPACITY>", "ERRORS>", "REASON")...)
+	sort.Slice(s.Mountpaths.Details, func(i, j int) bool { return s.Mountpaths.Details[i].Path < s.Mountpaths.Details[j].Path })
 	for _, m := range s.Mountpaths.Details {
 		style := term.Green
 		if m.State != "enabled" {

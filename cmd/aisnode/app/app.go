@@ -140,7 +140,7 @@ func (a *App) report() control.Report {
 		return r
 	}
 	for _, m := range a.store.Mountpaths() {
-		mp := control.Mountpath{Path: m.Path, Total: m.Capacity.Total, Used: m.Capacity.Total - m.Capacity.Free}
+		mp := control.Mountpath{Path: m.Path, FS: m.FS, Total: m.Capacity.Total, Used: m.Capacity.Total - m.Capacity.Free}
 		if m.State == fs.Disabled {
 			mp.Disabled = m.Reason
 		}
