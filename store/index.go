@@ -45,22 +45,29 @@ func (v *volume) indexOptions(readOnly bool) *pebble.Options {
 		L0StopWritesThreshold:       32,
 		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                1000,
-		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },
-		Logger:                      log,
-		LoggerAndTracer:             log,
-		EventListener:               v.indexEvents(),
-		ReadOnly:                    readOnly,
-		ErrorIfNotExists:            readOnly,
+		CompactionConcurrencyRange: func() (int, int) { // one that is stuck does not count
+			stuck := int(v.stuck.Load())
+			return 1 + stuck, max(1, runtime.GOMAXPROCS(0)/2) + stuck
+		},
+		Logger:           log,
+		LoggerAndTracer:  log,
+		EventListener:    v.indexEvents(),
+		ReadOnly:         readOnly,
+		ErrorIfNotExists: readOnly,
 	}
 	if readOnly {
 		o.FormatMajorVersion = pebble.FormatMinSupported
 	}
 	o.Experimental.EnableColumnarBlocks = func() bool { return true }
 	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
-		return pebble.ValueSeparationPolicy{
+		p := pebble.ValueSeparationPolicy{
 			Enabled: true, MinimumSize: separateFrom, MaxBlobReferenceDepth: 10,
 			RewriteMinimumAge: time.Minute, TargetGarbageRatio: 0.3,
 		}
+		if v.stuck.Load() > 0 || v.opening.Load() { // opening waits for compactions
+			p.TargetGarbageRatio = 1 // no rewriting: see (*indexFile).ReadAt
+		}
+		return p
 	}
 	for i := range o.Levels {
 		o.Levels[i].BlockSize = 8 << 10

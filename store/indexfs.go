@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"aistore/cksum"
 	"aistore/errs"
 	"aistore/fs"
 )
@@ -254,24 +254,47 @@ func (f *indexFile) Sync() error                              { return f.SyncDat
 func (f *indexFile) Fd() uintptr                              { return f.f.Fd() }
 func (f *indexFile) WriteAt(p []byte, off int64) (int, error) { return f.write(p, off) }
 
-// ReadAt checks a block of a file of separated values before pebble does: pebble takes the process down when it
-// finds one damaged while it rewrites the file (cockroachdb/pebble#5127), at every start anew. An error that is not
-// of pebble's own making only fails the rewrite. A block is read whole: its bytes, one of kind, the masked CRC32C
-// of both; what is read to the end of the file is the footer.
+// ReadAt checks a block of a value file before pebble does, because pebble 2.1 takes the process down when a read
+// fails while it rewrites such a file to reclaim space (cockroachdb/pebble#5127), at every start anew. The goroutine
+// that rewrites never returns from here then. A block is read whole: its bytes, one of kind, the masked CRC32C of
+// both; what is read to the end of the file is the footer.
 func (f *indexFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.f.ReadAt(p, off)
-	if err != nil || !strings.HasSuffix(f.name, ".blob") || n < 5 {
+	if !strings.HasSuffix(f.name, ".blob") {
 		return n, err
 	}
-	c := cksum.Block(p[:n-4])
-	if (c>>15|c<<17)+0xa282ead8 == binary.LittleEndian.Uint32(p[n-4:]) {
+	if err == nil && (n < 5 || maskedCRC(p[:n-4]) == binary.LittleEndian.Uint32(p[n-4:])) {
 		return n, nil
 	}
-	if fi, err := f.f.Stat(); err != nil || off+int64(n) >= fi.Size() {
-		return n, err
+	if err == nil {
+		if fi, serr := f.f.Stat(); serr == nil && off+int64(n) >= fi.Size() {
+			return n, nil
+		}
+		f.x.v.corruptions.Add(1)
+		err = errs.F("store.indexFile", f.name, errs.Corrupt, "a block of %d bytes at %d does not match its checksum", n, off)
 	}
-	f.x.v.corruptions.Add(1)
-	return 0, errs.F("store.indexFile", f.name, errs.Corrupt, "a block of %d bytes at %d does not match its checksum", n, off)
+	if rewriting() {
+		f.x.v.log.Error("index: space of deleted objects is no longer reclaimed: a value file cannot be read", "mountpath", f.x.mp.Path(), "err", err)
+		f.x.v.parked.Add(1)
+		f.x.v.stuck.Add(1)
+		select {} // returning would panic in a goroutine that is not ours
+	}
+	return n, err
+}
+
+// rewriting reports whether pebble calls in order to rewrite a value file. It is only asked when a read has failed.
+func rewriting() bool {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for {
+		f, more := frames.Next()
+		if strings.Contains(f.Function, "pebble/v2.(*blobFileRewriter)") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 func (f *indexFile) Stat() (vfs.FileInfo, error) {

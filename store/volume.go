@@ -32,6 +32,7 @@ type volume struct {
 
 	opening     atomic.Bool
 	parked      atomic.Int32 // goroutines of pebble's that never return
+	stuck       atomic.Int32 // those of them that were compacting
 	durable     atomic.Int64 // commits under way of class local
 	volatile    atomic.Int64 // commits under way of class volatile
 	indexErrors atomic.Int64

@@ -43,6 +43,9 @@ func flips(t *testing.T, seed uint64, kill bool) {
 		must(t, err)
 		objects[name] = v
 	}
+	for i := range unproved {
+		must(t, check(cl.Put(ctx, "bits", fmt.Sprintf("last-%d", i), []byte("x"))))
+	}
 	n := c.Nodes()[0]
 	if kill {
 		must(t, c.Kill(ctx, n.ID))
@@ -56,11 +59,7 @@ func flips(t *testing.T, seed uint64, kill bool) {
 	count := map[string]int{}
 	for round := range rounds(12, 150) {
 		where := flip(t, rnd, n.Mountpaths)
-		kind := filepath.Ext(where)
-		if strings.Contains(where, "/blobs/") {
-			kind = "blob"
-		}
-		count["flips in "+kind]++
+		count["flips in "+kindOf(where)]++
 		must(t, c.Launch(n.ID))
 		if err := readyOrGone(t, c, n); err != nil {
 			count["refused to start"]++
@@ -86,6 +85,20 @@ func flips(t *testing.T, seed uint64, kill bool) {
 			t.Errorf("%s of the undamaged copy: %v %v", name, got, err)
 		}
 	}
+}
+
+// kindOf tells what sort of file a path on a mountpath is, at the beginning of where.
+func kindOf(where string) string {
+	file, _, _ := strings.Cut(where, " ")
+	switch dir := filepath.Base(filepath.Dir(file)); {
+	case dir == "index" && filepath.Ext(file) != "":
+		return "index *" + filepath.Ext(file)
+	case dir == "index":
+		return "index " + strings.TrimRight(filepath.Base(file), "0123456789")
+	case strings.Contains(file, "/blobs/"):
+		return "blobs"
+	}
+	return filepath.Base(file)
 }
 
 // flip changes one random bit of one random file and returns a description of where.
