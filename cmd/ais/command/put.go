@@ -160,6 +160,26 @@ func (u *upload) find(c *cli.Context, args []string) error {
 			return errs.E("", arg, err)
 		}
 	}
+	return u.distinct()
+}
+
+// distinct refuses sources of which one would overwrite another.
+func (u *upload) distinct() error {
+	seen := map[string]string{}
+	for _, s := range u.sources {
+		path := s.dir
+		if len(s.files) == 1 {
+			path = s.files[0]
+		}
+		if path == "" {
+			continue
+		}
+		name := filepath.Base(filepath.Clean(path))
+		if other, ok := seen[name]; ok {
+			return usageError("%s and %s would both be stored as %s: use one command for each", other, path, name)
+		}
+		seen[name] = path
+	}
 	return nil
 }
 
@@ -442,8 +462,12 @@ func (u *upload) items(ctx context.Context, o tree.Options, yield func(item) boo
 	for _, s := range u.sources {
 		switch {
 		case s.dir != "":
+			prefix := u.prefix()
+			if len(u.sources) > 1 { // as cp -r does: two directories must not fall into one another
+				prefix += filepath.Base(filepath.Clean(s.dir)) + "/"
+			}
 			sum, err := tree.Walk(ctx, s.dir, o, func(f tree.File) bool {
-				return emit(item{key: u.prefix() + f.Rel, path: f.Path, size: f.Size, err: f.Err})
+				return emit(item{key: prefix + f.Rel, path: f.Path, size: f.Size, err: f.Err})
 			})
 			if err != nil {
 				return skipped, err
@@ -476,11 +500,12 @@ func (u *upload) rangedItems(s source, emit func(item) bool) error {
 	if err != nil {
 		return err
 	}
+	fixed := "" // the directories before the first range are no part of the names
+	if s.base == "" {
+		fixed = t.Prefix()[:strings.LastIndexByte(t.Prefix(), '/')+1]
+	}
 	for name := range t.Names() {
-		key := filepath.ToSlash(name)
-		if s.base == "" {
-			key = filepath.Base(name)
-		}
+		key := strings.TrimPrefix(filepath.ToSlash(name), fixed)
 		if !emit(u.fileItem(filepath.Join(s.base, name), key)) {
 			return nil
 		}
