@@ -206,3 +206,37 @@ func TestFollowsFindsFaults(t *testing.T) {
 		}
 	}
 }
+
+// FuzzUpdate gives a follower whatever decodes as an update.
+func FuzzUpdate(f *testing.F) {
+	newer := sample(f)
+	if _, err := newer.Apply(newer.Index+1, Entry{Command: CreateBucket{Name: "newer"}}); err != nil {
+		f.Fatal(err)
+	}
+	for _, from := range []Since{{}, sample(f).View().Since()} {
+		b, err := json.Marshal(newer.View().Update(from))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var u Update
+		if json.Unmarshal(b, &u) != nil {
+			return
+		}
+		var none *View
+		for _, v := range []*View{none, sample(t).View()} {
+			next, err := v.With(u)
+			if err != nil {
+				continue
+			}
+			if v != nil && (next.Index < v.Index || next.Map.UUID != v.Map.UUID && u.Index > v.Index && u.Map == nil) {
+				t.Fatalf("an update led to index %d of %s", next.Index, next.Map.UUID)
+			}
+			for _, bk := range next.Buckets.List() {
+				_ = next.Owner(bk, "key")
+			}
+		}
+	})
+}

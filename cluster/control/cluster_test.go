@@ -255,6 +255,36 @@ func TestSetPrimary(t *testing.T) {
 	}
 }
 
+// TestConfirm asks whether a reign holds: while it does, when nobody can be asked, and when it is past.
+func TestConfirm(t *testing.T) {
+	tc, all := grow(t, 3)
+	r := all[0].reign.Load()
+	if err := r.confirm(soon(t)); err != nil {
+		t.Error(err)
+	}
+	tc.net.isolate("t1")
+	if err := r.confirm(soon(t)); err != nil {
+		t.Error("with one of two others:", err)
+	}
+	tc.net.isolate("t2")
+	if err := r.confirm(soon(t)); !errs.Is(err, errs.NotPrimary) {
+		t.Error("with none:", err)
+	}
+	tc.net.heal("t1")
+	tc.net.heal("t2")
+	if _, err := all[1].Propose(soon(t), cluster.SetPrimary{ID: "t1"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range all[1:] { // each of them has moved to a later term, and says so whoever asks
+		if err := n.call(soon(t), time.Second, "GET", "http://"+n.cfg.Self.IntraAddr+pathConfirm+"?id="+string(n.member.Load().id)+"&term="+uitoa(r.term), nil, nil); !errs.Is(err, errs.NotPrimary) {
+			t.Errorf("%s confirms a reign that is past: %v", n.cfg.Self.ID, err)
+		}
+	}
+	if err := r.confirm(soon(t)); !errs.Is(err, errs.NotPrimary) {
+		t.Error("afterwards:", err)
+	}
+}
+
 func TestDeadVoterIsReplaced(t *testing.T) {
 	tc, all := grow(t, 4)
 	var dead *testNode

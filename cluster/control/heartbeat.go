@@ -24,7 +24,7 @@ func (c pulse) beat(ctx context.Context) error {
 		v := c.View()
 		t := v.Config.Timeout
 		invited := c.invited.Load()
-		sent := c.lease.now()
+		sent := c.lease.clock()
 		rep, err := c.beatOnce(ctx, v)
 		pause := t.Heartbeat.D()
 		if err != nil {
@@ -90,7 +90,7 @@ func (c pulse) logMissed(failed int, err error) {
 }
 
 // heed does what the primary's answer says.
-func (c pulse) heed(ctx context.Context, rep heartbeatReply, sent time.Duration, invited uint64) {
+func (c pulse) heed(ctx context.Context, rep heartbeatReply, sent time.Time, invited uint64) {
 	switch {
 	case rep.Unknown:
 		c.lease.refuse("this node is not in the cluster map: it was removed or decommissioned")

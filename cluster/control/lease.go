@@ -8,29 +8,38 @@ import (
 	"aistore/errs"
 )
 
-// leaseBox is this node's permission to serve. Times are on the monotonic clock since base, which goes on
-// while the process is stopped: who wakes from a pause finds the lease expired.
+// leaseBox is this node's permission to serve. It ends by the monotonic clock, which goes on while the
+// process is stopped, or by the wall clock, which also knows of a machine that was asleep; whichever says so
+// first.
 type leaseBox struct {
 	base  time.Time
 	clock func() time.Time
 
-	until atomic.Int64  // nanoseconds since base; 0 = none was granted yet
+	until atomic.Int64  // monotonic: nanoseconds since base; 0 = none was granted yet
+	wall  atomic.Int64  // Unix nanoseconds
 	floor atomic.Uint64 // the view to have at least: the newest there was when this process first spoke to the primary
 	met   atomic.Bool   // the primary has answered this process
 	off   atomic.Pointer[string]
 }
 
-func (l *leaseBox) now() time.Duration { return l.clock().Sub(l.base) }
-
 // renew extends the lease to d after the moment when the heartbeat was sent.
-func (l *leaseBox) renew(sent, d time.Duration) {
-	end := int64(sent + d)
-	for {
-		old := l.until.Load()
-		if end <= old || l.until.CompareAndSwap(old, end) {
+func (l *leaseBox) renew(sent time.Time, d time.Duration) {
+	raise(&l.until, int64(sent.Sub(l.base)+d))
+	raise(&l.wall, sent.UnixNano()+int64(d))
+}
+
+func raise(to *atomic.Int64, v int64) {
+	for old := to.Load(); v > old; old = to.Load() {
+		if to.CompareAndSwap(old, v) {
 			return
 		}
 	}
+}
+
+// remaining is negative once the lease is over.
+func (l *leaseBox) remaining() time.Duration {
+	now := l.clock()
+	return min(time.Duration(l.until.Load())-now.Sub(l.base), time.Duration(l.wall.Load()-now.UnixNano()))
 }
 
 // meet notes the first answer of a primary. A process that has just started may have an older view on disk
@@ -55,13 +64,13 @@ func (l *leaseBox) refuse(why string) {
 func (l *leaseBox) check(v *cluster.View) error {
 	const op = "control.Lease"
 	if l.met.Load() && v != nil && v.Index >= l.floor.Load() && l.off.Load() == nil {
-		left := l.until.Load() - int64(l.now())
+		left := l.remaining()
 		if left > 0 {
 			return nil
 		}
 		if l.until.Load() > 0 {
 			return errs.F(op, "lease", errs.Unavailable,
-				"ran out %v ago: the primary has not answered this node since, which must not serve what others may have changed", time.Duration(-left).Round(time.Millisecond))
+				"ran out %v ago: no primary has answered this node since, so others may have changed what it has", (-left).Round(time.Millisecond))
 		}
 	}
 	if why := l.off.Load(); why != nil {
@@ -72,5 +81,8 @@ func (l *leaseBox) check(v *cluster.View) error {
 
 // left is the rest of the lease, 0 if there is none.
 func (l *leaseBox) left() time.Duration {
-	return max(0, time.Duration(l.until.Load())-l.now())
+	if l.until.Load() == 0 {
+		return 0
+	}
+	return max(0, l.remaining())
 }

@@ -67,12 +67,12 @@ func TestLeaseEndsBeforeItIsCountedOut(t *testing.T) {
 	m := mapOf("n")
 	for _, d := range []struct{ out, in float64 }{{0, 0}, {0.5, 0}, {0, 0.5}, {3, 3}, {0, 20}, {20, 0}} {
 		l := newLedger(at(0), 0)
-		node := &leaseBox{base: at(0)}
+		node := &leaseBox{base: at(-1)}
 		for i := range 3 {
 			sent := float64(i)
 			l.hear(beatOf("n", 1), at(sent+d.out))
 			if l.grant(beatOf("n", 1), at(sent+d.out), lease, sec) {
-				node.renew(at(sent).Sub(at(0)), lease) // whenever the answer arrives, at sent+out+in
+				node.renew(at(sent), lease) // whenever the answer arrives, at sent+out+in
 			}
 		}
 		for now := 0.0; now < 60; now += 0.1 {
@@ -196,14 +196,14 @@ func TestLease(t *testing.T) {
 	refused("before the first heartbeat")
 	now = at(2)
 	l.meet(7)
-	l.renew(sec, lease)
+	l.renew(at(1), lease)
 	refused("with an older view than the primary had at the first heartbeat")
 	v = &cluster.View{Index: 7}
 	l.meet(9) // only the first counts
 	if err := l.check(v); err != nil || l.left() != 5*sec {
 		t.Errorf("%v, %v left", err, l.left())
 	}
-	l.renew(0, lease) // an answer that comes late takes nothing away
+	l.renew(at(0), lease) // an answer that comes late takes nothing away
 	if l.left() != 5*sec {
 		t.Errorf("%v left", l.left())
 	}
@@ -214,8 +214,39 @@ func TestLease(t *testing.T) {
 	refused("at its end")
 	now = at(60)
 	refused("after a pause")
-	l.renew(59*sec, lease)
+	l.renew(at(59), lease)
 	if err := l.check(v); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLeaseKnowsOfSleep lets the wall clock go on alone, as over a suspended machine.
+func TestLeaseKnowsOfSleep(t *testing.T) {
+	base := time.Now()
+	now := base
+	l := &leaseBox{base: base, clock: func() time.Time { return now }}
+	l.meet(1)
+	l.renew(base, lease)
+	v := &cluster.View{Index: 1}
+	now = base.Add(sec)
+	if err := l.check(v); err != nil {
+		t.Error(err)
+	}
+	l.until.Store(int64(time.Hour)) // the monotonic clock stood still
+	now = base.Add(10 * sec)
+	if err := l.check(v); !errs.Is(err, errs.Unavailable) {
+		t.Error("after ten seconds of sleep:", err)
+	}
+}
+
+func BenchmarkLease(b *testing.B) {
+	l := &leaseBox{base: time.Now(), clock: time.Now}
+	l.meet(1)
+	l.renew(time.Now(), time.Hour)
+	v := &cluster.View{Index: 1}
+	for b.Loop() {
+		if l.check(v) != nil {
+			b.Fatal("refused")
+		}
 	}
 }

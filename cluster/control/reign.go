@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,7 +72,7 @@ func (c *Control) beginReign(ctx context.Context, m *member) (over <-chan struct
 // reignOnce reigns until ctx ends, which happens when leadership is lost.
 func (c *Control) reignOnce(ctx context.Context, m *member) {
 	r := &reign{c: c, m: m, term: m.raft.CurrentTerm(), kick: make(chan struct{}, 1)}
-	r.ver.round = r.confirm
+	r.ver.round = func() error { return r.confirm(ctx) }
 	defer r.ver.close()
 	if err := r.begin(ctx); err != nil {
 		if ctx.Err() == nil {
@@ -126,14 +127,48 @@ func newUUID() string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-// confirm asks a majority whether this node leads in its term.
-func (r *reign) confirm() error {
+// confirm asks a majority whether this node still leads, and does not believe an answer to an earlier
+// question. The library's own VerifyLeader does: a reply that lay in a socket while this process was stopped
+// counts for it as a reply of now. A voter says yes as long as it has not moved to a later term, which it
+// does before it votes for another leader; so after a yes from a majority nobody else can have been elected
+// before the question was asked.
+func (r *reign) confirm(ctx context.Context) error {
 	const op = "control.confirm"
-	if err := r.m.raft.VerifyLeader().Error(); err != nil {
-		return errs.E(op, string(r.c.cfg.Self.ID), errs.NotPrimary, err)
+	var others []raft.Server
+	voters, self := 0, 0
+	for _, s := range r.m.raft.GetConfiguration().Configuration().Servers {
+		if s.Suffrage == raft.Voter {
+			voters++
+			if s.ID == r.m.id {
+				self = 1
+			} else {
+				others = append(others, s)
+			}
+		}
 	}
-	if !r.m.leads(r.term) {
-		return errs.E(op, string(r.c.cfg.Self.ID), errs.NotPrimary, "is no longer the primary")
+	needed := voters/2 + 1 - self
+	ctx, cancel := context.WithTimeout(ctx, r.c.cfg.Timing.Election)
+	defer cancel()
+	answers := make(chan error, len(others))
+	for _, s := range others {
+		go func() {
+			q := url.Values{"id": {string(s.ID)}, "term": {uitoa(r.term)}}
+			answers <- r.c.call(ctx, r.c.cfg.Timing.Election, "GET", "http://"+r.c.book.addr(nodeOf(s.ID))+pathConfirm+"?"+q.Encode(), nil, nil)
+		}()
+	}
+	var last error
+	for range others {
+		if needed <= 0 {
+			break // what is still under way is canceled and ends by itself
+		}
+		if err := <-answers; err != nil {
+			last = err
+		} else {
+			needed--
+		}
+	}
+	if needed > 0 || !r.m.leads(r.term) {
+		return errs.F(op, string(r.c.cfg.Self.ID), errs.NotPrimary, "a majority does not confirm that it leads: %w", last)
 	}
 	return nil
 }

@@ -28,6 +28,7 @@ func (c *Control) Routes() []httpx.Route {
 		intra("POST", pathJoin, "join", maxMessage, s.serveJoin),
 		intra("POST", pathVoter, "invite-voter", 0, s.serveInvite),
 		intra("GET", pathVoter, "voter-caught-up", 0, s.serveCaughtUp),
+		intra("GET", pathConfirm, "confirm-primary", 0, s.serveConfirm),
 		intra("GET", pathNodes, "node-health", 0, s.serveNodes),
 		{Method: "GET", Path: pathJoinInfo, Op: "join-info", Handler: s.serveJoinInfo,
 			Policy: httpx.Policy{Listener: httpx.Public, Class: httpx.ClassControl}},
@@ -200,6 +201,19 @@ func (c service) serveCaughtUp(x *httpx.Ctx) error {
 			return errs.E(op, string(m.id), errs.Unavailable, errors.New("the node stops"))
 		}
 	}
+}
+
+// serveConfirm says that this voter has not moved on from a term.
+func (c service) serveConfirm(x *httpx.Ctx) error {
+	const op = "control.serveConfirm"
+	m := c.member.Load()
+	if m == nil || string(m.id) != x.Query("id") {
+		return errs.F(op, x.Query("id"), errs.Conflict, "is not this node's copy of the log")
+	}
+	if term := uitoa(m.raft.CurrentTerm()); term != x.Query("term") {
+		return errs.F(op, string(m.id), errs.NotPrimary, "is at term %s, not %s", term, x.Query("term"))
+	}
+	return x.JSON(struct{}{})
 }
 
 func (c service) serveNodes(x *httpx.Ctx) error {

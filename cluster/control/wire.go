@@ -64,6 +64,7 @@ const (
 	pathLatest    = "/intra/latest"
 	pathJoin      = "/intra/join"
 	pathVoter     = "/intra/voter"
+	pathConfirm   = "/intra/confirm"
 	pathNodes     = "/intra/nodes"
 	pathJoinInfo  = "/v1/join-info"
 )
