@@ -1,9 +1,11 @@
 package httpx
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"aistore/errs"
@@ -36,7 +38,10 @@ func (cn *connection) dispatch() error {
 	c := &cn.ctx
 	const op = "httpx.dispatch"
 	rt, rest, allow := cn.s.router.find(cn.s.cfg.Listener, c.Method(), c.path)
-	cn.setBody()
+	if err := cn.setBody(); err != nil {
+		c.close = true // where this message ends is not certain: nothing after it can be trusted
+		return err
+	}
 	if rt == nil && allow == "" {
 		return errs.F(op, c.path, errs.NotFound, "no such route")
 	}
@@ -56,11 +61,17 @@ func (cn *connection) dispatch() error {
 	return cn.run(rt.Handler)
 }
 
-// setBody prepares the request body's reader.
-func (cn *connection) setBody() {
+// setBody prepares the request body's reader. It refuses framing that intermediaries read in different ways
+// (RFC 9112 section 6.3): a length beside chunks, or an encoding that is not chunked.
+func (cn *connection) setBody() error {
+	const op = "httpx.setBody"
 	c := &cn.ctx
 	cn.phase = phaseBody
 	switch n := c.hdr.ContentLength(); {
+	case n == -1 && hasField(c.hdr.RawHeaders(), "content-length:"):
+		return errs.E(op, "Content-Length", errs.Invalid, "stands beside Transfer-Encoding: send one of them")
+	case n < -1 && hasField(c.hdr.RawHeaders(), "transfer-encoding:"):
+		return errs.E(op, "Transfer-Encoding", errs.Invalid, "is not chunked: send chunked, or a Content-Length")
 	case n == -1:
 		c.in.reset(cn.br, -1)
 		c.inLen = -1
@@ -68,11 +79,24 @@ func (cn *connection) setBody() {
 		c.in.reset(cn.br, int64(n))
 		c.inLen = int64(n)
 	default:
-		return
+		return nil
 	}
 	if string(c.hdr.Peek("Expect")) == "100-continue" && c.hdr.IsHTTP11() {
 		c.in.ask = cn.sayContinue
 	}
+	return nil
+}
+
+// hasField reports whether a line of the raw headers begins with field, which is lower-case and ends with a colon.
+func hasField(raw []byte, field string) bool {
+	for len(raw) > 0 {
+		line, rest, _ := bytes.Cut(raw, []byte{'\n'})
+		if len(line) >= len(field) && strings.EqualFold(string(line[:len(field)]), field) {
+			return true
+		}
+		raw = rest
+	}
+	return false
 }
 
 func (cn *connection) sayContinue() error {

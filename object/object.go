@@ -8,7 +8,9 @@ package object
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -279,7 +281,16 @@ func parseOffset(s string) (int64, error) {
 	if s == "" || s[0] == '+' || s[0] == '-' {
 		return 0, fmt.Errorf("%q is not an offset", s)
 	}
-	return strconv.ParseInt(s, 10, 64)
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return 0, fmt.Errorf("%q is not an offset", s)
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		return math.MaxInt64, nil // digits without end: beyond every object, which is all that matters
+	}
+	return n, err
 }
 
 // ContentRange formats the header of a 206 reply.

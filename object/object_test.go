@@ -34,7 +34,10 @@ func TestParseRange(t *testing.T) {
 		{"items=0-1", 10, nil, 0},
 		{"bytes=0-,0-,0-", 10, nil, errs.Range},
 		{"bytes=" + strings.Repeat("0-0,", MaxRanges+1), 10, nil, errs.Range},
-		{"bytes=99999999999999999999-", 10, nil, 0},
+		{"bytes=99999999999999999999-", 10, nil, errs.Range},
+		{"bytes=2-99999999999999999999", 10, []Span{{2, 8}}, 0},
+		{"bytes=-99999999999999999999", 10, []Span{{0, 10}}, 0},
+		{"bytes=0x1-2", 10, nil, 0},
 	} {
 		got, err := ParseRange(c.h, c.size)
 		if !reflect.DeepEqual(got, c.want) || errs.KindOf(err) != c.kind {

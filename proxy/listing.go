@@ -66,7 +66,7 @@ func listMessage(c *httpx.Ctx, m *api.ActionMsg) (*api.ListObjectsMsg, error) {
 	}
 	msg.Prefix, msg.Props, msg.UUID = c.Query("prefix"), c.Query(api.QueryProps), c.Query(api.QueryUUID)
 	msg.Continuation, msg.StartAfter = c.Query("continuation_token"), c.Query("start_after")
-	msg.Delimiter = c.Query(api.QueryDelimiter)
+	msg.Delimiter, msg.Target = c.Query(api.QueryDelimiter), c.Query("target")
 	if s := c.Query("pagesize"); s != "" {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {

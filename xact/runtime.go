@@ -214,7 +214,10 @@ func (j *run) do() {
 	if err != nil || j.failed.Load() > 0 {
 		level = slog.LevelWarn
 	}
-	log.Log(j.ctx, level, "job ended", "objects", j.objects.Load(), "bytes", j.bytes.Load(), "failed", j.failed.Load(), "took", took, "err", err)
+	if err != nil {
+		log = log.With("err", err)
+	}
+	log.Log(j.ctx, level, "job ended", "objects", j.objects.Load(), "bytes", j.bytes.Load(), "failed", j.failed.Load(), "took", took)
 }
 
 // guarded turns a panic of the work into the job's error: one job's fault must not end the node.

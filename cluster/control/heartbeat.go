@@ -84,7 +84,9 @@ func (c *Control) beatNow() {
 }
 
 func (c pulse) logMissed(failed int, err error) {
-	if failed&(failed-1) == 0 { // 1, 2, 4 ...: soon, then ever more seldom
+	if failed == 1 {
+		c.log.Debug("no primary answers heartbeats yet", "err", err) // as at every start, and while a new one is elected
+	} else if failed&(failed-1) == 0 { // 2, 4, 8 ...: soon, then ever more seldom
 		c.log.Warn("no primary answers heartbeats", "times", failed, "lease_left", c.lease.left(), "err", err)
 	}
 }

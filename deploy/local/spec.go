@@ -83,7 +83,7 @@ func (f *clusterFile) read(dir string) error {
 		return err
 	}
 	if err := json.Unmarshal(b, f); err != nil {
-		return errs.F("local.read", path, errs.Corrupt, "is not the description of a cluster: %w", err)
+		return errs.F("local.read", path, errs.Conflict, "is not the description of a cluster (%w): put back a copy of it, or start afresh in another directory", err)
 	}
 	if f.Format != 1 || len(f.Nodes) == 0 {
 		return errs.F("local.read", path, errs.Unsupported, "has format %d with %d nodes: this version reads format 1", f.Format, len(f.Nodes))

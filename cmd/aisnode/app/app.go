@@ -204,7 +204,11 @@ func (a *App) bind(ctx context.Context) error {
 func (a *App) Run(ctx context.Context) error {
 	err := a.node.Run(ctx, a.ls, a.routes, a.parts...)
 	err = errors.Join(err, a.close())
-	a.log.Info("node stopped", "err", err)
+	if err != nil {
+		a.log.Error("node stopped", "err", err)
+	} else {
+		a.log.Info("node stopped")
+	}
 	return err
 }
 
