@@ -29,7 +29,7 @@ import (
 // Defaults of Config.
 const (
 	DefaultCacheSize = 64 << 20
-	DefaultInlineMax = 128 << 10
+	DefaultInlineMax = 64 << 10 // measured: docs/design/store.md
 	DefaultBlockSize = 128 << 10
 )
 
