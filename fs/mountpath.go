@@ -27,6 +27,8 @@ type Mountpath struct {
 	fsid   uint64
 	marker Marker // ID and Weight also when the disk is not there, from the set's record
 
+	bindMu sync.Mutex // guards marker.ClusterUUID, which alone changes once the mountpath serves
+
 	failed  atomic.Pointer[failure]
 	onFail  func(error) // called once, from any goroutine
 	counts  counters
@@ -84,7 +86,11 @@ func (m *Mountpath) ID() string { return m.marker.ID }
 func (m *Mountpath) Path() string { return m.path }
 
 // Marker returns what the marker file says.
-func (m *Mountpath) Marker() Marker { return m.marker }
+func (m *Mountpath) Marker() Marker {
+	m.bindMu.Lock()
+	defer m.bindMu.Unlock()
+	return m.marker
+}
 
 // Err is nil while the mountpath may be used, else kind Mountpath with the reason.
 func (m *Mountpath) Err() error {
@@ -166,12 +172,14 @@ func (m *Mountpath) Info() Info {
 
 // bind writes the cluster's id into the marker.
 func (m *Mountpath) bind(uuid string) error {
+	m.bindMu.Lock()
+	defer m.bindMu.Unlock()
 	mk := m.marker
 	mk.ClusterUUID = uuid
 	if err := writeDoc(m.root, MarkerName, mk); err != nil {
 		return err
 	}
-	m.marker = mk
+	m.marker.ClusterUUID = uuid
 	return nil
 }
 

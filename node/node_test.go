@@ -25,11 +25,13 @@ import (
 // shifting is a control plane whose state a test changes.
 type shifting struct {
 	fakeControl
+	view  atomic.Pointer[cluster.View]
 	ready atomic.Bool
 	lost  atomic.Bool
 }
 
-func (s *shifting) Ready() bool { return s.ready.Load() }
+func (s *shifting) View() *cluster.View { return s.view.Load() }
+func (s *shifting) Ready() bool         { return s.ready.Load() }
 
 func (s *shifting) Lease() error {
 	if s.lost.Load() {
@@ -113,7 +115,7 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	want("no view", 200, 503)
-	ctl.v = testView()
+	ctl.view.Store(testView())
 	want("not ready", 200, 503)
 	ctl.ready.Store(true)
 	want("ready", 200, 200)
