@@ -10,12 +10,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"aistore/api"
 	"aistore/api/client"
 	"aistore/cmd/ais/term"
 	"aistore/cmd/ais/tree"
 	"aistore/cmd/ais/uri"
-	"aistore/errs"
 )
 
 func (a objectVerbs) putCommand() *cli.Command {
@@ -52,15 +50,6 @@ type upload struct {
 	sources  []source
 	workers  int
 	progress *term.Progress
-}
-
-// source is one argument of put: a file, a directory, or a name with ranges.
-type source struct {
-	dir    string   // a directory, entered; or "" and
-	files  []string // these files
-	keys   []string // their objects' names
-	ranged string   // or the files of this name with ranges, below base
-	base   string
 }
 
 func (a objectVerbs) put(c *cli.Context) error {
@@ -130,89 +119,6 @@ func pairs(field string, list []string) (map[string]string, error) {
 		m[k] = v
 	}
 	return m, nil
-}
-
-// find takes the sources apart.
-func (u *upload) find(c *cli.Context, args []string) error {
-	if c.IsSet("list") || c.IsSet("template") {
-		return u.findListed(c, args)
-	}
-	for _, arg := range args {
-		if arg == "-" && len(args) == 1 {
-			if u.to.Key == "" || strings.HasSuffix(u.to.Key, "/") {
-				return usageError("standard input has no name: write ais://%s/NAME", u.to.Bck.Name)
-			}
-			u.sources = append(u.sources, source{files: []string{"-"}})
-			continue
-		}
-		if uri.Is(arg) {
-			return usageError("%s is not a local file: `ais cp` copies between buckets", arg)
-		}
-		st, err := os.Stat(arg)
-		switch {
-		case err == nil && st.IsDir():
-			u.sources = append(u.sources, source{dir: arg})
-		case err == nil:
-			u.sources = append(u.sources, source{files: []string{arg}})
-		case uri.HasRange(arg):
-			u.sources = append(u.sources, source{ranged: arg})
-		default:
-			return errs.E("", arg, err)
-		}
-	}
-	return u.distinct()
-}
-
-// distinct refuses sources of which one would overwrite another.
-func (u *upload) distinct() error {
-	seen := map[string]string{}
-	for _, s := range u.sources {
-		path := s.dir
-		if len(s.files) == 1 {
-			path = s.files[0]
-		}
-		if path == "" {
-			continue
-		}
-		name := filepath.Base(filepath.Clean(path))
-		if other, ok := seen[name]; ok {
-			return usageError("%s and %s would both be stored as %s: use one command for each", other, path, name)
-		}
-		seen[name] = path
-	}
-	return nil
-}
-
-// findListed is find for --list and --template.
-func (u *upload) findListed(c *cli.Context, args []string) error {
-	if len(args) > 1 || c.IsSet("list") && c.IsSet("template") {
-		return usageError("give --list or --template, and at most one directory that the names are in")
-	}
-	base := ""
-	if len(args) == 1 {
-		base = args[0]
-	}
-	if c.IsSet("template") {
-		if !uri.HasRange(c.String("template")) {
-			return usageError("--template %q has no range such as {000..127}", c.String("template"))
-		}
-		u.sources = []source{{ranged: c.String("template"), base: base}}
-		return nil
-	}
-	s := source{}
-	for _, n := range uri.List(c.String("list")) {
-		s.files = append(s.files, filepath.Join(base, n))
-		key := filepath.ToSlash(n)
-		if base == "" {
-			key = filepath.Base(n)
-		}
-		s.keys = append(s.keys, key)
-	}
-	if len(s.files) == 0 {
-		return usageError("--list names no file")
-	}
-	u.sources = []source{s}
-	return nil
 }
 
 // prefix is what all names of several objects begin with: a directory, slash or not.
@@ -435,94 +341,4 @@ func readInto(path string, buf []byte) (int, error) {
 		}
 	}
 	return n, nil
-}
-
-// count walks the sources once beforehand.
-func (u *upload) count(ctx context.Context, o tree.Options, show bool) (total term.Transfer, skipped int64, err error) {
-	skipped, err = u.items(ctx, o, func(it item) bool {
-		if it.err == nil {
-			total.Objects++
-			total.Bytes += it.size
-			if show {
-				u.a.out.Printf("%s -> %s", term.Printable(it.path), term.Printable(u.to.With(it.key).String()))
-			}
-		}
-		return true
-	})
-	return total, skipped, err
-}
-
-// items yields every file with the name of its object; skipped counts the subdirectories not entered.
-func (u *upload) items(ctx context.Context, o tree.Options, yield func(item) bool) (skipped int64, err error) {
-	stopped := false
-	emit := func(it item) bool {
-		stopped = !yield(it)
-		return !stopped
-	}
-	for _, s := range u.sources {
-		switch {
-		case s.dir != "":
-			prefix := u.prefix()
-			if len(u.sources) > 1 { // as cp -r does: two directories must not fall into one another
-				prefix += filepath.Base(filepath.Clean(s.dir)) + "/"
-			}
-			sum, err := tree.Walk(ctx, s.dir, o, func(f tree.File) bool {
-				return emit(item{key: prefix + f.Rel, path: f.Path, size: f.Size, err: f.Err})
-			})
-			if err != nil {
-				return skipped, err
-			}
-			skipped += sum.Skipped
-		case s.ranged != "":
-			if err := u.rangedItems(s, emit); err != nil {
-				return skipped, err
-			}
-		default:
-			for i, f := range s.files {
-				key := filepath.Base(f)
-				if len(s.keys) > 0 {
-					key = s.keys[i]
-				}
-				if !emit(u.fileItem(f, key)) {
-					break
-				}
-			}
-		}
-		if stopped || ctx.Err() != nil {
-			return skipped, ctx.Err()
-		}
-	}
-	return skipped, nil
-}
-
-func (u *upload) rangedItems(s source, emit func(item) bool) error {
-	t, err := api.ParseTemplate(s.ranged)
-	if err != nil {
-		return err
-	}
-	fixed := "" // the directories before the first range are no part of the names
-	if s.base == "" {
-		fixed = t.Prefix()[:strings.LastIndexByte(t.Prefix(), '/')+1]
-	}
-	for name := range t.Names() {
-		key := strings.TrimPrefix(filepath.ToSlash(name), fixed)
-		if !emit(u.fileItem(filepath.Join(s.base, name), key)) {
-			return nil
-		}
-	}
-	return nil
-}
-
-func (u *upload) fileItem(path, key string) item {
-	it := item{key: u.prefix() + key, path: path}
-	st, err := os.Stat(path)
-	switch {
-	case err != nil:
-		it.err = err
-	case st.IsDir():
-		it.err = errs.E("", nil, errs.Invalid, "is a directory")
-	default:
-		it.size = st.Size()
-	}
-	return it
 }
