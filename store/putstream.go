@@ -31,14 +31,14 @@ func (s *Store) PutStream(ctx context.Context, n object.Name, r io.Reader, o Put
 	buf := (*bp)[format.BlobHeaderSize:]
 	if o.Size < 0 || o.Size <= int64(s.cfg.InlineMax) {
 		limit := s.cfg.InlineMax + 1
-		got, err := io.ReadFull(r, buf[:limit])
+		got, err := readFull(r, buf[:limit])
 		if err == nil {
 			if o.Size >= 0 {
 				return info, tooLong(op, n, o.Size)
 			}
 			return s.putBlob(ctx, op, n, &prefixed{buf[:got], r}, bp, &o)
 		}
-		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if !errors.Is(err, io.EOF) {
 			return info, errs.E(op, n, err)
 		}
 		if o.Size >= 0 && o.Size != int64(got) {
@@ -63,11 +63,32 @@ type prefixed struct {
 func (p *prefixed) fill(b []byte) (int, error) {
 	have := len(p.head)
 	p.head = nil
-	n, err := io.ReadFull(p.r, b[have:])
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = io.EOF
-	}
+	n, err := readFull(p.r, b[have:])
 	return have + n, err
+}
+
+// readFull reads into b until it is full or r ends, which is io.EOF. Unlike io.ReadFull it does not take a
+// source that broke off (io.ErrUnexpectedEOF, or an io.EOF inside another error) for one that ended: half an
+// upload of unknown length would become an object.
+func readFull(r io.Reader, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = r.Read(b[n:])
+		n += m
+	}
+	switch {
+	case n == len(b):
+		return n, nil
+	case err == io.EOF: //nolint:errorlint // only io.EOF itself is the end
+		return n, err
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		kind := errs.KindOf(err)
+		if kind == errs.Other {
+			kind = errs.Canceled
+		}
+		return n, errs.F("store.readFull", "content", kind, "broke off: %v", err)
+	}
+	return n, err
 }
 
 // sums are the checksums computed while content streams by.
