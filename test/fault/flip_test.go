@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,21 +102,23 @@ func kindOf(where string) string {
 	return filepath.Base(file)
 }
 
-// flip changes one random bit of one random file and returns a description of where.
+// flip changes one random bit of one random file, of a random kind of file, and returns a description of where.
 func flip(t *testing.T, rnd *rand.Rand, dirs []string) string {
 	t.Helper()
-	var files []string
+	byKind := map[string][]string{}
 	for _, d := range dirs {
 		must(t, filepath.WalkDir(d, func(p string, e fs.DirEntry, err error) error {
 			if err == nil && e.Type().IsRegular() {
 				if st, err := e.Info(); err == nil && st.Size() > 0 {
-					files = append(files, p)
+					byKind[kindOf(p)] = append(byKind[kindOf(p)], p)
 				}
 			}
 			return err
 		}))
 	}
-	sort.Strings(files)
+	kinds := slices.Sorted(maps.Keys(byKind))
+	files := byKind[kinds[rnd.IntN(len(kinds))]]
+	slices.Sort(files)
 	f, err := os.OpenFile(files[rnd.IntN(len(files))], os.O_RDWR, 0)
 	must(t, err)
 	defer f.Close()

@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -373,37 +375,125 @@ func countFiles(t *testing.T, dir string) int {
 	return n
 }
 
-// TestKillAllUnderLoad cuts the power, as near as signals come to it, several times during a load.
+// TestKillAllUnderLoad cuts the power, as near as signals come to it, several times during a load of objects and of
+// buckets. Class volatile must survive it too: it is the machine that does not crash here.
 func TestKillAllUnderLoad(t *testing.T) {
+	for class, n := range map[string]int{"local": rounds(3, 25), "volatile": rounds(2, 10)} {
+		t.Run(class, func(t *testing.T) { killAll(t, class, n) })
+	}
+}
+
+func killAll(t *testing.T, class string, rounds int) {
 	ctx := context.Background()
 	seed := procs.Seed(t)
 	dir := procs.Dir(t)
 	c := procs.Start(t, local.Options{Dir: dir, Gateways: 1, Targets: 3, Mountpaths: 2})
 	gw := c.Client("g1")
 	must(t, gw.CreateBucket(ctx, "load"))
-	l := &linear.Load{Clients: c.Clients(), Listers: c.Gateways(), Bucket: "load", Names: linear.Names(60), Workers: 12, Lists: true, Timeout: 10 * time.Second, History: linear.NewHistory()}
+	_, err := gw.Action(ctx, http.MethodPatch, "/v1/buckets/load", "set-bprops", map[string]string{"durability": class})
+	must(t, err)
+	l := &linear.Load{
+		Clients: c.Clients(), Listers: c.Gateways(), Bucket: "load", Names: linear.Names(60), Workers: 12, Lists: true,
+		Timeout: 10 * time.Second, History: linear.NewHistory(),
+	}
+	b := &bucketLoad{gw: gw, state: map[string]string{}}
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	for round := range rounds(4, 25) {
+	for round := range rounds {
 		l.Seed = seed + uint64(round)
 		before := len(l.History.Ops())
-		enough := before + 300 + rnd.IntN(600)
+		enough := 300 + rnd.IntN(600)
 		loading, stop := context.WithCancel(ctx)
-		done := make(chan struct{})
-		go func() { defer close(done); l.Run(loading) }()
-		procs.Eventually(t, time.Minute, func(context.Context) error {
-			if n := len(l.History.Ops()); n < enough {
-				return fmt.Errorf("%d of %d requests made", n, enough)
-			}
-			return nil
-		})
+		var done sync.WaitGroup
+		done.Go(func() { l.Run(loading) })
+		done.Go(func() { b.run(loading) })
+		procs.Eventually(t, time.Minute, func(context.Context) error { return more(l.History, before, enough) })
 		must(t, c.KillAll(ctx))
 		stop()
-		<-done
+		done.Wait()
 		took := c.Up(ctx)
 		if err := l.Audit(ctx); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
+		b.check(t, ctx)
 		t.Logf("round %d: %d requests, then all killed; ready again after %v", round, len(l.History.Ops())-before, took.Round(time.Millisecond))
 	}
+	t.Logf("%d changes of buckets were acknowledged", b.acked)
 	judge(t, dir, l.History)
+}
+
+// TestKillOneUnderLoad kills one node after another, whichever, and starts it again while the load goes on.
+func TestKillOneUnderLoad(t *testing.T) {
+	ctx := context.Background()
+	seed := procs.Seed(t)
+	dir := procs.Dir(t)
+	c := procs.Start(t, local.Options{Dir: dir, Gateways: 3, Targets: 3, Mountpaths: 2})
+	must(t, c.Client("g1").CreateBucket(ctx, "load"))
+	l := &linear.Load{
+		Clients: c.Clients(), Listers: c.Gateways(), Bucket: "load", Names: linear.Names(60), Workers: 8, Lists: true,
+		Timeout: 10 * time.Second, Seed: seed, History: linear.NewHistory(),
+	}
+	loading, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); l.Run(loading) }()
+	rnd := rand.New(rand.NewPCG(seed, 5))
+	for range rounds(6, 60) {
+		at := len(l.History.Ops())
+		procs.Eventually(t, time.Minute, func(context.Context) error { return more(l.History, at, 100+rnd.IntN(200)) })
+		id := c.Nodes()[rnd.IntN(len(c.Nodes()))].ID
+		must(t, c.Kill(ctx, id))
+		if rnd.IntN(2) == 0 {
+			at := len(l.History.Ops())
+			procs.Eventually(t, time.Minute, func(context.Context) error { return more(l.History, at, 50) })
+		}
+		must(t, c.Start(ctx, id))
+	}
+	stop()
+	<-done
+	must(t, l.Audit(ctx))
+	judge(t, dir, l.History)
+}
+
+// bucketLoad creates and destroys buckets and remembers what must be.
+type bucketLoad struct {
+	gw    *plain.Client
+	next  int
+	acked int
+	state map[string]string // by bucket: "there", "gone" or "unknown"
+}
+
+func (b *bucketLoad) run(ctx context.Context) {
+	for ; ctx.Err() == nil; b.next++ {
+		name := fmt.Sprintf("made-%d", b.next)
+		b.change(name, "there", b.gw.CreateBucket)
+		if old := fmt.Sprintf("made-%d", b.next-3); b.state[old] == "there" {
+			b.change(old, "gone", b.gw.DestroyBucket)
+		}
+	}
+}
+
+func (b *bucketLoad) change(name, to string, f func(context.Context, string) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	before := b.state[name]
+	b.state[name] = "unknown"
+	switch plain.OutcomeOf(f(ctx, name)) {
+	case plain.Done:
+		b.state[name] = to
+		b.acked++
+	case plain.NotDone:
+		b.state[name] = before
+	case plain.Unknown:
+	}
+}
+
+// check compares the cluster's buckets with what was acknowledged.
+func (b *bucketLoad) check(t *testing.T, ctx context.Context) {
+	t.Helper()
+	names, err := b.gw.Buckets(ctx)
+	must(t, err)
+	for name, want := range b.state {
+		if is := slices.Contains(names, name); want == "there" && !is || (want == "gone" || want == "") && is {
+			t.Errorf("bucket %s: in the list: %v, acknowledged: %q", name, is, want)
+		}
+	}
 }

@@ -102,13 +102,14 @@ func storeFlips(t *testing.T, seed uint64, crash bool) {
 	im := paint(t, rnd, work, crash)
 	count := map[string]int{}
 	bad := 0
-	for round := range rounds(60, 3000) {
+	for round := range rounds(40, 800) {
 		for i, p := range paths(work) {
 			must(t, os.CopyFS(p, os.DirFS(paths(im.dir)[i])))
 		}
 		where := ""
 		if round > 0 { // the first round shows that the undamaged copy is whole
 			where = flip(t, rnd, paths(work))
+			count["flips in "+kindOf(where)]++
 		}
 		if wrong := im.read(t, rnd, work, where, count); len(wrong) > 0 {
 			if bad++; bad <= 8 {
