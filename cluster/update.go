@@ -54,6 +54,9 @@ func (v *View) With(u Update) (*View, error) {
 	} else if u.UUID != v.Map.UUID {
 		return nil, errs.F(op, "view", errs.Forbidden, "is of cluster %s, this node belongs to %s", u.UUID, v.Map.UUID)
 	}
+	if u.Map != nil && u.Map.UUID != u.UUID {
+		return nil, errs.F(op, "view", errs.Corrupt, "is of cluster %s, its map of %s", u.UUID, u.Map.UUID)
+	}
 	next := &View{Index: u.Index, Map: v.Map, Buckets: v.Buckets, Config: v.Config, Secret: v.Secret}
 	if u.Map != nil {
 		next.Map = u.Map

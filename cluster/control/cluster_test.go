@@ -199,6 +199,7 @@ func TestFencedChange(t *testing.T) {
 	tc, all := grow(t, 4)
 	all[0].create("doomed")
 	cut := all[3]
+	cut.until("the bucket", hasBucket("doomed"))
 	tc.net.isolate(cut.cfg.Self.ID)
 	if cut.Lease() != nil {
 		t.Fatal("no lease to begin with")

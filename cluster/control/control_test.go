@@ -42,11 +42,9 @@ func TestJoinAndVoters(t *testing.T) {
 	}
 	t2.create("via-a-follower")
 	for _, n := range []*testNode{g, t1, t2} {
-		if !hasBucket("via-a-follower")(n.View()) {
-			t.Errorf("%s does not know of a bucket that was acknowledged", n.cfg.Self.ID)
+		if v, err := n.Latest(soon(t)); err != nil || !hasBucket("via-a-follower")(v) {
+			t.Errorf("%s does not know of a bucket that was acknowledged: %v", n.cfg.Self.ID, err)
 		}
-		if err := n.Lease(); err != nil {
-			t.Errorf("%s: %v", n.cfg.Self.ID, err)
-		}
+		eventually(t, "a lease", func() bool { return n.Lease() == nil })
 	}
 }

@@ -18,24 +18,32 @@ func (c *Control) follow(ctx context.Context) error {
 	if _, err := c.views.wait(ctx, 1); err != nil {
 		return nil
 	}
+	failed := 0                              // times in a row
 	silent := map[cluster.NodeID]time.Time{} // until when a member is left alone
 	for ctx.Err() == nil {
 		_, elsewhere := c.leader.get()
 		v := c.View()
 		id := c.source(v, silent)
+		var pause time.Duration
 		if c.reign.Load() != nil || id == "" {
-			t := time.NewTimer(time.Second)
+			pause = time.Second
+		} else if err := c.poll(ctx, id, c.cfg.Timing.LongPoll); err != nil && ctx.Err() == nil {
+			c.log.Debug("a member is silent", "node", id, "err", err)
+			silent[id] = time.Now().Add(silence)
+			if failed++; failed > len(v.Map.Voters()) { // a round over the voters costs no time
+				pause = min(time.Duration(failed)*20*time.Millisecond, time.Second)
+			}
+		} else {
+			failed = 0
+		}
+		if pause > 0 {
+			t := time.NewTimer(pause)
 			select {
 			case <-elsewhere:
 			case <-t.C:
 			case <-ctx.Done():
 			}
 			t.Stop()
-			continue
-		}
-		if err := c.poll(ctx, id, c.cfg.Timing.LongPoll); err != nil && ctx.Err() == nil {
-			c.log.Debug("a member is silent", "node", id, "err", err)
-			silent[id] = time.Now().Add(silence)
 		}
 	}
 	return nil

@@ -199,15 +199,16 @@ func (tc *testCluster) startAt(id cluster.NodeID, role cluster.Role, addr string
 	return n
 }
 
-func listen(t *testing.T, addr string) net.Listener {
+func listen(t *testing.T, addr string) (ln net.Listener) {
 	t.Helper()
 	if addr == "" {
 		addr = "127.0.0.1:0"
 	}
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "the address "+addr, func() bool { // a former one may be taken for a moment by somebody's outgoing connection
+		var err error
+		ln, err = net.Listen("tcp", addr)
+		return err == nil
+	})
 	return ln
 }
 

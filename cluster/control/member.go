@@ -123,7 +123,7 @@ func raftConfig(ctx context.Context, cfg memberConfig, id raft.ServerID) *raft.C
 	rc.HeartbeatTimeout = cfg.timing.Election
 	rc.ElectionTimeout = cfg.timing.Election
 	rc.LeaderLeaseTimeout = cfg.timing.Election * 5 / 6
-	rc.CommitTimeout = cfg.timing.Election / 4 // views reach everybody by the stream; this only moves followers' commit index
+	rc.CommitTimeout = cfg.timing.Election / 2 // views reach everybody by the stream; this only moves followers' commit index
 	rc.SnapshotThreshold = 1024
 	rc.TrailingLogs = 1024
 	rc.ShutdownOnRemove = false // package control decides when a member ends

@@ -150,27 +150,44 @@ func (r *reign) confirm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.c.cfg.Timing.Election)
 	defer cancel()
 	answers := make(chan error, len(others))
-	for _, s := range others {
-		go func() {
-			q := url.Values{"id": {string(s.ID)}, "term": {uitoa(r.term)}}
-			answers <- r.c.call(ctx, r.c.cfg.Timing.Election, "GET", "http://"+r.c.book.addr(nodeOf(s.ID))+pathConfirm+"?"+q.Encode(), nil, nil)
-		}()
+	asked := 0
+	ask := func(n int) { // n more; what is under way when this returns is canceled and ends by itself
+		for ; n > 0 && asked < len(others); n-- {
+			s := others[asked]
+			asked++
+			go func() { answers <- r.confirmedBy(ctx, s) }()
+		}
 	}
+	ask(needed)
+	hedge := time.NewTimer(r.c.cfg.Timing.Election / 10)
+	defer hedge.Stop()
 	var last error
-	for range others {
-		if needed <= 0 {
-			break // what is still under way is canceled and ends by itself
+	for open := asked; needed > 0 && open > 0; {
+		before := asked
+		select {
+		case err := <-answers:
+			open--
+			if err == nil {
+				needed--
+			} else {
+				last = err
+				ask(1)
+			}
+		case <-hedge.C: // somebody is slow: ask everybody
+			ask(len(others))
 		}
-		if err := <-answers; err != nil {
-			last = err
-		} else {
-			needed--
-		}
+		open += asked - before
 	}
 	if needed > 0 || !r.m.leads(r.term) {
 		return errs.F(op, string(r.c.cfg.Self.ID), errs.NotPrimary, "a majority does not confirm that it leads: %w", last)
 	}
 	return nil
+}
+
+// confirmedBy asks one voter.
+func (r *reign) confirmedBy(ctx context.Context, s raft.Server) error {
+	q := url.Values{"id": {string(s.ID)}, "term": {uitoa(r.term)}}
+	return r.c.call(ctx, r.c.cfg.Timing.Election, "GET", "http://"+r.c.book.addr(nodeOf(s.ID))+pathConfirm+"?"+q.Encode(), nil, nil)
 }
 
 // commit appends cmd and waits until a majority has it on disk and it is applied here. An error of kind

@@ -232,7 +232,7 @@ func (r *reign) keepVoters(ctx context.Context) error {
 	for {
 		v := r.c.View()
 		changed := r.c.Watch(v.Index)
-		pause := votersLook
+		pause := min(votersLook, r.c.cfg.Timing.Replace/4)
 		did, err := r.votersOnce(ctx, v, barred)
 		switch {
 		case ctx.Err() != nil:
