@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -343,7 +344,11 @@ func (f *indexFile) SyncData() error {
 	}
 	f.dirty.Store(false)
 	upTo := f.written.Load()
+	waiting, began := f.x.v.durable.Load(), time.Now()
 	err := f.f.Sync()
+	if f.log {
+		f.x.v.rest(waiting, time.Since(began))
+	}
 	if err == nil && f.log {
 		f.x.v.synced.Store(packMark(f.number, upTo))
 	}
