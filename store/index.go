@@ -45,7 +45,7 @@ func (v *volume) indexOptions(readOnly bool) *pebble.Options {
 		L0StopWritesThreshold:       32,
 		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                1000,
-		WALMinSyncInterval:          v.syncPause,
+		WALMinSyncInterval:          v.pace.next,
 		CompactionConcurrencyRange: func() (int, int) { // one that is stuck does not count
 			stuck := int(v.stuck.Load())
 			return 1 + stuck, max(1, runtime.GOMAXPROCS(0)/2) + stuck

@@ -347,7 +347,7 @@ func (f *indexFile) SyncData() error {
 	waiting, began := f.x.v.durable.Load(), time.Now()
 	err := f.f.Sync()
 	if f.log {
-		f.x.v.rest(waiting, time.Since(began))
+		f.x.v.pace.synced(waiting, time.Since(began))
 	}
 	if err == nil && f.log {
 		f.x.v.synced.Store(packMark(f.number, upTo))

@@ -35,7 +35,7 @@ type volume struct {
 	stuck       atomic.Int32 // those of them that were compacting
 	durable     atomic.Int64 // commits under way of class local
 	volatile    atomic.Int64 // commits under way of class volatile
-	pause       atomic.Int64 // nanoseconds the log rests after its last sync, see syncPause
+	pace        pacer
 	indexErrors atomic.Int64
 	corruptions atomic.Int64
 	stalls      atomic.Int64
@@ -145,18 +145,6 @@ func (v *volume) commit(b *pebble.Batch, d cluster.Durability) (err error) {
 	return nil
 }
 
-// rest notes how long the log rests after a sync: as long as the sync took, when more than one writer waited for it, so that
-// the next serves more of them; not at all after a lone writer's.
-func (v *volume) rest(waiting int64, took time.Duration) {
-	if waiting < 2 {
-		took = 0
-	}
-	v.pause.Store(int64(min(took, time.Millisecond)))
-}
-
-// syncPause is what rest noted; pebble asks after each sync.
-func (v *volume) syncPause() time.Duration { return time.Duration(v.pause.Load()) }
-
 // onlyVolatile reports whether a sync of the log would serve none but writers of class volatile.
 // A durable writer counts itself before it hands its batch over, so its sync is never left out.
 func (v *volume) onlyVolatile() bool {
@@ -209,3 +197,18 @@ func (v *volume) sweepWork() error {
 	}
 	return nil
 }
+
+// pacer tells how long the log rests after a sync: as long as the sync took, when more than one writer waited for it, so that
+// the next serves more of them; not at all after a lone writer's. A sync costs more CPU time than the rest of a small PUT.
+type pacer struct{ pause atomic.Int64 }
+
+// synced notes a sync, and how many writers waited for it.
+func (p *pacer) synced(waiting int64, took time.Duration) {
+	if waiting < 2 {
+		took = 0
+	}
+	p.pause.Store(int64(min(took, time.Millisecond)))
+}
+
+// next is what pebble asks for after each sync.
+func (p *pacer) next() time.Duration { return time.Duration(p.pause.Load()) }
