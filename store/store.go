@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -200,6 +201,9 @@ func (s *Store) live(op string, n object.Name) error {
 func checkName(op string, n object.Name) error {
 	if n.Key == "" || len(n.Key) > object.MaxKeyLen {
 		return errs.F(op, n, errs.Invalid, "the key has %d bytes: use 1 to %d", len(n.Key), object.MaxKeyLen)
+	}
+	if strings.IndexByte(n.Key, 0) >= 0 {
+		return errs.E(op, n, errs.Invalid, "the key contains a NUL byte")
 	}
 	return nil
 }
