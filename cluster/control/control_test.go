@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"aistore/cluster"
+	"aistore/errs"
 )
 
 func TestFounding(t *testing.T) {
@@ -41,6 +42,17 @@ func TestJoinAndVoters(t *testing.T) {
 		n.until("three voters", hasVoters(3))
 	}
 	t2.create("via-a-follower")
+	var texts []string
+	for _, n := range []*testNode{g, t1} {
+		_, err := n.Propose(soon(t), cluster.CreateBucket{Name: "via-a-follower"})
+		if !errs.Is(err, errs.Exists) {
+			t.Errorf("the same again: %v", err)
+		}
+		texts = append(texts, err.Error())
+	}
+	if texts[0] != texts[1] {
+		t.Errorf("the refusal depends on the node: %q", texts)
+	}
 	for _, n := range []*testNode{g, t1, t2} {
 		if v, err := n.Latest(soon(t)); err != nil || !hasBucket("via-a-follower")(v) {
 			t.Errorf("%s does not know of a bucket that was acknowledged: %v", n.cfg.Self.ID, err)

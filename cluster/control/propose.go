@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -51,6 +52,10 @@ func (c *Control) proposeAt(ctx context.Context, addr string, body []byte) (clus
 	var res cluster.Result
 	rep, err := c.cfg.Client.Do(ctx, &httpx.Call{Method: "POST", URL: "http://" + addr + pathPropose, Body: body})
 	if err != nil {
+		var f *httpx.Fault
+		if errors.As(err, &f) { // the primary's own words: where it is reached is no news to a user
+			err = errs.E("", nil, errs.KindOf(err), f)
+		}
 		return res, err
 	}
 	b, err := rep.ReadAll(maxMessage)
