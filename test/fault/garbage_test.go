@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -348,11 +349,13 @@ func (g *garbage) aborted() {
 
 // slow opens many connections that say little: others are served meanwhile.
 func (g *garbage) slow() {
+	must(g.t, g.gw.Configure(context.Background(), "timeout.request", "2s"))
 	var conns []net.Conn
 	defer func() {
 		for _, c := range conns {
 			_ = c.Close()
 		}
+		must(g.t, g.gw.Configure(context.Background(), "timeout.request", "1m0s"))
 	}()
 	for i := range rounds(100, 400) {
 		conn, err := net.Dial("tcp", g.ports[i%len(g.ports)])
@@ -376,6 +379,23 @@ func (g *garbage) slow() {
 		}
 		if _, err := value.Parse(b); err != nil {
 			g.t.Fatal(err)
+		}
+	}
+	if long() { // nodes give up on them, after 10 s for a header and the request timeout for a body
+		g.givenUp(conns)
+	}
+}
+
+// givenUp waits until the nodes have closed every connection on which a request has begun.
+func (g *garbage) givenUp(conns []net.Conn) {
+	deadline := time.Now().Add(90 * time.Second)
+	for i, c := range conns {
+		if i%4 == 3 {
+			continue // nothing was sent: idle connections may stay longer
+		}
+		must(g.t, c.SetReadDeadline(deadline))
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+			g.t.Fatalf("slow connection %d is still open", i)
 		}
 	}
 }

@@ -40,8 +40,9 @@ func TestPrimaryLost(t *testing.T) {
 	names := linear.Names(60)
 	for round := range rounds(2, 8) {
 		lost := primary(ctx, t, c.Client("g2"))
-		if !strings.HasPrefix(lost, "g") {
-			t.Fatalf("the primary is %s: with three gateways they vote", lost)
+		if !strings.HasPrefix(lost, "g") { // targets vote too when there are five nodes, but the loss of one loses objects
+			lost = "g1"
+			handOver(ctx, t, c, lost)
 		}
 		var ids, gateways []string // of those who stay
 		for _, n := range c.Nodes() {
@@ -111,6 +112,22 @@ func more(h *linear.History, than, n int) error {
 	return nil
 }
 
+// handOver makes the node the primary and returns when every gateway knows.
+func handOver(ctx context.Context, t *testing.T, c *procs.Cluster, to string) {
+	t.Helper()
+	_, err := c.Client("g1").Action(ctx, http.MethodPut, "/v1/cluster/proxy/"+to, "", nil)
+	must(t, err)
+	for _, viewer := range c.Gateways() {
+		procs.Eventually(t, 10*time.Second, func(ctx context.Context) error {
+			m, err := viewer.Smap(ctx)
+			if err == nil && (m.Primary == nil || m.Primary.ID != to) {
+				err = fmt.Errorf("%s does not see %s as the primary", viewer.Endpoint(), to)
+			}
+			return err
+		})
+	}
+}
+
 // TestPrimaryHandedOver moves the primary by command during a load: nobody notices.
 func TestPrimaryHandedOver(t *testing.T) {
 	ctx := context.Background()
@@ -123,18 +140,7 @@ func TestPrimaryHandedOver(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); l.Run(loading) }()
 	for _, to := range []string{"g2", "g3", "g1"} {
-		gw := c.Client("g1")
-		_, err := gw.Action(ctx, http.MethodPut, "/v1/cluster/proxy/"+to, "", nil)
-		must(t, err)
-		for _, viewer := range []string{"g1", "g2", "g3"} {
-			procs.Eventually(t, 10*time.Second, func(ctx context.Context) error {
-				m, err := c.Client(viewer).Smap(ctx)
-				if err == nil && (m.Primary == nil || m.Primary.ID != to) {
-					err = fmt.Errorf("%s does not see %s as the primary", viewer, to)
-				}
-				return err
-			})
-		}
+		handOver(ctx, t, c, to)
 		at := len(l.History.Ops())
 		procs.Eventually(t, time.Minute, func(context.Context) error { return more(l.History, at, 100) })
 	}

@@ -185,13 +185,15 @@ func Start(t testing.TB, o local.Options) *Cluster {
 	return pc
 }
 
-// settle waits until the cluster has the voters it wants: with two of them, as for a moment after its start, the loss of
-// either stops control changes, and tests are about to lose some.
+// settle waits until the cluster has the voters it wants, 3 or 5: with two of them, as for a moment after its start, the
+// loss of either stops control changes, and tests are about to lose some.
 func (c *Cluster) settle() {
 	c.t.Helper()
-	const want = 3
-	if len(c.Nodes()) < want {
-		return
+	want := 1
+	if n := len(c.Nodes()); n >= 5 {
+		want = 5
+	} else if n >= 3 {
+		want = 3
 	}
 	for _, gw := range c.Gateways() {
 		Eventually(c.t, 30*time.Second, func(ctx context.Context) error {
