@@ -71,11 +71,11 @@ func BucketURI(namespace, name string) string {
 }
 
 // CheckBucketName accepts 3 to 63 of [a-z0-9.-] for new names as S3 does, and also upper case and '_' as
-// AIStore does, up to 64. Names that the public port needs are refused.
+// AIStore does, 1 to 64 (S3 clients reach those of 3 and more). Names that the public port needs are refused.
 func CheckBucketName(name string) error {
 	const op = "cluster.CheckBucketName"
-	if len(name) < 2 || len(name) > 64 {
-		return errs.F(op, "bucket name", errs.Invalid, "%q has %d characters: use 2 to 64", name, len(name))
+	if name == "" || len(name) > 64 {
+		return errs.F(op, "bucket name", errs.Invalid, "%q has %d characters: use 1 to 64", name, len(name))
 	}
 	for i := range len(name) {
 		c := name[i]

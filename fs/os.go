@@ -236,3 +236,16 @@ func clean(name string) string {
 	}
 	return name
 }
+
+// Named returns an error if f has no name any more: somebody has removed the mountpath's files, and what was
+// synced to it is gone as soon as this process is. Nothing of it may be acknowledged.
+func Named(f File) error {
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok && st.Nlink == 0 {
+		return errs.E("fs.Named", fi.Name(), errs.Mountpath, "was removed while in use")
+	}
+	return nil
+}

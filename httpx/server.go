@@ -176,6 +176,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 			continue
 		}
 		pause = 0
+		boundUnsent(nc)
 		cn := &connection{Conn: nc, s: s}
 		s.mu.Lock()
 		full := len(s.conns) >= s.cfg.MaxConns

@@ -350,7 +350,9 @@ func (f *indexFile) SyncData() error {
 		f.x.v.pace.synced(waiting, time.Since(began))
 	}
 	if err == nil && f.log {
-		f.x.v.synced.Store(packMark(f.number, upTo))
+		if err = fs.Named(f.f); err == nil {
+			f.x.v.synced.Store(packMark(f.number, upTo))
+		}
 	}
 	return f.swallow(err)
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"aistore/cluster"
 	"aistore/errs"
 	"aistore/fs"
 	"aistore/object"
@@ -317,4 +318,22 @@ func testFull(t *testing.T, s *Store, occupy func(int64) func()) {
 		t.Errorf("%d names left of %d", len(got), n)
 	}
 	must(t, s.vols[0].err())
+}
+
+// TestRemovedUnderneath: somebody removes a mountpath's directory while it is written to. What was acknowledged before
+// is theirs to answer for; nothing may be acknowledged after, for it would be gone with the process.
+func TestRemovedUnderneath(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), Config{Mountpaths: []string{dir + "/mp"}, NodeID: "n"})
+	must(t, err)
+	t.Cleanup(func() { _ = s.Close() }) // the disk is gone: an error is right
+	for i := range 10 {
+		put(t, s, fmt.Sprint("before", i), []byte("x"))
+	}
+	must(t, os.RemoveAll(dir+"/mp"))
+	for _, size := range []int{1, 4 << 10, 1 << 20} {
+		if _, err := s.Put(t.Context(), b1("after"), random(size), PutOptions{Durability: cluster.Local}); !errs.Is(err, errs.Mountpath) {
+			t.Errorf("%d bytes into a directory that is gone: %v", size, err)
+		}
+	}
 }

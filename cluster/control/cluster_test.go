@@ -454,3 +454,35 @@ func TestHealth(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestTwin starts a second process with the identity of one that lives, as a copied disk would: it never
+// serves beside the first, and may follow it.
+func TestTwin(t *testing.T) {
+	tc, all := grow(t, 2)
+	first := all[1]
+	addr := first.cfg.Self.IntraAddr
+	copied := first.cfg.Self
+	copied.IntraAddr = "127.0.0.1:1"
+	if _, err := all[0].Propose(soon(t), cluster.Join{Node: copied}); !errs.Is(err, errs.Conflict) {
+		t.Fatalf("a second process with the id of a live one may join: %v", err)
+	}
+	twin := tc.start("t1", cluster.RoleTarget, func(c *Config) {
+		c.Dir, c.Join = t.TempDir(), []string{all[0].cfg.Self.PublicURL}
+	})
+	tc.nodes["t1"], tc.nodes["twin"] = first, twin
+	all[0].create("while-there-are-two")
+	if twin.Lease() == nil {
+		t.Fatal("two processes serve under one id")
+	}
+	if got := all[0].View().Map.Nodes["t1"].IntraAddr; got != addr {
+		t.Errorf("the map has the copy's address %s, not %s", got, addr)
+	}
+	if err := first.Lease(); err != nil {
+		t.Errorf("the first lost its lease to its copy: %v", err)
+	}
+	tc.kill("t1")
+	twin.waitReady()
+	if got := twin.View().Map.Nodes["t1"].IntraAddr; got == addr {
+		t.Errorf("the map still has the address of the process that is gone")
+	}
+}

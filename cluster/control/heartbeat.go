@@ -97,6 +97,12 @@ func (c pulse) heed(ctx context.Context, rep heartbeatReply, sent time.Time, inv
 	case rep.Unknown:
 		c.lease.refuse("this node is not in the cluster map: it was removed or decommissioned")
 		return
+	case rep.Twin != "":
+		if c.missed.Add(1); c.lease.off.Load() == nil { // once
+			c.log.Error("another process serves under this node's id; this one does not serve", "node", c.cfg.Self.ID, "there", rep.Twin)
+		}
+		c.lease.refuse("another process serves under this node's id at " + rep.Twin + ": a copied disk carries its node's identity; stop one of the two")
+		return
 	case rep.Lease > 0:
 		c.lease.meet(rep.Index)
 		c.lease.renew(sent, rep.Lease.D())

@@ -63,6 +63,23 @@ func (l *ledger) hear(hb heartbeat, now time.Time) {
 	l.news = make(chan struct{})
 }
 
+// occupied returns the address of another process that may still serve under the id of n, "" if there is
+// none. n itself announces another address; mapped is the one of the cluster map. A copied or restored disk
+// carries its node's identity: two processes with one id would both acknowledge what the other never sees.
+// At the same address there is no doubt: two processes cannot listen there.
+func (l *ledger) occupied(n cluster.Node, mapped string, now time.Time) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, end := mapped, l.foreign
+	if r := l.nodes[n.ID]; r != nil {
+		at, end = r.beat.Node.IntraAddr, r.lease
+	}
+	if at == n.IntraAddr || !now.Before(end) {
+		return ""
+	}
+	return at
+}
+
 // grant renews the lease of a node that has been heard. It refuses one that lags: it does not have a view
 // that was committed more than grace ago, so that a change waits for a slow node no longer than its lease.
 func (l *ledger) grant(hb heartbeat, now time.Time, lease, grace time.Duration) bool {

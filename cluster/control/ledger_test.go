@@ -250,3 +250,32 @@ func BenchmarkLease(b *testing.B) {
 		}
 	}
 }
+
+func TestLedgerKnowsTwins(t *testing.T) {
+	l := newLedger(at(0), 0)
+	l.hear(beatOf("a", 1), at(1))
+	l.grant(beatOf("a", 1), at(1), lease, sec)
+	twin := beatOf("a", 1).Node
+	twin.IntraAddr = "copy:1"
+	for _, c := range []struct {
+		n    cluster.Node
+		now  float64
+		want string
+	}{
+		{beatOf("a", 1).Node, 2, ""}, // itself, or its successor at the same address
+		{twin, 2, "a:1"},
+		{twin, 7.6, "a:1"}, // lease and margin
+		{twin, 7.7, ""},    // moved
+	} {
+		if got := l.occupied(c.n, "a:1", at(c.now)); got != c.want {
+			t.Errorf("%s at %v s: %q, want %q", c.n.IntraAddr, c.now, got, c.want)
+		}
+	}
+	l = newLedger(at(10), lease) // a new primary knows only the map until who may have a lease has spoken
+	if got := l.occupied(twin, "a:1", at(11)); got != "a:1" {
+		t.Errorf("a new primary takes the copy for the node: %q", got)
+	}
+	if got := l.occupied(twin, "a:1", at(17)); got != "" {
+		t.Errorf("a node that moved is not let in: %q", got)
+	}
+}

@@ -232,6 +232,14 @@ func (r *reign) propose(ctx context.Context, id string, cmd cluster.Command) (cl
 	if p, ok := cmd.(cluster.SetPrimary); ok && p.ID != r.c.cfg.Self.ID {
 		return r.handOver(ctx, p.ID)
 	}
+	if j, ok := cmd.(cluster.Join); ok {
+		if n := r.m.fsm.machine().Map.Nodes[j.Node.ID]; n != nil {
+			if at := r.occupied(j.Node, n); at != "" {
+				return cluster.Result{}, errs.F("control.join", string(j.Node.ID), errs.Conflict,
+					"another process may still serve under this id at %s: a copied disk carries its node's identity; stop that process, and wait for its lease of %v", at, r.m.fsm.machine().Config.Timeout.Lease.D())
+			}
+		}
+	}
 	res, err := r.commit(ctx, id, cmd)
 	if err != nil {
 		return res, err
@@ -325,6 +333,9 @@ func (r *reign) answer(ctx context.Context, hb heartbeat) heartbeatReply {
 		rep.Unknown = true
 		return rep
 	}
+	if rep.Twin = r.occupied(hb.Node, n); rep.Twin != "" {
+		return rep
+	}
 	r.led.hear(hb, time.Now())
 	if !n.Alive || n.IntraAddr != hb.Node.IntraAddr || n.PublicURL != hb.Node.PublicURL {
 		r.wake()
@@ -341,6 +352,17 @@ func (r *reign) answer(ctx context.Context, hb heartbeat) heartbeatReply {
 		rep.Lease = t.Lease
 	}
 	return rep
+}
+
+// occupied is ledger.occupied with this primary's own id spared: it is the one that serves.
+func (r *reign) occupied(says cluster.Node, is *cluster.Node) string {
+	if says.ID == r.c.cfg.Self.ID && says.IntraAddr == r.c.cfg.Self.IntraAddr {
+		return ""
+	}
+	if says.ID == r.c.cfg.Self.ID {
+		return r.c.cfg.Self.IntraAddr
+	}
+	return r.led.occupied(says, is.IntraAddr, time.Now())
 }
 
 func (r *reign) wake() {

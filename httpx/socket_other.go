@@ -1,0 +1,7 @@
+//go:build !linux
+
+package httpx
+
+import "net"
+
+func boundUnsent(net.Conn) {}
