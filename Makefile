@@ -21,7 +21,7 @@ BENCHFLAGS ?=
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## build, start a whole store in one process in ./data; it prints its endpoint and what to try
+run: build ## build, start a whole store in one process in ./data (DATA=DIR, PORT=N); it prints its endpoint and what to try
 	@exec bin/aisnode --dir $(DATA) --port $(PORT)
 
 build: ## leave the static binaries in bin/: aisnode, ais, aisloader
@@ -53,7 +53,7 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 bench: build ## measure against nginx: operations/s, p50, p99 and server CPU per operation, as ratios
 	$(GO) run ./test/bench $(BENCHFLAGS)
 
-cluster-up: build ## start a local cluster: 1 gateway, 3 targets with 2 mountpaths each
+cluster-up: build ## start a local cluster: 1 gateway, 3 targets with 2 mountpaths each (DATA=DIR, PORT=N)
 	bin/ais dev up --gateways 1 --targets 3 --mountpaths 2 --port $(PORT) --dir $(DATA)/cluster
 
 cluster-down: ## stop the local cluster
