@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -127,13 +128,13 @@ func TestBucketsEverywhereAtOnce(t *testing.T) {
 		must(t, cs[round%3].CreateBucket(ctx, "again"))
 		each(t, c.Gateways(), func(_ int, cl *plain.Client) error {
 			if es, err := cl.List(ctx, "again", plain.ListQuery{}); err != nil || len(es) != 0 {
-				return fmt.Errorf("a new bucket holds %v (%v)", es, err)
+				return fmt.Errorf("a new bucket holds %v (%w)", es, orSuccess(err))
 			}
 			return nil
 		})
 		each(t, cs, func(i int, cl *plain.Client) error {
 			if _, _, err := cl.Get(ctx, "again", "same"); plain.Status(err) != http.StatusNotFound {
-				return fmt.Errorf("the object of a former bucket: %v", err)
+				return fmt.Errorf("the object of a former bucket: %w", orSuccess(err))
 			}
 			return nil
 		})
@@ -149,10 +150,10 @@ func TestBucketsEverywhereAtOnce(t *testing.T) {
 		must(t, cs[(round+1)%3].DestroyBucket(ctx, "again"))
 		each(t, cs, func(i int, cl *plain.Client) error {
 			if err := acked(cl.Put(ctx, "again", "late", []byte("x"))); plain.Status(err) != http.StatusNotFound {
-				return fmt.Errorf("a write to the destroyed bucket: %v", err)
+				return fmt.Errorf("a write to the destroyed bucket: %w", orSuccess(err))
 			}
 			if _, _, err := cl.Get(ctx, "again", "same"); plain.Status(err) != http.StatusNotFound {
-				return fmt.Errorf("a read of the destroyed bucket: %v", err)
+				return fmt.Errorf("a read of the destroyed bucket: %w", orSuccess(err))
 			}
 			return nil
 		})
@@ -192,7 +193,7 @@ func write(t *testing.T, c *Cluster, bucket string, n int) (readBack func()) {
 			for i := range n {
 				b, _, err := cl.Get(ctx, bucket, fmt.Sprintf("o-%d", i))
 				if err != nil || !bytes.Equal(b, content(uint64(i), int64(10+i*7000))) {
-					return fmt.Errorf("o-%d: %d bytes, %v", i, len(b), err)
+					return fmt.Errorf("o-%d: %d bytes, %w", i, len(b), orSuccess(err))
 				}
 			}
 			return nil
@@ -200,7 +201,7 @@ func write(t *testing.T, c *Cluster, bucket string, n int) (readBack func()) {
 		each(t, c.Gateways(), func(_ int, cl *plain.Client) error {
 			es, err := cl.List(ctx, bucket, plain.ListQuery{PageSize: 7})
 			if err != nil || len(es) != n {
-				return fmt.Errorf("list of %d objects, want %d: %v", len(es), n, err)
+				return fmt.Errorf("list of %d objects, want %d: %w", len(es), n, orSuccess(err))
 			}
 			return nil
 		})
@@ -408,3 +409,11 @@ func TestOverwritesNeverMix(t *testing.T) {
 }
 
 func TestMain(m *testing.M) { procs.Main(m) }
+
+// orSuccess names the error that was missing.
+func orSuccess(err error) error {
+	if err == nil {
+		return errors.New("no error")
+	}
+	return err
+}

@@ -414,7 +414,7 @@ func killAll(t *testing.T, class string, rounds int) {
 		if err := l.Audit(ctx); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
-		b.check(t, ctx)
+		b.check(ctx, t)
 		t.Logf("round %d: %d requests, then all killed; ready again after %v", round, len(l.History.Ops())-before, took.Round(time.Millisecond))
 	}
 	t.Logf("%d changes of buckets were acknowledged", b.acked)
@@ -487,7 +487,7 @@ func (b *bucketLoad) change(name, to string, f func(context.Context, string) err
 }
 
 // check compares the cluster's buckets with what was acknowledged.
-func (b *bucketLoad) check(t *testing.T, ctx context.Context) {
+func (b *bucketLoad) check(ctx context.Context, t *testing.T) {
 	t.Helper()
 	names, err := b.gw.Buckets(ctx)
 	must(t, err)
