@@ -312,14 +312,14 @@ func (a clusterVerbs) showNode(ctx context.Context, sdk *client.Client, id strin
 		return err
 	}
 	a.out.Printf("")
-	t := a.out.NewTable(term.Columns("MOUNTPATH", "STATE", "FILE SYSTEM", "USED>", "CAPACITY>", "ERRORS>", "REASON")...)
+	t := a.out.NewTable(term.Columns("MOUNTPATH", "STATE", "USED>", "CAPACITY>", "ERRORS>", "REASON")...)
 	sort.Slice(s.Mountpaths.Details, func(i, j int) bool { return s.Mountpaths.Details[i].Path < s.Mountpaths.Details[j].Path })
 	for _, m := range s.Mountpaths.Details {
 		style := term.Green
 		if m.State != "enabled" {
 			style = term.Red
 		}
-		if err := t.AddCells(term.Cell{Text: m.Path}, term.Cell{Text: m.State, Style: style}, term.Cell{Text: m.FSType},
+		if err := t.AddCells(term.Cell{Text: m.Path}, term.Cell{Text: m.State, Style: style},
 			term.Cell{Text: a.out.Units.Bytes(int64(m.Used))}, term.Cell{Text: a.out.Units.Bytes(int64(m.Total))},
 			term.Cell{Text: term.Count(int64(m.Errors))}, term.Cell{Text: m.Reason}); err != nil {
 			return err

@@ -111,7 +111,7 @@ func hint(err error) string {
 	case errs.NoBucket:
 		return "`ais ls` lists the buckets, `ais bucket create` makes one."
 	case errs.Corrupt:
-		return "The damaged bytes were not delivered. `ais show cluster` names the disks; copy the object in again."
+		return "The damaged bytes were not delivered. If this is a cluster's object, `ais show cluster NODE` names the disks; copy it in again."
 	case errs.NotPrimary, errs.StaleMap, errs.WrongOwner, errs.Busy:
 		return "The cluster is changing or overloaded; the same command may succeed in a moment."
 	}

@@ -121,11 +121,17 @@ func (d *download) one(ctx context.Context, key, to string) error {
 	if st, err := os.Stat(to); to == "" || strings.HasSuffix(to, "/") || err == nil && st.IsDir() {
 		base := path.Base(key)
 		if tree.CheckRel(base) != nil || strings.HasSuffix(key, "/") {
-			return usageError("%q makes no file name: name the file", key)
+			return usageError("%q makes no file name: name the file, or get all below it with --prefix", key)
 		}
 		name = filepath.Join(to, base)
 	}
+	if _, err := os.Stat(filepath.Dir(name)); name != "-" && os.IsNotExist(err) {
+		return errs.F("", filepath.Dir(name), errs.NotFound, "the directory does not exist: make it first")
+	}
 	r, err := d.open(ctx, key)
+	if strings.HasSuffix(key, "/") && errs.Is(err, errs.NotFound) {
+		return errs.F("", d.from.With(key).String(), errs.NotFound, "object does not exist; --prefix %s gets all objects below it", key)
+	}
 	if err != nil {
 		return err
 	}

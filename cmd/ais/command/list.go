@@ -72,6 +72,11 @@ func (a objectVerbs) list(c *cli.Context) error {
 	if err := count(c, 0, 1); err != nil {
 		return err
 	}
+	if c.IsSet("limit") {
+		if _, err := parseInt("--limit", c.String("limit")); err != nil {
+			return err
+		}
+	}
 	if c.NArg() == 0 {
 		return bucketVerbs{a.app}.listBuckets(c)
 	}

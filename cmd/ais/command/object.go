@@ -272,6 +272,9 @@ func (a objectVerbs) remove(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if deleted == 0 && sel.template != "" {
+		return errs.F("", sel.String(), errs.NotFound, "matches no object; --list takes names literally, braces included")
+	}
 	if a.out.JSON {
 		return a.out.Value(map[string]any{"verb": "rm", "bucket": sel.bck.String(), "objects": deleted})
 	}
@@ -422,8 +425,11 @@ func moveAcross(ctx context.Context, b *client.Bucket, key string, to *client.Bu
 
 func parseInt(field, s string) (int64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 {
+	if err != nil {
 		return 0, usageError("%s: %q is no number", field, s)
+	}
+	if n < 0 {
+		return 0, usageError("%s: %d must be >= 0", field, n)
 	}
 	return n, nil
 }

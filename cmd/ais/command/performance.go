@@ -12,7 +12,9 @@ import (
 
 	"aistore/api"
 	"aistore/api/client"
+	"aistore/cluster"
 	"aistore/cmd/ais/term"
+	"aistore/errs"
 )
 
 func (a clusterVerbs) performanceCommand() *cli.Command {
@@ -74,6 +76,9 @@ func (a clusterVerbs) performance(c *cli.Context) error {
 	sdk, err := a.connect(c.Context)
 	if err != nil {
 		return err
+	}
+	if id := c.Args().First(); id != "" && a.view.Map.Nodes[cluster.NodeID(id)] == nil {
+		return errs.F("", id, errs.NotFound, "no such node: `ais show cluster` lists them")
 	}
 	return a.refreshed(c, func(ctx context.Context) error {
 		before, err := sdk.Stats(ctx)

@@ -50,6 +50,14 @@ type upload struct {
 	sources  []source
 	workers  int
 	progress *term.Progress
+	planned  []plannedJSON // what --dry-run --json prints
+}
+
+// plannedJSON is a file that would be stored.
+type plannedJSON struct {
+	File   string `json:"file"`
+	Object string `json:"object"`
+	Size   int64  `json:"size"`
 }
 
 func (a objectVerbs) put(c *cli.Context) error {
@@ -242,6 +250,7 @@ func (c *countingAt) ReadAt(b []byte, off int64) (int, error) {
 func (u *upload) many(c *cli.Context) error {
 	ctx := c.Context
 	recursive := tree.Options{Recursive: c.Bool("recursive")}
+	u.planned = []plannedJSON{}
 	var total term.Transfer
 	var skipped int64
 	if !u.a.out.Yes || u.a.out.Shows() || c.Bool("dry-run") {
@@ -255,6 +264,9 @@ func (u *upload) many(c *cli.Context) error {
 		u.noteSkipped(skipped)
 	}
 	if c.Bool("dry-run") {
+		if u.a.out.JSON {
+			return u.a.out.Value(u.planned)
+		}
 		u.a.out.Printf("put: would store %s (%s) in %s", term.Plural(total.Objects, "file"), u.a.out.Units.Bytes(total.Bytes), where)
 		return nil
 	}

@@ -113,7 +113,9 @@ func (u *upload) count(ctx context.Context, o tree.Options, show bool) (total te
 		if it.err == nil {
 			total.Objects++
 			total.Bytes += it.size
-			if show {
+			if show && u.a.out.JSON {
+				u.planned = append(u.planned, plannedJSON{it.path, u.to.With(it.key).String(), it.size})
+			} else if show {
 				u.a.out.Printf("%s -> %s", term.Printable(it.path), term.Printable(u.to.With(it.key).String()))
 			}
 		}

@@ -6,10 +6,13 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
+	"syscall"
 
 	"aistore/cluster"
 	"aistore/cluster/control"
@@ -105,6 +108,9 @@ func (a *App) listen(ctx context.Context) (raft net.Listener, err error) {
 	take := func(field string, port int) (net.Listener, error) {
 		ln, err := lc.Listen(ctx, "tcp", net.JoinHostPort(a.cfg.Host, strconv.Itoa(port)))
 		if err != nil {
+			if errors.Is(err, syscall.EADDRINUSE) {
+				err = fmt.Errorf("%w: choose another with --%s (make run PORT=N)", err, strings.ReplaceAll(field, "_", "-"))
+			}
 			return nil, errs.E("app.listen", field, errs.Invalid, err)
 		}
 		a.closers = append(a.closers, func() error { _ = ln.Close(); return nil }) // a server may have closed it already
