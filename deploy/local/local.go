@@ -154,12 +154,6 @@ func create(o Options) (*Cluster, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	if there, err := os.ReadDir(dir); err != nil || len(there) > 0 {
-		if err != nil {
-			return nil, err
-		}
-		return nil, errs.F("local.create", nil, errs.Conflict, "holds no cluster (no %s) and is not empty (%s): name a new or an empty directory", clusterFileName, there[0].Name())
-	}
 	file := newClusterFile(o)
 	for _, n := range file.Nodes {
 		if err := portFree(n.Port); err != nil {
