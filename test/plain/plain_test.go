@@ -35,7 +35,9 @@ func TestOutcomes(t *testing.T) {
 		want      Outcome
 	}{
 		{"200", second, Done},
-		{"307", answer(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, second+r.URL.Path, http.StatusTemporaryRedirect) }), Done},
+		{"307", answer(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, second+r.URL.Path, http.StatusTemporaryRedirect)
+		}), Done},
 		{"412", answer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(412) }), NotDone},
 		{"503", answer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }), Unknown},
 		{"cut", answer(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), Unknown},
