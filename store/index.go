@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -70,6 +71,8 @@ func (v *volume) indexOptions(readOnly bool) *pebble.Options {
 		}
 		return p
 	}
+	o.Experimental.SpanPolicyFunc = pebble.MakeStaticSpanPolicyFunc(bytes.Compare, recordSpan(), // listing reads records alone
+		pebble.SpanPolicy{ValueStoragePolicy: pebble.ValueStorageLowReadLatency})
 	for i := range o.Levels {
 		o.Levels[i].BlockSize = 8 << 10
 		o.Levels[i].IndexBlockSize = 64 << 10
@@ -78,6 +81,10 @@ func (v *volume) indexOptions(readOnly bool) *pebble.Options {
 		o.Levels[i].Compression = func() *block.CompressionProfile { return block.NoCompression }
 	}
 	return o
+}
+
+func recordSpan() pebble.KeyRange {
+	return pebble.KeyRange{Start: []byte{format.FamRecord}, End: []byte{format.FamRecord + 1}}
 }
 
 func (v *volume) indexEvents() *pebble.EventListener {

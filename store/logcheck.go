@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/batchrepr"
-	pebblelog "github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"aistore/cksum"
@@ -71,7 +69,11 @@ func (x *indexFS) examine(name string, f vfs.File, err error) error {
 		if x.onLog != nil {
 			x.onLog(n)
 		}
-		return closeOn(f, checkLog(f, n))
+		data, err := readWhole(f)
+		if err == nil {
+			err = checkLog(data, n)
+		}
+		return closeOn(f, err)
 	}
 	if strings.HasSuffix(name, ".blob") {
 		if err != nil {
@@ -82,6 +84,18 @@ func (x *indexFS) examine(name string, f vfs.File, err error) error {
 	return err
 }
 
+func readWhole(f vfs.File) ([]byte, error) {
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, fi.Size())
+	if n, err := f.ReadAt(data, 0); n < len(data) && err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return data, nil
+}
+
 func closeOn(f io.Closer, err error) error {
 	if err != nil {
 		_ = f.Close() // opened for reading only
@@ -90,15 +104,7 @@ func closeOn(f io.Closer, err error) error {
 }
 
 // checkLog reports a log in which acknowledged batches can no longer be read.
-func checkLog(f vfs.File, number uint64) error {
-	fi, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	data := make([]byte, fi.Size())
-	if n, err := f.ReadAt(data, 0); n < len(data) && !errors.Is(err, io.EOF) {
-		return err
-	}
+func checkLog(data []byte, number uint64) error {
 	stopped, proved := readableTo(data, 0, number)
 	if stopped < 0 {
 		return nil
@@ -108,7 +114,8 @@ func checkLog(f vfs.File, number uint64) error {
 	for at := stopped; at < int64(len(data)) && proved <= stopped; {
 		next := min((at/logBlock+1)*logBlock, int64(len(data)))
 		for ; at < next; at++ {
-			proved = max(proved, provedByChunk(data[at:next], number))
+			repr, _ := wholeRecord(data[at:next], number)
+			proved = max(proved, provedLength(repr, number))
 		}
 		if at < int64(len(data)) {
 			_, p := readableTo(data, at, number)
@@ -124,30 +131,23 @@ func checkLog(f vfs.File, number uint64) error {
 
 // readableTo reads records from a block on. stopped is where they end to parse, -1 at a proper end.
 func readableTo(data []byte, from int64, number uint64) (stopped, proved int64) {
-	lr := newLogReader(pebblelog.NewReader, bytes.NewReader(data[from:]), number)
-	for {
-		at := from + lr.Offset()
-		rec, err := lr.Next()
-		if errors.Is(err, io.EOF) {
-			return -1, proved
-		}
-		var repr []byte
-		if err == nil {
-			repr, err = io.ReadAll(rec)
-		}
-		if err != nil {
-			return at, proved
-		}
+	stopped, broken, _ := eachBatch(data, from, number, func(repr []byte) error {
 		proved = max(proved, provedLength(repr, number))
+		return nil
+	})
+	if broken == nil {
+		return -1, proved
 	}
+	return stopped, proved
 }
 
-// provedByChunk looks for a whole record right at the start of b, which lies within one block: CRC32C in
-// LevelDB's masked form, length, type, log number, for one type a synced offset, payload.
-func provedByChunk(b []byte, number uint64) int64 {
+// wholeRecord looks for a record in one piece right at the start of b, which lies within one block: CRC32C in
+// LevelDB's masked form, length, type, log number, for one type a synced offset, payload. It returns the payload, nil
+// when there is none, and the size of all.
+func wholeRecord(b []byte, number uint64) (payload []byte, size int64) {
 	const plain, plainHead, synced, syncedHead = 5, 11, 9, 19 // types of records in one piece, and their headers
 	if len(b) < plainHead || b[6] != plain && b[6] != synced || binary.LittleEndian.Uint32(b[7:]) != uint32(number) {
-		return 0
+		return nil, 0
 	}
 	head := plainHead
 	if b[6] == synced {
@@ -155,9 +155,9 @@ func provedByChunk(b []byte, number uint64) int64 {
 	}
 	end := head + int(binary.LittleEndian.Uint16(b[4:]))
 	if end > len(b) || maskedCRC(b[6:end]) != binary.LittleEndian.Uint32(b) {
-		return 0
+		return nil, 0
 	}
-	return provedLength(b[head:end], number)
+	return b[head:end], int64(end)
 }
 
 // maskedCRC is the CRC32C that LevelDB's formats store.

@@ -158,7 +158,8 @@ func printable(key []byte) string {
 	return "(first)"
 }
 
-// scan visits all keys in [lower, upper). At damage it calls damage and goes on with the next table.
+// scan visits all keys in [lower, upper). At damage it calls damage and goes on: with the next key when only a value
+// cannot be read, with the next table otherwise.
 func (v *volume) scan(ctx context.Context, lower, upper []byte, visit func(key, val []byte), damage func(after []byte, err error)) error {
 	bounds, err := v.tableBounds(lower, upper)
 	if err != nil {
@@ -173,14 +174,16 @@ func (v *volume) scan(ctx context.Context, lower, upper []byte, visit func(key, 
 			return cerr
 		}
 		damage(last, err)
-		from = nil
-		for _, b := range bounds {
-			if last == nil && bytes.Compare(b, lower) > 0 || last != nil && bytes.Compare(b, last) > 0 {
-				if probe := v.readable(b, upper); probe {
-					from = b
-					break
-				}
-			}
+		if last == nil {
+			last = from
+		}
+		if next := append(bytes.Clone(last), 0); !bytes.Equal(last, from) && v.readable(next, upper) {
+			from = next
+			continue
+		}
+		i := slices.IndexFunc(bounds, func(b []byte) bool { return bytes.Compare(b, last) > 0 && v.readable(b, upper) })
+		if from = nil; i >= 0 {
+			from = bounds[i]
 		}
 	}
 	return nil
@@ -196,6 +199,7 @@ func (v *volume) readable(from, upper []byte) bool {
 	return errors.Join(it.Error(), it.Close()) == nil
 }
 
+// scanUntilDamage visits keys until one cannot be read; last is the one before, or the one whose value cannot be read.
 func (v *volume) scanUntilDamage(ctx context.Context, from, upper []byte, visit func(key, val []byte)) (last []byte, err error) {
 	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: upper})
 	if err != nil {

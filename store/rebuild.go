@@ -17,7 +17,7 @@ import (
 
 // RebuildSummary says what RebuildIndex could and could not bring back.
 type RebuildSummary struct {
-	OldIndex string `json:"old_index"` // "whole", "damaged", "log damaged" or "lost"
+	OldIndex string `json:"old_index"` // "whole", "damaged", "log damaged", "salvaged" (file by file) or "lost"
 	Kept     int64  `json:"kept"`      // objects taken over from the old index, whole
 	Restored int64  `json:"restored"`  // objects the old index did not have, from the footers of their blobs
 	Lost     int64  `json:"lost"`      // objects of which the old index knew but whose content is gone or damaged
@@ -152,14 +152,15 @@ func (r *rebuilder) takeOver(ctx context.Context) error {
 		again := newVolume(old.mp, r.s.cache, r.s.log)
 		again.ifs.hideLogs = true
 		if err := again.openReadOnly(); err != nil {
+			r.damage("without its log: " + err.Error())
 			r.sum.OldIndex = "lost"
-			return nil //nolint:nilerr // reported; the blobs are what is left
+			return r.salvage(ctx, old)
 		}
 		old, r.sum.OldIndex = again, "log damaged"
 	default:
 		r.damage("the index cannot be opened: " + err.Error())
 		r.sum.OldIndex = "lost"
-		return nil
+		return r.salvage(ctx, old)
 	}
 	r.old = old
 	if err := r.copyFamilies(ctx, old); err != nil {

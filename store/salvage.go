@@ -14,8 +14,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/batchrepr"
 	pebblelog "github.com/cockroachdb/pebble/v2/record"
-
-	"aistore/errs"
 )
 
 // logNumber parses the name of one of pebble's logs.
@@ -44,7 +42,7 @@ func (r *rebuilder) replay(old *volume, first uint64) error {
 	}
 	slices.Sort(logs)
 	for _, n := range logs {
-		if err := r.replayLog(old, n); err != nil {
+		if err := r.readLog(old, n, r.apply); err != nil {
 			return err
 		}
 	}
@@ -59,8 +57,9 @@ func newLogReader[N ~uint64](open func(io.Reader, N) *pebblelog.Reader, r io.Rea
 	return open(r, N(n))
 }
 
-func (r *rebuilder) replayLog(old *volume, n uint64) error {
-	name := fmt.Sprintf("%s/%06d.log", indexDirName, n)
+// readLog hands every batch of a log that can be read to take.
+func (r *rebuilder) readLog(old *volume, n uint64, take func(repr []byte) error) error {
+	name := logName(n)
 	f, err := old.mp.OpenFile(name, os.O_RDONLY)
 	if err != nil {
 		return err
@@ -69,44 +68,64 @@ func (r *rebuilder) replayLog(old *volume, n uint64) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
+	if err := checkLog(data, n); err != nil { // otherwise it just ends there
+		r.damage(fmt.Sprintf("%s: %v", name, err))
+	}
 	for at := int64(0); at < int64(len(data)); {
-		lr := newLogReader(pebblelog.NewReader, bytes.NewReader(data[at:]), n)
-		err := r.applyRecords(lr)
-		if err == nil || errs.Is(err, errs.Mountpath) {
+		stopped, broken, err := eachBatch(data, at, n, take)
+		if broken == nil || err != nil {
 			return err
 		}
-		r.damage(fmt.Sprintf("%s at about byte %d: %v", name, at+lr.Offset(), err))
-		at += (lr.Offset()/logBlock + 1) * logBlock
+		// Records in one piece behind the damage are found by trying every byte; longer ones begin anew
+		// somewhere in the next block.
+		at = min((stopped/logBlock+1)*logBlock, int64(len(data)))
+		for i := stopped; i < at; {
+			repr, size := wholeRecord(data[i:at], n)
+			if repr == nil {
+				i++
+				continue
+			}
+			if err := take(repr); err != nil {
+				return err
+			}
+			i += size
+		}
 	}
 	return nil
 }
 
-// applyRecords applies batches until the log ends (nil) or is damaged.
-func (r *rebuilder) applyRecords(lr *pebblelog.Reader) error {
+func logName(n uint64) string { return fmt.Sprintf("%s/%06d.log", indexDirName, n) }
+
+// eachBatch hands over the batches of a log from a block on, until the log ends or is broken; stopped is where.
+func eachBatch(data []byte, from int64, number uint64, take func(repr []byte) error) (stopped int64, broken, err error) {
+	lr := newLogReader(pebblelog.NewReader, bytes.NewReader(data[from:]), number)
 	for {
+		stopped = from + lr.Offset()
 		rec, err := lr.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return stopped, nil, nil
 		}
 		var repr []byte
 		if err == nil {
 			repr, err = io.ReadAll(rec)
 		}
 		if err != nil {
-			return err
+			return stopped, err, nil
 		}
-		if len(repr) <= batchrepr.HeaderLen {
-			continue
-		}
-		b := r.v.db.NewBatch()
-		if err := b.SetRepr(repr); err != nil {
-			closeBatch(b)
-			return err
-		}
-		err = b.Commit(pebble.NoSync)
-		closeBatch(b)
-		if err != nil {
-			return errs.E("store.salvage", "", errs.Mountpath, err)
+		if len(repr) > batchrepr.HeaderLen {
+			if err := take(repr); err != nil {
+				return stopped, nil, err
+			}
 		}
 	}
+}
+
+// apply writes a batch into the new index.
+func (r *rebuilder) apply(repr []byte) error {
+	b := r.v.db.NewBatch()
+	defer closeBatch(b)
+	if err := b.SetRepr(repr); err != nil {
+		return err
+	}
+	return b.Commit(pebble.NoSync)
 }
