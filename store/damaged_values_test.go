@@ -66,11 +66,11 @@ func TestDamagedValuesAndRewrite(t *testing.T) {
 		}
 		return p
 	}
-	v.opening.Store(true)
+	v.ifs.Opening.Store(true)
 	if v.db, err = pebble.Open(indexDirName, o); err != nil {
 		t.Fatal(err)
 	}
-	v.opening.Store(false)
+	v.ifs.Opening.Store(false)
 	work := func(i int) { // what makes pebble look for something to compact
 		n := object.Name{Bucket: 1, Key: fmt.Sprintf("later-%d", i)}
 		if _, err := s.Put(t.Context(), n, random(20_000), PutOptions{Epoch: 1, Size: 20_000}); err != nil {
@@ -82,7 +82,7 @@ func TestDamagedValuesAndRewrite(t *testing.T) {
 		get(t, s, n)
 	}
 	tries := 0
-	for ; v.stuck.Load() == 0; tries++ {
+	for ; v.ifs.Stuck.Load() == 0; tries++ {
 		if work(tries); tries > 1000 {
 			t.Fatal("no value file was rewritten")
 		}

@@ -48,7 +48,7 @@ func (v *volume) indexOptions(readOnly bool) *pebble.Options {
 		MaxOpenFiles:                1000,
 		WALMinSyncInterval:          v.pace.next,
 		CompactionConcurrencyRange: func() (int, int) { // one that is stuck does not count
-			stuck := int(v.stuck.Load())
+			stuck := int(v.ifs.Stuck.Load())
 			return 1 + stuck, max(1, runtime.GOMAXPROCS(0)/2) + stuck
 		},
 		Logger:           log,
@@ -66,7 +66,7 @@ func (v *volume) indexOptions(readOnly bool) *pebble.Options {
 			Enabled: true, MinimumSize: separateFrom, MaxBlobReferenceDepth: 10,
 			RewriteMinimumAge: time.Minute, TargetGarbageRatio: 0.3,
 		}
-		if v.stuck.Load() > 0 || v.opening.Load() { // opening waits for compactions
+		if v.ifs.Stuck.Load() > 0 || v.ifs.Opening.Load() { // opening waits for compactions
 			p.TargetGarbageRatio = 1 // no rewriting: see (*indexFile).ReadAt
 		}
 		return p
@@ -132,12 +132,10 @@ func (l *indexLog) Errorf(format string, args ...any) {
 func (l *indexLog) Fatalf(format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
 	l.v.mp.Fail(errs.E("store.index", "", "the index gave up: "+msg))
-	if l.v.opening.Load() || strings.Contains(msg, "fatal commit error") {
+	if l.v.ifs.Opening.Load() || strings.Contains(msg, "fatal commit error") {
 		panic(fatal{msg})
 	}
-	l.v.parked.Add(1)
-	<-l.v.ifs.closed
-	runtime.Goexit()
+	l.v.ifs.Park()
 }
 
 func (l *indexLog) Eventf(context.Context, string, ...any) {}
@@ -164,8 +162,8 @@ func recoverFatal(op string, err *error) {
 func (v *volume) openIndex() (err error) {
 	const op = "store.openIndex"
 	defer recoverFatal(op, &err)
-	v.opening.Store(true)
-	defer v.opening.Store(false)
+	v.ifs.Opening.Store(true)
+	defer v.ifs.Opening.Store(false)
 	db, err := pebble.Open(indexDirName, v.indexOptions(false))
 	if err != nil {
 		return errs.E(op, v.mp.Path(), indexKind(err), err)

@@ -69,8 +69,8 @@ func stoppedStore(cfg OfflineConfig) (*Store, error) {
 func (v *volume) openReadOnly() (err error) {
 	const op = "store.openReadOnly"
 	defer recoverFatal(op, &err)
-	v.opening.Store(true)
-	defer v.opening.Store(false)
+	v.ifs.Opening.Store(true)
+	defer v.ifs.Opening.Store(false)
 	v.readOnly = true
 	db, err := pebble.Open(indexDirName, v.indexOptions(true))
 	if err != nil {

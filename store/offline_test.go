@@ -13,6 +13,7 @@ import (
 	"aistore/fs"
 	"aistore/object"
 	"aistore/store/format"
+	"aistore/store/indexfs"
 )
 
 // filled makes a closed mountpath in mem with n objects, every third of them a blob, and returns their contents.
@@ -212,7 +213,7 @@ func TestRebuildLostIndex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := removeAll(root, indexDirName); err != nil {
+	if err := indexfs.RemoveAll(root, indexDirName); err != nil {
 		t.Fatal(err)
 	}
 	sum, err := RebuildIndex(t.Context(), offlineConfig(mem), func(Fault) {})

@@ -13,6 +13,7 @@ import (
 	"aistore/fs"
 	"aistore/object"
 	"aistore/store/format"
+	"aistore/store/indexfs"
 )
 
 // RebuildSummary says what RebuildIndex could and could not bring back.
@@ -63,7 +64,7 @@ func RebuildIndex(ctx context.Context, cfg OfflineConfig, report func(Fault)) (R
 
 func (r *rebuilder) run(ctx context.Context) error {
 	mp := r.s.vols[0].mp
-	if err := removeAll(mp, newIndexDir); err != nil {
+	if err := indexfs.RemoveAll(mp, newIndexDir); err != nil {
 		return err
 	}
 	r.v = newVolume(mp, r.s.cache, r.s.log)
@@ -90,8 +91,8 @@ func (r *rebuilder) run(ctx context.Context) error {
 func (v *volume) create(dir string) (err error) {
 	const op = "store.create"
 	defer recoverFatal(op, &err)
-	v.opening.Store(true)
-	defer v.opening.Store(false)
+	v.ifs.Opening.Store(true)
+	defer v.ifs.Opening.Store(false)
 	db, err := pebble.Open(dir, v.indexOptions(false))
 	if err != nil {
 		return errs.E(op, v.mp.Path(), indexKind(err), err)
@@ -141,16 +142,16 @@ func (r *rebuilder) takeOver(ctx context.Context) error {
 		return nil
 	}
 	var logs []uint64
-	old.ifs.onLog = func(n uint64) { logs = append(logs, n) }
+	old.ifs.OnLog = func(n uint64) { logs = append(logs, n) }
 	err := old.openReadOnly()
-	old.ifs.onLog = nil
+	old.ifs.OnLog = nil
 	switch {
 	case err == nil:
 		r.sum.OldIndex = "whole"
 	case len(logs) > 0: // it came as far as the logs: do without them first
 		r.damage("the index's log is damaged: " + err.Error())
 		again := newVolume(old.mp, r.s.cache, r.s.log)
-		again.ifs.hideLogs = true
+		again.ifs.HideLogs = true
 		if err := again.openReadOnly(); err != nil {
 			r.damage("without its log: " + err.Error())
 			r.sum.OldIndex = "lost"

@@ -20,6 +20,7 @@ import (
 	"aistore/errs"
 	"aistore/object"
 	"aistore/store/format"
+	"aistore/store/indexfs"
 )
 
 // Without a manifest pebble cannot say which of its files make up the index and in what order. But every key in a
@@ -58,7 +59,7 @@ func (r *rebuilder) salvage(ctx context.Context, old *volume) error {
 			return err
 		}
 		file := indexDirName + "/" + name
-		if n, ok := logNumber(name); ok {
+		if n, ok := indexfs.LogNumber(name); ok {
 			err = r.readLog(old, n, s.batch)
 		} else if strings.HasSuffix(name, ".sst") {
 			if terr := s.table(ctx, file); terr != nil {

@@ -14,6 +14,7 @@ import (
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/fs"
+	"aistore/store/indexfs"
 )
 
 // volume is one mountpath at work: its index, its blobs, its space.
@@ -21,18 +22,14 @@ type volume struct {
 	mp    *fs.Mountpath
 	log   *slog.Logger
 	cache *pebble.Cache
-	ifs   *indexFS
-	done  onceChan // closes ifs.closed
-	total int64    // capacity when opened
+	ifs   *indexfs.FS
+	total int64 // capacity when opened
 	db    *pebble.DB
 
 	readOnly bool // offline: nothing may change
 
 	counter uint64 // as read at open: no version has a counter above it
 
-	opening     atomic.Bool
-	parked      atomic.Int32 // goroutines of pebble's that never return
-	stuck       atomic.Int32 // those of them that were compacting
 	durable     atomic.Int64 // commits under way of class local
 	volatile    atomic.Int64 // commits under way of class volatile
 	pace        pacer
@@ -40,7 +37,6 @@ type volume struct {
 	corruptions atomic.Int64
 	stalls      atomic.Int64
 
-	synced    atomic.Uint64 // mark of what is known to be durable of the log, see logcheck.go
 	unsealed  atomic.Bool   // commits since the last seal
 	blobCount atomic.Uint64 // last blobID count given
 	dirs      [256]blobDir
@@ -58,8 +54,8 @@ type blobDir struct {
 }
 
 func newVolume(mp *fs.Mountpath, cache *pebble.Cache, log *slog.Logger) *volume {
-	v := &volume{mp: mp, log: log, cache: cache, done: onceChan{c: make(chan struct{})}}
-	v.ifs = &indexFS{v: v, mp: mp, closed: v.done.c}
+	v := &volume{mp: mp, log: log, cache: cache}
+	v.ifs = indexfs.New(mp, log, indexOwner{v})
 	v.total = mp.Info().Capacity.Total
 	v.blobCount.Store(uint64(time.Now().UnixMicro())) // above what an earlier process gave
 	v.space.init(mp, log, v.total)
@@ -101,8 +97,8 @@ func (v *volume) err() error {
 
 func (v *volume) close() (err error) {
 	defer recoverFatal("store.Close", &err)
-	v.done.close()
-	if v.db == nil || v.parked.Load() > 0 {
+	v.ifs.Release()
+	if v.db == nil || v.ifs.Parked.Load() > 0 {
 		return nil // a parked goroutine may hold pebble's locks for ever
 	}
 	db := v.db
@@ -130,7 +126,8 @@ func (v *volume) commit(b *pebble.Batch, d cluster.Durability) (err error) {
 	}
 	n.Add(1)
 	defer n.Add(-1)
-	if err := v.mark(b); err != nil {
+	mark := v.ifs.Mark()
+	if err := b.LogData(mark[:], nil); err != nil {
 		return err
 	}
 	v.unsealed.Store(true)
@@ -145,11 +142,20 @@ func (v *volume) commit(b *pebble.Batch, d cluster.Durability) (err error) {
 	return nil
 }
 
-// onlyVolatile reports whether a sync of the log would serve none but writers of class volatile.
-// A durable writer counts itself before it hands its batch over, so its sync is never left out.
-func (v *volume) onlyVolatile() bool {
-	return v.volatile.Load() > 0 && v.durable.Load() == 0
-}
+// indexOwner answers what the index asks of its volume; see indexfs.Owner.
+type indexOwner struct{ v *volume }
+
+// Waiting counts the commits under way.
+func (o indexOwner) Waiting() (durable, volatile int64) { return o.v.durable.Load(), o.v.volatile.Load() }
+
+// Synced sets the pace of the log's syncs.
+func (o indexOwner) Synced(waiting int64, took time.Duration) { o.v.pace.synced(waiting, took) }
+
+// Given says how often the reserve was given back.
+func (o indexOwner) Given() uint64 { return o.v.space.given.Load() }
+
+// GiveReserve gives the reserve to the index.
+func (o indexOwner) GiveReserve(seen uint64) bool { return o.v.space.giveReserve(seen) }
 
 // settle makes durable what readers of the index may see now, if any of it may not be so yet.
 func (v *volume) settle() (err error) {

@@ -25,7 +25,7 @@ func homes() []home {
 		{"github.com/OneOfOne/xxhash", []string{"cksum"}, false},
 		{"github.com/urfave/cli", []string{"cmd/ais", "cmd/ais/..."}, false},
 		{"github.com/vbauerster/mpb", []string{"cmd/ais", "cmd/ais/..."}, false},
-		{"github.com/cockroachdb/pebble", []string{"store"}, false},
+		{"github.com/cockroachdb/pebble", []string{"store", "store/indexfs"}, false},
 		{"github.com/hashicorp/raft", []string{"cluster/control"}, false},
 		{"github.com/hashicorp/raft-boltdb", []string{"cluster/control"}, false},
 		{"github.com/hashicorp/go-hclog", []string{"cluster/control"}, false},

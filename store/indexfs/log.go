@@ -1,14 +1,18 @@
-package store
+package indexfs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"strconv"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/batchrepr"
+	pebblelog "github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"aistore/cksum"
@@ -33,12 +37,11 @@ func packMark(number uint64, length int64) uint64 {
 	return number<<markShift | uint64(length)&(1<<markShift-1)
 }
 
-// mark adds to b what is known to be durable of the log now.
-func (v *volume) mark(b *pebble.Batch) error {
-	var m [markLength]byte
+// Mark returns the entry that says what is known to be durable of the log now, for LogData of every batch.
+func (x *FS) Mark() (m [markLength]byte) {
 	copy(m[:], markMagic)
-	binary.LittleEndian.PutUint64(m[len(markMagic):], v.synced.Load())
-	return b.LogData(m[:], nil)
+	binary.LittleEndian.PutUint64(m[len(markMagic):], x.synced.Load())
+	return m
 }
 
 // provedLength returns the greatest length of log number of which repr, a batch, knows that it was durable.
@@ -64,20 +67,20 @@ func provedLength(repr []byte, number uint64) int64 {
 
 // examine looks at a file that pebble is about to read, where pebble itself would not notice damage or
 // not survive it. err is what opening the file gave.
-func (x *indexFS) examine(name string, f vfs.File, err error) error {
-	if n, ok := logNumber(name); ok && err == nil && x.v.opening.Load() {
-		if x.onLog != nil {
-			x.onLog(n)
+func (x *FS) examine(name string, f vfs.File, err error) error {
+	if n, ok := LogNumber(name); ok && err == nil && x.Opening.Load() {
+		if x.OnLog != nil {
+			x.OnLog(n)
 		}
 		data, err := readWhole(f)
 		if err == nil {
-			err = checkLog(data, n)
+			err = CheckLog(data, n)
 		}
 		return closeOn(f, err)
 	}
 	if strings.HasSuffix(name, ".blob") {
 		if err != nil {
-			return errs.E("store.index", name, errs.Corrupt, "the index's value file is missing")
+			return errs.E("indexfs", name, errs.Corrupt, "the index's value file is missing")
 		}
 		return closeOn(f, checkValueFile(name, f))
 	}
@@ -103,8 +106,8 @@ func closeOn(f io.Closer, err error) error {
 	return err
 }
 
-// checkLog reports a log in which acknowledged batches can no longer be read.
-func checkLog(data []byte, number uint64) error {
+// CheckLog reports a log in which acknowledged batches can no longer be read.
+func CheckLog(data []byte, number uint64) error {
 	stopped, proved := readableTo(data, 0, number)
 	if stopped < 0 {
 		return nil
@@ -112,9 +115,9 @@ func checkLog(data []byte, number uint64) error {
 	// What comes behind is of use only for what it proves. Records in one piece are found by trying every
 	// byte, longer ones begin anew somewhere in each block.
 	for at := stopped; at < int64(len(data)) && proved <= stopped; {
-		next := min((at/logBlock+1)*logBlock, int64(len(data)))
+		next := min((at/LogBlock+1)*LogBlock, int64(len(data)))
 		for ; at < next; at++ {
-			repr, _ := wholeRecord(data[at:next], number)
+			repr, _ := WholeRecord(data[at:next], number)
 			proved = max(proved, provedLength(repr, number))
 		}
 		if at < int64(len(data)) {
@@ -123,7 +126,7 @@ func checkLog(data []byte, number uint64) error {
 		}
 	}
 	if proved > stopped {
-		return errs.F("store.checkLog", fmt.Sprintf("log %d", number), errs.Corrupt,
+		return errs.F("indexfs.CheckLog", fmt.Sprintf("log %d", number), errs.Corrupt,
 			"it cannot be read from byte %d on, but was durable to byte %d", stopped, proved)
 	}
 	return nil
@@ -131,7 +134,7 @@ func checkLog(data []byte, number uint64) error {
 
 // readableTo reads records from a block on. stopped is where they end to parse, -1 at a proper end.
 func readableTo(data []byte, from int64, number uint64) (stopped, proved int64) {
-	stopped, broken, _ := eachBatch(data, from, number, func(repr []byte) error {
+	stopped, broken, _ := EachBatch(data, from, number, func(repr []byte) error {
 		proved = max(proved, provedLength(repr, number))
 		return nil
 	})
@@ -141,10 +144,10 @@ func readableTo(data []byte, from int64, number uint64) (stopped, proved int64) 
 	return stopped, proved
 }
 
-// wholeRecord looks for a record in one piece right at the start of b, which lies within one block: CRC32C in
+// WholeRecord looks for a record in one piece right at the start of b, which lies within one block: CRC32C in
 // LevelDB's masked form, length, type, log number, for one type a synced offset, payload. It returns the payload, nil
 // when there is none, and the size of all.
-func wholeRecord(b []byte, number uint64) (payload []byte, size int64) {
+func WholeRecord(b []byte, number uint64) (payload []byte, size int64) {
 	const plain, plainHead, synced, syncedHead = 5, 11, 9, 19 // types of records in one piece, and their headers
 	if len(b) < plainHead || b[6] != plain && b[6] != synced || binary.LittleEndian.Uint32(b[7:]) != uint32(number) {
 		return nil, 0
@@ -181,7 +184,49 @@ func checkValueFile(name string, f vfs.File) error {
 		}
 	}
 	if maskedCRC(b[4:]) != binary.LittleEndian.Uint32(b) {
-		return errs.E("store.index", name, errs.Corrupt, "the index's value file has a damaged footer")
+		return errs.E("indexfs", name, errs.Corrupt, "the index's value file has a damaged footer")
 	}
 	return nil
+}
+
+// LogNumber parses the name of one of pebble's logs.
+func LogNumber(name string) (uint64, bool) {
+	s, ok := strings.CutSuffix(path.Base(name), ".log")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	return n, err == nil
+}
+
+// LogBlock is the size of the blocks into which pebble's logs are divided; a record can begin anew at each.
+const LogBlock = 32 << 10
+
+// newLogReader exists because the type of a log's number cannot be named outside pebble.
+func newLogReader[N ~uint64](open func(io.Reader, N) *pebblelog.Reader, r io.Reader, n uint64) *pebblelog.Reader {
+	return open(r, N(n))
+}
+
+// EachBatch hands over the batches of a log from a block on, until the log ends or is broken; stopped is where.
+func EachBatch(data []byte, from int64, number uint64, take func(repr []byte) error) (stopped int64, broken, err error) {
+	lr := newLogReader(pebblelog.NewReader, bytes.NewReader(data[from:]), number)
+	for {
+		stopped = from + lr.Offset()
+		rec, err := lr.Next()
+		if errors.Is(err, io.EOF) {
+			return stopped, nil, nil
+		}
+		var repr []byte
+		if err == nil {
+			repr, err = io.ReadAll(rec)
+		}
+		if err != nil {
+			return stopped, err, nil
+		}
+		if len(repr) > batchrepr.HeaderLen {
+			if err := take(repr); err != nil {
+				return stopped, nil, err
+			}
+		}
+	}
 }

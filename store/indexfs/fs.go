@@ -1,9 +1,17 @@
-package store
+// Package indexfs lets pebble, the store's index, work on a mountpath through the seam of package fs, and knows of its files what the
+// store must know: when its log is damaged and not merely unfinished, and how to read around damage.
+//
+// It decides nothing about objects. What pebble would answer with the end of the process, a failing disk or a damaged value
+// file, is turned here into a mountpath that fails by itself.
+//
+// Start at FS and CheckLog.
+package indexfs
 
 import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"path"
 	"runtime"
@@ -20,25 +28,68 @@ import (
 	"aistore/fs"
 )
 
-// indexFS lets pebble work on a mountpath through the seam.
+// FS lets pebble work on a mountpath through the seam.
 //
 // Pebble takes the process down when it cannot write its log or manifest. That must not happen for one
 // disk among several, so once the mountpath has failed this adapter freezes the index on disk: what
 // pebble writes to log and manifest, and every change of names, is swallowed and reported as done;
 // new tables wait until the index is closed. Nothing is acknowledged in that state, since every
 // operation of the store looks at the mountpath's state after its commit.
-type indexFS struct {
-	v      *volume
+type FS struct {
 	mp     *fs.Mountpath
+	log    *slog.Logger
+	owner  Owner
 	closed chan struct{} // lets waiting table writers go
+	once   sync.Once
+	synced atomic.Uint64 // mark of what is known to be durable of the log
 
-	onLog    func(number uint64) // offline: hears of every log that is opened
-	hideLogs bool                // offline: the index is opened without its logs
+	// Opening says that pebble is opening the database: logs are examined, and it may be told of faults by a panic.
+	Opening atomic.Bool
+	Parked  atomic.Int32 // goroutines of pebble's that never return
+	Stuck   atomic.Int32 // those of them that were compacting
+	Damaged atomic.Int64 // blocks of value files that did not match their checksum
+
+	OnLog    func(number uint64) // offline: hears of every log that is opened
+	HideLogs bool                // offline: the index is opened without its logs
 }
 
-var _ vfs.FS = (*indexFS)(nil)
+// Owner is what the adapter asks of whose index it is.
+type Owner interface {
+	// Waiting counts the commits under way: those that are promised durability, and all others.
+	Waiting() (durable, volatile int64)
+	// Synced tells how long a sync of the log took for so many of the former.
+	Synced(waiting int64, took time.Duration)
+	// Given says how often the disk's reserve was given back.
+	Given() uint64
+	// GiveReserve gives it back, unless that happened since Given said seen. It reports whether a second try is worth while.
+	GiveReserve(seen uint64) bool
+}
 
-func (x *indexFS) frozen() bool { return x.mp.Err() != nil }
+// New returns an adapter for the index on mp.
+func New(mp *fs.Mountpath, log *slog.Logger, owner Owner) *FS {
+	return &FS{mp: mp, log: log, owner: owner, closed: make(chan struct{})}
+}
+
+// Release lets go what waits in a frozen index, before the database is closed.
+func (x *FS) Release() { x.once.Do(func() { close(x.closed) }) }
+
+// Park holds the calling goroutine, one of pebble's, until Release, and then ends it.
+func (x *FS) Park() {
+	x.Parked.Add(1)
+	<-x.closed
+	runtime.Goexit()
+}
+
+// onlyVolatile reports whether a sync of the log would serve none but writers of class volatile. A durable writer
+// counts itself before it hands its batch over, so its sync is never left out.
+func (x *FS) onlyVolatile() bool {
+	durable, volatile := x.owner.Waiting()
+	return volatile > 0 && durable == 0
+}
+
+var _ vfs.FS = (*FS)(nil)
+
+func (x *FS) frozen() bool { return x.mp.Err() != nil }
 
 // journal reports whether pebble depends on the file to go on at all.
 func journal(name string) bool {
@@ -48,11 +99,11 @@ func journal(name string) bool {
 }
 
 // room runs f, and when the disk is full gives back the reserve and runs it once more.
-func (x *indexFS) room(f func() error) error {
-	seen := x.v.space.given.Load()
+func (x *FS) room(f func() error) error {
+	seen := x.owner.Given()
 	err := f()
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		if x.v.space.giveReserve(seen) {
+		if x.owner.GiveReserve(seen) {
 			err = f()
 		}
 	}
@@ -60,7 +111,7 @@ func (x *indexFS) room(f func() error) error {
 }
 
 // change runs a change of names; on a frozen index it does nothing.
-func (x *indexFS) change(f func() error) error {
+func (x *FS) change(f func() error) error {
 	if x.frozen() {
 		return nil
 	}
@@ -71,7 +122,7 @@ func (x *indexFS) change(f func() error) error {
 	return err
 }
 
-func (x *indexFS) open(name string, flag int) (vfs.File, error) {
+func (x *FS) open(name string, flag int) (vfs.File, error) {
 	if flag&os.O_CREATE != 0 && x.frozen() {
 		return x.openFrozen(name)
 	}
@@ -86,11 +137,11 @@ func (x *indexFS) open(name string, flag int) (vfs.File, error) {
 		}
 		return nil, err
 	}
-	n, isLog := logNumber(name)
+	n, isLog := LogNumber(name)
 	return &indexFile{x: x, f: f, name: name, log: isLog, number: n}, nil
 }
 
-func (x *indexFS) openFrozen(name string) (vfs.File, error) {
+func (x *FS) openFrozen(name string) (vfs.File, error) {
 	if journal(name) {
 		return &indexFile{x: x, f: nullFile{}, name: name}, nil
 	}
@@ -98,7 +149,7 @@ func (x *indexFS) openFrozen(name string) (vfs.File, error) {
 	return nil, x.mp.Err()
 }
 
-func (x *indexFS) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
+func (x *FS) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
 	if !x.frozen() {
 		if err := x.mp.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) && !x.frozen() {
 			return nil, err
@@ -107,11 +158,11 @@ func (x *indexFS) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error)
 	return x.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 }
 
-func (x *indexFS) Link(from, to string) error {
+func (x *FS) Link(from, to string) error {
 	return x.change(func() error { return x.mp.Link(from, to) })
 }
 
-func (x *indexFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+func (x *FS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	f, err := x.open(name, os.O_RDONLY)
 	if err == nil || errors.Is(err, os.ErrNotExist) {
 		err = x.examine(name, f, err)
@@ -119,7 +170,7 @@ func (x *indexFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	return withOptions(f, err, opts)
 }
 
-func (x *indexFS) OpenReadWrite(name string, _ vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+func (x *FS) OpenReadWrite(name string, _ vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
 	f, err := x.open(name, os.O_RDWR|os.O_CREATE)
 	return withOptions(f, err, opts)
 }
@@ -134,19 +185,20 @@ func withOptions(f vfs.File, err error, opts []vfs.OpenOption) (vfs.File, error)
 	return f, nil
 }
 
-func (x *indexFS) OpenDir(name string) (vfs.File, error) {
+func (x *FS) OpenDir(name string) (vfs.File, error) {
 	return &indexDir{x: x, name: name}, nil
 }
 
-func (x *indexFS) Remove(name string) error {
+func (x *FS) Remove(name string) error {
 	return x.change(func() error { return x.mp.Remove(name) })
 }
 
-func (x *indexFS) RemoveAll(name string) error {
-	return x.change(func() error { return removeAll(x.mp, name) })
+func (x *FS) RemoveAll(name string) error {
+	return x.change(func() error { return RemoveAll(x.mp, name) })
 }
 
-func removeAll(r fs.Root, name string) error {
+// RemoveAll removes a file, or a directory with all it contains.
+func RemoveAll(r fs.Root, name string) error {
 	fi, err := r.Stat(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -157,7 +209,7 @@ func removeAll(r fs.Root, name string) error {
 			return err
 		}
 		for _, n := range names {
-			if err := removeAll(r, path.Join(name, n)); err != nil {
+			if err := RemoveAll(r, path.Join(name, n)); err != nil {
 				return err
 			}
 		}
@@ -165,18 +217,18 @@ func removeAll(r fs.Root, name string) error {
 	return r.Remove(name)
 }
 
-func (x *indexFS) Rename(from, to string) error {
+func (x *FS) Rename(from, to string) error {
 	return x.change(func() error { return x.mp.Rename(from, to) })
 }
 
-func (x *indexFS) ReuseForWrite(from, to string, _ vfs.DiskWriteCategory) (vfs.File, error) {
+func (x *FS) ReuseForWrite(from, to string, _ vfs.DiskWriteCategory) (vfs.File, error) {
 	if err := x.Rename(from, to); err != nil {
 		return nil, err
 	}
 	return x.open(to, os.O_RDWR|os.O_CREATE)
 }
 
-func (x *indexFS) MkdirAll(dir string, _ os.FileMode) error {
+func (x *FS) MkdirAll(dir string, _ os.FileMode) error {
 	if dir == "." || dir == "" || x.frozen() {
 		return nil
 	}
@@ -193,17 +245,17 @@ func (x *indexFS) MkdirAll(dir string, _ os.FileMode) error {
 	return x.change(func() error { return x.mp.SyncDir(path.Dir(dir)) })
 }
 
-func (x *indexFS) Lock(name string) (io.Closer, error) { return x.mp.Lock(name) }
+func (x *FS) Lock(name string) (io.Closer, error) { return x.mp.Lock(name) }
 
-func (x *indexFS) List(dir string) ([]string, error) {
+func (x *FS) List(dir string) ([]string, error) {
 	names, err := x.mp.ReadDir(dir)
-	if x.hideLogs {
+	if x.HideLogs {
 		names = slices.DeleteFunc(names, func(n string) bool { return strings.HasSuffix(n, ".log") })
 	}
 	return names, err
 }
 
-func (x *indexFS) Stat(name string) (vfs.FileInfo, error) {
+func (x *FS) Stat(name string) (vfs.FileInfo, error) {
 	fi, err := x.mp.Stat(name)
 	if err != nil {
 		return nil, err
@@ -211,12 +263,12 @@ func (x *indexFS) Stat(name string) (vfs.FileInfo, error) {
 	return indexInfo{fi}, nil
 }
 
-func (x *indexFS) PathBase(p string) string       { return path.Base(p) }
-func (x *indexFS) PathJoin(elem ...string) string { return path.Join(elem...) }
-func (x *indexFS) PathDir(p string) string        { return path.Dir(p) }
-func (x *indexFS) Unwrap() vfs.FS                 { return nil }
+func (x *FS) PathBase(p string) string       { return path.Base(p) }
+func (x *FS) PathJoin(elem ...string) string { return path.Join(elem...) }
+func (x *FS) PathDir(p string) string        { return path.Dir(p) }
+func (x *FS) Unwrap() vfs.FS                 { return nil }
 
-func (x *indexFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
+func (x *FS) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	c, err := x.mp.Statfs()
 	if err != nil {
 		return vfs.DiskUsage{}, err
@@ -230,7 +282,7 @@ func (indexInfo) DeviceID() vfs.DeviceID { return vfs.DeviceID{} }
 
 // indexFile is one of pebble's files.
 type indexFile struct {
-	x    *indexFS
+	x    *FS
 	f    fs.File
 	name string
 
@@ -271,13 +323,13 @@ func (f *indexFile) ReadAt(p []byte, off int64) (int, error) {
 		if fi, serr := f.f.Stat(); serr == nil && off+int64(n) >= fi.Size() {
 			return n, nil
 		}
-		f.x.v.corruptions.Add(1)
-		err = errs.F("store.indexFile", f.name, errs.Corrupt, "a block of %d bytes at %d does not match its checksum", n, off)
+		f.x.Damaged.Add(1)
+		err = errs.F("indexfs.ReadAt", f.name, errs.Corrupt, "a block of %d bytes at %d does not match its checksum", n, off)
 	}
 	if rewriting() {
-		f.x.v.log.Error("index: space of deleted objects is no longer reclaimed: a value file cannot be read", "mountpath", f.x.mp.Path(), "err", err)
-		f.x.v.parked.Add(1)
-		f.x.v.stuck.Add(1)
+		f.x.log.Error("index: space of deleted objects is no longer reclaimed: a value file cannot be read", "mountpath", f.x.mp.Path(), "err", err)
+		f.x.Parked.Add(1)
+		f.x.Stuck.Add(1)
 		select {} // returning would panic in a goroutine that is not ours
 	}
 	return n, err
@@ -338,21 +390,24 @@ func (f *indexFile) write(p []byte, off int64) (int, error) {
 // SyncData syncs, except a log on which only writers of class volatile wait: their bytes are in the
 // page cache, which is all they were promised.
 func (f *indexFile) SyncData() error {
-	if f.log && f.x.v.onlyVolatile() {
+	if f.log && f.x.onlyVolatile() {
 		f.dirty.Store(true)
 		return nil
 	}
 	f.dirty.Store(false)
 	upTo := f.written.Load()
-	waiting, began := f.x.v.durable.Load(), time.Now()
+	waiting, _ := f.x.owner.Waiting()
+	began := time.Now()
 	err := f.f.Sync()
 	if f.log {
-		f.x.v.pace.synced(waiting, time.Since(began))
+		f.x.owner.Synced(waiting, time.Since(began))
 	}
 	if err == nil && f.log {
-		if err = fs.Named(f.f); err == nil {
-			f.x.v.synced.Store(packMark(f.number, upTo))
+		if nerr := fs.Named(f.f); nerr != nil {
+			f.x.mp.Fail(nerr)
+			return nil
 		}
+		f.x.synced.Store(packMark(f.number, upTo))
 	}
 	return f.swallow(err)
 }
@@ -368,7 +423,7 @@ func (f *indexFile) Close() error {
 
 // indexDir is a directory opened to be synced.
 type indexDir struct {
-	x    *indexFS
+	x    *FS
 	name string
 }
 
@@ -400,11 +455,3 @@ func (nullFile) Truncate(int64) error                   { return nil }
 func (nullFile) Allocate(int64, int64) error            { return nil }
 func (nullFile) Fd() uintptr                            { return fs.NoFd }
 func (nullFile) Stat() (os.FileInfo, error)             { return nil, os.ErrNotExist }
-
-// onceChan closes a channel once.
-type onceChan struct {
-	c    chan struct{}
-	once sync.Once
-}
-
-func (o *onceChan) close() { o.once.Do(func() { close(o.c) }) }
