@@ -154,8 +154,7 @@ func flipAndRead(t *testing.T, mem *fs.Mem, name string, at int64, bit byte, wan
 		}
 	}
 	if db := s.vols[0].db; db != nil && s.vols[0].err() == nil { // nor may the background be brought down
-		_ = db.Flush()
-		_ = db.Compact(t.Context(), []byte{0}, []byte{255}, true)
+		_ = db.Flush() // what follows in the background may fail as well, and does not matter here
 	}
 	return result
 }
