@@ -114,14 +114,17 @@ func (c *Cluster) ready(ctx context.Context, n Node) error {
 	})
 }
 
-// sees checks the viewer's cluster map. A member without the "alive" field counts as alive.
+// sees checks the viewer's cluster map. A member without the "alive" field counts as alive. Asked for all nodes, it
+// also wants the voters that a cluster of this size has: with two of them, as for a moment after the founding, the loss
+// of either would stop control changes.
 func (c *Cluster) sees(ctx context.Context, viewer Node, nodes []Node) error {
 	body, err := c.get(ctx, viewer.URL()+"/v1/daemon?what=smap")
 	if err != nil {
 		return err
 	}
 	type member struct {
-		Alive *bool `json:"alive"`
+		Alive *bool  `json:"alive"`
+		Flags uint64 `json:"flags"` // bit 0: does not vote
 	}
 	var m struct {
 		Gateways map[string]member `json:"pmap"`
@@ -130,6 +133,7 @@ func (c *Cluster) sees(ctx context.Context, viewer Node, nodes []Node) error {
 	if err := json.Unmarshal(body, &m); err != nil {
 		return fmt.Errorf("%s answers with a cluster map that does not parse: %w", viewer.ID, err)
 	}
+	voters := map[string]bool{}
 	for _, n := range nodes {
 		for _, part := range []struct {
 			in      map[string]member
@@ -143,7 +147,13 @@ func (c *Cluster) sees(ctx context.Context, viewer Node, nodes []Node) error {
 			if part.wanted && got.Alive != nil && !*got.Alive {
 				return fmt.Errorf("%s does not see %s alive", viewer.ID, n.ID)
 			}
+			if part.wanted && got.Flags&1 == 0 {
+				voters[n.ID] = true
+			}
 		}
+	}
+	if all := len(nodes); all == len(c.Nodes()) && len(voters) < min(5, (all-1)/2*2+1) {
+		return fmt.Errorf("%s knows of %d voters among %d nodes", viewer.ID, len(voters), all)
 	}
 	return nil
 }

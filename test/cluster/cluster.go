@@ -83,6 +83,7 @@ func Start(t testing.TB, s Spec) *Cluster {
 	c.nodes[0].Config.Bootstrap = config.On
 	c.Up()
 	c.nodes[0].Config.Bootstrap = config.Off // it has state now
+	procs.Settle(t, []*plain.Client{c.Client(c.nodes[0].name)}, count)
 	return c
 }
 

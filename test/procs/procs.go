@@ -181,22 +181,22 @@ func Start(t testing.TB, o local.Options) *Cluster {
 			pc.logTails()
 		}
 	})
-	pc.settle()
+	Settle(t, pc.Gateways(), len(pc.Nodes()))
 	return pc
 }
 
-// settle waits until the cluster has the voters it wants, 3 or 5: with two of them, as for a moment after its start, the
-// loss of either stops control changes, and tests are about to lose some.
-func (c *Cluster) settle() {
-	c.t.Helper()
+// Settle waits until a cluster of so many nodes has the voters it wants, 3 or 5: with two of them, as for a moment after
+// its start, the loss of either stops control changes, and tests are about to lose some.
+func Settle(t testing.TB, gateways []*plain.Client, nodes int) {
+	t.Helper()
 	want := 1
-	if n := len(c.Nodes()); n >= 5 {
+	if nodes >= 5 {
 		want = 5
-	} else if n >= 3 {
+	} else if nodes >= 3 {
 		want = 3
 	}
-	for _, gw := range c.Gateways() {
-		Eventually(c.t, 30*time.Second, func(ctx context.Context) error {
+	for _, gw := range gateways {
+		Eventually(t, 30*time.Second, func(ctx context.Context) error {
 			m, err := gw.Smap(ctx)
 			if err == nil && m.Voters() < want {
 				err = fmt.Errorf("%d voters of %d", m.Voters(), want)
