@@ -40,7 +40,7 @@ type Config struct {
 	Mountpaths []string // one directory per disk
 	NodeID     string
 	Existing   bool  // this node has run before: a mountpath without marker is then a missing disk (see fs.SetConfig)
-	CacheSize  int64 // bytes of index blocks cached, all mountpaths together
+	CacheSize  int64 // bytes of index blocks cached, all mountpaths together, besides memtables
 	InlineMax  int   // objects up to this many bytes live in the index; -1 puts all in blobs
 	BlockSize  int64 // bytes per checksum of a blob; a power of two from 4 KiB to 1 MiB
 	Log        *slog.Logger
@@ -120,7 +120,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, errs.E(op, "", err)
 	}
-	s := &Store{cfg: cfg, log: cfg.Log, cache: pebble.NewCache(cfg.CacheSize)}
+	s := &Store{cfg: cfg, log: cfg.Log, cache: pebble.NewCache(cfg.CacheSize + reserved(set))}
 	s.set = set
 	for _, mp := range set.All() {
 		s.vols = append(s.vols, newVolume(mp, s.cache, cfg.Log))
@@ -130,6 +130,15 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, errors.Join(errs.E(op, "", err), s.Close())
 	}
 	return s, nil
+}
+
+// reserved is what pebble takes out of the block cache for its memtables, the one that is written and one that waits to be
+// flushed or used again. It comes on top: with several mountpaths nothing would be left for blocks otherwise.
+func reserved(set *fs.Set) (sum int64) {
+	for _, mp := range set.All() {
+		sum += 2 * int64(memTableSize(mp.Info().Capacity.Total))
+	}
+	return sum
 }
 
 // openVolumes opens all indexes at once: each waits for its own disk.

@@ -146,7 +146,9 @@ func (v *volume) commit(b *pebble.Batch, d cluster.Durability) (err error) {
 type indexOwner struct{ v *volume }
 
 // Waiting counts the commits under way.
-func (o indexOwner) Waiting() (durable, volatile int64) { return o.v.durable.Load(), o.v.volatile.Load() }
+func (o indexOwner) Waiting() (durable, volatile int64) {
+	return o.v.durable.Load(), o.v.volatile.Load()
+}
 
 // Synced sets the pace of the log's syncs.
 func (o indexOwner) Synced(waiting int64, took time.Duration) { o.v.pace.synced(waiting, took) }
