@@ -39,6 +39,8 @@ func layers() []layer {
 			{"cluster", []string{"object"}},
 			{"api", []string{"object", "cluster"}},
 			{"archive", []string{"object"}},
+			{"auth/sigv4", nil},
+			{"auth/policy", nil},
 		}},
 		{"2 parts", []member{
 			{"httpx", nil},
@@ -50,8 +52,7 @@ func layers() []layer {
 			{"store", []string{"store/format", "store/indexfs", "fs", "fs/jog"}},
 			{"cluster/control", []string{"httpx"}},
 			{"backend/...", nil},
-			{"auth", nil},
-			{"s3", []string{"httpx"}},
+			{"s3", nil},
 			{"api/client", nil},
 		}},
 		{"3 work", []member{
@@ -71,6 +72,8 @@ func layers() []layer {
 			{"node", nil},
 			{"proxy", []string{"node"}},
 			{"target", []string{"node"}},
+			{"s3/owner", []string{"node", "target"}},
+			{"s3/edge", []string{"node"}},
 		}},
 		{"4.5 local", []member{{"deploy/local", nil}}},
 		{"5 top", []member{
