@@ -108,7 +108,7 @@ func (r *reign) begin(ctx context.Context) error {
 		self.RaftID = string(r.m.id)
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret) // never fails (crypto/rand)
-		_, err := r.commit(ctx, "", cluster.Found{UUID: newUUID(), Secret: secret, Node: self, Settings: r.c.cfg.Settings})
+		_, err := r.commit(ctx, "", cluster.Found{UUID: newUUID(), Secret: secret, Node: self, Settings: r.c.cfg.Settings, Root: r.c.cfg.Root})
 		return err
 	}
 	if mach.Map.Primary != self.ID {
@@ -337,7 +337,7 @@ func (r *reign) answer(ctx context.Context, hb heartbeat) heartbeatReply {
 		return rep
 	}
 	r.led.hear(hb, time.Now())
-	if !n.Alive || n.IntraAddr != hb.Node.IntraAddr || n.PublicURL != hb.Node.PublicURL {
+	if !n.Alive || n.IntraAddr != hb.Node.IntraAddr || n.PublicURL != hb.Node.PublicURL || r.rootless(&mach) {
 		r.wake()
 	}
 	if !n.Alive {
@@ -411,6 +411,31 @@ func (r *reign) judgeOnce(ctx context.Context, lease time.Duration, now time.Tim
 			r.c.log.Warn("cannot commit what a node announces", "node", n.ID, "err", err)
 		}
 	}
+	if mach := r.m.fsm.machine(); r.rootless(&mach) {
+		r.giveRoot(ctx, v)
+	}
+}
+
+// rootless reports whether the cluster lacks the administrator that this node can give it: it was founded by a
+// release that knew no users. Later there is always one, since the last one cannot be removed.
+func (r *reign) rootless(mach *cluster.Machine) bool {
+	return len(mach.Users.Users) == 0 && r.c.cfg.Root.Access != ""
+}
+
+// giveRoot adds the administrator once all nodes run this release: an older voter would stop at the command,
+// and an older follower would lose the users that the view brings.
+func (r *reign) giveRoot(ctx context.Context, v *cluster.View) {
+	for _, h := range r.led.health(v.Map, time.Now()) {
+		if n := v.Map.Nodes[h.ID]; (n.Alive || n.Voter) && h.Version != r.c.cfg.Version {
+			r.c.log.Debug("no administrator is added while a node runs another release", "node", h.ID, "version", h.Version)
+			return
+		}
+	}
+	if _, err := r.commit(ctx, "", cluster.RootUser(r.c.cfg.Root)); err != nil {
+		r.c.log.Warn("cannot add the first administrator", "err", err)
+		return
+	}
+	r.c.log.Info("the cluster had no users: an administrator was added", "access_key", r.c.cfg.Root.Access)
 }
 
 // retired reports whether the sender holds a copy of the log that is in no configuration any more. It is

@@ -34,6 +34,8 @@ const (
 	argProp
 	argJob
 	argShell
+	argUser
+	argKey
 	argAny argument = 0 // nothing is known of it
 )
 
@@ -158,6 +160,8 @@ func optionValues(option, word string) []candidate {
 		return paths(word)
 	case "units":
 		return words("iec", "si", "raw")
+	case "role":
+		return words("admin", "user", "readonly")
 	case "log-level":
 		return words("debug", "info", "warn", "error")
 	}
@@ -394,6 +398,13 @@ func (a completer) liveValues(ctx context.Context, kind argument, word string) (
 		for _, p := range api.PropNames() {
 			cs = append(cs, candidate{text: p.Name + "=", help: p.Help, open: true})
 		}
+	}
+	if kind&(argUser|argKey) != 0 {
+		found, err := userCandidates(ctx, sdk, kind)
+		if err != nil {
+			return nil, err
+		}
+		cs = append(cs, found...)
 	}
 	if kind&argJob != 0 {
 		byTarget, err := sdk.Jobs(ctx, api.JobQuery{})
