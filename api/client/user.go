@@ -43,71 +43,77 @@ func draw(alphabet string, n int) string {
 	return string(out)
 }
 
+// Auth manages who may sign S3 requests.
+type Auth struct{ c *Client }
+
+// Auth returns the handle of users and keys; making one asks no server.
+func (c *Client) Auth() *Auth { return &Auth{c} }
+
 // Users returns everyone who may sign S3 requests, ordered by name. No secret is among it.
-func (c *Client) Users(ctx context.Context) ([]api.User, error) {
+func (a *Auth) Users(ctx context.Context) ([]api.User, error) {
 	var us []api.User
-	return us, c.json(ctx, c.control("client.Users", http.MethodGet, api.PathUsers), &us)
+	return us, a.c.json(ctx, a.c.control("client.Users", http.MethodGet, api.PathUsers), &us)
 }
 
 // User returns one user; kind NotFound if there is none.
-func (c *Client) User(ctx context.Context, name string) (*api.User, error) {
+func (a *Auth) User(ctx context.Context, name string) (*api.User, error) {
 	var u api.User
-	return &u, c.json(ctx, c.user("client.User", http.MethodGet, name), &u)
+	return &u, a.c.json(ctx, a.user("client.User", http.MethodGet, name), &u)
 }
 
 // AddUser adds a user, with a first key pair if m has one; kind Exists if name, id, e-mail address or key are taken.
-func (c *Client) AddUser(ctx context.Context, m api.AddUserMsg) error {
-	q := c.control("client.AddUser", http.MethodPost, api.PathUsers)
+func (a *Auth) AddUser(ctx context.Context, m api.AddUserMsg) error {
+	q := a.c.control("client.AddUser", http.MethodPost, api.PathUsers)
 	q.name, q.done = m.Name, errs.Exists
 	if err := q.json(m); err != nil {
 		return err
 	}
-	return c.forget(ctx, q)
+	return a.c.forget(ctx, q)
 }
 
 // SetUser changes what m names.
-func (c *Client) SetUser(ctx context.Context, name string, m api.SetUserMsg) error {
-	q := c.user("client.SetUser", http.MethodPut, name)
+func (a *Auth) SetUser(ctx context.Context, name string, m api.SetUserMsg) error {
+	q := a.user("client.SetUser", http.MethodPut, name)
 	if err := q.json(m); err != nil {
 		return err
 	}
-	return c.forget(ctx, q)
+	return a.c.forget(ctx, q)
 }
 
 // RemoveUser removes a user with its keys, of which no node accepts any when it returns. Kind Conflict: it is the
 // last administrator.
-func (c *Client) RemoveUser(ctx context.Context, name string) error {
-	q := c.user("client.RemoveUser", http.MethodDelete, name)
+func (a *Auth) RemoveUser(ctx context.Context, name string) error {
+	q := a.user("client.RemoveUser", http.MethodDelete, name)
 	q.done = errs.NotFound
-	return c.forget(ctx, q)
+	return a.c.forget(ctx, q)
 }
 
 // AddKey gives a user another pair, a random one if pair is zero, and returns it. The cluster tells its secret to
 // nobody: keep it.
-func (c *Client) AddKey(ctx context.Context, user string, pair KeyPair) (KeyPair, error) {
+func (a *Auth) AddKey(ctx context.Context, user string, pair KeyPair) (KeyPair, error) {
 	if pair == (KeyPair{}) {
 		pair = NewKeyPair()
 	}
-	q := c.control("client.AddKey", http.MethodPost, api.PathKeys)
+	q := a.c.control("client.AddKey", http.MethodPost, api.PathKeys)
 	q.name, q.done = user, errs.Exists
 	if err := q.json(api.AddKeyMsg{User: user, Access: pair.Access, Secret: pair.Secret}); err != nil {
 		return KeyPair{}, err
 	}
-	if err := c.forget(ctx, q); err != nil {
+	if err := a.c.forget(ctx, q); err != nil {
 		return KeyPair{}, err
 	}
 	return pair, nil
 }
 
 // RemoveKey removes a pair, which no node accepts any more when it returns.
-func (c *Client) RemoveKey(ctx context.Context, access string) error {
-	q := c.control("client.RemoveKey", http.MethodDelete, api.PathKeys+"/"+url.PathEscape(access))
+func (a *Auth) RemoveKey(ctx context.Context, access string) error {
+	q := a.c.control("client.RemoveKey", http.MethodDelete, api.PathKeys+"/"+url.PathEscape(access))
 	q.name, q.done = access, errs.NotFound
-	return c.forget(ctx, q)
+	return a.c.forget(ctx, q)
 }
 
-func (c *Client) user(op, method, name string) *call {
-	q := c.control(op, method, api.PathUsers+"/"+url.PathEscape(name))
+func (a *Auth) user(op, method, name string) *call {
+	q := a.c.control(op, method, api.PathUsers+"/"+url.PathEscape(name))
 	q.name = name
 	return q
 }

@@ -65,7 +65,7 @@ func (a authVerbs) addUser(c *cli.Context) error {
 		return err
 	}
 	m := api.AddUserMsg{Name: name, Role: cluster.UserRole(c.String("role")), ID: c.String("id"), Display: c.String("display"), Email: c.String("email")}
-	if err := sdk.AddUser(c.Context, m); err != nil {
+	if err := sdk.Auth().AddUser(c.Context, m); err != nil {
 		return err
 	}
 	if a.out.JSON {
@@ -76,7 +76,7 @@ func (a authVerbs) addUser(c *cli.Context) error {
 }
 
 func (a authVerbs) showJSON(ctx context.Context, sdk *client.Client, name string) error {
-	u, err := sdk.User(ctx, name)
+	u, err := sdk.Auth().User(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (a authVerbs) addKey(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if pair, err = sdk.AddKey(c.Context, user, pair); err != nil {
+	if pair, err = sdk.Auth().AddKey(c.Context, user, pair); err != nil {
 		return err
 	}
 	if a.out.JSON {
@@ -120,7 +120,7 @@ func (a authVerbs) removeUser(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := sdk.RemoveUser(c.Context, name); err != nil {
+	if err := sdk.Auth().RemoveUser(c.Context, name); err != nil {
 		return err
 	}
 	if a.out.JSON {
@@ -135,7 +135,7 @@ func (a authVerbs) removeKey(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := sdk.RemoveKey(c.Context, access); err != nil {
+	if err := sdk.Auth().RemoveKey(c.Context, access); err != nil {
 		return err
 	}
 	if a.out.JSON {
@@ -160,7 +160,7 @@ func (a authVerbs) setUser(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := sdk.SetUser(c.Context, name, m); err != nil {
+	if err := sdk.Auth().SetUser(c.Context, name, m); err != nil {
 		return err
 	}
 	if a.out.JSON {
@@ -181,7 +181,7 @@ func (a authVerbs) show(c *cli.Context) error {
 	if c.NArg() == 1 {
 		return a.showUser(c, sdk)
 	}
-	us, err := sdk.Users(c.Context)
+	us, err := sdk.Auth().Users(c.Context)
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func accessKeys(u *api.User) string {
 }
 
 func (a authVerbs) showUser(c *cli.Context, sdk *client.Client) error {
-	u, err := sdk.User(c.Context, c.Args().First())
+	u, err := sdk.Auth().User(c.Context, c.Args().First())
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (a authVerbs) showUser(c *cli.Context, sdk *client.Client) error {
 
 // userCandidates completes names of users and access keys.
 func userCandidates(ctx context.Context, sdk *client.Client, kind argument) ([]candidate, error) {
-	us, err := sdk.Users(ctx)
+	us, err := sdk.Auth().Users(ctx)
 	if err != nil {
 		return nil, err
 	}

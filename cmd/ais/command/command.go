@@ -16,6 +16,7 @@ import (
 
 	"aistore/api/client"
 	"aistore/cluster"
+	"aistore/cmd/ais/line"
 	"aistore/cmd/ais/term"
 	"aistore/errs"
 )
@@ -49,7 +50,7 @@ func Main(ctx context.Context, p Process) int {
 		completer{a}.complete(ctx, p.Args[2:])
 		return exitOK
 	}
-	err := a.root.RunContext(ctx, reorder(a.root, p.Args))
+	err := a.root.RunContext(ctx, line.Reorder(a.root, p.Args))
 	if a.sdk != nil {
 		a.sdk.Close()
 	}
