@@ -28,6 +28,7 @@ type BodyReader struct {
 	err     error // what every later Read returns
 
 	hash hash.Hash         // of the body, or of the chunk
+	sum  [sha256.Size]byte // room for its sum
 	want [sha256.Size]byte // Hashed
 
 	line     [lineSize]byte // what was read ahead: line[from:to]
@@ -159,16 +160,14 @@ func (b *BodyReader) readHashed(p []byte) (int, error) {
 	if b.decoded >= 0 && b.total != b.decoded {
 		return 0, incomplete()
 	}
-	if sum := b.hashSum(); subtle.ConstantTimeCompare(sum[:], b.want[:]) != 1 {
+	if subtle.ConstantTimeCompare(b.hashSum(), b.want[:]) != 1 {
 		return 0, fault("sigv4.Read", codeSHA256, "The provided 'x-amz-content-sha256' header does not match what was computed.")
 	}
 	return n, io.EOF
 }
 
-func (b *BodyReader) hashSum() (sum [sha256.Size]byte) {
-	b.hash.Sum(sum[:0])
-	return sum
-}
+// hashSum returns the sum of what was hashed; it is valid until the next one.
+func (b *BodyReader) hashSum() []byte { return b.hash.Sum(b.sum[:0]) }
 
 func incomplete() error {
 	return fault("sigv4.Read", codeIncomplete, "You did not provide the number of bytes specified by the Content-Length HTTP header")
