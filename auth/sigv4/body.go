@@ -36,8 +36,9 @@ type BodyReader struct {
 	ended    bool  // source has returned io.EOF
 	left     int64 // of the chunk
 
-	key     *hmacKey
-	text    []byte // room for the inner key, then the string to sign
+	key     *signingKey
+	learn   func() // keeps the key once the body has proved it right; nil if it is kept
+	text    []byte // the string to sign
 	scope   string
 	date    string
 	prev    [2 * sha256.Size]byte // the signature before, in hex
@@ -86,8 +87,11 @@ func (v *Verifier) seed(d *BodyReader, access string, b *Body, secrets Secrets) 
 	if len(b.Seed) != len(d.prev) {
 		return fault(op, codeMismatch, mismatchText)
 	}
-	key, _ := v.key(c.scope, secret)
-	d.key = &key.hmacKey
+	key, fresh := v.key(c.scope, secret)
+	d.key = key
+	if fresh {
+		d.learn = func() { v.keys.put(c.scope, key) }
+	}
 	d.scope, d.date = b.Scope, b.Date
 	copy(d.prev[:], b.Seed)
 	return nil
@@ -99,7 +103,7 @@ func (b *BodyReader) Close() {
 		return
 	}
 	pool := b.pool
-	b.pool, b.source, b.key, b.announced = nil, nil, nil, nil
+	b.pool, b.source, b.key, b.learn, b.announced = nil, nil, nil, nil, nil
 	b.err = errClosed
 	clear(b.trailer)
 	pool.Put(b)

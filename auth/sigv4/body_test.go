@@ -353,7 +353,7 @@ func TestReaderAllocates(t *testing.T) {
 			d.Close()
 		})
 	}
-	v.keys.put(scope{access, "20130524", "eu-west-1"}, derive(scope{access, "20130524", "eu-west-1"}, secret))
+	count(64 << 10) // the first body leaves its key in the cache
 	one, many := count(64<<10), count(64)
 	if many > one+2 || one > 8 {
 		t.Errorf("%v allocations for one chunk, %v for a thousand", one, many)

@@ -189,29 +189,28 @@ func (b *BodyReader) verifyChunk() error {
 	if b.key == nil {
 		return nil
 	}
-	sum := b.hashSum()
-	b.hash.Reset()
 	t := b.beginText("AWS4-HMAC-SHA256-PAYLOAD\n")
 	t = append(append(t, emptySHA256...), '\n')
-	return b.verifyText(hex.AppendEncode(t, sum))
+	return b.verifyText(hex.AppendEncode(t, b.hashSum()))
 }
 
 // beginText begins a string to sign, up to the signature before.
 func (b *BodyReader) beginText(algorithm string) []byte {
-	t := append(b.text[:0], spare...)
-	t = append(t, algorithm...)
+	t := append(b.text[:0], algorithm...)
 	t = append(append(t, b.date...), '\n')
 	t = append(append(t, b.scope...), '\n')
 	return append(append(t, b.prev[:]...), '\n')
 }
 
+// verifyText compares the signature of t with the claimed one, and readies the hash for the next chunk.
 func (b *BodyReader) verifyText(t []byte) error {
 	b.text = t
-	made := b.key.sum(t)
-	if subtle.ConstantTimeCompare(made[:], b.claimed[:]) != 1 {
-		return fault("sigv4.Read", codeMismatch, mismatchText, Detail{"StringToSign", string(t[len(spare):])})
+	made := b.key.sum(b.hash, b.sum[:], t)
+	b.hash.Reset()
+	if subtle.ConstantTimeCompare(made, b.claimed[:]) != 1 {
+		return fault("sigv4.Read", codeMismatch, mismatchText, Detail{"StringToSign", string(t)})
 	}
-	hex.Encode(b.prev[:], made[:])
+	hex.Encode(b.prev[:], made)
 	return nil
 }
 
@@ -227,6 +226,9 @@ func (b *BodyReader) endBody() error {
 	}
 	if b.decoded >= 0 && b.total != b.decoded {
 		return incomplete()
+	}
+	if b.learn != nil {
+		b.learn()
 	}
 	return b.drain()
 }
