@@ -121,7 +121,7 @@ func (s *scratch) appendQuery(b []byte, skip string) []byte {
 	first := true
 	for _, p := range s.params {
 		key := s.query[p.from:p.mid]
-		if string(key) == skip {
+		if skip != "" && string(key) == skip {
 			continue
 		}
 		if !first {
