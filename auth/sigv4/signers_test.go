@@ -232,6 +232,13 @@ func TestMinioV2(t *testing.T) {
 		if _, err := v.Verify(received(signed, now), secrets); codeOf(err) != codeMismatch {
 			t.Errorf("%s: tampered: %v", target, err)
 		}
+		if signed.Header.Set("X-Amz-Meta-A", "one"); target == "/bucket/?uploads=&prefix=x" {
+			// The string to sign names the bucket as /bucket/ even if the client asks for /bucket.
+			signed.URL.Path = "/bucket"
+			if c, err := v.Verify(received(signed, now), secrets); err != nil || c.Access != access {
+				t.Errorf("%s without its slash: %+v, %v", target, c, err)
+			}
+		}
 		url := signer.PreSignV2(*minioRequest(t, "GET", target, nil), access, secret, 60, false)
 		c, err = v.Verify(received(url, now), secrets)
 		if err != nil || c.Access != access || !c.Presigned {
