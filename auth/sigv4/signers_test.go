@@ -68,9 +68,6 @@ func randomRequest(t *testing.T, rng *rand.Rand) *http.Request {
 	for range rng.IntN(4) {
 		q.Add(odd(rng, oddPath, 6)+"k", odd(rng, oddPath, 8))
 	}
-	if rng.IntN(3) == 0 {
-		q["twice"] = []string{odd(rng, oddPath, 3), odd(rng, oddPath, 3)}
-	}
 	u.RawQuery = strings.ReplaceAll(q.Encode(), "+", "%20")
 	r, err := http.NewRequest([]string{"GET", "PUT", "HEAD", "DELETE", "POST"}[rng.IntN(5)], u.String(), nil)
 	if err != nil {
