@@ -103,7 +103,7 @@ func (v *volume) destroyStep(bucket uint64, from []byte) (next []byte, err error
 		}
 		blobs = append(blobs, ids...)
 	}
-	if err = errors.Join(err, c.it.Error(), c.it.Close()); err != nil {
+	if err = errors.Join(err, c.it.Error(), c.close()); err != nil {
 		return nil, err
 	}
 	if len(blobs) == 0 {
@@ -175,5 +175,5 @@ func (v *volume) pendingDestroys() ([]uint64, error) {
 			ids = append(ids, binary.BigEndian.Uint64(k))
 		}
 	}
-	return ids, errors.Join(c.it.Error(), c.it.Close())
+	return ids, errors.Join(c.it.Error(), c.close())
 }

@@ -25,6 +25,7 @@ func (f *found) close() {
 	if f.closer != nil {
 		_ = f.closer.Close() // gives a cached block back; nothing to lose
 		f.closer = nil
+		f.vol.gate.Leave()
 	}
 }
 
@@ -49,10 +50,14 @@ func (v *volume) read(f *found, n object.Name) (bool, error) {
 	if v.db == nil {
 		return false, v.err()
 	}
+	if err := v.gate.Enter(); err != nil {
+		return false, err
+	}
 	kb := v.keys.get()
 	key := format.ObjectKey(kb[:0], format.FamRecord, n.Bucket, n.Key)
 	val, closer, err := v.db.Get(key)
 	if err != nil {
+		v.gate.Leave()
 		v.keys.put(kb)
 		if errors.Is(err, pebble.ErrNotFound) {
 			return false, nil
@@ -93,6 +98,15 @@ type places struct {
 	set   *fs.Set
 	vols  []*volume // as set.All()
 	locks nameLocks
+}
+
+// each does something with all volumes at once, and waits.
+func each(vols []*volume, do func(i int, v *volume)) {
+	var wg sync.WaitGroup
+	for i, v := range vols {
+		wg.Go(func() { do(i, v) })
+	}
+	wg.Wait()
 }
 
 // home returns the volume where n is written, or kind Mountpath.

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"errors"
 	"io"
 
 	"aistore/api"
@@ -28,13 +29,18 @@ func (t *Target) appendObject(r *request) error {
 	if err := t.stillMine(&r.Object); err != nil {
 		return err
 	}
-	if handle == "" {
+	begun := handle == ""
+	if begun {
 		if handle, err = t.store.BeginAppend(c.Context(), r.Name()); err != nil {
 			return r.fault(op, err)
 		}
 	}
+	first := handle
 	if c.BodyLen() != 0 {
 		if handle, err = t.store.Append(c.Context(), r.Name(), handle, newPieceReader(c.Body(), o.Expect)); err != nil {
+			if begun { // the client never hears of its handle
+				err = errors.Join(err, t.store.AbortAppend(r.Name(), first))
+			}
 			return r.fault(op, err)
 		}
 	}
