@@ -134,6 +134,7 @@ func TestWrongInput(t *testing.T) {
 		{call{method: "PUT", path: objects + "bk/absent?object_to=ais/@%23/bk/x"}, 404, "ais://bk/absent"},
 		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{`)}, 400, "JSON"},
 		{call{method: "PATCH", path: objects + "bk/o"}, 400, "empty"},
+		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{"value":{"a":"1","a":"2"}}`)}, 400, `key \"value.a\" stands there twice`},
 		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{"action":"x","value":{"a":"b"}}`)}, 400, "action"},
 		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{"value":{}}`)}, 400, "value"},
 		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{"value":["a"]}`)}, 400, "value"},
