@@ -202,7 +202,8 @@ type SummaryMsg struct {
 	Present bool   `json:"present"` // everything is
 }
 
-// BucketSummary is one element of a summary's result. Numbers of objects and bytes are strings, as AIStore sends them.
+// BucketSummary is one element of a summary's result. Numbers of objects and bytes are strings, so that no reader rounds them. The
+// published Python SDK 2.0.0 takes the first element of the list, or the header's value, as a plain dict and reads no name of it.
 type BucketSummary struct {
 	Bck
 	ObjCount struct {
