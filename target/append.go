@@ -1,7 +1,6 @@
 package target
 
 import (
-	"errors"
 	"io"
 
 	"aistore/api"
@@ -11,7 +10,7 @@ import (
 
 // appendObject adds the request's body to an append session, which an empty handle begins, or makes the
 // session's bytes the object. Nothing is visible before that.
-func (t *Target) appendObject(r *request) error {
+func (t *Target) appendObject(r *request) (err error) {
 	const op = "target.append"
 	c := r.c
 	handle := c.Query(api.QueryAppendHandle)
@@ -29,18 +28,19 @@ func (t *Target) appendObject(r *request) error {
 	if err := t.stillMine(&r.Object); err != nil {
 		return err
 	}
-	begun := handle == ""
-	if begun {
+	if handle == "" {
 		if handle, err = t.store.BeginAppend(c.Context(), r.Name()); err != nil {
 			return r.fault(op, err)
 		}
+		first := handle
+		defer func() {
+			if err != nil { // the client never hears of the handle
+				_ = t.store.AbortAppend(r.Name(), first) // else it is given up when it is old
+			}
+		}()
 	}
-	first := handle
 	if c.BodyLen() != 0 {
 		if handle, err = t.store.Append(c.Context(), r.Name(), handle, newPieceReader(c.Body(), o.Expect)); err != nil {
-			if begun { // the client never hears of its handle
-				err = errors.Join(err, t.store.AbortAppend(r.Name(), first))
-			}
 			return r.fault(op, err)
 		}
 	}

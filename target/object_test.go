@@ -384,6 +384,14 @@ func TestAppend(t *testing.T) {
 		}
 	}
 	o.want(t, 200, call{method: "PUT", path: objects + "bk/at-once?append_type=flush&append_handle=", body: []byte("all")})
+	before, _ := o.store.Appends()
+	for _, kind := range []string{"append", "flush"} { // a first piece that is refused leaves no session: its handle is not told
+		o.want(t, 400, call{method: "PUT", path: objects + "bk/none?append_type=" + kind + "&append_handle=", body: []byte("all"),
+			header: []string{"ais-checksum-type", "md5", "ais-checksum-value", cksum.Of(cksum.MD5, nil).Value}})
+	}
+	if n, _ := o.store.Appends(); n != before {
+		t.Errorf("%d append sessions, %d before", n, before)
+	}
 	if a := o.want(t, 200, call{method: "GET", path: objects + "bk/at-once"}); string(a.body) != "all" {
 		t.Errorf("flushed at once: %q", a.body)
 	}
