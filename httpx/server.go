@@ -177,7 +177,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 		}
 		pause = 0
 		boundUnsent(nc)
-		cn := &connection{Conn: nc, s: s}
+		cn := &connection{Conn: nc, sock: newSocket(nc), s: s}
 		s.mu.Lock()
 		full := len(s.conns) >= s.cfg.MaxConns
 		if !full {
