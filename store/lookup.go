@@ -19,6 +19,11 @@ type found struct {
 	vol    *volume
 	value  []byte
 	closer io.Closer
+
+	// of lookup alone
+	hot    *hotEntry // where value is from, nil: the index
+	digest uint64    // of the name
+	turn   uint64    // of its lock, before value was read
 }
 
 func (f *found) close() {
@@ -93,11 +98,12 @@ func (v *volume) readError(op string, n object.Name, err error) error {
 	return errs.E(op, n, kind, err)
 }
 
-// places are the mountpaths at work and the locks of the names on them.
+// places are the mountpaths at work, the locks of the names on them, and what is kept of those read often.
 type places struct {
 	set   *fs.Set
 	vols  []*volume // as set.All()
 	locks nameLocks
+	hot   *hot // nil: nothing is kept
 }
 
 // each does something with all volumes at once, and waits.
@@ -149,8 +155,14 @@ func (s *places) current(f *found, n object.Name) (bool, error) {
 
 // lookup reads the current version of n for a reader, who is told only what is durable; kind NotFound.
 func (s *places) lookup(f *found, n object.Name) error {
-	ok, err := s.current(f, n)
-	s.locks.of(n).settle()
+	digest := digestOf(n)
+	lock := &s.locks.shards[digest%lockShards]
+	f.digest, f.turn, f.hot = digest, lock.mu.turn.Load(), nil
+	ok, err := s.lookupHot(f, n), error(nil)
+	if !ok {
+		ok, err = s.current(f, n)
+		lock.settle()
+	}
 	if herr := s.homesErr(n); herr != nil { // the commit waited for may have failed
 		err = herr
 	} else if err == nil && (!ok || f.Tombstone()) {
@@ -160,6 +172,34 @@ func (s *places) lookup(f *found, n object.Name) error {
 		f.close()
 	}
 	return err
+}
+
+// lookupHot is current for what is kept of names read often.
+func (s *places) lookupHot(f *found, n object.Name) bool {
+	e := s.hot.get(n, f.digest, f.turn)
+	if e == nil {
+		return false
+	}
+	if format.DecodeRecord(&f.Record, e.record, e.key) != nil || f.Bucket != n.Bucket {
+		s.hot.forget(e) // damaged in memory
+		return false
+	}
+	f.hot, f.vol, f.value = e, e.vol, e.record
+	return true
+}
+
+// keep lets hot have what lookup found, with content if that is not nil, if the name is read often and still as it was.
+func (s *places) keep(f *found, n object.Name, content []byte) {
+	if f.hot != nil && content == nil || len(content) > hotContent || !s.hot.wants(f.digest, f.turn) {
+		return
+	}
+	e := &hotEntry{name: n, digest: f.digest, turn: f.turn, vol: f.vol, key: []byte(n.Key), record: append([]byte(nil), f.value...)}
+	if content != nil {
+		e.content = append([]byte(nil), content...)
+	}
+	if s.locks.shards[f.digest%lockShards].mu.turn.Load() == f.turn {
+		s.hot.add(e)
+	}
 }
 
 // homesErr is nil while every place of n may be used.

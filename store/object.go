@@ -49,6 +49,7 @@ func (s *Store) Stat(n object.Name) (info object.Info, err error) {
 		return info, errs.E(op, n, err)
 	}
 	f.Info(&info, n.Key)
+	s.keep(&f, n, nil)
 	f.close()
 	return info, nil
 }
@@ -91,7 +92,7 @@ func (o *Object) open(n object.Name) (again bool, err error) {
 }
 
 func (o *Object) openLocked(n object.Name) (again bool, err error) {
-	var f found
+	f := found{turn: ownTurn}
 	ok, err := o.store.current(&f, n)
 	if err == nil && (!ok || f.Tombstone()) {
 		err = errs.E("store.read", n, errs.NotFound)
@@ -117,15 +118,7 @@ func (o *Object) content(f *found) (again bool, err error) {
 func (o *Object) readInline(f *found) (again bool, err error) {
 	const op = "store.readInline"
 	v, p := f.vol, &f.Parts[0]
-	if err := v.gate.Enter(); err != nil {
-		return false, err
-	}
-	kb := v.keys.get()
-	val, closer, err := v.db.Get(format.ObjectKey(kb[:0], format.FamContent, o.name.Bucket, o.name.Key))
-	v.keys.put(kb)
-	if err != nil {
-		v.gate.Leave()
-	}
+	val, closer, err := o.inlineValue(f)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return true, o.damaged(op, "the content is missing from the index")
 	}
@@ -138,6 +131,10 @@ func (o *Object) readInline(f *found) (again bool, err error) {
 	} else if !ok || int64(len(data)) != p.Length || cksum.Block(data) != p.CRC {
 		err = o.damaged(op, "the content in the index does not match its checksum")
 	}
+	if err != nil && closer == nil { // damaged in memory: the index has it
+		o.store.hot.forget(f.hot)
+		return true, err
+	}
 	if err != nil {
 		_ = closer.Close() // gives a cached block back; nothing to lose
 		v.gate.Leave()
@@ -146,8 +143,29 @@ func (o *Object) readInline(f *found) (again bool, err error) {
 		}
 		return again, err
 	}
+	if closer != nil {
+		o.store.keep(f, o.name, val)
+	}
 	o.inline, o.closer = data, closer
 	return false, nil
+}
+
+// inlineValue returns the index's value for content. A nil closer says that it is a copy that hot keeps.
+func (o *Object) inlineValue(f *found) (val []byte, closer io.Closer, err error) {
+	if f.hot != nil && f.hot.content != nil {
+		return f.hot.content, nil, nil
+	}
+	v := f.vol
+	if err := v.gate.Enter(); err != nil {
+		return nil, nil, err
+	}
+	kb := v.keys.get()
+	val, closer, err = v.db.Get(format.ObjectKey(kb[:0], format.FamContent, o.name.Bucket, o.name.Key))
+	v.keys.put(kb)
+	if err != nil {
+		v.gate.Leave()
+	}
+	return val, closer, err
 }
 
 func (o *Object) openBlobs(f *found) (again bool, err error) {
@@ -170,6 +188,7 @@ func (o *Object) openBlobs(f *found) (again bool, err error) {
 		at += p.Length
 	}
 	if err == nil {
+		o.store.keep(f, o.name, nil)
 		return false, nil
 	}
 	o.closeParts()
