@@ -65,6 +65,13 @@ type File interface {
 	Fd() uintptr
 }
 
+// Piper is a File that can move its bytes into a pipe without copying them.
+type Piper interface {
+	// PipeTo moves n bytes from off into the pipe, which must have room for them: a short count is an error. Kind
+	// Unsupported where it cannot be done.
+	PipeTo(pipe uintptr, off int64, n int) error
+}
+
 // Capacity of a file system, in bytes. Free is what an unprivileged writer may still take.
 type Capacity struct {
 	Total int64 `json:"total"`

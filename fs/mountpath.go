@@ -361,6 +361,20 @@ func (f *mpFile) ReadAt(p []byte, off int64) (int, error) {
 	return f.read(n, start, err)
 }
 
+// PipeTo implements Piper where the file below does.
+func (f *mpFile) PipeTo(pipe uintptr, off int64, n int) error {
+	p, ok := f.File.(Piper)
+	if !ok {
+		return errs.E("fs.PipeTo", f.mp.path, errs.Unsupported)
+	}
+	start := clock()
+	if err := p.PipeTo(pipe, off, n); err != nil {
+		return err // not counted: whoever cannot pipe reads, and finds the same
+	}
+	_, err := f.read(n, start, nil)
+	return err
+}
+
 func (f *mpFile) Write(p []byte) (int, error) {
 	if err := f.mp.Err(); err != nil {
 		return 0, err

@@ -228,6 +228,25 @@ func (f *osFile) Allocate(off, length int64) error {
 // Fd does not set the file to blocking mode, as (*os.File).Fd does: regular files always block.
 func (f *osFile) Fd() uintptr { return uintptr(f.fd) }
 
+// PipeTo implements Piper.
+func (f *osFile) PipeTo(pipe uintptr, off int64, n int) error {
+	for n > 0 {
+		var moved int64
+		err := retry(func() (err error) {
+			moved, err = unix.Splice(f.fd, &off, int(pipe), nil, n, unix.SPLICE_F_NONBLOCK) //nolint:gosec // a descriptor
+			return err
+		})
+		if err == nil && moved == 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return &os.PathError{Op: "splice", Path: f.Name(), Err: err}
+		}
+		n -= int(moved)
+	}
+	return nil
+}
+
 // clean makes a name fit for a Root: slashes only, no leading or trailing one, "" is ".".
 func clean(name string) string {
 	name = strings.Trim(filepath.ToSlash(filepath.Clean(name)), "/")

@@ -86,6 +86,7 @@ type Server struct {
 	meters  map[*route]Meter
 	unknown Meter // requests without a route
 	readers readerPool
+	pipes   pipePool
 	limits  atomic.Pointer[Limits]
 
 	inflight [classCount]atomic.Int64
@@ -151,6 +152,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.draining.Store(true)
 	_ = ln.Close()
 	s.drain(cut)
+	s.pipes.close()
 	return err
 }
 

@@ -20,10 +20,13 @@ type socket struct {
 	nc  *net.TCPConn
 	raw syscall.RawConn
 
-	in, out     []byte
-	n           int
-	err         syscall.Errno
-	read, write func(fd uintptr) bool // method values, made once
+	in, out []byte
+	n       int
+	err     syscall.Errno
+
+	pipe, left, flags int // of splice
+
+	read, write, spliceTo func(fd uintptr) bool // method values, made once
 }
 
 // maxRaw bounds the bytes of one unannounced call, and so how long the scheduler may have to wait for it.
@@ -40,7 +43,7 @@ func newSocket(c net.Conn) *socket {
 		return nil
 	}
 	s := &socket{nc: nc, raw: raw}
-	s.read, s.write = s.readOnce, s.writeOnce
+	s.read, s.write, s.spliceTo = s.readOnce, s.writeOnce, s.spliceOnce
 	return s
 }
 
@@ -70,7 +73,7 @@ func (s *socket) readOnce(fd uintptr) bool {
 
 // Write is net.Conn's; p has at most maxRaw bytes.
 func (s *socket) Write(p []byte) (int, error) {
-	s.out = p
+	s.out, s.err = p, 0
 	err := s.raw.Write(s.write)
 	n := len(p) - len(s.out)
 	s.out = nil
@@ -91,7 +94,7 @@ func (s *socket) writeOnce(fd uintptr) bool {
 	return true
 }
 
-// transfer is recv(2) or send(2) of a p that is not empty: both know at once that it is a socket.
+// transfer is recv(2) or send(2) of a p that is not empty, which know at once that it is a socket, or read(2).
 func transfer(call, fd uintptr, p []byte) (int, syscall.Errno) {
 	for {
 		n, _, err := syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)

@@ -243,9 +243,13 @@ func (o *Object) WriteSpan(w io.Writer, sp object.Span) error {
 
 // writePart writes the bytes [from, to) of a part, reading whole blocks.
 func (o *Object) writePart(w io.Writer, p *part, from, to int64) error {
+	from, to = from+p.Offset, to+p.Offset // within the blob's content
+	from, err := o.sendPages(w, p, from, to)
+	if err != nil || from == to {
+		return err
+	}
 	bp, _ := chunkPool.Get().(*[]byte)
 	defer chunkPool.Put(bp)
-	from, to = from+p.Offset, to+p.Offset // within the blob's content
 	size := max(chunkSize/p.BlockSize, 1) * p.BlockSize
 	for at := from / p.BlockSize * p.BlockSize; at < to; at += size {
 		n := min(size, p.Total-at, (to-at+p.BlockSize-1)/p.BlockSize*p.BlockSize)
@@ -260,6 +264,38 @@ func (o *Object) writePart(w io.Writer, p *part, from, to int64) error {
 	return nil
 }
 
+// pageSender is a writer that can send a file's pages without copying them: fill moves n bytes into a pipe, check sees
+// them there, then they go out. False: nothing was sent, which must be written instead.
+type pageSender interface {
+	SendPages(n int, fill func(pipe uintptr) error, check func(p []byte) error) (bool, error)
+}
+
+// sendPages sends as many whole blocks from the start of [from, to) as w can send without a copy; it returns where what is
+// left begins. A blob is never written again once a record names it, so pages that were checked stay as they are.
+func (o *Object) sendPages(w io.Writer, p *part, from, to int64) (int64, error) {
+	sender, ok := w.(pageSender)
+	file, piper := p.f.(fs.Piper)
+	if !ok || !piper || p.BlockSize > pageChunk || from%p.BlockSize != 0 {
+		return from, nil
+	}
+	at := from
+	var n int64
+	fill := func(pipe uintptr) error { return file.PipeTo(pipe, format.BlobHeaderSize+at, int(n)) }
+	check := func(b []byte) error { return o.checkBlocks(p, b, at) }
+	for at < to {
+		n = min(pageChunk/p.BlockSize*p.BlockSize, p.Total-at)
+		if at+n > to { // what ends inside a block
+			break
+		}
+		sent, err := sender.SendPages(int(n), fill, check)
+		if !sent || err != nil {
+			return at, err
+		}
+		at += n
+	}
+	return at, nil
+}
+
 // readBlocks reads the blocks at off, a multiple of the block size, and verifies each.
 func (o *Object) readBlocks(p *part, b []byte, off int64) error {
 	const op = "store.readBlocks"
@@ -270,6 +306,12 @@ func (o *Object) readBlocks(p *part, b []byte, off int64) error {
 		}
 		return o.vol.readError(op, o.name, err)
 	}
+	return o.checkBlocks(p, b, off)
+}
+
+// checkBlocks verifies b, the blocks at off.
+func (o *Object) checkBlocks(p *part, b []byte, off int64) error {
+	const op = "store.checkBlocks"
 	for i := off / p.BlockSize; len(b) > 0; i++ {
 		n := min(int64(len(b)), p.BlockSize)
 		want, err := o.blockSum(p, i)
