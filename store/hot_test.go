@@ -4,20 +4,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"sync"
 	"testing"
 
 	"aistore/errs"
 	"aistore/object"
+	"aistore/store/hot"
 )
 
 // warm reads n until it is kept with its content.
-func warm(t *testing.T, s *Store, n object.Name) *hotEntry {
+func warm(t *testing.T, s *Store, n object.Name) *hot.Entry[*volume] {
 	t.Helper()
 	for range 4 {
 		get(t, s, n)
-		if e := kept(s, n); e != nil && e.content != nil {
+		if e := kept(s, n); e != nil && e.Content != nil {
 			return e
 		}
 	}
@@ -25,9 +25,9 @@ func warm(t *testing.T, s *Store, n object.Name) *hotEntry {
 	return nil
 }
 
-func kept(s *Store, n object.Name) *hotEntry {
+func kept(s *Store, n object.Name) *hot.Entry[*volume] {
 	d := digestOf(n)
-	return s.hot.get(n, d, s.locks.of(n).mu.turn.Load())
+	return s.hot.Get(n, d, s.locks.of(n).mu.turn.Load())
 }
 
 func putBytes(t *testing.T, s *Store, n object.Name, data []byte) {
@@ -92,7 +92,7 @@ func TestHotAdmits(t *testing.T) {
 	if kept(s, name("once")) != nil {
 		t.Error("kept after the first read")
 	}
-	for key, size := range map[string]int{"long": hotContent + 1, "blob": 1 << 20, "head": 10} {
+	for key, size := range map[string]int{"long": hot.MaxContent + 1, "blob": 1 << 20, "head": 10} {
 		n := name(key)
 		putBytes(t, s, n, random(size))
 		for range 3 {
@@ -103,7 +103,7 @@ func TestHotAdmits(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if e := kept(s, n); e == nil || e.content != nil {
+		if e := kept(s, n); e == nil || e.Content != nil {
 			t.Errorf("%s: %+v", key, e)
 		}
 	}
@@ -117,7 +117,7 @@ func TestHotDamage(t *testing.T) {
 	n := object.Name{Bucket: 1, Key: "a"}
 	data := random(4096)
 	putBytes(t, s, n, data)
-	for _, part := range []func(*hotEntry) []byte{func(e *hotEntry) []byte { return e.content }, func(e *hotEntry) []byte { return e.record }} {
+	for _, part := range []func(*hot.Entry[*volume]) []byte{func(e *hot.Entry[*volume]) []byte { return e.Content }, func(e *hot.Entry[*volume]) []byte { return e.Record }} {
 		part(warm(t, s, n))[9] ^= 1
 		if !bytes.Equal(get(t, s, n), data) {
 			t.Error("wrong bytes were served")
@@ -134,32 +134,6 @@ func TestHotFailedDisk(t *testing.T) {
 	s.vols[0].mp.Fail(errs.E("test", "disk", errs.Mountpath))
 	if _, err := s.Open(n); !errs.Is(err, errs.Mountpath) {
 		t.Errorf("served: %v", err)
-	}
-}
-
-// TestHotBounds reads more than there is room for.
-func TestHotBounds(t *testing.T) {
-	const limit = 256 << 10
-	s := testStore(t, Config{HotSize: limit})
-	names := 0
-	for round := range 4 {
-		for i := range 200 {
-			n := object.Name{Bucket: 1, Key: fmt.Sprint(i)}
-			if round == 0 {
-				putBytes(t, s, n, random(4096))
-			}
-			get(t, s, n)
-		}
-	}
-	var bytes int64
-	for i := range s.hot.slots {
-		if e := s.hot.slots[i].Load(); e != nil {
-			names++
-			bytes += e.size()
-		}
-	}
-	if bytes > limit || bytes != s.hot.bytes.Load() || names < 40 {
-		t.Errorf("%d names of %d bytes are kept, %d are counted, the limit is %d", names, bytes, s.hot.bytes.Load(), limit)
 	}
 }
 

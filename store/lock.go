@@ -28,7 +28,7 @@ type nameLock struct {
 	committing atomic.Bool // written under mu
 }
 
-// turnMutex is a mutex that counts how often it was taken and let go: the turn. It is odd while a writer holds it.
+// turnMutex is a mutex that counts how often it was taken and let go: the turn, odd while a writer holds it. See package hot.
 type turnMutex struct {
 	plain sync.Mutex // for who waits for writers and is none
 	turn  atomic.Uint64
@@ -48,9 +48,6 @@ func (m *turnMutex) Unlock() {
 
 // ownTurn stands for the turn of who holds the lock.
 const ownTurn = 1
-
-// busy reports whether a writer holds the lock in this turn.
-func busy(turn uint64) bool { return turn%2 == 1 }
 
 func digestOf(n object.Name) uint64 { return cksum.DigestString64(n.Key, n.Bucket) }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"aistore/fs"
 	"aistore/object"
 	"aistore/store/format"
+	"aistore/store/hot"
 )
 
 // found is a record together with the index value it aliases. Close it.
@@ -21,9 +23,9 @@ type found struct {
 	closer io.Closer
 
 	// of lookup alone
-	hot    *hotEntry // where value is from, nil: the index
-	digest uint64    // of the name
-	turn   uint64    // of its lock, before value was read
+	hot    *hot.Entry[*volume] // where value is from, nil: the index
+	digest uint64              // of the name
+	turn   uint64              // of its lock, before value was read
 }
 
 func (f *found) close() {
@@ -103,7 +105,7 @@ type places struct {
 	set   *fs.Set
 	vols  []*volume // as set.All()
 	locks nameLocks
-	hot   *hot // nil: nothing is kept
+	hot   *hot.Cache[*volume] // nil: nothing is kept
 }
 
 // each does something with all volumes at once, and waits.
@@ -176,29 +178,29 @@ func (s *places) lookup(f *found, n object.Name) error {
 
 // lookupHot is current for what is kept of names read often.
 func (s *places) lookupHot(f *found, n object.Name) bool {
-	e := s.hot.get(n, f.digest, f.turn)
+	e := s.hot.Get(n, f.digest, f.turn)
 	if e == nil {
 		return false
 	}
-	if format.DecodeRecord(&f.Record, e.record, e.key) != nil || f.Bucket != n.Bucket {
-		s.hot.forget(e) // damaged in memory
+	if format.DecodeRecord(&f.Record, e.Record, e.Key) != nil || f.Bucket != n.Bucket {
+		s.hot.Forget(e) // damaged in memory
 		return false
 	}
-	f.hot, f.vol, f.value = e, e.vol, e.record
+	f.hot, f.vol, f.value = e, e.Home, e.Record
 	return true
 }
 
 // keep lets hot have what lookup found, with content if that is not nil, if the name is read often and still as it was.
 func (s *places) keep(f *found, n object.Name, content []byte) {
-	if f.hot != nil && content == nil || len(content) > hotContent || !s.hot.wants(f.digest, f.turn) {
+	if f.hot != nil && content == nil || len(content) > hot.MaxContent || !s.hot.Wants(f.digest, f.turn) {
 		return
 	}
-	e := &hotEntry{name: n, digest: f.digest, turn: f.turn, vol: f.vol, key: []byte(n.Key), record: append([]byte(nil), f.value...)}
+	e := &hot.Entry[*volume]{Name: n, Digest: f.digest, Turn: f.turn, Home: f.vol, Key: []byte(n.Key), Record: bytes.Clone(f.value)}
 	if content != nil {
-		e.content = append([]byte(nil), content...)
+		e.Content = bytes.Clone(content)
 	}
 	if s.locks.shards[f.digest%lockShards].mu.turn.Load() == f.turn {
-		s.hot.add(e)
+		s.hot.Add(e)
 	}
 }
 

@@ -132,7 +132,7 @@ func (o *Object) readInline(f *found) (again bool, err error) {
 		err = o.damaged(op, "the content in the index does not match its checksum")
 	}
 	if err != nil && closer == nil { // damaged in memory: the index has it
-		o.store.hot.forget(f.hot)
+		o.store.hot.Forget(f.hot)
 		return true, err
 	}
 	if err != nil {
@@ -152,8 +152,8 @@ func (o *Object) readInline(f *found) (again bool, err error) {
 
 // inlineValue returns the index's value for content. A nil closer says that it is a copy that hot keeps.
 func (o *Object) inlineValue(f *found) (val []byte, closer io.Closer, err error) {
-	if f.hot != nil && f.hot.content != nil {
-		return f.hot.content, nil, nil
+	if f.hot != nil && f.hot.Content != nil {
+		return f.hot.Content, nil, nil
 	}
 	v := f.vol
 	if err := v.gate.Enter(); err != nil {

@@ -25,6 +25,7 @@ import (
 	"aistore/fs"
 	"aistore/object"
 	"aistore/store/format"
+	"aistore/store/hot"
 )
 
 // Defaults of Config.
@@ -135,7 +136,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, errs.E(op, "", err)
 	}
 	s := &Store{cfg: cfg, log: cfg.Log, cache: pebble.NewCache(cfg.CacheSize + reserved(set))}
-	s.set, s.hot = set, newHot(cfg.HotSize)
+	s.set, s.hot = set, hot.New[*volume](cfg.HotSize)
 	for _, mp := range set.All() {
 		s.vols = append(s.vols, newVolume(mp, s.cache, cfg.Log))
 	}
