@@ -278,8 +278,24 @@ const timeLayout = "Mon, 02 Jan 2006 15:04:05 GMT"
 // Time formats t as a header (RFC 9110 section 5.6.7).
 func Time(t time.Time) string { return t.UTC().Format(timeLayout) }
 
-// AppendTime is Time without the string.
-func AppendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, timeLayout) }
+// AppendTime is Time without the string, and without reading the layout each time.
+func AppendTime(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(b, timeLayout)
+	}
+	hour, minute, second := t.Clock()
+	b = append(append(b, t.Weekday().String()[:3]...), ", "...)
+	b = append(appendTwo(b, day), ' ')
+	b = append(append(b, month.String()[:3]...), ' ')
+	b = append(appendTwo(appendTwo(b, year/100), year%100), ' ')
+	b = append(appendTwo(b, hour), ':')
+	b = append(appendTwo(b, minute), ':')
+	return append(appendTwo(b, second), " GMT"...)
+}
+
+func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
 
 // ParseTime reads a date header in any of the three forms that servers must take.
 func ParseTime(s string) (time.Time, bool) {
