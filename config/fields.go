@@ -32,7 +32,7 @@ func (n *Node) fields() []field {
 		{"bootstrap", toggleValue{&n.Bootstrap}, "true for role all without join", "found a new cluster if there is no state and none to join"},
 		{"zone", stringValue{&n.Zone}, "none", "failure domain: copies of one object go to different ones"},
 		{"weight", numberValue[uint32]{&n.Weight}, "100", "share of objects relative to other targets"},
-		{"cache_size", sizeValue{&n.CacheSize}, "64MiB", "index cache of the node"},
+		{"cache_size", sizeValue{&n.CacheSize}, "64MiB", "index cache of the node; half as much again is kept of names read often"},
 		{"log.level", stringValue{&n.Log.Level}, "info", "debug, info, warn or error"},
 		{"log.format", stringValue{&n.Log.Format}, "text", "text or json"},
 	}
