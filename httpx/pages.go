@@ -53,14 +53,14 @@ func (w *replyWriter) sendPages(p *pipes, n int, fill func(pipe uintptr) error, 
 	w.c.sent = true
 	w.left -= int64(n)
 	w.total += int64(n)
-	if len(w.head) > 0 {
-		_, err := cn.Write(w.head)
+	if err := cn.armWrite(); err != nil {
+		return true, err
+	}
+	if len(w.head) > 0 { // in one segment with what follows: the client wakes once
+		_, err := cn.sock.send(w.head, syscall.MSG_MORE)
 		if w.head = w.head[:0]; err != nil {
 			return true, err
 		}
-	}
-	if err := cn.armWrite(); err != nil {
-		return true, err
 	}
 	return true, cn.sock.splice(p.send[0], n, w.left > 0)
 }
@@ -139,7 +139,7 @@ func (p *pipes) peek(b []byte) bool {
 		return false
 	}
 	for len(b) > 0 {
-		n, err := transfer(syscall.SYS_READ, uintptr(p.look[0]), b)
+		n, err := transfer(syscall.SYS_READ, uintptr(p.look[0]), b, 0)
 		if n == 0 || err != 0 {
 			return false
 		}

@@ -21,6 +21,7 @@ type socket struct {
 	raw syscall.RawConn
 
 	in, out []byte
+	how     uintptr // flags of sending
 	n       int
 	err     syscall.Errno
 
@@ -67,13 +68,16 @@ func (s *socket) Read(p []byte) (int, error) {
 }
 
 func (s *socket) readOnce(fd uintptr) bool {
-	s.n, s.err = transfer(syscall.SYS_RECVFROM, fd, s.in)
+	s.n, s.err = transfer(syscall.SYS_RECVFROM, fd, s.in, 0)
 	return s.err != syscall.EAGAIN
 }
 
 // Write is net.Conn's; p has at most maxRaw bytes.
-func (s *socket) Write(p []byte) (int, error) {
-	s.out, s.err = p, 0
+func (s *socket) Write(p []byte) (int, error) { return s.send(p, 0) }
+
+// send is Write with flags of send(2).
+func (s *socket) send(p []byte, flags uintptr) (int, error) {
+	s.out, s.err, s.how = p, 0, flags
 	err := s.raw.Write(s.write)
 	n := len(p) - len(s.out)
 	s.out = nil
@@ -86,7 +90,7 @@ func (s *socket) Write(p []byte) (int, error) {
 func (s *socket) writeOnce(fd uintptr) bool {
 	for len(s.out) > 0 {
 		var n int
-		if n, s.err = transfer(syscall.SYS_SENDTO, fd, s.out); s.err != 0 {
+		if n, s.err = transfer(syscall.SYS_SENDTO, fd, s.out, syscall.MSG_NOSIGNAL|s.how); s.err != 0 {
 			return s.err != syscall.EAGAIN
 		}
 		s.out = s.out[n:]
@@ -95,9 +99,9 @@ func (s *socket) writeOnce(fd uintptr) bool {
 }
 
 // transfer is recv(2) or send(2) of a p that is not empty, which know at once that it is a socket, or read(2).
-func transfer(call, fd uintptr, p []byte) (int, syscall.Errno) {
+func transfer(call, fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {
 	for {
-		n, _, err := syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
+		n, _, err := syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0)
 		switch err {
 		case 0:
 			return int(n), 0
