@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -22,13 +21,13 @@ func Aligned(n int) []byte {
 }
 
 // WriteThrough writes past the page cache, with a descriptor of its own since O_DIRECT holds for all that is done with one.
-// Compared with write and fdatasync it spares the copy, the page and, on a disk without FUA, nothing else of the latency; with
-// FUA also the flush.
+// Compared with a write and an fdatasync it spares the copy and the page, and on a disk that can write through its own cache
+// also the flush.
 func (f *osFile) WriteThrough(p []byte, off int64) error {
 	fd, err := f.directFd()
 	for first := true; err == nil && len(p) > 0; first = false {
 		var n int
-		err = retry(func() error {
+		err = retry(func() (err error) {
 			n, err = unix.Pwritev2(fd, [][]byte{p}, off, unix.RWF_DSYNC)
 			return err
 		})
@@ -118,7 +117,7 @@ func (f *mpFile) WriteThrough(p []byte, off int64) error {
 	c.writes.Add(1)
 	c.writeBytes.Add(int64(len(p)))
 	c.syncs.Add(1)
-	c.syncNanos.Add(int64(time.Duration(clock().Sub(start))))
+	c.syncNanos.Add(int64(clock().Sub(start)))
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return f.mp.fault(OpWrite, err)
 	}

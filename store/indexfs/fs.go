@@ -143,6 +143,9 @@ func (x *FS) open(name string, flag int) (vfs.File, error) {
 	if n, ok := LogNumber(name); ok && flag&os.O_CREATE != 0 {
 		return x.newLogFile(file, n), nil
 	}
+	if flag&os.O_EXCL != 0 && (strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")) {
+		return &tableFile{indexFile: file}, nil
+	}
 	return file, nil
 }
 

@@ -146,7 +146,7 @@ func (l *logFile) through() error {
 	n := int(l.end - l.base)
 	size := (n + fs.Block - 1) / fs.Block * fs.Block
 	ahead := int(min(max(l.covered/fs.Block*fs.Block, coverMin), coverMax))
-	if l.tight || n > ahead/2 || l.base+int64(size) <= l.covered {
+	if l.tight || n > coverMin || l.base+int64(size) <= l.covered {
 		ahead = 0
 	}
 	if size+ahead > len(l.buf) {
