@@ -57,6 +57,10 @@ type File interface {
 	io.WriterAt
 	// Sync makes the bytes durable, and of the metadata what is needed to read them (fdatasync).
 	Sync() error
+	// WriteThrough writes p at off past the kernel's cache and makes it durable, for much less than WriteAt and Sync cost.
+	// Address, offset and length are multiples of Block; see Aligned. errors.ErrUnsupported says that the file system
+	// cannot, and that nothing was written.
+	WriteThrough(p []byte, off int64) error
 	Truncate(size int64) error
 	Stat() (os.FileInfo, error)
 	// Allocate reserves space for length bytes from off without changing the size. It may do nothing.

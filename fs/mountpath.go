@@ -31,7 +31,7 @@ type Mountpath struct {
 
 	failed  atomic.Pointer[failure]
 	down    chan struct{} // closed by Fail
-	onFail  func(error) // called once, from any goroutine
+	onFail  func(error)   // called once, from any goroutine
 	counts  counters
 	spaceMu sync.Mutex
 	space   Capacity

@@ -77,7 +77,7 @@ func (r *osRoot) OpenFile(name string, flag int) (File, error) {
 	if err != nil {
 		return nil, r.fail("open", name, err)
 	}
-	return &osFile{File: os.NewFile(uintptr(fd), name), fd: fd}, nil
+	return &osFile{File: os.NewFile(uintptr(fd), name), fd: fd, root: r}, nil
 }
 
 func (r *osRoot) Rename(from, to string) error {
@@ -204,7 +204,9 @@ func (r *osRoot) Close() error { return r.dir.Close() }
 
 type osFile struct {
 	*os.File
-	fd int
+	fd     int
+	root   *osRoot
+	direct *os.File // of WriteThrough; nil before the first
 }
 
 func (f *osFile) Sync() error {
