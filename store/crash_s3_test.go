@@ -47,6 +47,25 @@ type crashVersion struct {
 
 const versionedBucket = 2
 
+// crashSources are what is copied: a blob, and an object in parts.
+var crashSources = [2]string{"src", "multisrc"}
+
+// multipartSource makes the second of crashSources.
+func (w *workload) multipartSource(t *testing.T) {
+	n := object.Name{Bucket: 1, Key: crashSources[1]}
+	id := createUpload(t, w.s, n)
+	var named []CompletePart
+	var whole []byte
+	for i := range 4 {
+		data := bytes.Repeat([]byte{byte(i)}, 5000)
+		whole = append(whole, data...)
+		named = append(named, CompletePart{Number: i + 1, ETag: putPart(t, w.s, n, id, i+1, data).ETag})
+	}
+	info, err := w.s.CompleteUpload(t.Context(), n, id, named, CompleteOptions{PutOptions: PutOptions{Epoch: 1}})
+	must(t, err)
+	w.datas[n.Key], w.ids[info.ETag] = whole, n.Key
+}
+
 // upload makes one upload of 1 to 4 parts, some of them sent twice, and completes it, aborts it or leaves it.
 func (w *workload) upload(t *testing.T, rng *rand.Rand, n object.Name) {
 	u, err := w.s.CreateUpload(t.Context(), n, UploadOptions{})
@@ -147,9 +166,10 @@ func (w *workload) versioned(t *testing.T, rng *rand.Rand) {
 		was, err := w.s.Delete(t.Context(), n, DeleteOptions{Epoch: 1, Versioning: Versioned})
 		w.endVersion(t, done, was.VersionID, err)
 	case 5:
-		done = w.beginVersion(key, "src")
+		src := crashSources[rng.IntN(2)]
+		done = w.beginVersion(key, src)
 		o.Checksum = 0
-		info, err := w.s.Copy(t.Context(), object.Name{Bucket: 1, Key: "src"}, "", n, o)
+		info, err := w.s.Copy(t.Context(), object.Name{Bucket: 1, Key: src}, "", n, o)
 		w.endVersion(t, done, info.VersionID, err)
 	default:
 		v := w.someVersion(rng, key)

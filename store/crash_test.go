@@ -153,8 +153,9 @@ func (w *workload) run(t *testing.T, rng *rand.Rand, n, names int) {
 			})
 			w.saw(t, st, info.ETag, err)
 		case p < 65:
-			st := w.begin(name, 'p', "src")
-			if _, err := w.s.Link(ctx, object.Name{Bucket: 1, Key: "src"}, on, PutOptions{Epoch: 1}); err != nil {
+			src := crashSources[rng.IntN(2)]
+			st := w.begin(name, 'p', src)
+			if _, err := w.s.Link(ctx, object.Name{Bucket: 1, Key: src}, on, PutOptions{Epoch: 1}); err != nil {
 				t.Errorf("link: %v", err)
 			}
 			w.end(st, "")
@@ -272,6 +273,7 @@ func runWithCrashes(t *testing.T, seed uint64, paths []string) (*workload, []cra
 	if _, err := s.Put(t.Context(), object.Name{Bucket: 1, Key: "src"}, src, PutOptions{Epoch: 1, Checksum: cksum.XXHash, Size: -1}); err != nil {
 		t.Fatal(err)
 	}
+	w.multipartSource(t)
 	armed.Store(true)
 	var wg sync.WaitGroup
 	for i := range 8 {

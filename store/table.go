@@ -347,6 +347,9 @@ func (o *Object) openPart(i int) error {
 	if m.open.vol == nil {
 		return errs.F(op, o.name, errs.Mountpath, "part %d is on mountpath %016x, which is not here", p.Number, p.Mount)
 	}
+	if err := m.open.vol.err(); err != nil {
+		return err
+	}
 	f, err := m.open.vol.mp.OpenFile(p.Blob.Path(), os.O_RDONLY)
 	if errors.Is(err, os.ErrNotExist) {
 		err = o.damaged(op, "the blob of part "+p.Blob.String()+" is missing")
