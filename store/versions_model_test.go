@@ -34,7 +34,7 @@ type model struct {
 }
 
 func (m *model) name() object.Name {
-	return object.Name{Bucket: 99, Key: []string{"a", "a/b", "a/c", "old1", "old2", "old3", "old7", "z\x01"}[m.rng.IntN(8)]}
+	return object.Name{Bucket: 99, Key: []string{"a", "a/b", "a/c", "old1", "old2", "old3", "old8", "z\x01"}[m.rng.IntN(8)]}
 }
 
 // add puts v on top.
