@@ -307,6 +307,10 @@ func (v *volume) unlinkUnreferenced(ids ...format.BlobID) int {
 
 // referenced reports whether a record refers to the blob.
 func (v *volume) referenced(id format.BlobID) (bool, error) {
+	if err := v.gate.Enter(); err != nil {
+		return false, err
+	}
+	defer v.gate.Leave()
 	prefix := append([]byte{format.FamRef}, id[:]...)
 	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: format.PrefixEnd(prefix)})
 	if err != nil {

@@ -115,7 +115,7 @@ func (v *volume) destroyStep(fam byte, bucket uint64, from []byte) (next []byte,
 		}
 		blobs = append(blobs, ids...)
 	}
-	if err = errors.Join(err, c.it.Error(), c.it.Close()); err != nil {
+	if err = errors.Join(err, c.it.Error(), c.close()); err != nil {
 		return nil, err
 	}
 	if len(blobs) == 0 {
@@ -192,7 +192,7 @@ func (v *volume) destroyTables(ctx context.Context, fam byte, bucket uint64) err
 			err = v.all.unrefAll(&table{home: v, name: object.Name{Bucket: bucket, Key: string(key)}, id: id, parts: parts})
 		}
 	}
-	return errors.Join(err, c.it.Error(), c.it.Close())
+	return errors.Join(err, c.it.Error(), c.close())
 }
 
 // loadDestroyed finds the buckets whose removal was interrupted.
@@ -224,5 +224,5 @@ func (v *volume) pendingDestroys() ([]uint64, error) {
 			ids = append(ids, binary.BigEndian.Uint64(k))
 		}
 	}
-	return ids, errors.Join(c.it.Error(), c.it.Close())
+	return ids, errors.Join(c.it.Error(), c.close())
 }
