@@ -71,7 +71,7 @@ func (v *volume) destroyBucket(ctx context.Context, bucket uint64) error {
 		}
 	}
 	for _, fam := range []byte{format.FamTable, format.FamGone} {
-		if err := v.destroyTables(ctx, fam, bucket); err != nil {
+		if err := destroyTables(ctx, v, fam, bucket); err != nil {
 			return err
 		}
 	}
@@ -173,7 +173,7 @@ func (v *volume) dropRefs(b *pebble.Batch, it *pebble.Iterator) ([]format.BlobID
 }
 
 // destroyTables removes the blobs of contents in parts, wherever they are. The tables go with the rest.
-func (v *volume) destroyTables(ctx context.Context, fam byte, bucket uint64) error {
+func destroyTables(ctx context.Context, v *volume, fam byte, bucket uint64) error {
 	c, err := v.newCursor(format.ObjectKey(nil, fam, bucket, ""), format.BucketEnd(nil, fam, bucket))
 	if err != nil {
 		return err
