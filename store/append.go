@@ -29,6 +29,9 @@ import (
 // many bytes are acknowledged and what their CRC32C is, so it stays good when the node restarts: what a failed call
 // left behind its length is cut off, and bytes that a power loss took are noticed.
 
+// appends is the part of a Store that appends: what it adds to Store's methods is promoted.
+type appends struct{ *Store }
+
 // sessionID names an append session.
 type sessionID [8]byte
 
@@ -79,7 +82,7 @@ func parseHandle(s string) (h handle, err error) {
 
 // BeginAppend starts a session for n and returns its first handle: kind Busy when the node has too many, Full when they hold
 // too much.
-func (s *Store) BeginAppend(ctx context.Context, n object.Name) (_ string, err error) {
+func (s *appends) BeginAppend(ctx context.Context, n object.Name) (_ string, err error) {
 	const op = "store.BeginAppend"
 	if err := errors.Join(ctx.Err(), s.live(op, n)); err != nil {
 		return "", errs.E(op, n, err)
@@ -124,7 +127,7 @@ func (s *Store) BeginAppend(ctx context.Context, n object.Name) (_ string, err e
 const sessionHead = 1 + 8 + 8
 
 // session finds the volume of a session and takes it for the caller, who must release it.
-func (s *Store) session(n object.Name, id sessionID) (v *volume, release func(), err error) {
+func (s *appends) session(n object.Name, id sessionID) (v *volume, release func(), err error) {
 	const op = "store.session"
 	if _, busy := s.sessions.busy.LoadOrStore(id, nil); busy {
 		return nil, nil, errs.E(op, n, errs.Conflict, "another append with this handle is under way")
@@ -153,7 +156,7 @@ func (s *Store) session(n object.Name, id sessionID) (v *volume, release func(),
 
 // Append adds what r gives to the session and returns the handle that stands for the bytes so far. When
 // it fails, the handle it was called with stays good. The bytes are durable only once they are flushed.
-func (s *Store) Append(ctx context.Context, n object.Name, token string, r io.Reader) (string, error) {
+func (s *appends) Append(ctx context.Context, n object.Name, token string, r io.Reader) (string, error) {
 	const op = "store.Append"
 	if err := s.live(op, n); err != nil {
 		return "", err
@@ -202,7 +205,7 @@ func (s *Store) Append(ctx context.Context, n object.Name, token string, r io.Re
 
 // FlushAppend makes the session's bytes a new version of n and ends the session. When it fails, also by a
 // crash, the session stays.
-func (s *Store) FlushAppend(ctx context.Context, n object.Name, token string, o PutOptions) (info object.Info, err error) {
+func (s *appends) FlushAppend(ctx context.Context, n object.Name, token string, o PutOptions) (info object.Info, err error) {
 	const op = "store.FlushAppend"
 	if err := s.live(op, n); err != nil {
 		return info, err
@@ -241,7 +244,7 @@ func (s *Store) FlushAppend(ctx context.Context, n object.Name, token string, o 
 	return info, nil
 }
 
-func (s *Store) flush(ctx context.Context, op string, n object.Name, bw *blobWriter, h handle, o *PutOptions) (info object.Info, err error) {
+func (s *appends) flush(ctx context.Context, op string, n object.Name, bw *blobWriter, h handle, o *PutOptions) (info object.Info, err error) {
 	sums := newSums(o)
 	short, err := bw.reread(ctx, h, sums, s.cfg.InlineMax)
 	if err != nil {
@@ -253,7 +256,12 @@ func (s *Store) flush(ctx context.Context, op string, n object.Name, bw *blobWri
 	if o.Size > 0 && o.Size != h.size {
 		return info, errs.F(op, n, errs.Checksum, "%d bytes were appended, the request declared %d", h.size, o.Size)
 	}
-	w := write{op: op, name: n, vol: bw.v, o: o, sum: sums.whole.Sum()}
+	if o.Finish != nil {
+		if err := o.finish(h.size, sums.Sums(), nil); err != nil {
+			return info, err
+		}
+	}
+	w := write{op: op, name: n, vol: bw.v, o: o, sum: sums.Sum(sums.whole)}
 	w.also = func(b *pebble.Batch) error { return b.Delete(appendKey(h.id), nil) }
 	if short != nil {
 		w.inline, w.rec.Size = short, h.size
@@ -310,7 +318,7 @@ func (w *blobWriter) reread(ctx context.Context, h handle, sums *sums, inlineMax
 }
 
 // AbortAppend gives a session up.
-func (s *Store) AbortAppend(n object.Name, token string) error {
+func (s *appends) AbortAppend(n object.Name, token string) error {
 	const op = "store.AbortAppend"
 	h, err := parseHandle(token)
 	if err != nil {

@@ -39,16 +39,23 @@ func stores() map[string]func(t *testing.T) *Store {
 }
 
 // unsettled is a store some of whose names lie where an earlier set of mountpaths put them.
-func unsettled(t *testing.T, cfg Config) *Store {
+func unsettled(t *testing.T, cfg Config) *Store { return unsettledFrom(t, cfg, [2]int{100, 100}) }
+
+// unsettledFrom is unsettled whose older names were written under two InlineMax in turns.
+func unsettledFrom(t *testing.T, cfg Config, inline [2]int) *Store {
 	mem := fs.NewMem()
 	cfg.FS, cfg.NodeID, cfg.Mountpaths = mem, "node1", []string{"/a"}
-	s, err := Open(t.Context(), cfg)
-	must(t, err)
-	for i := range 100 {
-		_, err := s.Put(t.Context(), object.Name{Bucket: 99, Key: fmt.Sprintf("old%d", i)}, []byte("old"), PutOptions{Size: -1})
+	for odd := range 2 {
+		first := cfg
+		first.InlineMax = inline[odd]
+		s, err := Open(t.Context(), first)
 		must(t, err)
+		for i := odd; i < 100; i += 2 {
+			_, err := s.Put(t.Context(), object.Name{Bucket: 99, Key: fmt.Sprintf("old%d", i)}, []byte("old"), PutOptions{Size: -1})
+			must(t, err)
+		}
+		must(t, s.Close())
 	}
-	must(t, s.Close())
 	cfg.Mountpaths = []string{"/a", "/b", "/c"}
 	return testStore(t, cfg)
 }

@@ -23,9 +23,15 @@ type found struct {
 	closer io.Closer
 
 	// of lookup alone
+	named  bool                // it is the name's current record, as turn says
 	hot    *hot.Entry[*volume] // where value is from, nil: the index
 	digest uint64              // of the name
 	turn   uint64              // of its lock, before value was read
+
+	at    byte     // family of the key it was read from
+	id    [16]byte // with FamVersion: what its key ends with
+	stays bool     // its blobs are not to be removed
+	table *table   // what dropContent took out of the index
 }
 
 func (f *found) close() {
@@ -37,7 +43,7 @@ func (f *found) close() {
 }
 
 // keyBuf is room for an index key.
-type keyBuf [format.ObjectPrefix + object.MaxKeyLen]byte
+type keyBuf [format.ObjectPrefix + object.MaxKeyLen + 1 + 16]byte
 
 // keyPool keeps key buffers off the heap's hot path: an interface call makes them escape.
 type keyPool struct{ p sync.Pool }
@@ -57,23 +63,29 @@ func (v *volume) read(f *found, n object.Name) (bool, error) {
 	if v.db == nil {
 		return false, v.err()
 	}
+	kb := v.keys.get()
+	key := format.ObjectKey(kb[:0], format.FamRecord, n.Bucket, n.Key)
+	ok, err := f.readAt(v, op, n, key, key[format.ObjectPrefix:])
+	v.keys.put(kb)
+	f.at = format.FamRecord
+	return ok, err
+}
+
+// readAt reads the record of n that stands under an index key; name is n.Key.
+func (f *found) readAt(v *volume, op string, n object.Name, key, name []byte) (bool, error) {
 	if err := v.gate.Enter(); err != nil {
 		return false, err
 	}
-	kb := v.keys.get()
-	key := format.ObjectKey(kb[:0], format.FamRecord, n.Bucket, n.Key)
 	val, closer, err := v.db.Get(key)
 	if err != nil {
 		v.gate.Leave()
-		v.keys.put(kb)
 		if errors.Is(err, pebble.ErrNotFound) {
 			return false, nil
 		}
 		return false, v.readError(op, n, err)
 	}
 	f.vol, f.value, f.closer = v, val, closer
-	err = format.DecodeRecord(&f.Record, val, key[format.ObjectPrefix:])
-	v.keys.put(kb)
+	err = format.DecodeRecord(&f.Record, val, name)
 	if err == nil && f.Bucket != n.Bucket {
 		err = errs.E(op, n, errs.Corrupt, "the record belongs to another bucket")
 	}
@@ -106,6 +118,16 @@ type places struct {
 	vols  []*volume // as set.All()
 	locks nameLocks
 	hot   *hot.Cache[*volume] // nil: nothing is kept
+	pins  pins
+
+	sharing sync.Map // content id -> nothing: references to its parts are being made
+}
+
+// adopt tells every volume which ones there are.
+func (s *places) adopt() {
+	for _, v := range s.vols {
+		v.all = s
+	}
 }
 
 // each does something with all volumes at once, and waits.
@@ -159,7 +181,7 @@ func (s *places) current(f *found, n object.Name) (bool, error) {
 func (s *places) lookup(f *found, n object.Name) error {
 	digest := digestOf(n)
 	lock := &s.locks.shards[digest%lockShards]
-	f.digest, f.turn, f.hot = digest, lock.mu.turn.Load(), nil
+	f.named, f.digest, f.turn, f.hot = true, digest, lock.mu.turn.Load(), nil
 	ok, err := s.lookupHot(f, n), error(nil)
 	if !ok {
 		ok, err = s.current(f, n)
@@ -186,13 +208,13 @@ func (s *places) lookupHot(f *found, n object.Name) bool {
 		s.hot.Forget(e) // damaged in memory
 		return false
 	}
-	f.hot, f.vol, f.value = e, e.Home, e.Record
+	f.hot, f.vol, f.value, f.at = e, e.Home, e.Record, format.FamRecord
 	return true
 }
 
 // keep lets hot have what lookup found, with content if that is not nil, if the name is read often and still as it was.
 func (s *places) keep(f *found, n object.Name, content []byte) {
-	if f.hot != nil && content == nil || len(content) > hot.MaxContent || !s.hot.Wants(f.digest, f.turn) {
+	if !f.named || f.hot != nil && content == nil || len(content) > hot.MaxContent || !s.hot.Wants(f.digest, f.turn) {
 		return
 	}
 	e := &hot.Entry[*volume]{Name: n, Digest: f.digest, Turn: f.turn, Home: f.vol, Key: []byte(n.Key), Record: bytes.Clone(f.value)}

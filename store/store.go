@@ -115,6 +115,8 @@ type Store struct {
 	cache *pebble.Cache
 	log   *slog.Logger
 	places
+	multipart
+	appends
 	versions versions
 
 	destroyed sync.Map // bucket id -> nothing: refuses everything
@@ -141,6 +143,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		s.vols = append(s.vols, newVolume(mp, s.cache, cfg.Log))
 	}
 	s.versions.vols = s.vols
+	s.adopt()
+	s.multipart.Store, s.appends.Store = s, s
 	if err := s.openVolumes(ctx); err != nil {
 		return nil, errors.Join(errs.E(op, "", err), s.Close())
 	}
@@ -175,6 +179,9 @@ func (s *Store) openVolumes(ctx context.Context) error {
 		return faults
 	}
 	s.versions.init()
+	if err := s.referRebuilt(ctx); err != nil {
+		return err
+	}
 	if err := s.sessions.init(s); err != nil {
 		return err
 	}
