@@ -21,17 +21,27 @@ type DeleteOptions struct {
 	Durability cluster.Durability
 	Conditions *object.Conditions
 	Guard      func() error
+
+	Versioning Versioning // of the bucket
+	VersionID  string     // "" = as Versioning says; otherwise this version goes, or this delete marker
+}
+
+// Deleted is what a Delete did.
+type Deleted struct {
+	object.Info        // what the name, or the version asked for, was; zero when a marker was put on nothing
+	Marker      bool   // a delete marker was made, or was what went
+	VersionID   string // of the marker that was made, or of what went
 }
 
 // Delete removes n and returns what it was; kind NotFound when there was nothing. It works on a full
 // disk. The record goes first, durably; then its blobs, which open Objects go on reading.
-func (s *Store) Delete(ctx context.Context, n object.Name, o DeleteOptions) (info object.Info, err error) {
+func (s *Store) Delete(ctx context.Context, n object.Name, o DeleteOptions) (gone Deleted, err error) {
 	const op = "store.Delete"
 	if err := s.live(op, n); err != nil {
-		return info, err
+		return gone, err
 	}
 	if err := ctx.Err(); err != nil {
-		return info, errs.E(op, n, err)
+		return gone, errs.E(op, n, err)
 	}
 	lock := s.locks.of(n)
 	lock.mu.Lock()
@@ -40,14 +50,14 @@ func (s *Store) Delete(ctx context.Context, n object.Name, o DeleteOptions) (inf
 	lock.mu.Unlock()
 	if err != nil {
 		old.close()
-		return info, errs.E(op, n, err)
+		return gone, errs.E(op, n, err)
 	}
 	_ = failpoint.Hit("delete.after-commit") // past the commit: only a kill matters
-	old.Info(&info, n.Key)
+	old.Info(&gone.Info, n.Key)
 	_ = failpoint.Hit("delete.before-unlink") // past the commit: only a kill matters
 	old.unlinkBlobs()
 	old.close()
-	return info, nil
+	return gone, nil
 }
 
 func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, old *found) error {

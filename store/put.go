@@ -27,6 +27,10 @@ type PutOptions struct {
 	ETag                 string // "" = derived: the checksum in hex, or for type none EPOCH.COUNTER
 	Conditions           *object.Conditions
 
+	Versioning Versioning         // of the bucket
+	Also       []cksum.Type       // computed besides Checksum, for Finish
+	Finish     func(*Finish) error // the content is whole and nothing is sealed: may set what Finish lets it; its error ends the write
+
 	// Guard is called under the name's lock right before the commit (a lease check); its error ends the
 	// write with nothing changed.
 	Guard func() error

@@ -19,6 +19,9 @@ type UpdateOptions struct {
 	Durability cluster.Durability
 	Conditions *object.Conditions
 	Guard      func() error
+
+	VersionID string // "" = the current version
+	InPlace   bool   // the version stays as it is (tags, ACL)
 }
 
 // Update changes the metadata of n: change gets what is there and may alter Custom, System, Tags and
