@@ -17,6 +17,7 @@ import (
 	"aistore/errs"
 	"aistore/httpx"
 	"aistore/node"
+	"aistore/object"
 	"aistore/s3"
 	"aistore/store"
 	"aistore/target"
@@ -62,13 +63,13 @@ func (w *Owner) fromNode(c *httpx.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return w.Serve(c, &o, &caller)
+	return w.Serve(c, o, &caller)
 }
 
 // Serve answers a request about one key. The reply is complete when it returns nil; an error is for WriteFault, or
 // whatever words errors for the route.
-func (w *Owner) Serve(c *httpx.Ctx, o *node.Object, caller *s3.Caller) error {
-	r := &request{Object: *o, w: w, c: c, caller: caller}
+func (w *Owner) Serve(c *httpx.Ctx, o node.Object, caller *s3.Caller) error {
+	r := &request{Object: o, w: w, c: c, caller: caller}
 	c.SetHeader("x-amz-request-id", c.RequestID())
 	c.EachHeader(r.h.Add)
 	var err error
@@ -129,3 +130,5 @@ func WriteFault(c *httpx.Ctx, _ int, err error) {
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+func lastModified(info *object.Info) string { return httpx.Time(info.Created) }
