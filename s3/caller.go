@@ -13,7 +13,8 @@ const HeaderCaller = "Ais-S3-Caller"
 // PathOwner serves S3 requests about one key to other nodes: PathOwner + "/BUCKETID/KEY", with the client's headers and HeaderCaller.
 const PathOwner = "/intra/s3"
 
-// PathDelete serves the keys of a DeleteObjects that a target owns: PathDelete + "/BUCKETID", body and reply as the client's, HeaderCaller.
+// PathDelete serves the keys of a DeleteObjects that a target owns: POST PathDelete + "/BUCKETID" with HeaderCaller. The body is the JSON of
+// []DeleteItem, at most MaxKeys; the reply that of []Deleted in the same order.
 const PathDelete = "/intra/s3-delete"
 
 // Caller is who asks, and how the body is to be read.
@@ -24,6 +25,7 @@ type Caller struct {
 	Presigned, Secure bool   // signed in the query; over TLS
 	Addr              string // of the client, without the port
 	Host              string // as the client wrote it, for Location
+	View              uint64 // index of the view by which the request was routed: the owner must not know less
 	Body              sigv4.Body
 }
 
@@ -43,6 +45,7 @@ func (c *Caller) Append(b []byte) []byte {
 	for _, s := range [...]string{c.ID, c.Name, c.Access, c.Addr, c.Host} {
 		b = append(appendField(b, s), ' ')
 	}
+	b = append(strconv.AppendUint(b, c.View, 10), ' ')
 	return c.Body.Append(b)
 }
 
@@ -85,6 +88,10 @@ func ParseCaller(s string) (Caller, error) {
 				return bad()
 			}
 		}
+	}
+	text, rest, _ = strings.Cut(rest, " ")
+	if c.View, err = strconv.ParseUint(text, 10, 64); err != nil {
+		return bad()
 	}
 	c.Body, err = sigv4.ParseBody(rest)
 	return c, err

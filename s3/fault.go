@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 
+	"aistore/auth/policy"
 	"aistore/auth/sigv4"
 	"aistore/errs"
 )
@@ -82,7 +83,15 @@ func FaultOf(err error) *Fault {
 	}
 	var sf *sigv4.Fault
 	if errors.As(err, &sf) {
-		return fromSignature(sf)
+		f := &Fault{Code: sf.Code, Message: sf.Message}
+		for _, d := range sf.Detail {
+			f.Extra = append(f.Extra, Field(d))
+		}
+		return f
+	}
+	var pf *policy.Fault
+	if errors.As(err, &pf) {
+		return &Fault{Code: pf.Code, Message: pf.Message}
 	}
 	k := errs.KindOf(err)
 	f = &Fault{Code: codeOf(k)}
@@ -208,6 +217,7 @@ var codes = map[string]struct {
 	"MalformedACLError":                              {400, "The XML that you provided was not well formed or did not validate against our published schema."},
 	"MalformedPOSTRequest":                           {400, "The body of your POST request is not well-formed multipart/form-data."},
 	"MalformedPolicy":                                {400, "The policy is not valid."},
+	"MalformedTrailerError":                          {400, "The request contained trailing data that was not well-formed or did not conform to our published schema."},
 	"MalformedXML":                                   {400, "The XML that you provided was not well formed or did not validate against our published schema."},
 	"MaxMessageLengthExceeded":                       {400, "Your request was too large."},
 	"MaxPostPreDataLengthExceededError":              {400, "Your POST request fields preceding the upload file were too large."},

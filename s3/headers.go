@@ -345,12 +345,20 @@ func (h *Headers) MD5() ([]byte, error) {
 	return raw, nil
 }
 
-// AppendMeta appends the headers of an object that follow from its metadata: content headers as kept or overridden, x-amz-meta-*, class.
+// ContentType returns the type of an object, or what overrides it (nil = nothing does).
+func ContentType(info *object.Info, over *Overrides) string {
+	if over != nil && over.ContentType != "" {
+		return over.ContentType
+	}
+	return first(info.System["content-type"], "binary/octet-stream")
+}
+
+// AppendMeta appends the headers of an object that follow from its metadata, but for the Content-Type: content headers as kept or
+// overridden, x-amz-meta-*, class, number of tags.
 func AppendMeta(b []byte, info *object.Info, over *Overrides) []byte {
 	if over == nil {
 		over = &noOverrides
 	}
-	b = appendHeader(b, "Content-Type", first(over.ContentType, info.System["content-type"], "binary/octet-stream"))
 	b = appendHeader(b, "Content-Encoding", first(over.ContentEncoding, info.System["content-encoding"]))
 	b = appendHeader(b, "Content-Disposition", first(over.ContentDisposition, info.System["content-disposition"]))
 	b = appendHeader(b, "Content-Language", first(over.ContentLanguage, info.System["content-language"]))

@@ -238,7 +238,12 @@ func (s *Store) flush(ctx context.Context, op string, n object.Name, bw *blobWri
 	if o.Size > 0 && o.Size != h.size {
 		return info, errs.F(op, n, errs.Checksum, "%d bytes were appended, the request declared %d", h.size, o.Size)
 	}
-	w := write{op: op, name: n, vol: bw.v, o: o, sum: sums.whole.Sum()}
+	if o.Finish != nil {
+		if err := o.finish(h.size, sums.Sums(), nil); err != nil {
+			return info, err
+		}
+	}
+	w := write{op: op, name: n, vol: bw.v, o: o, sum: sums.Sum(sums.whole)}
 	w.also = func(b *pebble.Batch) error { return b.Delete(appendKey(h.id), nil) }
 	if short != nil {
 		w.inline, w.rec.Size = short, h.size

@@ -104,6 +104,8 @@ type Store struct {
 
 	destroyed sync.Map // bucket id -> nothing: refuses everything
 	appending sync.Map // sessionID -> nothing: an append or flush is under way
+	uploads   uploadLocks
+	sharing   sync.Map // content id -> nothing: references to its parts are being made
 	suspects  suspects
 	closed    atomic.Bool
 }
@@ -126,6 +128,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		s.vols = append(s.vols, newVolume(mp, s.cache, cfg.Log))
 	}
 	s.versions.vols = s.vols
+	s.adopt()
 	if err := s.openVolumes(ctx); err != nil {
 		return nil, errors.Join(errs.E(op, "", err), s.Close())
 	}
@@ -164,6 +167,9 @@ func (s *Store) openVolumes(ctx context.Context) error {
 		return faults
 	}
 	s.versions.init()
+	if err := s.referRebuilt(ctx); err != nil {
+		return err
+	}
 	return s.loadDestroyed()
 }
 

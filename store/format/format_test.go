@@ -201,8 +201,13 @@ func TestKeysKeepOrder(t *testing.T) {
 		if end := BucketEnd(nil, FamRecord, n.Bucket); bytes.Compare(k, end) >= 0 {
 			t.Errorf("%v lies behind its bucket's end", n)
 		}
-		if id, back, ok := SplitRefKey(RefKey(nil, BlobID{1, 2}, n.Bucket, n.Key)); !ok || id != (BlobID{1, 2}) || back != n {
-			t.Errorf("reference of %v splits into %v %v", n, id, back)
+		for _, by := range []Owner{{}, {OwnerVersion, Invert(object.Version{Epoch: 1, Counter: 2})}, {OwnerUpload, [16]byte{3}}} {
+			if id, back, who, ok := SplitRefKey(RefKey(nil, BlobID{1, 2}, n.Bucket, n.Key, by)); !ok || id != (BlobID{1, 2}) || back != n || who != by {
+				t.Errorf("reference of %v by %v splits into %v %v %v", n, by, id, back, who)
+			}
+		}
+		if b, key, id, more, ok := SplitIDKey(PartKey(nil, n.Bucket, n.Key, [16]byte{5, 0, 7}, 300)); !ok || b != n.Bucket || string(key) != n.Key || id != [16]byte{5, 0, 7} || string(more) != "\x01\x2c" {
+			t.Errorf("key of a part of %v splits into %d %q %x %x", n, b, key, id, more)
 		}
 	}
 	for p, want := range map[string]string{"a": "b", "a\xff": "b", "\xff\xff": "", "": ""} {
