@@ -39,6 +39,9 @@ type User struct {
 	Keys    []AccessKey `json:"keys,omitempty"` // oldest first
 }
 
+// String returns the user's name.
+func (u User) String() string { return u.Name }
+
 // AccessKey is a pair that requests are signed with. Only JSON shows the secret: the log, snapshots and views
 // need it, messages and logs do not get it.
 type AccessKey struct {

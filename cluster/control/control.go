@@ -33,6 +33,7 @@ type Config struct {
 	Join      []string          // public URLs of nodes of the cluster to join
 	Bootstrap bool              // found a cluster if this node has no state and none of Join answers with one
 	Settings  map[string]string // of a cluster that is founded: what differs from cluster.DefaultConfig
+	Root      cluster.AccessKey // of the administrator of a cluster that is founded, or has no users yet; zero = none is made
 	Raft      net.Listener      // raft connections to this node, as SplitListener gives them
 	Client    *httpx.Client     // for calls to other nodes
 	Report    func() Report     // what the node tells the primary with each heartbeat; nil = nothing
