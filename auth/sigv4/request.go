@@ -8,7 +8,7 @@ type Request struct {
 	RawPath  string                           // as on the request line, still escaped, without the query
 	RawQuery string                           // as on the request line, without the question mark
 	Host     string                           // the Host header
-	Each     func(f func(name, value string)) // calls f for every header; the strings need not outlive the call
+	Each     func(f func(name, value string)) // calls f for every header, Content-Length too; the strings must hold until Verify returns
 	Now      time.Time
 }
 
@@ -19,7 +19,8 @@ type Secrets func(access string) (secret string, ok bool)
 type Caller struct {
 	Access    string    // "" = anonymous: the request carries no signature at all
 	Presigned bool      // the signature was in the query
-	Date      time.Time // when it was signed; zero for anonymous
+	Signature string    // AWS4-HMAC-SHA256, or AWS for the second version, as s3:signatureversion has it
+	Date      time.Time // when it was signed; zero for anonymous and presigned by the second version
 	Body      Body
 }
 

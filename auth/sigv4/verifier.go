@@ -1,13 +1,26 @@
 package sigv4
 
+import "sync"
+
+// cachedKeys bounds the derived keys a Verifier keeps: a few hundred bytes each, one per access key, day and region.
+const cachedKeys = 4096
+
 // A Verifier checks signatures. It keeps derived signing keys; it is safe for concurrent use.
-type Verifier struct{}
+type Verifier struct {
+	keys    keys
+	scratch sync.Pool // *scratch
+	bodies  sync.Pool // *BodyReader
+}
 
 // New returns a Verifier.
-func New() *Verifier { return &Verifier{} }
+func New() *Verifier {
+	return &Verifier{keys: keys{max: cachedKeys, m: make(map[scope]*signingKey)}}
+}
 
-// Verify returns who signed r, or a *Fault within the error. A request without any signature is anonymous.
-// The body has yet to be read through Reader, which can still refuse it.
-func (v *Verifier) Verify(r *Request, s Secrets) (Caller, error) {
-	return Caller{}, fault("sigv4.Verify", codeAccessDenied, "not built yet")
+// key returns the signing key of sc; fresh says that it is not in the cache yet.
+func (v *Verifier) key(sc scope, secret string) (k *signingKey, fresh bool) {
+	if k := v.keys.get(sc, secret); k != nil {
+		return k, false
+	}
+	return derive(sc, secret), true
 }

@@ -34,6 +34,7 @@ func homes() []home {
 		{"gopkg.in/yaml.v3", []string{"config"}, false},
 		{"github.com/aws/aws-sdk-go-v2", []string{"backend/..."}, true},
 		{"github.com/aws/smithy-go", []string{"backend/..."}, true},
+		{"github.com/minio/minio-go/v7", []string{"test/..."}, true},
 		{"github.com/anishathalye/porcupine", []string{"test/..."}, true},
 		{"github.com/rogpeppe/go-internal", []string{"test/..."}, true},
 		{"golang.org/x/sync", []string{"..."}, true},
