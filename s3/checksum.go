@@ -125,6 +125,12 @@ func (c *Checksum) Raw() (raw []byte, parts int, ok bool) {
 	return raw, parts, err == nil && len(raw) == c.Algorithm.Size()
 }
 
+// Equal reports whether c has the value that a client declares, who may leave out the "-N" of a composite.
+func (c *Checksum) Equal(declared *Checksum) bool {
+	value, _, composite := strings.Cut(c.Value, "-")
+	return c.Algorithm == declared.Algorithm && (c.Value == declared.Value || composite && value == declared.Value)
+}
+
 // Encode returns the text that is kept in object.Info.System: "CRC32C FULL_OBJECT value".
 func (c *Checksum) Encode() string {
 	if c.IsZero() {

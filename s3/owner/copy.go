@@ -44,16 +44,21 @@ func (r *request) copy() error {
 	}
 	if !replaceMeta {
 		o.Custom, o.System = src.Info.Custom, kept(src.Info.System, o.System)
-	} else if sum := src.Info.System[s3.SystemChecksum]; sum != "" {
+	} else if o.Custom == nil {
+		o.Custom = map[string]string{} // the store takes nil for "as the source has it"
+	}
+	if sum := src.Info.System[s3.SystemChecksum]; sum != "" || o.System == nil {
 		o.System = with(o.System, s3.SystemChecksum, sum)
 	}
 	if !replaceTags {
 		o.Tags = src.Info.Tags
+	} else if o.Tags == nil {
+		o.Tags = map[string]string{}
 	}
 	if err := r.guard(); err != nil {
 		return err
 	}
-	info, err := r.copyContent(src, &from, &o, in)
+	info, err := r.copyContent(src, &o, in)
 	if err != nil {
 		return r.writeFault(op, err)
 	}
@@ -99,7 +104,7 @@ func kept(source, asked map[string]string) map[string]string {
 }
 
 // copyContent makes the copy: of a source on this node by sharing its content, unless another checksum is asked for.
-func (r *request) copyContent(src *source, from *node.Object, o *store.PutOptions, in *incoming) (object.Info, error) {
+func (r *request) copyContent(src *source, o *store.PutOptions, in *incoming) (object.Info, error) {
 	ctx := r.c.Context()
 	algorithm, err := s3.ParseAlgorithm(r.h.ChecksumAlgorithm)
 	if err != nil {
@@ -110,7 +115,7 @@ func (r *request) copyContent(src *source, from *node.Object, o *store.PutOption
 	if algorithm == s3.NoAlgorithm || algorithm == have.Algorithm && have.Type != s3.Composite {
 		o.ETag = src.Info.ETag
 		if src.obj != nil && src.Info.Checksum.Type == o.Checksum {
-			return r.w.store.Copy(ctx, from.Name(), versionOf(from, &src.Info), r.Name(), *o)
+			return r.w.store.CopyOpen(ctx, src.obj, src.version, r.Name(), *o)
 		}
 	} else { // computed anew, and with it the ETag of a whole
 		in.want, in.also = s3.Checksum{Algorithm: algorithm}, []cksum.Type{cksum.MD5, typeOf(algorithm)}
@@ -121,14 +126,6 @@ func (r *request) copyContent(src *source, from *node.Object, o *store.PutOption
 	}
 	defer r.w.target.Release()
 	return r.w.store.PutStream(ctx, r.Name(), src.body, *o)
-}
-
-// versionOf names the very version that was authorized and judged.
-func versionOf(o *node.Object, info *object.Info) string {
-	if o.Bucket.Props.S3.Versioning == "" && info.VersionID == "" {
-		return ""
-	}
-	return s3.ShownVersion(info.VersionID)
 }
 
 // finishCopy is the store's Finish of a copy whose checksum is computed: nothing was declared to compare it with.

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -119,9 +120,12 @@ func (r *request) unserved(code string) error {
 
 // fault gives a store's error the code that S3 has for it.
 func (r *request) fault(op string, err error) error {
+	var known *s3.Fault
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &known):
+		return err
 	case !errs.Is(err, errs.NotFound) || errs.Is(err, errs.NoBucket):
 		return errs.E(op, &r.Object, err)
 	case r.version != "":

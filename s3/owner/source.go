@@ -26,9 +26,10 @@ const maxSourceHead = 256 << 10
 // source is what a copy reads.
 type source struct {
 	sourceHead
-	obj  *store.Object // on this node
-	rep  *httpx.Reply  // from another
-	body io.Reader
+	obj     *store.Object // on this node
+	version string        // by which it was opened
+	rep     *httpx.Reply  // from another
+	body    io.Reader
 }
 
 type sourceHead struct {
@@ -99,7 +100,7 @@ func (w *Owner) localSource(o *node.Object, version string, caller *s3.Caller, h
 	if err != nil {
 		return nil, r.missing(err)
 	}
-	s := &source{obj: obj}
+	s := &source{obj: obj, version: version}
 	if err := s.judge(r, h); err != nil {
 		obj.Close()
 		return nil, err
@@ -275,4 +276,3 @@ func (x *sending) WriteBody(dst io.Writer) error {
 
 // Close implements httpx.Source.
 func (x *sending) Close() { x.s.Close() }
-
