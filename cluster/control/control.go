@@ -41,6 +41,8 @@ type Config struct {
 	Log       *slog.Logger
 	Timing    Timing
 	Dial      func(ctx context.Context, addr string) (net.Conn, error) // raft connections to others; nil = TCP
+
+	level int // 0 = cluster.Level; tests play an older release
 }
 
 // Report is what a node says of itself beyond being alive.
@@ -149,6 +151,9 @@ func Open(cfg Config) (*Control, error) {
 	cfg.Timing = cfg.Timing.WithDefaults()
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.level == 0 {
+		cfg.level = cluster.Level
 	}
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP

@@ -240,6 +240,9 @@ func (r *reign) propose(ctx context.Context, id string, cmd cluster.Command) (cl
 			}
 		}
 	}
+	if err := r.understood(cmd); err != nil {
+		return cluster.Result{}, err
+	}
 	res, err := r.commit(ctx, id, cmd)
 	if err != nil {
 		return res, err

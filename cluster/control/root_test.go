@@ -2,6 +2,7 @@ package control
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"aistore/cluster"
@@ -14,9 +15,7 @@ func hasKey(access string) func(*cluster.View) bool {
 	return func(v *cluster.View) bool { u, _ := v.Users.ByAccess(access); return u != nil }
 }
 
-func withRoot(version string) func(*Config) {
-	return func(c *Config) { c.Root, c.Version = rootKey, version }
-}
+func withRoot(c *Config) { c.Root = rootKey }
 
 // TestFoundedWithRoot founds a cluster with an administrator, whose pair is not replaced by another at the next start.
 func TestFoundedWithRoot(t *testing.T) {
@@ -46,38 +45,38 @@ func TestRootOfAnOlderStore(t *testing.T) {
 		t.Fatal("users out of nothing")
 	}
 	tc.stop("n1")
-	n = tc.start("n1", cluster.RoleAll, withRoot("v2"))
+	n = tc.start("n1", cluster.RoleAll, withRoot)
 	n.until("the administrator", hasKey("root-access"))
 }
 
-// TestRootWaitsForOldNodes upgrades one node after the other: a command that the old one does not know must wait.
-func TestRootWaitsForOldNodes(t *testing.T) {
-	tc, all := grow(t, 2) // both "test"
-	g, follower := all[0], all[1]
-	tc.stop("g1")
-	g = tc.startAt("g1", cluster.RoleProxy, g.cfg.Self.IntraAddr, withRoot("v2"))
+// TestOldNodes upgrades one node after the other: commands that the old one does not know must wait.
+func TestOldNodes(t *testing.T) {
+	tc := newCluster(t)
+	g := tc.start("g1", cluster.RoleProxy, func(c *Config) { c.Bootstrap, c.level = true, 1 })
 	g.waitReady()
-	g.create("meanwhile")
-	follower.until("the bucket", hasBucket("meanwhile")) // it has been heard, and judged, several times by now
+	old := tc.start("t1", cluster.RoleTarget, func(c *Config) { c.Join, c.level = []string{g.cfg.Self.PublicURL}, 1 })
+	old.waitReady()
+	tc.stop("g1")
+	g = tc.startAt("g1", cluster.RoleProxy, g.cfg.Self.IntraAddr, withRoot)
+	g.waitReady()
 	eventually(t, "the primary to hear of the old release", func() bool {
 		r := g.reign.Load()
-		if r == nil {
-			return false
-		}
-		for _, h := range r.led.health(g.View().Map, g.clock()) {
-			if h.ID == "t1" && h.Version == "test" {
-				return true
-			}
-		}
-		return false
+		return r != nil && r.led.levels(g.View().Map)["t1"] == 1
 	})
-	g.create("more")
+	for _, cmd := range []cluster.Command{
+		cluster.AddUser{Name: "ann", Role: cluster.Plain}, cluster.CreateBucket{Name: "owned", Owner: "x"}, cluster.SetConfig{Set: map[string]string{"s3.region": "eu"}},
+	} {
+		if _, err := g.Propose(soon(t), cmd); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "node t1") {
+			t.Errorf("%s with an old node: %v", cmd.Op(), err)
+		}
+	}
+	g.create("as-ever") // what all know goes on
 	if len(g.View().Users.Users) != 0 {
 		t.Fatal("the administrator was added while a node runs an older release")
 	}
 	tc.stop("t1")
-	follower = tc.startAt("t1", cluster.RoleTarget, follower.cfg.Self.IntraAddr, withRoot("v2"))
-	follower.until("the administrator", hasKey("root-access"))
+	now := tc.startAt("t1", cluster.RoleTarget, old.cfg.Self.IntraAddr, withRoot)
+	now.until("the administrator", hasKey("root-access"))
 }
 
 // TestRemovedKeyIsFenced removes a key while a node that may still serve is cut off.
