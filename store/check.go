@@ -35,7 +35,7 @@ func (c *checker) versions(ctx context.Context) error {
 
 // table verifies the parts of a content that are here.
 func (c *checker) table(ctx context.Context, n object.Name, id [16]byte, size int64) {
-	_, parts, err := c.o.v.readTable(n, format.FamTable, id)
+	_, parts, err := readTable(c.o.v, n, id)
 	if err != nil {
 		c.fault(Fault{Harmful: true, Name: n, What: "the table of its parts is missing or damaged: " + text(err)})
 		return
@@ -97,7 +97,7 @@ func (c *checker) parts(ctx context.Context) error {
 			c.fault(Fault{Harmful: true, Name: n, What: "the entry of a part of an upload is damaged: " + text(err)})
 			return
 		}
-		if _, parts, err := c.o.v.readTable(n, format.FamTable, id); err == nil && slices.ContainsFunc(parts, func(q format.Part) bool { return q.Blob == p.Blob }) {
+		if _, parts, err := readTable(c.o.v, n, id); err == nil && slices.ContainsFunc(parts, func(q format.Part) bool { return q.Blob == p.Blob }) {
 			return // verified as the object's; the node removes the entry
 		}
 		if u, err := c.o.s.findUpload(n, id); err == nil && u != nil && u.State != format.UploadOpen {

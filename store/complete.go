@@ -5,6 +5,7 @@ import (
 	"crypto/md5" //nolint:gosec // the ETag that S3 prescribes
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -19,12 +20,61 @@ import (
 	"aistore/store/format"
 )
 
+// CompletePart names a part as the client knows it.
+type CompletePart struct {
+	Number int
+	ETag   string        // without quotes; "" = not compared
+	Sums   []cksum.Value // compared with the part's; one that the part has not got is a fault
+}
+
+// CompleteOptions of a CompleteUpload. Checksum, Expect, Size and Also of PutOptions mean nothing here: no byte is read. Metadata
+// that is nil is the upload's; ETag "" is the MD5 of the parts' MD5s and their number.
+type CompleteOptions struct {
+	PutOptions
+	MinPart int64 // bytes that every part but the last must have
+}
+
+// PartFault is why an upload could not be completed, inside an error of kind Invalid; errors.As finds it.
+type PartFault struct {
+	Number int
+	Why    PartFaultKind
+	Size   int64 // of the part, for PartSmall
+}
+
+// PartFaultKind says what is wrong with a part.
+type PartFaultKind uint8
+
+// What can be wrong with a part.
+const (
+	PartMissing PartFaultKind = iota // no such part, or another ETag
+	PartOrder                        // numbers do not grow
+	PartSmall                        // below the least size
+	PartSum                          // another checksum
+	PartNone                         // no part is named
+)
+
+// Error says it in words.
+func (f *PartFault) Error() string {
+	switch f.Why {
+	case PartOrder:
+		return fmt.Sprintf("part %d does not follow the part before it: name parts by growing numbers", f.Number)
+	case PartSmall:
+		return fmt.Sprintf("part %d has only %d bytes: only the last part may be so small", f.Number, f.Size)
+	case PartSum:
+		return fmt.Sprintf("part %d has another checksum than the request says", f.Number)
+	case PartNone:
+		return "no part is named: give at least one"
+	case PartMissing:
+	}
+	return fmt.Sprintf("part %d was not uploaded, or has another ETag", f.Number)
+}
+
 // CompleteUpload makes the parts named the content of n without copying a byte, and removes the others. Repeated after success it
 // returns the same Info, as long as the upload is remembered (SweepUploads).
 //
 // One batch at the home of n makes the object and ends the upload, and says which parts became the object; the references of
 // their blobs are already there. The rest is removing entries, and parts that are not used: a crash leaves it to Run.
-func (s *Store) CompleteUpload(ctx context.Context, n object.Name, id string, parts []CompletePart, o CompleteOptions) (info object.Info, err error) {
+func (s *multipart) CompleteUpload(ctx context.Context, n object.Name, id string, parts []CompletePart, o CompleteOptions) (info object.Info, err error) {
 	const op = "store.CompleteUpload"
 	if err := errors.Join(ctx.Err(), s.live(op, n)); err != nil {
 		return info, errs.E(op, n, err)
@@ -66,7 +116,7 @@ func (u *upload) result() (info object.Info, err error) {
 }
 
 // complete ends an upload that is under way; the caller holds its lock.
-func (s *Store) complete(op string, u *upload, named []CompletePart, o *CompleteOptions) (info object.Info, err error) {
+func (s *multipart) complete(op string, u *upload, named []CompletePart, o *CompleteOptions) (info object.Info, err error) {
 	home, err := s.home(u.n)
 	if err != nil {
 		return info, err

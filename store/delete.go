@@ -163,11 +163,12 @@ func (s *Store) deleteVersion(n object.Name, o *DeleteOptions, lock *nameLock, f
 			return err
 		}
 	}
-	return f.vol.removeVersion(f, n, o.Durability)
+	return f.remove(n, o.Durability)
 }
 
-// removeVersion takes a version out of the index, current or older. The newest of the older ones becomes current in its place.
-func (v *volume) removeVersion(f *found, n object.Name, d cluster.Durability) error {
+// remove takes a version out of the index, current or older. The newest of the older ones becomes current in its place.
+func (f *found) remove(n object.Name, d cluster.Durability) error {
+	v := f.vol
 	b := v.db.NewBatch()
 	defer closeBatch(b)
 	if f.at == format.FamVersion {
@@ -177,7 +178,7 @@ func (v *volume) removeVersion(f *found, n object.Name, d cluster.Durability) er
 		return v.commit(b, f.removal(d))
 	}
 	var next found
-	ok, err := v.readNewest(&next, n)
+	ok, err := next.readNewest(v, n)
 	if err != nil {
 		return err
 	}
@@ -234,7 +235,7 @@ func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durabili
 			continue
 		}
 		c := new(found)
-		ok, err := v.readNamed(c, n, object.Version{})
+		ok, err := c.readNamed(v, n, object.Version{})
 		if err != nil {
 			return err
 		}
@@ -244,7 +245,7 @@ func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durabili
 	}
 	slices.SortFunc(copies, func(a, b *found) int { return a.Version.Compare(b.Version) })
 	for _, c := range copies {
-		if err := c.vol.removeVersion(c, n, d); err != nil {
+		if err := c.remove(n, d); err != nil {
 			return err
 		}
 		c.unlinkBlobs()

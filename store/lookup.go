@@ -56,14 +56,14 @@ func (v *volume) read(f *found, n object.Name) (bool, error) {
 	}
 	kb := v.keys.get()
 	key := format.ObjectKey(kb[:0], format.FamRecord, n.Bucket, n.Key)
-	ok, err := v.readAt(f, op, n, key, key[format.ObjectPrefix:])
+	ok, err := f.readAt(v, op, n, key, key[format.ObjectPrefix:])
 	v.keys.put(kb)
 	f.at = format.FamRecord
 	return ok, err
 }
 
 // readAt reads the record of n that stands under an index key; name is n.Key.
-func (v *volume) readAt(f *found, op string, n object.Name, key, name []byte) (bool, error) {
+func (f *found) readAt(v *volume, op string, n object.Name, key, name []byte) (bool, error) {
 	val, closer, err := v.db.Get(key)
 	if err != nil {
 		if errors.Is(err, pebble.ErrNotFound) {
@@ -105,6 +105,8 @@ type places struct {
 	vols  []*volume // as set.All()
 	locks nameLocks
 	pins  pins
+
+	sharing sync.Map // content id -> nothing: references to its parts are being made
 }
 
 // adopt tells every volume which ones there are.

@@ -58,7 +58,7 @@ func partInfos(parts []format.Part) []PartInfo {
 //
 // A part is a blob on any of the mountpaths, so that parts of one object keep all disks busy. Blob and directory are synced, then
 // the part's entry and the blob's reference are committed in the blob's mountpath.
-func (s *Store) PutPart(ctx context.Context, n object.Name, id string, number int, r io.Reader, o PartOptions) (info PartInfo, err error) {
+func (s *multipart) PutPart(ctx context.Context, n object.Name, id string, number int, r io.Reader, o PartOptions) (info PartInfo, err error) {
 	const op = "store.PutPart"
 	if err := s.live(op, n); err != nil {
 		return info, err
@@ -95,7 +95,7 @@ func (s *Store) PutPart(ctx context.Context, n object.Name, id string, number in
 }
 
 // partHome chooses where a part goes: the next mountpath for the next number, unless that one cannot take it.
-func (s *Store) partHome(id format.UploadID, number int, size int64) (v *volume, err error) {
+func (s *multipart) partHome(id format.UploadID, number int, size int64) (v *volume, err error) {
 	first := int(cksum.Digest64(id[:], 0)%uint64(len(s.vols))) + number
 	for i := range s.vols {
 		v := s.vols[(first+i)%len(s.vols)]
@@ -114,7 +114,7 @@ func (s *Store) partHome(id format.UploadID, number int, size int64) (v *volume,
 }
 
 // writePart writes the part's bytes, its footer, and publishes the blob.
-func (s *Store) writePart(ctx context.Context, op string, n object.Name, id format.UploadID, number int, r io.Reader, bw *blobWriter, o *PartOptions) (*format.Part, error) {
+func (s *multipart) writePart(ctx context.Context, op string, n object.Name, id format.UploadID, number int, r io.Reader, bw *blobWriter, o *PartOptions) (*format.Part, error) {
 	bp, _ := chunkPool.Get().(*[]byte)
 	defer chunkPool.Put(bp)
 	po := PutOptions{Checksum: cksum.MD5, Expect: o.Expect, Also: o.Also, Finish: o.Finish}
@@ -156,7 +156,7 @@ func (s *Store) writePart(ctx context.Context, op string, n object.Name, id form
 }
 
 // commitPart makes p the part of its number, if the upload is still under way.
-func (s *Store) commitPart(op string, u *upload, p *format.Part, v *volume, guard func() error) error {
+func (s *multipart) commitPart(op string, u *upload, p *format.Part, v *volume, guard func() error) error {
 	l := s.uploads.of(u.id)
 	l.RLock()
 	defer l.RUnlock()
@@ -179,7 +179,7 @@ func (s *Store) commitPart(op string, u *upload, p *format.Part, v *volume, guar
 	if err := failpoint.Hit("part.before-commit"); err != nil {
 		return err
 	}
-	if err := v.replacePart(key, n, u.id, p); err != nil {
+	if err := u.replacePart(v, key, p); err != nil {
 		return err
 	}
 	_ = failpoint.Hit("part.after-commit") // past the commit: only a kill matters
@@ -187,7 +187,7 @@ func (s *Store) commitPart(op string, u *upload, p *format.Part, v *volume, guar
 		if other == v || other.err() != nil {
 			continue
 		}
-		if err := other.replacePart(key, n, u.id, nil); err != nil { // the newer one holds
+		if err := u.replacePart(other, key, nil); err != nil { // the newer one holds
 			s.log.Warn("a replaced part was not removed", "object", n.String(), "err", err)
 		}
 	}
@@ -195,7 +195,8 @@ func (s *Store) commitPart(op string, u *upload, p *format.Part, v *volume, guar
 }
 
 // replacePart writes p under its key, nil for nothing, and removes what was there.
-func (v *volume) replacePart(key []byte, n object.Name, id format.UploadID, p *format.Part) error {
+func (u *upload) replacePart(v *volume, key []byte, p *format.Part) error {
+	n, id := u.n, u.id
 	var old format.Part
 	val, err := v.getCopy(key)
 	had := err == nil
@@ -233,7 +234,8 @@ func (v *volume) replacePart(key []byte, n object.Name, id format.UploadID, p *f
 }
 
 // parts reads the entries of an upload's parts on v with numbers above after, up to limit (0 = all).
-func (v *volume) parts(n object.Name, id format.UploadID, after, limit int) ([]format.Part, error) {
+func (u *upload) parts(v *volume, after, limit int) ([]format.Part, error) {
+	n, id := u.n, u.id
 	lower := format.PartKey(nil, n.Bucket, n.Key, id, after+1)
 	c, err := v.newCursor(lower, format.PrefixEnd(format.IDKey(nil, format.FamPart, n.Bucket, n.Key, id)))
 	if err != nil {
@@ -267,7 +269,7 @@ func (s *places) partsOf(u *upload) (map[int]format.Part, error) {
 		if v.err() != nil {
 			continue
 		}
-		parts, err := v.parts(u.n, u.id, 0, 0)
+		parts, err := u.parts(v, 0, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -281,7 +283,7 @@ func (s *places) partsOf(u *upload) (map[int]format.Part, error) {
 }
 
 // ListParts returns up to limit parts (0 = all) of an upload under way whose numbers are above after, and whether there are more.
-func (s *Store) ListParts(ctx context.Context, n object.Name, id string, after, limit int) (infos []PartInfo, more bool, err error) {
+func (s *multipart) ListParts(ctx context.Context, n object.Name, id string, after, limit int) (infos []PartInfo, more bool, err error) {
 	const op = "store.ListParts"
 	if err := errors.Join(ctx.Err(), s.live(op, n)); err != nil {
 		return nil, false, errs.E(op, n, err)
@@ -299,7 +301,7 @@ func (s *Store) ListParts(ctx context.Context, n object.Name, id string, after, 
 	}
 	var parts []format.Part
 	for _, v := range s.vols {
-		some, err := v.parts(n, u.id, max(after, 0), ask)
+		some, err := u.parts(v, max(after, 0), ask)
 		if err != nil { // also of a mountpath that failed: the list is never silently short
 			return nil, false, errs.E(op, n, err)
 		}
@@ -321,7 +323,7 @@ func (s *Store) ListParts(ctx context.Context, n object.Name, id string, after, 
 }
 
 // Parts returns the parts of which a version of n ("" = the current) was completed; nil when it was not uploaded in parts.
-func (s *Store) Parts(n object.Name, versionID string) ([]PartInfo, error) {
+func (s *multipart) Parts(n object.Name, versionID string) ([]PartInfo, error) {
 	o, err := s.OpenVersion(n, versionID)
 	if err != nil {
 		return nil, err

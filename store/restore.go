@@ -43,7 +43,7 @@ func (r *rebuilder) verifyRecord(key, val []byte) error {
 	if err == nil {
 		r.top = max(r.top, f.Version.Counter)
 		if id, ok := f.Table(); ok {
-			_, _, err = r.v.readTable(n, format.FamTable, id)
+			_, _, err = readTable(r.v, n, id)
 		} else if !f.Tombstone() {
 			o := &Object{name: n, store: r.s}
 			_, err = o.content(&f)
@@ -166,7 +166,7 @@ func (r *rebuilder) place(b *pebble.Batch, n object.Name, rec *format.Record, en
 	case older:
 		return false, b.Set(format.IDKey(nil, format.FamVersion, n.Bucket, n.Key, format.Invert(rec.Born())), encoded, nil)
 	case ok && (!rec.Null() || !have.Null()):
-		err = r.v.keep(b, n, &have, false)
+		err = have.keep(b, n, false)
 	case ok:
 		r.sum.Restored-- // it replaces one restored, or kept, before
 		err = have.dropContent(b, n, false)
@@ -204,7 +204,7 @@ func (r *rebuilder) restorePart(n object.Name, id format.UploadID, p *format.Par
 
 // referRebuilt makes the references from tables on other mountpaths to blobs on one whose index was rebuilt, which could not know of
 // them. Until all tables can be read, nothing may be swept there.
-func (s *Store) referRebuilt(ctx context.Context) error {
+func (s *places) referRebuilt(ctx context.Context) error {
 	for _, v := range s.vols {
 		if v.err() != nil {
 			continue
@@ -223,7 +223,7 @@ func (s *Store) referRebuilt(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) referTo(ctx context.Context, v *volume) error {
+func (s *places) referTo(ctx context.Context, v *volume) error {
 	v.rebuilt.Store(true)
 	for _, from := range s.vols {
 		if from.err() != nil {

@@ -100,12 +100,11 @@ type Store struct {
 	cache *pebble.Cache
 	log   *slog.Logger
 	places
+	multipart
+	sessions
 	versions versions
 
 	destroyed sync.Map // bucket id -> nothing: refuses everything
-	appending sync.Map // sessionID -> nothing: an append or flush is under way
-	uploads   uploadLocks
-	sharing   sync.Map // content id -> nothing: references to its parts are being made
 	suspects  suspects
 	closed    atomic.Bool
 }
@@ -129,6 +128,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.versions.vols = s.vols
 	s.adopt()
+	s.multipart.Store, s.sessions.Store = s, s
 	if err := s.openVolumes(ctx); err != nil {
 		return nil, errors.Join(errs.E(op, "", err), s.Close())
 	}

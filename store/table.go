@@ -37,9 +37,9 @@ type table struct {
 func owner(id [16]byte) format.Owner { return format.Owner{Kind: format.OwnerUpload, ID: id} }
 
 // readTable reads the parts of a content of n.
-func (v *volume) readTable(n object.Name, fam byte, id [16]byte) (val []byte, parts []format.Part, err error) {
+func readTable(v *volume, n object.Name, id [16]byte) (val []byte, parts []format.Part, err error) {
 	const op = "store.readTable"
-	key := format.IDKey(nil, fam, n.Bucket, n.Key, id)
+	key := format.IDKey(nil, format.FamTable, n.Bucket, n.Key, id)
 	if val, err = v.getCopy(key); err != nil {
 		return nil, nil, err
 	}
@@ -53,7 +53,7 @@ func (v *volume) readTable(n object.Name, fam byte, id [16]byte) (val []byte, pa
 func (f *found) dropTable(b *pebble.Batch, n object.Name) error {
 	v := f.vol
 	id, _ := f.Table()
-	val, parts, err := v.readTable(n, format.FamTable, id)
+	val, parts, err := readTable(v, n, id)
 	if err != nil && !errs.Is(err, errs.NotFound, errs.Corrupt) {
 		return err
 	}
@@ -110,7 +110,7 @@ func (s *places) unrefAll(t *table) (err error) {
 		}
 		verr := v.err()
 		if verr == nil {
-			verr = v.unref(t.name, owner(t.id), ids)
+			verr = t.unref(v, ids)
 		}
 		if verr != nil {
 			err = errors.Join(err, verr)
@@ -122,12 +122,12 @@ func (s *places) unrefAll(t *table) (err error) {
 	return err
 }
 
-// unref removes the owner's references to blobs, durably.
-func (v *volume) unref(n object.Name, by format.Owner, ids []format.BlobID) error {
+// unref removes the content's references to blobs on v, durably.
+func (t *table) unref(v *volume, ids []format.BlobID) error {
 	b := v.db.NewBatch()
 	defer closeBatch(b)
 	for _, id := range ids {
-		if err := b.Delete(format.RefKey(nil, id, n.Bucket, n.Key, by), nil); err != nil {
+		if err := b.Delete(format.RefKey(nil, id, t.name.Bucket, t.name.Key, owner(t.id)), nil); err != nil {
 			return err
 		}
 	}
@@ -135,7 +135,7 @@ func (v *volume) unref(n object.Name, by format.Owner, ids []format.BlobID) erro
 }
 
 // finishGone does what is left of announced removals.
-func (s *Store) finishGone(v *volume) error {
+func (s *places) finishGone(v *volume) error {
 	c, err := v.newCursor([]byte{format.FamGone}, []byte{format.FamGone + 1})
 	if err != nil {
 		return err
@@ -267,7 +267,7 @@ func (m *multi) close() {
 func (o *Object) openTable(f *found) (again bool, err error) {
 	const op = "store.openTable"
 	id, _ := f.Table()
-	_, parts, err := f.vol.readTable(o.name, format.FamTable, id)
+	_, parts, err := readTable(f.vol, o.name, id)
 	if errs.Is(err, errs.NotFound) {
 		return true, o.damaged(op, "the table of parts is missing from the index")
 	}
@@ -346,6 +346,9 @@ func (o *Object) openPart(i int) error {
 	m.open = part{Content: p.Content(), start: m.starts[i], page: -1, vol: o.store.byMount(p.Mount)}
 	if m.open.vol == nil {
 		return errs.F(op, o.name, errs.Mountpath, "part %d is on mountpath %016x, which is not here", p.Number, p.Mount)
+	}
+	if err := m.open.vol.err(); err != nil {
+		return err
 	}
 	f, err := m.open.vol.mp.OpenFile(p.Blob.Path(), os.O_RDONLY)
 	if errors.Is(err, os.ErrNotExist) {

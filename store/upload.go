@@ -5,11 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
-	"aistore/cksum"
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/internal/failpoint"
@@ -34,63 +32,10 @@ type Upload struct {
 	Custom, System, Tags map[string]string
 }
 
-// UploadQuery says which uploads of a bucket to list.
-type UploadQuery struct {
-	Bucket    uint64
-	Prefix    string
-	After     string // keys up to and including it are left out; a common prefix here leaves out all keys below it
-	AfterID   string // with After: only the uploads of After up to and including this one are left out
-	Delimiter string
-	Limit     int // uploads and common prefixes; 0 = all
-}
-
-// CompletePart names a part as the client knows it.
-type CompletePart struct {
-	Number int
-	ETag   string        // without quotes; "" = not compared
-	Sums   []cksum.Value // compared with the part's; one that the part has not got is a fault
-}
-
-// CompleteOptions of a CompleteUpload. Checksum, Expect, Size and Also of PutOptions mean nothing here: no byte is read. Metadata
-// that is nil is the upload's; ETag "" is the MD5 of the parts' MD5s and their number.
-type CompleteOptions struct {
-	PutOptions
-	MinPart int64 // bytes that every part but the last must have
-}
-
-// PartFault is why an upload could not be completed, inside an error of kind Invalid; errors.As finds it.
-type PartFault struct {
-	Number int
-	Why    PartFaultKind
-	Size   int64 // of the part, for PartSmall
-}
-
-// PartFaultKind says what is wrong with a part.
-type PartFaultKind uint8
-
-// What can be wrong with a part.
-const (
-	PartMissing PartFaultKind = iota // no such part, or another ETag
-	PartOrder                        // numbers do not grow
-	PartSmall                        // below the least size
-	PartSum                          // another checksum
-	PartNone                         // no part is named
-)
-
-// Error says it in words.
-func (f *PartFault) Error() string {
-	switch f.Why {
-	case PartOrder:
-		return fmt.Sprintf("part %d does not follow the part before it: name parts by growing numbers", f.Number)
-	case PartSmall:
-		return fmt.Sprintf("part %d has only %d bytes: only the last part may be so small", f.Number, f.Size)
-	case PartSum:
-		return fmt.Sprintf("part %d has another checksum than the request says", f.Number)
-	case PartNone:
-		return "no part is named: give at least one"
-	case PartMissing:
-	}
-	return fmt.Sprintf("part %d was not uploaded, or has another ETag", f.Number)
+// multipart is the part of a Store that knows multipart uploads: what it adds to Store's methods is promoted.
+type multipart struct {
+	*Store
+	uploads uploadLocks
 }
 
 // uploadLocks let parts of an upload arrive together, and its end alone. They are taken before a name's lock.
@@ -184,7 +129,7 @@ func (u *upload) put(d cluster.Durability) error {
 }
 
 // CreateUpload begins a multipart upload of n, durably.
-func (s *Store) CreateUpload(ctx context.Context, n object.Name, o UploadOptions) (Upload, error) {
+func (s *multipart) CreateUpload(ctx context.Context, n object.Name, o UploadOptions) (Upload, error) {
 	const op = "store.CreateUpload"
 	v, err := s.home(n)
 	if err == nil {
@@ -222,7 +167,7 @@ func (s *Store) CreateUpload(ctx context.Context, n object.Name, o UploadOptions
 }
 
 // Upload describes an upload under way; kind NotFound when it was completed, aborted, swept or never begun.
-func (s *Store) Upload(n object.Name, id string) (Upload, error) {
+func (s *multipart) Upload(n object.Name, id string) (Upload, error) {
 	const op = "store.Upload"
 	if err := s.live(op, n); err != nil {
 		return Upload{}, err
@@ -238,7 +183,7 @@ func (s *Store) Upload(n object.Name, id string) (Upload, error) {
 }
 
 // AbortUpload gives an upload up and removes its parts; kind NotFound when it is not under way.
-func (s *Store) AbortUpload(ctx context.Context, n object.Name, id string) error {
+func (s *multipart) AbortUpload(ctx context.Context, n object.Name, id string) error {
 	const op = "store.AbortUpload"
 	if err := errors.Join(ctx.Err(), s.live(op, n)); err != nil {
 		return errs.E(op, n, err)
@@ -261,7 +206,7 @@ func (s *Store) AbortUpload(ctx context.Context, n object.Name, id string) error
 }
 
 // abort ends u; the caller holds its lock.
-func (s *Store) abort(u *upload) error {
+func (s *multipart) abort(u *upload) error {
 	u.State, u.Ended = format.UploadAborted, time.Now().UnixNano()
 	if err := failpoint.Hit("upload.before-abort"); err != nil {
 		return err
@@ -276,7 +221,7 @@ func (s *Store) abort(u *upload) error {
 
 // clean removes what an ended upload left: the entries of its parts, and those parts that are not the object's. The caller holds its
 // lock. What fails is done by Run.
-func (s *Store) clean(u *upload) {
+func (s *multipart) clean(u *upload) {
 	all := true
 	blobs := s.tableBlobs(u)
 	for _, v := range s.vols {
@@ -315,8 +260,8 @@ func (u *upload) forget() error {
 }
 
 // cleanParts is clean on one volume.
-func (s *Store) cleanParts(v *volume, u *upload, blobs map[format.BlobID]bool) error {
-	parts, err := v.parts(u.n, u.id, 0, 0)
+func (s *multipart) cleanParts(v *volume, u *upload, blobs map[format.BlobID]bool) error {
+	parts, err := u.parts(v, 0, 0)
 	if err != nil || len(parts) == 0 {
 		return err
 	}
@@ -346,11 +291,11 @@ func (s *Store) cleanParts(v *volume, u *upload, blobs map[format.BlobID]bool) e
 
 // tableBlobs returns the blobs that became the object's: a crash may have left one of the same number that was replaced by a part on
 // another mountpath. nil when the object is gone.
-func (s *Store) tableBlobs(u *upload) map[format.BlobID]bool {
+func (s *multipart) tableBlobs(u *upload) map[format.BlobID]bool {
 	if len(u.Used) == 0 {
 		return nil
 	}
-	_, parts, err := u.vol.readTable(u.n, format.FamTable, u.id)
+	_, parts, err := readTable(u.vol, u.n, u.id)
 	if err != nil {
 		return nil // then all that were used are kept: better too much than too little
 	}
@@ -362,7 +307,7 @@ func (s *Store) tableBlobs(u *upload) map[format.BlobID]bool {
 }
 
 // SweepUploads aborts the uploads that began before then and forgets those completed before then; it returns how many were aborted.
-func (s *Store) SweepUploads(ctx context.Context, before time.Time) (aborted int, err error) {
+func (s *multipart) SweepUploads(ctx context.Context, before time.Time) (aborted int, err error) {
 	const op = "store.SweepUploads"
 	err = s.eachUpload(ctx, func(u *upload) error {
 		switch {
@@ -383,7 +328,7 @@ func (s *Store) SweepUploads(ctx context.Context, before time.Time) (aborted int
 }
 
 // eachUpload visits every upload, also those that ended, under its lock.
-func (s *Store) eachUpload(ctx context.Context, visit func(*upload) error) error {
+func (s *multipart) eachUpload(ctx context.Context, visit func(*upload) error) error {
 	for _, v := range s.vols {
 		if v.err() != nil {
 			continue
@@ -409,7 +354,7 @@ func (s *Store) eachUpload(ctx context.Context, visit func(*upload) error) error
 	return nil
 }
 
-func (s *Store) visitUpload(n object.Name, id format.UploadID, visit func(*upload) error) error {
+func (s *multipart) visitUpload(n object.Name, id format.UploadID, visit func(*upload) error) error {
 	if _, gone := s.destroyed.Load(n.Bucket); gone {
 		return nil
 	}
@@ -424,7 +369,7 @@ func (s *Store) visitUpload(n object.Name, id format.UploadID, visit func(*uploa
 }
 
 // cleanUploads does what is left to do for uploads that ended, and removes parts of none.
-func (s *Store) cleanUploads(ctx context.Context) error {
+func (s *multipart) cleanUploads(ctx context.Context) error {
 	err := s.eachUpload(ctx, func(u *upload) error {
 		if u.State != format.UploadOpen && !u.Clean {
 			s.clean(u)
@@ -448,7 +393,7 @@ func (s *Store) cleanUploads(ctx context.Context) error {
 }
 
 // cleanStrays removes the entries of parts on v whose upload nobody knows: its object has the blobs it needs by reference.
-func (s *Store) cleanStrays(ctx context.Context, v *volume) error {
+func (s *multipart) cleanStrays(ctx context.Context, v *volume) error {
 	c, err := v.newCursor([]byte{format.FamPart}, []byte{format.FamPart + 1})
 	if err != nil {
 		return err
@@ -469,7 +414,7 @@ func (s *Store) cleanStrays(ctx context.Context, v *volume) error {
 	return errors.Join(fault, c.it.Error(), c.it.Close())
 }
 
-func (s *Store) cleanStray(n object.Name, id format.UploadID) error {
+func (s *multipart) cleanStray(n object.Name, id format.UploadID) error {
 	if _, gone := s.destroyed.Load(n.Bucket); gone {
 		return nil
 	}
@@ -485,7 +430,7 @@ func (s *Store) cleanStray(n object.Name, id format.UploadID) error {
 	var buf [8]int
 	for _, i := range s.homes(n, buf[:0]) {
 		u.vol = s.vols[i]
-		_, parts, err := u.vol.readTable(n, format.FamTable, id)
+		_, parts, err := readTable(u.vol, n, id)
 		if errs.Is(err, errs.NotFound) {
 			continue
 		}

@@ -123,7 +123,7 @@ func (w *write) keepOld(b *pebble.Batch, old *found, exists bool) error {
 	if replacing && own.Null() {
 		return own.dropContent(b, w.name, inline)
 	}
-	if err := w.vol.keep(b, w.name, own, inline); err != nil {
+	if err := own.keep(b, w.name, inline); err != nil {
 		return err
 	}
 	own.stays = true
@@ -136,7 +136,7 @@ func (w *write) keepOld(b *pebble.Batch, old *found, exists bool) error {
 // dropNull removes the older version that is the null version, if there is one.
 func (w *write) dropNull(b *pebble.Batch) error {
 	f := new(found)
-	ok, err := w.vol.readNull(f, w.name)
+	ok, err := f.readNull(w.vol, w.name)
 	if !ok || err != nil {
 		return err
 	}
@@ -163,10 +163,11 @@ func (f *found) dropVersionKeys(b *pebble.Batch, n object.Name) error {
 	return b.Delete(format.ObjectKey(nil, format.FamNull, n.Bucket, n.Key), nil)
 }
 
-// keep makes the current record of n in v an older version. Its content under the key of the present content moves too; overwritten
+// keep makes f, the current record of n, an older version. Its content under the key of the present content moves too; overwritten
 // says that this key is about to be written.
-func (v *volume) keep(b *pebble.Batch, n object.Name, f *found, overwritten bool) error {
+func (f *found) keep(b *pebble.Batch, n object.Name, overwritten bool) error {
 	const op = "store.keep"
+	v := f.vol
 	rec := f.Record
 	rec.Parts = slices.Clone(f.Parts)
 	if len(rec.Parts) == 1 && rec.Parts[0].Kind == format.RefInline {
@@ -212,7 +213,7 @@ func (f *found) key(n object.Name) []byte {
 }
 
 // readNull reads the older version that is the null version.
-func (v *volume) readNull(f *found, n object.Name) (bool, error) {
+func (f *found) readNull(v *volume, n object.Name) (bool, error) {
 	id, err := v.getCopy(format.ObjectKey(nil, format.FamNull, n.Bucket, n.Key))
 	if errs.Is(err, errs.NotFound) {
 		return false, nil
@@ -223,18 +224,18 @@ func (v *volume) readNull(f *found, n object.Name) (bool, error) {
 	if len(id) != len(f.id) {
 		return false, v.readError("store.readNull", n, errs.E("store.readNull", n, errs.Corrupt, "the null version's place is unreadable"))
 	}
-	return v.readVersion(f, n, [16]byte(id))
+	return f.readVersion(v, n, [16]byte(id))
 }
 
 // readVersion reads an older version.
-func (v *volume) readVersion(f *found, n object.Name, id [16]byte) (bool, error) {
-	ok, err := v.readAt(f, "store.readVersion", n, format.IDKey(nil, format.FamVersion, n.Bucket, n.Key, id), []byte(n.Key))
+func (f *found) readVersion(v *volume, n object.Name, id [16]byte) (bool, error) {
+	ok, err := f.readAt(v, "store.readVersion", n, format.IDKey(nil, format.FamVersion, n.Bucket, n.Key, id), []byte(n.Key))
 	f.at, f.id = format.FamVersion, id
 	return ok, err
 }
 
 // readNewest reads the newest of the older versions.
-func (v *volume) readNewest(f *found, n object.Name) (bool, error) {
+func (f *found) readNewest(v *volume, n object.Name) (bool, error) {
 	const op = "store.readNewest"
 	lower := append(format.ObjectKey(nil, format.FamVersion, n.Bucket, n.Key), 0)
 	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: format.PrefixEnd(lower)})
@@ -252,7 +253,7 @@ func (v *volume) readNewest(f *found, n object.Name) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	return v.readVersion(f, n, id)
+	return f.readVersion(v, n, id)
 }
 
 // version reads the version of n that a client names: "" is the current one, tombstones are returned like any record. The caller
@@ -276,7 +277,7 @@ func (s *places) version(f *found, n object.Name, id string) (bool, error) {
 			return false, err
 		}
 		var g found
-		ok, err := v.readNamed(&g, n, want)
+		ok, err := g.readNamed(v, n, want)
 		if err != nil {
 			f.close()
 			return false, err
@@ -298,7 +299,7 @@ func (s *places) version(f *found, n object.Name, id string) (bool, error) {
 }
 
 // readNamed reads the version that was born as want, or for zero the null version.
-func (v *volume) readNamed(f *found, n object.Name, want object.Version) (bool, error) {
+func (f *found) readNamed(v *volume, n object.Name, want object.Version) (bool, error) {
 	ok, err := v.read(f, n)
 	if err != nil {
 		return false, err
@@ -311,9 +312,9 @@ func (v *volume) readNamed(f *found, n object.Name, want object.Version) (bool, 
 	}
 	*f = found{}
 	if want.IsZero() {
-		return v.readNull(f, n)
+		return f.readNull(v, n)
 	}
-	ok, err = v.readVersion(f, n, format.Invert(want))
+	ok, err = f.readVersion(v, n, format.Invert(want))
 	if ok && f.Null() { // its version is no id
 		f.close()
 		return false, nil
@@ -435,7 +436,7 @@ func (o *Object) versionContent(f *found) (again bool, err error) {
 func (s *Store) Empty(bucket uint64) (bool, error) {
 	const op = "store.Empty"
 	for _, v := range s.vols {
-		empty, err := v.empty(bucket)
+		empty, err := emptyBucket(v, bucket)
 		if err != nil {
 			return false, errs.E(op, v.mp.Path(), err)
 		}
@@ -451,7 +452,7 @@ func (s *Store) Empty(bucket uint64) (bool, error) {
 	return true, nil
 }
 
-func (v *volume) empty(bucket uint64) (bool, error) {
+func emptyBucket(v *volume, bucket uint64) (bool, error) {
 	for _, fam := range []byte{format.FamRecord, format.FamVersion} {
 		c, err := v.newCursor(format.ObjectKey(nil, fam, bucket, ""), format.BucketEnd(nil, fam, bucket))
 		if err != nil {

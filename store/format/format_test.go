@@ -50,6 +50,16 @@ func samples() map[string]struct {
 		{Kind: RefBlob, Length: 3000, Total: 3000, Blob: BlobID{9}, BlockSize: 4096, CRCs: crcs[:4]},
 		{Kind: RefBlob, Role: 2, Index: 1, Length: 3000, Total: 3000, Blob: BlobID{10}, BlockSize: 4096, CRCs: crcs[:4]},
 	}})
+	kept := base(Record{Size: 7, SumType: cksum.CRC64NVME, Digest: bytes.Repeat([]byte{0xcd}, 8), Parts: []Content{
+		{Kind: RefKept, Length: 7, Tag: object.Version{Epoch: 3, Counter: 9}, CRC: cksum.Block([]byte("content"))},
+	}})
+	kept.SetVersionID(object.Version{Epoch: 3, Counter: 9})
+	table := base(Record{Size: 5 << 30, Parts: []Content{{Kind: RefTable, Length: 5 << 30, Blob: id, Total: 640}}})
+	table.SetETag("d41d8cd98f00b204e9800998ecf8427e-640")
+	table.SetNull()
+	marker := base(Record{})
+	marker.SetTombstone()
+	marker.SetVersionID(marker.Version)
 	type sample = struct {
 		key string
 		rec Record
@@ -60,6 +70,9 @@ func samples() map[string]struct {
 		"large":     {"large", large},
 		"multipart": {"multi/part", multi},
 		"tombstone": {"gone", base(Record{Flags: flagTombstone})},
+		"kept":      {"kept", kept},
+		"table":     {"table", table},
+		"marker":    {"marker", marker},
 		"empty":     {"empty", base(Record{Parts: []Content{{Kind: RefInline, Tag: object.Version{Epoch: 3, Counter: 1 << 40}}}})},
 	}
 }

@@ -107,9 +107,12 @@ func SplitRefKey(k []byte) (id BlobID, n object.Name, by Owner, ok bool) {
 		by.Kind = key[i+1]
 		copy(by.ID[:], key[i+2:])
 		key = key[:i]
+		if by.Kind != OwnerVersion && by.Kind != OwnerUpload {
+			return id, n, by, false
+		}
 	}
 	n.Key = string(key)
-	return id, n, by, by.Kind == 0 || by.Kind == OwnerVersion || by.Kind == OwnerUpload
+	return id, n, by, true
 }
 
 // Invert returns the 16 bytes that sort the greatest version first.
