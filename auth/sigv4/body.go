@@ -28,6 +28,7 @@ type BodyReader struct {
 	err     error // what every later Read returns
 
 	hash hash.Hash         // of the body, or of the chunk
+	sum  [sha256.Size]byte // room for its sum
 	want [sha256.Size]byte // Hashed
 
 	line     [lineSize]byte // what was read ahead: line[from:to]
@@ -35,8 +36,9 @@ type BodyReader struct {
 	ended    bool  // source has returned io.EOF
 	left     int64 // of the chunk
 
-	key     *hmacKey
-	text    []byte // room for the inner key, then the string to sign
+	key     *signingKey
+	learn   func() // keeps the key once the body has proved it right; nil if it is kept
+	text    []byte // the string to sign
 	scope   string
 	date    string
 	prev    [2 * sha256.Size]byte // the signature before, in hex
@@ -85,8 +87,11 @@ func (v *Verifier) seed(d *BodyReader, access string, b *Body, secrets Secrets) 
 	if len(b.Seed) != len(d.prev) {
 		return fault(op, codeMismatch, mismatchText)
 	}
-	key, _ := v.key(c.scope, secret)
-	d.key = &key.hmacKey
+	key, fresh := v.key(c.scope, secret)
+	d.key = key
+	if fresh {
+		d.learn = func() { v.keys.put(c.scope, key) }
+	}
 	d.scope, d.date = b.Scope, b.Date
 	copy(d.prev[:], b.Seed)
 	return nil
@@ -98,7 +103,7 @@ func (b *BodyReader) Close() {
 		return
 	}
 	pool := b.pool
-	b.pool, b.source, b.key, b.announced = nil, nil, nil, nil
+	b.pool, b.source, b.key, b.learn, b.announced = nil, nil, nil, nil, nil
 	b.err = errClosed
 	clear(b.trailer)
 	pool.Put(b)
@@ -159,16 +164,14 @@ func (b *BodyReader) readHashed(p []byte) (int, error) {
 	if b.decoded >= 0 && b.total != b.decoded {
 		return 0, incomplete()
 	}
-	if sum := b.hashSum(); subtle.ConstantTimeCompare(sum[:], b.want[:]) != 1 {
+	if subtle.ConstantTimeCompare(b.hashSum(), b.want[:]) != 1 {
 		return 0, fault("sigv4.Read", codeSHA256, "The provided 'x-amz-content-sha256' header does not match what was computed.")
 	}
 	return n, io.EOF
 }
 
-func (b *BodyReader) hashSum() (sum [sha256.Size]byte) {
-	b.hash.Sum(sum[:0])
-	return sum
-}
+// hashSum returns the sum of what was hashed; it is valid until the next one.
+func (b *BodyReader) hashSum() []byte { return b.hash.Sum(b.sum[:0]) }
 
 func incomplete() error {
 	return fault("sigv4.Read", codeIncomplete, "You did not provide the number of bytes specified by the Content-Length HTTP header")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"slices"
 	"strings"
 )
@@ -14,7 +15,9 @@ type scratch struct {
 	params  []param
 	query   []byte // escaped keys and values that params point into
 	request []byte // the canonical request
-	text    []byte // room for the inner key, then the string to sign
+	text    []byte // the string to sign
+	hash    hash.Hash
+	sum     [sha256.Size]byte
 }
 
 // A header is one as received; its strings belong to the request.
@@ -33,7 +36,7 @@ func (v *Verifier) getScratch() *scratch {
 	if s, ok := v.scratch.Get().(*scratch); ok {
 		return s
 	}
-	return &scratch{}
+	return &scratch{hash: sha256.New()}
 }
 
 func (v *Verifier) putScratch(s *scratch) {
@@ -118,7 +121,7 @@ func (s *scratch) appendQuery(b []byte, skip string) []byte {
 	first := true
 	for _, p := range s.params {
 		key := s.query[p.from:p.mid]
-		if string(key) == skip {
+		if skip != "" && string(key) == skip {
 			continue
 		}
 		if !first {
@@ -157,18 +160,17 @@ func (s *scratch) appendHeader(b []byte, r *Request, name string) []byte {
 	return append(b, '\n')
 }
 
-// sign returns the signature of the canonical request under k.
-func (s *scratch) sign(k *signingKey, stamp, scopeText string) [sha256.Size]byte {
-	sum := sha256.Sum256(s.request)
-	t := append(s.text[:0], spare...)
-	t = append(t, "AWS4-HMAC-SHA256\n"...)
+// sign returns the signature of the canonical request under k; it is valid until the next one.
+func (s *scratch) sign(k *signingKey, stamp, scopeText string) []byte {
+	s.hash.Reset()
+	s.hash.Write(s.request)
+	t := append(s.text[:0], "AWS4-HMAC-SHA256\n"...)
 	t = append(t, stamp...)
 	t = append(t, '\n')
 	t = append(t, scopeText...)
 	t = append(t, '\n')
-	t = hex.AppendEncode(t, sum[:])
-	s.text = t
-	return k.sum(t)
+	s.text = hex.AppendEncode(t, s.hash.Sum(s.sum[:0]))
+	return k.sum(s.hash, s.sum[:], s.text)
 }
 
 // unsigned returns the first x-amz-* header that the signature does not cover, of those a signer knows about.

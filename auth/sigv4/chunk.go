@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"hash"
 	"io"
 	"strings"
 )
@@ -188,29 +189,28 @@ func (b *BodyReader) verifyChunk() error {
 	if b.key == nil {
 		return nil
 	}
-	sum := b.hashSum()
-	b.hash.Reset()
 	t := b.beginText("AWS4-HMAC-SHA256-PAYLOAD\n")
 	t = append(append(t, emptySHA256...), '\n')
-	return b.verifyText(hex.AppendEncode(t, sum[:]))
+	return b.verifyText(hex.AppendEncode(t, b.hashSum()))
 }
 
 // beginText begins a string to sign, up to the signature before.
 func (b *BodyReader) beginText(algorithm string) []byte {
-	t := append(b.text[:0], spare...)
-	t = append(t, algorithm...)
+	t := append(b.text[:0], algorithm...)
 	t = append(append(t, b.date...), '\n')
 	t = append(append(t, b.scope...), '\n')
 	return append(append(t, b.prev[:]...), '\n')
 }
 
+// verifyText compares the signature of t with the claimed one, and readies the hash for the next chunk.
 func (b *BodyReader) verifyText(t []byte) error {
 	b.text = t
-	made := b.key.sum(t)
-	if subtle.ConstantTimeCompare(made[:], b.claimed[:]) != 1 {
-		return fault("sigv4.Read", codeMismatch, mismatchText, Detail{"StringToSign", string(t[len(spare):])})
+	made := b.key.sum(b.hash, b.sum[:], t)
+	b.hash.Reset()
+	if subtle.ConstantTimeCompare(made, b.claimed[:]) != 1 {
+		return fault("sigv4.Read", codeMismatch, mismatchText, Detail{"StringToSign", string(t)})
 	}
-	hex.Encode(b.prev[:], made[:])
+	hex.Encode(b.prev[:], made)
 	return nil
 }
 
@@ -226,6 +226,9 @@ func (b *BodyReader) endBody() error {
 	}
 	if b.decoded >= 0 && b.total != b.decoded {
 		return incomplete()
+	}
+	if b.learn != nil {
+		b.learn()
 	}
 	return b.drain()
 }
@@ -249,43 +252,49 @@ func (b *BodyReader) drain() error {
 	return badChunk("there is something behind its end")
 }
 
-// readTrailers reads the trailing headers: all that were announced, each once, and no others.
+// readTrailers reads the trailing headers: all that were announced, each once, and no others. An empty line ends them once they
+// are complete; some clients also send one behind each trailer.
 func (b *BodyReader) readTrailers() error {
 	canonical := sha256.New()
-	signed := b.key == nil
+	signed := b.key == nil || len(b.announced) == 0
 	for {
 		line, err := b.readLine()
-		if err == io.EOF || err == nil && len(line) == 0 {
-			break
+		complete := signed && len(b.trailer) == len(b.announced)
+		if err == io.EOF && !complete {
+			return badTrailer("x-amz-trailer announced more than has come, or its signature is missing")
+		}
+		if err == io.EOF || err == nil && len(line) == 0 && complete {
+			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if signed && b.key != nil {
-			return badTrailer("something follows the trailer's signature")
-		}
-		name, value, ok := strings.Cut(string(line), ":")
-		name, value = strings.ToLower(trim(name)), trim(value)
-		switch {
-		case !ok:
-			return badTrailer("a line has no colon")
-		case name == "x-amz-trailer-signature" && b.key != nil:
-			if signed, err = true, b.verifyTrailer(value, canonical.Sum(nil)); err != nil {
-				return err
-			}
+		if len(line) == 0 {
 			continue
-		case !b.expects(name):
-			return badTrailer("unexpected " + name)
 		}
-		canonical.Write([]byte(name + ":" + value + "\n"))
-		b.trailer = append(b.trailer, Detail{name, value})
+		if err := b.takeTrailer(string(line), canonical, &signed); err != nil {
+			return err
+		}
 	}
-	if len(b.trailer) != len(b.announced) {
-		return badTrailer("x-amz-trailer announced more than has come")
+}
+
+// takeTrailer takes one line, name:value.
+func (b *BodyReader) takeTrailer(line string, canonical hash.Hash, signed *bool) error {
+	name, value, ok := strings.Cut(line, ":")
+	name, value = strings.ToLower(trim(name)), trim(value)
+	switch {
+	case !ok:
+		return badTrailer("a line has no colon")
+	case name == "x-amz-trailer-signature" && b.key != nil && !*signed:
+		*signed = true
+		return b.verifyTrailer(value, canonical.Sum(nil))
+	case *signed && b.key != nil:
+		return badTrailer("something follows the signature")
+	case !b.expects(name):
+		return badTrailer("unexpected " + name)
 	}
-	if !signed && len(b.trailer) > 0 {
-		return badTrailer("the trailer's signature is missing")
-	}
+	canonical.Write([]byte(name + ":" + value + "\n"))
+	b.trailer = append(b.trailer, Detail{name, value})
 	return nil
 }
 

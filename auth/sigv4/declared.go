@@ -91,8 +91,19 @@ func (s *scratch) declaredTrailer(b *Body) error {
 	if b.Mode != ChunkedTrailer && b.Mode != UnsignedTrailer {
 		return nil
 	}
-	text, _ := s.header("x-amz-trailer")
-	for rest := text; rest != ""; {
+	for i := range s.headers {
+		if equalLower(s.headers[i].name, "x-amz-trailer") {
+			if err := b.announce(s.headers[i].value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// announce adds the names of one x-amz-trailer header.
+func (b *Body) announce(names string) error {
+	for rest := names; rest != ""; {
 		var name string
 		name, rest, _ = strings.Cut(rest, ",")
 		name = strings.ToLower(trim(name))

@@ -110,7 +110,7 @@ func (v *Verifier) formV4(f *Form, encoded string, secrets Secrets) (access stri
 	key, fresh := v.key(c.scope, secret)
 	made := key.sumText(encoded)
 	var given [sha256.Size]byte
-	if !decodeHex(given[:], f.Fields["x-amz-signature"]) || subtle.ConstantTimeCompare(made[:], given[:]) != 1 {
+	if !decodeHex(given[:], f.Fields["x-amz-signature"]) || subtle.ConstantTimeCompare(made, given[:]) != 1 {
 		return "", formMismatch(c.access, encoded, f.Fields["x-amz-signature"])
 	}
 	if fresh {

@@ -2,46 +2,55 @@ package sigv4
 
 import (
 	"crypto/sha256"
+	"encoding"
+	"hash"
 	"strings"
 	"sync"
 )
 
-// A hmacKey is a key of HMAC-SHA256, padded once: two plain hashes then make a signature, and nothing is allocated.
-type hmacKey struct {
-	inner, outer [sha256.BlockSize]byte
-}
+// A hmacKey is a key of HMAC-SHA256: the states of the hash after the padded key. Signing goes on from them, which saves two of
+// the dozen blocks that a request costs.
+type hmacKey struct{ inner, outer []byte }
 
 func newHMACKey(secret []byte) hmacKey {
-	var k hmacKey
 	if len(secret) > sha256.BlockSize {
 		sum := sha256.Sum256(secret)
 		secret = sum[:]
 	}
-	copy(k.inner[:], secret)
-	copy(k.outer[:], secret)
-	for i := range k.inner {
-		k.inner[i] ^= 0x36
-		k.outer[i] ^= 0x5c
+	state := func(mask byte) []byte {
+		var pad [sha256.BlockSize]byte
+		copy(pad[:], secret)
+		for i := range pad {
+			pad[i] ^= mask
+		}
+		h := sha256.New()
+		h.Write(pad[:])
+		b, err := h.(encoding.BinaryMarshaler).MarshalBinary()
+		if err != nil {
+			panic("BUG: the state of SHA-256: " + err.Error())
+		}
+		return b
 	}
-	return k
+	return hmacKey{state(0x36), state(0x5c)}
 }
 
-// sum returns the HMAC of message, which must begin with sha256.BlockSize spare bytes.
-func (k *hmacKey) sum(message []byte) [sha256.Size]byte {
-	copy(message, k.inner[:])
-	in := sha256.Sum256(message)
-	var out [sha256.BlockSize + sha256.Size]byte
-	copy(out[:], k.outer[:])
-	copy(out[sha256.BlockSize:], in[:])
-	return sha256.Sum256(out[:])
+// sum returns the HMAC of message in dst, which has room for it. It uses h, a SHA-256 in any state.
+func (k *hmacKey) sum(h hash.Hash, dst, message []byte) []byte {
+	restore(h, k.inner)
+	h.Write(message)
+	dst = h.Sum(dst[:0])
+	restore(h, k.outer)
+	h.Write(dst)
+	return h.Sum(dst[:0])
 }
 
-// spare is what sum wants in front of a message.
-const spare = "________________________________________________________________"
-
-func (k *hmacKey) sumText(text string) [sha256.Size]byte {
-	return k.sum([]byte(spare + text))
+func restore(h hash.Hash, state []byte) {
+	if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state); err != nil {
+		panic("BUG: the state of SHA-256: " + err.Error())
+	}
 }
+
+func (k *hmacKey) sumText(text string) []byte { return k.sum(sha256.New(), nil, []byte(text)) }
 
 // A scope is what a signing key is derived for.
 type scope struct{ access, date, region string }
@@ -58,8 +67,7 @@ const service = "s3"
 func derive(sc scope, secret string) *signingKey {
 	k := newHMACKey([]byte("AWS4" + secret))
 	for _, step := range []string{sc.date, sc.region, service, "aws4_request"} {
-		sum := k.sumText(step)
-		k = newHMACKey(sum[:])
+		k = newHMACKey(k.sumText(step))
 	}
 	return &signingKey{hmacKey: k, access: strings.Clone(sc.access), secret: strings.Clone(secret)}
 }

@@ -85,13 +85,20 @@ func (s *scratch) callerV2(access string, date time.Time) (Caller, error) {
 }
 
 func (s *scratch) checkV2(r *Request, secret, access, signature, date string) error {
-	toSign := s.textV2(r, date)
-	if matchesV2(secret, signature, toSign) {
+	path := r.RawPath
+	if path == "" {
+		path = "/"
+	}
+	if matchesV2(secret, signature, s.textV2(r, path, date)) {
+		return nil
+	}
+	// Some clients ask for /bucket and sign /bucket/.
+	if strings.LastIndexByte(path, '/') == 0 && len(path) > 1 && matchesV2(secret, signature, s.textV2(r, path+"/", date)) {
 		return nil
 	}
 	return fault("sigv4.Verify", codeMismatch, mismatchText,
 		Detail{"AWSAccessKeyId", strings.Clone(access)},
-		Detail{"StringToSign", string(toSign)},
+		Detail{"StringToSign", string(s.request)},
 		Detail{"SignatureProvided", strings.Clone(signature)})
 }
 
@@ -104,7 +111,7 @@ func matchesV2(secret, signature string, text []byte) bool {
 }
 
 // textV2 makes the string to sign.
-func (s *scratch) textV2(r *Request, date string) []byte {
+func (s *scratch) textV2(r *Request, path, date string) []byte {
 	b := append(s.request[:0], r.Method...)
 	for _, name := range []string{"content-md5", "content-type"} {
 		value, _ := s.header(name)
@@ -112,10 +119,6 @@ func (s *scratch) textV2(r *Request, date string) []byte {
 	}
 	b = append(append(append(b, '\n'), date...), '\n')
 	b = s.appendAmzHeaders(b)
-	path := r.RawPath
-	if path == "" {
-		path = "/"
-	}
 	b = append(b, path...)
 	b = s.appendSubresources(b)
 	s.request = b

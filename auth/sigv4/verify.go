@@ -241,7 +241,7 @@ func (s *scratch) matches(r *Request, path string, c *claim, k *signingKey) bool
 	s.build(r, path, c.skip, c.headers, c.payload)
 	made := s.sign(k, c.stamp, c.scopeText)
 	var given [sha256.Size]byte
-	return decodeHex(given[:], c.signature) && subtle.ConstantTimeCompare(made[:], given[:]) == 1
+	return decodeHex(given[:], c.signature) && subtle.ConstantTimeCompare(made, given[:]) == 1
 }
 
 func notSigned(op, name string) error {
@@ -265,7 +265,7 @@ const mismatchText = "The request signature we calculated does not match the sig
 
 // mismatch tells the signer what was signed here, so that it can find the difference.
 func (s *scratch) mismatch(c *claim) error {
-	toSign := string(s.text[len(spare):])
+	toSign := string(s.text)
 	request := string(s.request)
 	return fault("sigv4.Verify", codeMismatch, mismatchText,
 		Detail{"AWSAccessKeyId", strings.Clone(c.access)},
