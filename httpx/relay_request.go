@@ -124,11 +124,12 @@ func (cn *connection) resume() bool {
 func (x *relaying) hear(err error) error {
 	up, in := x.up, &x.c.in
 	wait := x.cl.cfg.Progress
-	if err != nil {
+	failed := in.err != nil && !x.answered.Load() // by the client
+	switch {
+	case failed:
+		up.abort() // half a request is worth no answer
+	case err != nil:
 		wait = min(wait, time.Second) // it has answered before it closed, or it will not
-		if in.err != nil && !x.answered.Load() {
-			up.abort() // half a request is worth no answer
-		}
 	}
 	up.mu.Lock()
 	if !up.aborted {
@@ -137,7 +138,7 @@ func (x *relaying) hear(err error) error {
 	up.mu.Unlock()
 	heard := <-x.answer
 	up.readLimit, up.readBy = x.cl.cfg.Progress, time.Time{}
-	if x.c.cn.resume() && errors.Is(in.err, os.ErrDeadlineExceeded) { // not the client's fault: its body may still be read
+	if x.c.cn.resume() && !failed && errors.Is(in.err, os.ErrDeadlineExceeded) { // not the client's fault: its body may still be read
 		in.err, err = nil, nil
 		x.c.close = x.c.close || in.chunked // but not from the middle of a chunk's header
 	}
