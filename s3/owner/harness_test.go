@@ -20,6 +20,7 @@ import (
 	"aistore/httpx"
 	"aistore/metrics"
 	"aistore/node"
+	"aistore/object"
 	"aistore/s3"
 	"aistore/s3/owner"
 	"aistore/store"
@@ -313,3 +314,20 @@ func etag(b []byte) string {
 }
 
 const unsignedTrailer = sigv4.UnsignedTrailer
+
+// versions counts what a bucket holds on a target.
+func (o *one) versions(t testing.TB, bucket uint64) (versions, markers int) {
+	t.Helper()
+	err := o.store.ListVersions(t.Context(), store.VersionQuery{Bucket: bucket}, func(i *object.Info) bool {
+		if i.DeleteMarker {
+			markers++
+		} else {
+			versions++
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return versions, markers
+}
