@@ -211,7 +211,7 @@ var operations = []Operation{
 	{Op: PutObjectLegalHold, Name: "PutObjectLegalHold", Method: "PUT", Level: Key, Query: []string{"legal-hold"}, Action: "s3:PutObjectLegalHold", Code: "InvalidRequest"},
 	{Op: GetObjectRetention, Name: "GetObjectRetention", Method: "GET", Level: Key, Query: []string{"retention"}, Action: "s3:GetObjectRetention", Code: "InvalidRequest"},
 	{Op: PutObjectRetention, Name: "PutObjectRetention", Method: "PUT", Level: Key, Query: []string{"retention"}, Action: "s3:PutObjectRetention", Code: "InvalidRequest"},
-	{Op: GetObjectTorrent, Name: "GetObjectTorrent", Method: "GET", Level: Key, Query: []string{"torrent"}, Action: "s3:GetObjectTorrent", Code: "NotImplemented"},
+	{Op: GetObjectTorrent, Name: "GetObjectTorrent", Method: "GET", Level: Key, Query: []string{"torrent"}, Action: "s3:GetObjectTorrent", Code: "NoSuchKey"},
 	{Op: RestoreObject, Name: "RestoreObject", Method: "POST", Level: Key, Query: []string{"restore"}, Action: "s3:RestoreObject", Code: "InvalidObjectState"},
 	{Op: SelectObjectContent, Name: "SelectObjectContent", Method: "POST", Level: Key, Query: []string{"select", "select-type"}, Action: "s3:GetObject", Code: "NotImplemented"},
 

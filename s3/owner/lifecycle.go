@@ -54,7 +54,7 @@ func every(c *cluster.S3Cfg) time.Duration {
 	return max(min(c.LifecycleEvery.D(), c.LifecycleDay.D()/10), 100*time.Millisecond)
 }
 
-// Round applies every bucket's rules once, as of now.
+// Round applies every bucket's rules once, as of now. One at a time: Run is its caller.
 func (w *Owner) Round(ctx context.Context, now time.Time) error {
 	const op = "owner.Round"
 	v, err := w.node.View()
@@ -71,10 +71,13 @@ func (w *Owner) Round(ctx context.Context, now time.Time) error {
 			first = err
 		}
 	}
-	if n, err := w.store.SweepUploads(ctx, now.Add(-v.Config.S3.UploadTTL.D())); err != nil {
-		note(err)
-	} else if n > 0 {
-		w.log.Info("abandoned uploads removed", "op", op, "uploads", n)
+	if ttl := v.Config.S3.UploadTTL.D(); now.Sub(w.swept) >= min(ttl/20, time.Hour) {
+		w.swept = now
+		if n, err := w.store.SweepUploads(ctx, now.Add(-ttl)); err != nil {
+			note(err)
+		} else if n > 0 {
+			w.log.Info("abandoned uploads removed", "op", op, "uploads", n)
+		}
 	}
 	for _, b := range v.Buckets.List() {
 		if ctx.Err() != nil {

@@ -274,6 +274,9 @@ func (r multipart) complete() error {
 		return err
 	}
 	doc, err := r.body()
+	if s3.IsCode(err, "MissingRequestBodyError") {
+		return s3.E("owner.complete", "request body", "MalformedXML", "")
+	}
 	if err != nil {
 		return err
 	}

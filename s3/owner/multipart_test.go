@@ -122,6 +122,8 @@ func TestMultipartRefusals(t *testing.T) {
 	c := u.completion()
 	c.body = []byte("<CompleteMultipartUpload/>")
 	w.want(400, "MalformedXML", c)
+	c.body = nil
+	w.want(400, "MalformedXML", c)
 	c.body = []byte("<CompleteMultipartUpload><Part><PartNumber>9</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>")
 	w.want(400, "InvalidPart", c)
 	w.want(400, "InvalidArgument", call{method: "PUT", bucket: "plain", key: "k", query: u.query(10001), body: []byte("x")})

@@ -258,7 +258,7 @@ func TestTagsAndACL(t *testing.T) {
 	w.want(200, "", call{method: "GET", bucket: "plain", key: "k", who: &nobody})
 	w.want(400, "MalformedACLError", call{method: "PUT", bucket: "plain", key: "k", query: "acl", body: []byte("<x/>")})
 	w.want(400, "InvalidRequest", call{method: "GET", bucket: "plain", key: "k", query: "legal-hold"})
-	w.want(501, "NotImplemented", call{method: "GET", bucket: "plain", key: "k", query: "torrent"})
+	w.want(404, "NoSuchKey", call{method: "GET", bucket: "plain", key: "k", query: "torrent"})
 	w.want(501, "NotImplemented", call{method: "GET", bucket: "plain", key: "k", query: "unheard"})
 }
 

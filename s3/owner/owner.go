@@ -9,10 +9,12 @@
 package owner
 
 import (
+	"errors"
 	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"aistore/auth/sigv4"
 	"aistore/errs"
@@ -33,6 +35,7 @@ type Owner struct {
 	verifier *sigv4.Verifier
 	settings s3.Cache
 	buffers  bufferPool
+	swept    time.Time // when abandoned uploads were last looked for
 }
 
 // New returns the S3 side of a target. It starts nothing.
@@ -64,8 +67,20 @@ func (w *Owner) fromNode(c *httpx.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return w.Serve(c, o, &caller)
+	if err := w.Serve(c, o, &caller); err != nil {
+		return &located{err, "/" + o.Bucket.Name + "/" + o.Key}
+	}
+	return nil
 }
+
+// located is an error that knows what the client calls the resource.
+type located struct {
+	error
+	resource string
+}
+
+// Unwrap returns the error itself.
+func (l *located) Unwrap() error { return l.error }
 
 // requests are pooled: their headers are most of a small request's garbage.
 var requests = sync.Pool{New: func() any { return new(request) }}
@@ -133,10 +148,11 @@ func WriteFault(c *httpx.Ctx, _ int, err error) {
 		return
 	}
 	resource := c.Path()
-	if i := strings.IndexByte(resource[1:], '/'); strings.HasPrefix(resource, s3.PathOwner) && i >= 0 {
-		resource = "/" + c.Rest()
+	var l *located
+	if errors.As(err, &l) {
+		resource = l.resource
 	}
-	_, _ = c.Write(s3.AppendError(nil, f, resource, c.RequestID(), "")) // into memory
+	_, _ = c.Write(s3.AppendError(nil, f, resource, c.RequestID(), c.RequestID())) // into memory
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -122,8 +122,11 @@ func (r *request) unserved(code string) error {
 		return err
 	}
 	message := ""
-	if code == "InvalidRequest" {
+	switch {
+	case code == "InvalidRequest":
 		message = "Bucket is missing Object Lock Configuration"
+	case r.op.Op == s3.GetObjectTorrent:
+		message = "There is no torrent of this object."
 	}
 	return s3.E("owner.unserved", r.op.Name, code, message)
 }
@@ -204,6 +207,9 @@ func (r *request) missing(err error) error {
 	}
 	if err := policy.AuthorizeMissing(&q, &in); err != nil {
 		return err
+	}
+	if r.c != nil && r.version == "" {
+		r.c.SetFailHeader("x-amz-delete-marker", "false")
 	}
 	return r.fault("owner.open", err)
 }

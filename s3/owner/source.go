@@ -177,7 +177,7 @@ func (w *Owner) remoteSource(ctx context.Context, o *node.Object, version string
 		return nil, errs.E(op, o, err)
 	}
 	s := &source{rep: rep}
-	if err := s.readHead(); err != nil {
+	if err := s.readHead(rep.Body); err != nil {
 		rep.Close()
 		return nil, errs.E(op, o, err)
 	}
@@ -185,22 +185,26 @@ func (w *Owner) remoteSource(ctx context.Context, o *node.Object, version string
 }
 
 // readHead reads what stands before the bytes: what the source is, or why not.
-func (s *source) readHead() error {
-	br := bufio.NewReaderSize(s.rep.Body, 64<<10)
+func (s *source) readHead(r io.Reader) error {
+	const op = "owner.readHead"
+	br := bufio.NewReaderSize(r, 64<<10)
 	n, err := binary.ReadUvarint(br)
-	if err == nil && n > maxSourceHead {
-		return errs.E("owner.readHead", "source", errs.Other, "its head is too long")
+	if err != nil {
+		return errs.F(op, "source", errs.Unavailable, "ended early: %w", err)
+	}
+	if n > maxSourceHead {
+		return errs.E(op, "source", errs.Other, "its head is too long")
 	}
 	head := make([]byte, n)
-	if err == nil {
-		_, err = io.ReadFull(br, head)
-	}
-	if err != nil {
-		return err
+	if _, err = io.ReadFull(br, head); err != nil {
+		return errs.F(op, "source", errs.Unavailable, "ended early: %w", err)
 	}
 	var reply sourceReply
 	if err := json.Unmarshal(head, &reply); err != nil {
-		return err
+		return errs.F(op, "source", errs.Other, "%w", err)
+	}
+	if reply.Span.Start < 0 || reply.Span.Length < 0 {
+		return errs.E(op, "source", errs.Other, "its span is negative")
 	}
 	if f := reply.Fault; f != nil {
 		return s3.E("owner.source", s.Info.Key, f.Code, f.Message, f.Extra...)
