@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -34,7 +35,7 @@ type model struct {
 }
 
 func (m *model) name() object.Name {
-	return object.Name{Bucket: 99, Key: []string{"a", "a/b", "a/c", "old1", "old2", "old3", "old7", "z\x01"}[m.rng.IntN(8)]}
+	return object.Name{Bucket: 99, Key: []string{"a", "a/b", "a/c", "old1", "old2", "old3", "old8", "z\x01"}[m.rng.IntN(8)]}
 }
 
 // add puts v on top.
@@ -316,5 +317,33 @@ func nothingLeft(t *testing.T, s *Store, bucket uint64) {
 	}
 	if n := leftFiles(t, s); n != 0 {
 		t.Errorf("%d files left", n)
+	}
+}
+
+// TestVersionsInFormerHomes: what was written before the set of mountpaths grew stays where it is as a version, and is the current
+// one again when what came later is removed.
+func TestVersionsInFormerHomes(t *testing.T) {
+	s := unsettled(t, Config{})
+	for i := range 100 {
+		n := object.Name{Bucket: 99, Key: fmt.Sprintf("old%d", i)}
+		state := []Versioning{Versioned, Suspended}[i%4/2]
+		info, err := s.Put(t.Context(), n, []byte("new"), PutOptions{Versioning: state})
+		must(t, err)
+		o, err := s.OpenVersion(n, object.NullVersion)
+		must(t, err)
+		got, err := io.ReadAll(o.Reader())
+		must(t, err)
+		o.Close()
+		if want := map[Versioning]string{Versioned: "old", Suspended: "new"}[state]; string(got) != want {
+			t.Fatalf("%v: the null version is %q, want %q", n, got, want)
+		}
+		must(t, second(s.Delete(t.Context(), n, DeleteOptions{Versioning: state, VersionID: info.VersionID})))
+		if state == Suspended {
+			if _, err := s.StatVersion(n, ""); !errs.Is(err, errs.NotFound) {
+				t.Fatalf("%v: after all of it was removed: %v", n, err)
+			}
+		} else if string(get(t, s, n)) != "old" {
+			t.Fatalf("%v: the former version is not the current one", n)
+		}
 	}
 }

@@ -90,12 +90,12 @@ func (pr *parser) conditions(raw json.RawMessage) ([]condition, error) {
 	if raw == nil {
 		return nil, nil
 	}
-	var operators map[string]map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &operators); err != nil || operators == nil {
+	var blocks map[string]map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &blocks); err != nil || blocks == nil {
 		return nil, malformed("Condition must be an object of operators")
 	}
 	var out []condition
-	for name, keys := range operators {
+	for name, keys := range blocks {
 		c, ok := operatorOf(name)
 		if !ok || keys == nil {
 			return nil, malformed("Invalid Condition type : " + name)

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -96,13 +97,13 @@ func (p prefixOf) narrow() bool {
 func parseNumber(v *value) bool {
 	n, err := strconv.ParseFloat(v.text.raw, 64)
 	v.parsed = n
-	return err == nil && n == n
+	return err == nil && !math.IsNaN(n)
 }
 
 // compareNumber returns how got stands to v.
 func compareNumber(v *value, got string) (int, bool) {
 	n, err := strconv.ParseFloat(got, 64)
-	return cmp.Compare(n, v.parsed.(float64)), err == nil && n == n
+	return cmp.Compare(n, v.parsed.(float64)), err == nil && !math.IsNaN(n)
 }
 
 // dateOf reads ISO 8601 as AWS takes it, or seconds since 1970.

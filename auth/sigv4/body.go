@@ -113,7 +113,7 @@ var errClosed = errors.New("sigv4: read of a closed body")
 
 // Trailer returns the value of a trailing header (lower-case name), after io.EOF.
 func (b *BodyReader) Trailer(name string) (string, bool) {
-	if b.err != io.EOF {
+	if !ended(b.err) {
 		return "", false
 	}
 	for _, t := range b.trailer {
@@ -136,15 +136,25 @@ func (b *BodyReader) Read(p []byte) (int, error) {
 	var err error
 	switch b.mode {
 	case Unsigned:
-		n, err = b.source.Read(p)
+		n, err = b.readPlain(p)
 	case Hashed:
 		n, err = b.readHashed(p)
 	default:
 		n, err = b.readChunk(p)
 	}
 	b.err = err
-	if n > 0 && err == io.EOF {
+	if n > 0 && ended(err) {
 		return n, nil
+	}
+	return n, err
+}
+
+// readPlain vouches for nothing but the length.
+func (b *BodyReader) readPlain(p []byte) (int, error) {
+	n, err := b.source.Read(p)
+	b.total += int64(n)
+	if ended(err) && b.decoded >= 0 && b.total != b.decoded {
+		return 0, incomplete()
 	}
 	return n, err
 }
@@ -155,7 +165,7 @@ func (b *BodyReader) readHashed(p []byte) (int, error) {
 	b.hash.Write(p[:n])
 	b.total += int64(n)
 	last := b.decoded >= 0 && b.total >= b.decoded
-	if err != nil && err != io.EOF {
+	if err != nil && !ended(err) {
 		return n, err
 	}
 	if !last && err == nil {
@@ -175,4 +185,9 @@ func (b *BodyReader) hashSum() []byte { return b.hash.Sum(b.sum[:0]) }
 
 func incomplete() error {
 	return fault("sigv4.Read", codeIncomplete, "You did not provide the number of bytes specified by the Content-Length HTTP header")
+}
+
+// ended reports whether err is the end of a reader, which is never wrapped.
+func ended(err error) bool {
+	return err == io.EOF //nolint:errorlint // an error of the source that wraps io.EOF is a broken connection and no end
 }

@@ -281,6 +281,7 @@ func TestHashedBody(t *testing.T) {
 		"long":             {content + "a", Body{Mode: Hashed, SHA256: sha(content + "a"), Decoded: 15000}, codeIncomplete},
 		"empty":            {"", Body{Mode: Hashed, SHA256: emptySHA256, Decoded: 0}, ""},
 		"not empty":        {"", Body{Mode: Hashed, SHA256: sha("x"), Decoded: 0}, codeSHA256},
+		"as it is, short":  {content[1:], Body{Mode: Unsigned, Decoded: 15000}, codeIncomplete},
 		"as it is":         {content, Body{Mode: Unsigned, Decoded: 15000}, ""},
 	} {
 		for _, wrap := range []func(io.Reader) io.Reader{iotest.DataErrReader, iotest.HalfReader} {

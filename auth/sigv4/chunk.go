@@ -61,10 +61,10 @@ func (b *BodyReader) take(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := b.readSource(p)
-	if err == io.EOF && int64(n) == b.left {
+	if ended(err) && int64(n) == b.left {
 		return n, nil
 	}
-	if err == io.EOF {
+	if ended(err) {
 		return n, incomplete()
 	}
 	return n, err
@@ -77,10 +77,10 @@ func (b *BodyReader) readSource(p []byte) (int, error) {
 	}
 	for range 100 {
 		n, err := b.source.Read(p)
-		if err == io.EOF {
+		if ended(err) {
 			b.ended = true
 		}
-		if n > 0 && err == io.EOF {
+		if n > 0 && ended(err) {
 			return n, nil
 		}
 		if n > 0 || err != nil {
@@ -110,7 +110,7 @@ func (b *BodyReader) readLine() ([]byte, error) {
 		}
 		n, err := b.readSource(b.line[b.to:])
 		b.to += n
-		if err == io.EOF && seen > 0 {
+		if ended(err) && seen > 0 {
 			return nil, incomplete()
 		}
 		if err != nil {
@@ -126,7 +126,7 @@ func badChunk(what string) error {
 // readHeader reads the line before a chunk and returns the chunk's size.
 func (b *BodyReader) readHeader() (int64, error) {
 	line, err := b.readLine()
-	if err == io.EOF {
+	if ended(err) {
 		return 0, incomplete()
 	}
 	if err != nil {
@@ -172,7 +172,7 @@ func parseSize(digits []byte) (int64, bool) {
 // endChunk reads the end of the line behind a chunk's bytes and verifies its signature.
 func (b *BodyReader) endChunk() error {
 	line, err := b.readLine()
-	if err == io.EOF {
+	if ended(err) {
 		return incomplete()
 	}
 	if err != nil {
@@ -242,7 +242,7 @@ func (b *BodyReader) drain() error {
 		b.from, b.to = 0, 0
 		n, err := b.readSource(b.line[:])
 		b.to = n
-		if err == io.EOF {
+		if ended(err) {
 			return nil
 		}
 		if err != nil {
@@ -260,10 +260,10 @@ func (b *BodyReader) readTrailers() error {
 	for {
 		line, err := b.readLine()
 		complete := signed && len(b.trailer) == len(b.announced)
-		if err == io.EOF && !complete {
+		if ended(err) && !complete {
 			return badTrailer("x-amz-trailer announced more than has come, or its signature is missing")
 		}
-		if err == io.EOF || err == nil && len(line) == 0 && complete {
+		if ended(err) || err == nil && len(line) == 0 && complete {
 			return nil
 		}
 		if err != nil {

@@ -23,7 +23,6 @@ const (
 	codeSkewed         = "RequestTimeTooSkewed"
 	codeHeader         = "AuthorizationHeaderMalformed"
 	codeQuery          = "AuthorizationQueryParametersError"
-	codeSecurityHeader = "MissingSecurityHeader"
 	codeInvalidRequest = "InvalidRequest"
 	codeArgument       = "InvalidArgument"
 	codeSHA256         = "XAmzContentSHA256Mismatch"
@@ -35,7 +34,7 @@ const (
 	codeTooLarge       = "EntityTooLarge"
 )
 
-// kinds maps codes to kinds; what is not listed is Invalid.
+// kindOf maps codes to kinds; what is not listed is Invalid.
 func kindOf(code string) errs.Kind {
 	switch code {
 	case codeAccessDenied:

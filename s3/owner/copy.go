@@ -14,7 +14,7 @@ import (
 
 // copy makes the object from another one, or changes an object's metadata by copying it onto itself. Content that is on this node already
 // is shared, not copied.
-func (r *request) copy() error {
+func (r copying) copy() error {
 	const op = "owner.copy"
 	o, in, err := r.putOptions()
 	if err != nil {
@@ -77,7 +77,7 @@ func directive(name, v string) (replace bool, err error) {
 }
 
 // onItself refuses a copy onto itself that changes nothing.
-func (r *request) onItself(from *node.Object, info *object.Info, replaced bool) error {
+func (r copying) onItself(from *node.Object, info *object.Info, replaced bool) error {
 	if from.Name() != r.Name() || replaced || strings.Contains(r.h.CopySource, "?versionId=") {
 		return nil
 	}
@@ -104,7 +104,7 @@ func kept(source, asked map[string]string) map[string]string {
 }
 
 // copyContent makes the copy: of a source on this node by sharing its content, unless another checksum is asked for.
-func (r *request) copyContent(src *source, o *store.PutOptions, in *incoming) (object.Info, error) {
+func (r copying) copyContent(src *source, o *store.PutOptions, in *incoming) (object.Info, error) {
 	ctx := r.c.Context()
 	algorithm, err := s3.ParseAlgorithm(r.h.ChecksumAlgorithm)
 	if err != nil {
@@ -142,7 +142,7 @@ func (in *incoming) finishCopy(f *store.Finish) error {
 	return nil
 }
 
-func (r *request) acknowledgeCopy(info *object.Info, src *source) error {
+func (r copying) acknowledgeCopy(info *object.Info, src *source) error {
 	if err := r.acknowledge(); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // remove deletes the object, puts a delete marker in its place, or removes one version. What is not there is deleted already.
-func (r *request) remove() error {
+func (r write) remove() error {
 	cond, err := r.deleteConditions()
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (r *request) remove() error {
 }
 
 // deleteConditions reads If-Match and its kin, nil without any.
-func (r *request) deleteConditions() (*object.Conditions, error) {
+func (r write) deleteConditions() (*object.Conditions, error) {
 	h := &r.h
 	if h.IfMatch == "" && h.IfSize == "" && h.IfModifiedAt == "" {
 		return nil, nil
@@ -233,7 +233,7 @@ func (w *Owner) deleteOne(ctx context.Context, o *node.Object, caller *s3.Caller
 	r := &request{Object: *o, w: w, caller: caller, set: set, version: it.VersionID}
 	q, in := r.act(action), r.inputs()
 	if in.Policy != nil {
-		q.Values = func(key string) []string { return r.valueOfMany(key) }
+		q.Values = func(key string) []string { return values{r}.valueOfMany(key) }
 	}
 	if err := policy.Authorize(&q, &in); err != nil {
 		return store.Deleted{}, err
@@ -242,7 +242,7 @@ func (w *Owner) deleteOne(ctx context.Context, o *node.Object, caller *s3.Caller
 }
 
 // valueOfMany answers a condition on one key of a DeleteObjects: what belongs to the request as a whole.
-func (r *request) valueOfMany(key string) []string {
+func (r values) valueOfMany(key string) []string {
 	if v := r.common(key); v != "" {
 		return []string{v}
 	}

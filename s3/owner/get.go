@@ -13,7 +13,7 @@ import (
 )
 
 // get serves the object: whole, one range or part of it, or several ranges where they are asked for.
-func (r *request) get() error {
+func (r read) get() error {
 	obj, err := r.open()
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (r *request) get() error {
 }
 
 // head serves what get would, without the content.
-func (r *request) head() error {
+func (r read) head() error {
 	info, err := r.stat()
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (r *request) head() error {
 }
 
 // open opens the object for a caller who may read it.
-func (r *request) open() (*store.Object, error) {
+func (r read) open() (*store.Object, error) {
 	var obj *store.Object
 	var err error
 	if r.plain() {
@@ -87,7 +87,7 @@ type part struct {
 }
 
 // view decides what of the object is served: this node must hold its lease, the conditions must hold, ranges must lie inside.
-func (r *request) view(info *object.Info) (*view, error) {
+func (r read) view(info *object.Info) (*view, error) {
 	if err := r.w.node.Control().Lease(); err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (r *request) view(info *object.Info) (*view, error) {
 var whole view // most requests; read only
 
 // refine reads what the query says of the reply.
-func (r *request) refine(v *view, info *object.Info, query string) error {
+func (r read) refine(v *view, info *object.Info, query string) error {
 	const op = "owner.view"
 	if v.over = s3.ParseOverrides(query); v.over != nil && r.caller.Anonymous() {
 		return s3.E(op, "response-", "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
@@ -141,7 +141,7 @@ func (r *request) refine(v *view, info *object.Info, query string) error {
 }
 
 // selectPart makes one part the range of the reply. An object that was not uploaded in parts is its own part 1.
-func (r *request) selectPart(v *view, info *object.Info, number int) error {
+func (r read) selectPart(v *view, info *object.Info, number int) error {
 	parts, err := r.w.store.Parts(r.Name(), r.version)
 	if err != nil && !errs.Is(err, errs.Unsupported) {
 		return r.fault("owner.parts", err)
@@ -226,7 +226,7 @@ func httpDate(s string) time.Time {
 }
 
 // ifRange reports whether the ranges are meant for this version of the object.
-func (r *request) ifRange(info *object.Info) bool {
+func (r read) ifRange(info *object.Info) bool {
 	h := r.h.IfRange
 	if h == "" {
 		return true
@@ -238,7 +238,7 @@ func (r *request) ifRange(info *object.Info) bool {
 }
 
 // announce sets status and headers of a reply that shows one piece of the object, and returns the piece.
-func (r *request) announce(info *object.Info, v *view) object.Span {
+func (r read) announce(info *object.Info, v *view) object.Span {
 	sp := object.Span{Length: info.Size}
 	var buf [1024]byte
 	b := httpx.AppendHeader(buf[:0], "Content-Type", s3.ContentType(info, v.over))
@@ -259,7 +259,7 @@ func (r *request) announce(info *object.Info, v *view) object.Span {
 }
 
 // appendObject adds the headers of a GET or HEAD, but for the Content-Type.
-func (r *request) appendObject(b []byte, info *object.Info, v *view) []byte {
+func (r read) appendObject(b []byte, info *object.Info, v *view) []byte {
 	b = append(append(append(b, `ETag: "`...), info.ETag...), "\"\r\nAccept-Ranges: bytes\r\nLast-Modified: "...)
 	b = append(httpx.AppendTime(b, info.Created), "\r\n"...)
 	b = s3.AppendMeta(b, info, v.over)

@@ -19,7 +19,7 @@ const (
 )
 
 // createUpload begins a multipart upload.
-func (r *request) createUpload() error {
+func (r multipart) createUpload() error {
 	const op = "owner.createUpload"
 	o, err := r.newObject()
 	if err != nil {
@@ -67,16 +67,16 @@ func wanted(system map[string]string) (a s3.Algorithm, t s3.ChecksumType) {
 	return a, s3.ChecksumType(typ)
 }
 
-func (r *request) uploadID() string { return r.c.Query("uploadId") }
+func (r multipart) uploadID() string { return r.c.Query("uploadId") }
 
 // upload describes the upload that the request names.
-func (r *request) upload() (store.Upload, error) {
+func (r multipart) upload() (store.Upload, error) {
 	u, err := r.w.store.Upload(r.Name(), r.uploadID())
 	return u, r.uploadFault("owner.upload", err)
 }
 
 // uploadFault is fault for what is about an upload and not about the object.
-func (r *request) uploadFault(op string, err error) error {
+func (r multipart) uploadFault(op string, err error) error {
 	var known *s3.Fault
 	if errs.Is(err, errs.NotFound) && !errors.As(err, &known) {
 		return s3.E(op, &r.Object, "NoSuchUpload", "", s3.Field{Name: "UploadId", Value: r.uploadID()})
@@ -85,7 +85,7 @@ func (r *request) uploadFault(op string, err error) error {
 }
 
 // partOptions reads what a part must be. The upload's algorithm is computed too: the sum of the whole follows from those of parts.
-func (r *request) partOptions(u *store.Upload, in *incoming) store.PartOptions {
+func (r multipart) partOptions(u *store.Upload, in *incoming) store.PartOptions {
 	o := store.PartOptions{Durability: r.Bucket.Props.Durability, Size: in.size, Expect: in.expect, Also: in.also, Guard: r.guard}
 	if a, _ := wanted(u.System); a != s3.NoAlgorithm && a != in.want.Algorithm {
 		o.Also = append(append([]cksum.Type{}, o.Also...), typeOf(a))
@@ -95,7 +95,7 @@ func (r *request) partOptions(u *store.Upload, in *incoming) store.PartOptions {
 }
 
 // uploadPart stores one part.
-func (r *request) uploadPart() error {
+func (r multipart) uploadPart() error {
 	const op = "owner.uploadPart"
 	number, err := s3.ParsePartNumber(r.c.Query("partNumber"))
 	if err != nil {
@@ -135,19 +135,16 @@ func (r *request) uploadPart() error {
 	var buf [256]byte
 	b := append(append(append(buf[:0], `ETag: "`...), p.ETag...), "\"\r\n"...)
 	if in.sum.IsZero() {
-		return r.addLines(b)
+		r.c.AddHeaders(b)
+		return nil
 	}
 	b = append(append(append(append(b, in.sum.Algorithm.Header()...), ": "...), in.sum.Value...), "\r\n"...)
-	return r.addLines(b)
-}
-
-func (r *request) addLines(b []byte) error {
 	r.c.AddHeaders(b)
 	return nil
 }
 
 // copyPart makes a part of an object, or of a range of it.
-func (r *request) copyPart() error {
+func (r multipart) copyPart() error {
 	const op = "owner.copyPart"
 	number, err := s3.ParsePartNumber(r.c.Query("partNumber"))
 	if err != nil {
@@ -175,7 +172,7 @@ func (r *request) copyPart() error {
 		return err
 	}
 	defer r.w.target.Release()
-	in := &incoming{r: r, size: src.Span.Length, also: md5Only}
+	in := &incoming{r: r.request, size: src.Span.Length, also: md5Only}
 	p, err := r.w.store.PutPart(r.c.Context(), r.Name(), u.ID, number, src.body, r.partOptions(&u, in))
 	if err != nil {
 		return r.uploadFault(op, err)
@@ -200,7 +197,7 @@ func uploadSum(p *store.PartInfo, u *store.Upload) s3.Checksum {
 }
 
 // listParts lists the parts of an upload under way.
-func (r *request) listParts() error {
+func (r multipart) listParts() error {
 	most, err := s3.ParseCount("max-parts", r.c.Query("max-parts"))
 	if err != nil {
 		return err
@@ -244,7 +241,7 @@ func (r *request) listParts() error {
 }
 
 // abort gives an upload up.
-func (r *request) abort() error {
+func (r multipart) abort() error {
 	if err := r.authorize(); err != nil {
 		return err
 	}
@@ -268,8 +265,8 @@ type completion struct {
 }
 
 // complete makes the parts the object.
-func (r *request) complete() error {
-	c := &completion{r: r, id: r.uploadID(), size: -1}
+func (r multipart) complete() error {
+	c := &completion{r: r.request, id: r.uploadID(), size: -1}
 	if err := c.declared(); err != nil {
 		return err
 	}

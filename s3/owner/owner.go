@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 
 	"aistore/auth/sigv4"
 	"aistore/errs"
@@ -66,10 +67,19 @@ func (w *Owner) fromNode(c *httpx.Ctx) error {
 	return w.Serve(c, o, &caller)
 }
 
+// requests are pooled: their headers are most of a small request's garbage.
+var requests = sync.Pool{New: func() any { return new(request) }}
+
+// forget drops what the request points to.
+func (r *request) forget() { *r = request{} }
+
 // Serve answers a request about one key. The reply is complete when it returns nil; an error is for WriteFault, or
 // whatever words errors for the route.
 func (w *Owner) Serve(c *httpx.Ctx, o node.Object, caller *s3.Caller) error {
-	r := &request{Object: o, w: w, c: c, caller: caller}
+	r, _ := requests.Get().(*request)
+	defer requests.Put(r)
+	*r = request{Object: o, w: w, c: c, caller: caller}
+	defer r.forget()
 	c.SetHeader("x-amz-request-id", c.RequestID())
 	c.EachHeader(r.h.Add)
 	var err error

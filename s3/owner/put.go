@@ -16,7 +16,7 @@ import (
 )
 
 // put stores the request's body as the object. What can be refused is refused before the client is asked for the body.
-func (r *request) put() error {
+func (r write) put() error {
 	const op = "owner.put"
 	o, in, err := r.putOptions()
 	if err != nil {
@@ -36,7 +36,7 @@ func (r *request) put() error {
 }
 
 // store writes the content: a short one from memory, a long one as it comes.
-func (r *request) store(o *store.PutOptions, in *incoming) (object.Info, error) {
+func (r write) store(o *store.PutOptions, in *incoming) (object.Info, error) {
 	ctx := r.c.Context()
 	if data, ok := r.c.BodyBytes(); ok {
 		content, release, err := in.decode(data)
@@ -64,7 +64,7 @@ func (r *request) store(o *store.PutOptions, in *incoming) (object.Info, error) 
 }
 
 // checkEarly evaluates conditions before a long body is read; they are checked again at the commit.
-func (r *request) checkEarly(cond *object.Conditions) error {
+func (r write) checkEarly(cond *object.Conditions) error {
 	if cond == nil {
 		return nil
 	}
@@ -79,7 +79,7 @@ func (r *request) checkEarly(cond *object.Conditions) error {
 }
 
 // putOptions reads what the headers of a PUT say of the object to be.
-func (r *request) putOptions() (store.PutOptions, *incoming, error) {
+func (r write) putOptions() (store.PutOptions, *incoming, error) {
 	var o store.PutOptions
 	in, err := r.incoming(s3.MaxPutSize)
 	if err != nil {
@@ -94,7 +94,7 @@ func (r *request) putOptions() (store.PutOptions, *incoming, error) {
 }
 
 // newObject reads what the headers of a request say of an object that it makes, but for its content.
-func (r *request) newObject() (store.PutOptions, error) {
+func (r write) newObject() (store.PutOptions, error) {
 	props := &r.Bucket.Props
 	o := store.PutOptions{
 		Epoch: r.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Custom: r.h.Meta,
@@ -116,7 +116,7 @@ func (r *request) newObject() (store.PutOptions, error) {
 }
 
 // newACL returns what is kept as the ACL of an object that the caller makes: nothing when it is private to the bucket's owner.
-func (r *request) newACL() (string, error) {
+func (r write) newACL() (string, error) {
 	g := &r.h.Grants
 	if *g == (policy.GrantHeaders{}) && r.caller.ID == r.Bucket.Owner {
 		return "", nil
@@ -160,7 +160,7 @@ func (r *request) writeFault(op string, err error) error {
 }
 
 // acknowledgePut makes the reply to a PUT.
-func (r *request) acknowledgePut(info *object.Info, sum *s3.Checksum) error {
+func (r write) acknowledgePut(info *object.Info, sum *s3.Checksum) error {
 	if err := r.acknowledge(); err != nil {
 		return err
 	}
@@ -192,9 +192,9 @@ type incoming struct {
 var md5Only = []cksum.Type{cksum.MD5}
 
 // incoming reads what the headers say of the content.
-func (r *request) incoming(limit int64) (*incoming, error) {
+func (r write) incoming(limit int64) (*incoming, error) {
 	const op = "owner.incoming"
-	in := &incoming{r: r, size: r.caller.Body.Decoded, also: md5Only}
+	in := &incoming{r: r.request, size: r.caller.Body.Decoded, also: md5Only}
 	if in.size < 0 {
 		in.size = -1
 		if !r.caller.Body.Mode.Encoded() {

@@ -28,6 +28,16 @@ type request struct {
 	tags    map[string]string // of x-amz-tagging or a Tagging document, once read: policies ask for them
 }
 
+// What a request is about, one type for each file that serves it.
+type (
+	read      struct{ *request }
+	write     struct{ *request }
+	known     struct{ *request } // what is known of an object besides its content
+	copying   struct{ write }
+	multipart struct{ write }
+	values    struct{ *request } // of the condition keys of policies
+)
+
 // check refuses what no operation takes.
 func (r *request) check() error {
 	const op = "owner.check"
@@ -65,39 +75,39 @@ func (r *request) perform() error {
 	}
 	switch r.op.Op {
 	case s3.GetObject:
-		return r.get()
+		return read{r}.get()
 	case s3.HeadObject:
-		return r.head()
+		return read{r}.head()
 	case s3.PutObject:
-		return r.put()
+		return write{r}.put()
 	case s3.DeleteObject:
-		return r.remove()
+		return write{r}.remove()
 	case s3.CopyObject:
-		return r.copy()
+		return copying{write{r}}.copy()
 	case s3.GetObjectAttributes:
-		return r.attributes()
+		return known{r}.attributes()
 	case s3.GetObjectTagging:
-		return r.getTags()
+		return known{r}.getTags()
 	case s3.PutObjectTagging:
-		return r.putTags()
+		return known{r}.putTags()
 	case s3.DeleteObjectTagging:
-		return r.deleteTags()
+		return known{r}.deleteTags()
 	case s3.GetObjectACL:
-		return r.getACL()
+		return known{r}.getACL()
 	case s3.PutObjectACL:
-		return r.putACL()
+		return known{r}.putACL()
 	case s3.CreateMultipartUpload:
-		return r.createUpload()
+		return multipart{write{r}}.createUpload()
 	case s3.UploadPart:
-		return r.uploadPart()
+		return multipart{write{r}}.uploadPart()
 	case s3.UploadPartCopy:
-		return r.copyPart()
+		return multipart{write{r}}.copyPart()
 	case s3.ListParts:
-		return r.listParts()
+		return multipart{write{r}}.listParts()
 	case s3.CompleteMultipartUpload:
-		return r.complete()
+		return multipart{write{r}}.complete()
 	case s3.AbortMultipartUpload:
-		return r.abort()
+		return multipart{write{r}}.abort()
 	}
 	return s3.E("owner.perform", r.op.Name, "NotImplemented", "")
 }
@@ -153,7 +163,7 @@ func (r *request) inputs() policy.Inputs {
 func (r *request) authorize() error {
 	q, in := r.act(r.op.ActionFor(r.version)), r.inputs()
 	if in.Policy != nil {
-		q.Values = func(key string) []string { return r.value(key, nil) }
+		q.Values = func(key string) []string { return values{r}.value(key, nil) }
 	}
 	return policy.Authorize(&q, &in)
 }
@@ -165,7 +175,7 @@ func (r *request) authorizeObject(info *object.Info) error {
 		return err
 	}
 	if in.Policy != nil {
-		q.Values = func(key string) []string { return r.value(key, info.Tags) }
+		q.Values = func(key string) []string { return values{r}.value(key, info.Tags) }
 	}
 	return policy.Authorize(&q, &in)
 }
@@ -190,7 +200,7 @@ func (r *request) missing(err error) error {
 	}
 	q, in := r.act(r.op.ActionFor(r.version)), r.inputs()
 	if in.Policy != nil {
-		q.Values = func(key string) []string { return r.value(key, nil) }
+		q.Values = func(key string) []string { return values{r}.value(key, nil) }
 	}
 	if err := policy.AuthorizeMissing(&q, &in); err != nil {
 		return err
@@ -199,7 +209,7 @@ func (r *request) missing(err error) error {
 }
 
 // value answers what a policy's condition asks for; tags are the object's.
-func (r *request) value(key string, tags map[string]string) []string {
+func (r values) value(key string, tags map[string]string) []string {
 	if name, ok := strings.CutPrefix(key, "s3:existingobjecttag/"); ok {
 		return tagValue(tags, name)
 	}
@@ -230,7 +240,7 @@ func tagValue(tags map[string]string, name string) []string {
 }
 
 // common are the keys that every request has.
-func (r *request) common(key string) string {
+func (r values) common(key string) string {
 	switch key {
 	case "aws:sourceip":
 		return r.caller.Addr
@@ -267,7 +277,7 @@ func (r *request) common(key string) string {
 }
 
 // header are the keys that are a header of the request.
-func (r *request) header(key string) string {
+func (r values) header(key string) string {
 	switch key {
 	case "s3:x-amz-acl":
 		return r.h.Grants.Canned

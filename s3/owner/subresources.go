@@ -11,7 +11,7 @@ import (
 )
 
 // getTags serves the object's tags.
-func (r *request) getTags() error {
+func (r known) getTags() error {
 	info, err := r.readable()
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (r *request) readable() (object.Info, error) {
 }
 
 // putTags replaces the object's tags.
-func (r *request) putTags() error {
+func (r known) putTags() error {
 	info, err := r.stat()
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (r *request) putTags() error {
 }
 
 // deleteTags removes the object's tags.
-func (r *request) deleteTags() error {
+func (r known) deleteTags() error {
 	if _, err := r.readable(); err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (r *request) deleteTags() error {
 }
 
 // update changes what is known of a version, which stays the version it is.
-func (r *request) update(change func(*object.Info)) error {
+func (r known) update(change func(*object.Info)) error {
 	o := store.UpdateOptions{Epoch: r.View.Map.Epoch, Durability: r.Bucket.Props.Durability, Guard: r.guard, VersionID: r.version, InPlace: true}
 	info, err := r.w.store.Update(r.c.Context(), r.Name(), o, func(i *object.Info) error {
 		change(i)
@@ -102,7 +102,7 @@ func (r *request) aclOf(info *object.Info) (*policy.ACL, error) {
 }
 
 // getACL serves the object's ACL.
-func (r *request) getACL() error {
+func (r known) getACL() error {
 	info, err := r.readable()
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (r *request) getACL() error {
 }
 
 // putACL replaces the object's ACL by what headers or the body say; the owner stays.
-func (r *request) putACL() error {
+func (r known) putACL() error {
 	const op = "owner.putACL"
 	info, err := r.readable()
 	if err != nil {
@@ -158,7 +158,7 @@ func (r *request) putACL() error {
 }
 
 // attributes serves a GetObjectAttributes.
-func (r *request) attributes() error {
+func (r known) attributes() error {
 	want, err := s3.ParseAttributes(r.h.Attributes)
 	if err != nil {
 		return err
@@ -190,7 +190,7 @@ func (r *request) attributes() error {
 	return r.sendXML(s3.AppendAttributes(nil, &a))
 }
 
-func (r *request) attributeParts(a *s3.ObjectAttributes) error {
+func (r known) attributeParts(a *s3.ObjectAttributes) error {
 	parts, err := r.w.store.Parts(r.Name(), r.version)
 	if err != nil && !errs.Is(err, errs.Unsupported) {
 		return r.fault("owner.parts", err)
