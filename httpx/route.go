@@ -48,9 +48,10 @@ type Policy struct {
 
 // Route is one line of the route table.
 type Route struct {
-	Method  string // "GET"; "*" for any that has no route of its own
-	Path    string // "/v1/health", or "/v1/objects/*" where * matches the rest, also empty
-	Op      string // name in metrics and logs: "get-object"
+	Method  string   // "GET"; "*" for any that has no route of its own
+	Path    string   // "/v1/health", or "/v1/objects/*" where * matches the rest, also empty
+	Op      string   // name in metrics and logs: "get-object"
+	Ops     []string // other names that the handler may choose with Ctx.SetOp
 	Policy  Policy
 	Handler Handler
 	Fault   FaultWriter // nil = the JSON of the native API
@@ -158,7 +159,7 @@ func (r *Router) find(l Listener, method, path string) (rt *route, rest, allow s
 		if !strings.HasPrefix(path, ep.prefix) {
 			continue
 		}
-		if rt := ep.route(l, m); rt != nil {
+		if rt := ep.route(l, m); rt != nil && (allow == "" || rt.Method != "*") {
 			return rt, path[len(ep.prefix):], ""
 		}
 		if allow == "" {

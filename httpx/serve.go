@@ -197,6 +197,9 @@ func (cn *connection) observe() {
 	m := cn.s.unknown
 	if c.route != nil {
 		m = cn.s.meters[c.route]
+		if c.op != "" {
+			m = cn.s.byOp[c.op]
+		}
 	}
 	if m != nil {
 		m.Observe(c.status, c.in.read, c.out.total, took)

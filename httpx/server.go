@@ -84,6 +84,7 @@ type Server struct {
 	cfg     ServerConfig
 	router  *Router
 	meters  map[*route]Meter
+	byOp    map[string]Meter
 	unknown Meter // requests without a route
 	readers readerPool
 	limits  atomic.Pointer[Limits]
@@ -113,12 +114,14 @@ func NewServer(cfg ServerConfig, r *Router) *Server {
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 	s.idPrefix = hex.EncodeToString(b[:])
 	if cfg.Meter != nil {
-		byOp := map[string]Meter{}
+		s.byOp = map[string]Meter{}
 		r.each(func(rt *route) {
-			if byOp[rt.Op] == nil {
-				byOp[rt.Op] = cfg.Meter(rt.Op)
+			for _, op := range append([]string{rt.Op}, rt.Ops...) {
+				if s.byOp[op] == nil {
+					s.byOp[op] = cfg.Meter(op)
+				}
 			}
-			s.meters[rt] = byOp[rt.Op]
+			s.meters[rt] = s.byOp[rt.Op]
 		})
 		s.unknown = cfg.Meter("unknown")
 	}
