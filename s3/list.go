@@ -66,7 +66,9 @@ func (l *List) limits(b []byte) []byte {
 
 // AppendListV1 appends the reply to a ListObjects.
 func AppendListV1(b []byte, l *List) []byte {
-	b = l.head(b, "ListBucketResult")
+	b = append(b, xmlHeader+"<ListBucketResult"+xmlns+">"...)
+	b = appendText(b, "Name", l.Bucket)
+	b = appendText(b, "Prefix", l.Prefix) // as sent, with encoding-type too: no SDK decodes it here
 	b = l.name(b, "Marker", l.Marker)
 	if l.Truncated && l.NextMarker != "" {
 		b = l.name(b, "NextMarker", l.NextMarker)
@@ -261,8 +263,11 @@ func NewToken(after string) string {
 
 const tokenVersion = 1
 
-// ParseToken is the inverse of NewToken.
+// ParseToken is the inverse of NewToken; no token begins at the start.
 func ParseToken(token string) (after string, err error) {
+	if token == "" {
+		return "", nil
+	}
 	raw, err := base64.URLEncoding.DecodeString(token)
 	if err != nil || len(raw) < 2 || raw[0] != tokenVersion || len(raw) > 2*MaxKeyLen {
 		return "", E("s3.ParseToken", "continuation-token", "InvalidArgument", "The continuation token provided is incorrect",
