@@ -78,7 +78,7 @@ func (n *Node) HasTarget() bool { return n.Role == RoleTarget || n.Role == RoleA
 // HasGateway reports whether the node is a gateway.
 func (n *Node) HasGateway() bool { return n.Role == RoleProxy || n.Role == RoleAll }
 
-// WithDefaults returns n with every unset field filled but ID, Join and Zone.
+// WithDefaults returns n with every unset field filled but ID, Join, Zone, TLSPort and S3Domain.
 func (n Node) WithDefaults() Node {
 	n.Role = orElse(n.Role, RoleAll)
 	n.Dir = orElse(n.Dir, "./data")
@@ -94,6 +94,10 @@ func (n Node) WithDefaults() Node {
 		if n.Role == RoleAll && len(n.Join) == 0 {
 			n.Bootstrap = On
 		}
+	}
+	if n.TLSPort != 0 {
+		n.TLSCert = orElse(n.TLSCert, filepath.Join(n.Dir, "tls.crt"))
+		n.TLSKey = orElse(n.TLSKey, filepath.Join(n.Dir, "tls.key"))
 	}
 	n.Weight = orElse(n.Weight, 100)
 	n.CacheSize = orElse(n.CacheSize, 64*MiB)
@@ -194,12 +198,6 @@ func (c *checker) tls(n Node) {
 		c.bad("tls_port", "%d is outside 1..65535; 0 is none", n.TLSPort)
 	case n.TLSPort != 0 && (n.TLSPort == n.Port || n.TLSPort == n.IntraPort):
 		c.bad("tls_port", "%d is another listener's port: choose another", n.TLSPort)
-	case n.TLSPort == 0 && (n.TLSCert != "" || n.TLSKey != ""):
-		c.bad("tls_port", "is not set, but tls_cert or tls_key is: set all three or none")
-	case n.TLSPort != 0 && n.TLSCert == "":
-		c.bad("tls_cert", "is not set: name the file of the certificate")
-	case n.TLSPort != 0 && n.TLSKey == "":
-		c.bad("tls_key", "is not set: name the file of the certificate's key")
 	}
 	for _, d := range n.S3Domain {
 		if !regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`).MatchString(d) {
