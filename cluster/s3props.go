@@ -21,6 +21,7 @@ type S3Props struct {
 	Logging      string `json:"logging,omitempty"`
 	Website      string `json:"website,omitempty"`
 	Notification string `json:"notification,omitempty"`
+	Sealed       int64  `json:"sealed,omitempty"`      // unix second up to which nothing is written, because the bucket is about to go; 0 = never
 	MultiRange   bool   `json:"multi_range,omitempty"` // answer several ranges in one GET, as RFC 9110 allows and S3 does not
 }
 

@@ -115,6 +115,7 @@ func TestEveryKeyInEverySource(t *testing.T) {
 	values := map[string]string{
 		"role": "target", "id": "n9", "dir": "/d", "host": "10.1.1.1", "port": "7001", "intra_port": "7002", "public_url": "http://h:1",
 		"mountpaths": "/m/1,/m/2", "join": "http://x:1,http://y:2", "bootstrap": "false", "zone": "z", "weight": "7", "cache_size": "32MiB",
+		"tls_port": "7443", "tls_cert": "/c", "tls_key": "/k", "s3_domain": "s3.example.com,a.b",
 		"log.level": "warn", "log.format": "json",
 	}
 	def, err := Load(nil, nil)

@@ -42,6 +42,10 @@ type Node struct {
 	Mountpaths []string // one per disk; none on a proxy
 	Join       []string // public URLs of nodes of the cluster to join
 	Bootstrap  Toggle   // whether to found a cluster when there is none to join
+	TLSPort    int      // second public listener, over TLS; 0 = none
+	TLSCert    string   // file of its certificate chain, PEM; read again when it changes
+	TLSKey     string   // file of its key
+	S3Domain   []string // domains whose hosts BUCKET.DOMAIN name a bucket to S3 clients
 	Zone       string   // failure domain
 	Weight     uint32   // share of names relative to other targets; 100 is normal
 	CacheSize  Size     // block cache shared by the node's mountpaths
@@ -74,7 +78,7 @@ func (n *Node) HasTarget() bool { return n.Role == RoleTarget || n.Role == RoleA
 // HasGateway reports whether the node is a gateway.
 func (n *Node) HasGateway() bool { return n.Role == RoleProxy || n.Role == RoleAll }
 
-// WithDefaults returns n with every unset field filled but ID, Join and Zone.
+// WithDefaults returns n with every unset field filled but ID, Join, Zone, TLSPort and S3Domain.
 func (n Node) WithDefaults() Node {
 	n.Role = orElse(n.Role, RoleAll)
 	n.Dir = orElse(n.Dir, "./data")
@@ -90,6 +94,10 @@ func (n Node) WithDefaults() Node {
 		if n.Role == RoleAll && len(n.Join) == 0 {
 			n.Bootstrap = On
 		}
+	}
+	if n.TLSPort != 0 {
+		n.TLSCert = orElse(n.TLSCert, filepath.Join(n.Dir, "tls.crt"))
+		n.TLSKey = orElse(n.TLSKey, filepath.Join(n.Dir, "tls.key"))
 	}
 	n.Weight = orElse(n.Weight, 100)
 	n.CacheSize = orElse(n.CacheSize, 64*MiB)
@@ -132,6 +140,7 @@ func (n Node) Validate() error {
 		c.bad(envRootSecret, "is not set, but %s is: set both or neither", envRootAccess)
 	}
 	c.address(n)
+	c.tls(n)
 	c.mountpaths(n)
 	for _, u := range n.Join {
 		c.url("join", u)
@@ -178,6 +187,21 @@ func (c *checker) address(n Node) {
 	if u := c.url("public_url", n.PublicURL); u != nil {
 		if ip := net.ParseIP(u.Hostname()); ip != nil && ip.IsUnspecified() {
 			c.bad("public_url", "%s is no address that a client can reach: set it to this node's own", n.PublicURL)
+		}
+	}
+}
+
+// tls checks the second public listener and the domains of S3.
+func (c *checker) tls(n Node) {
+	switch {
+	case n.TLSPort < 0 || n.TLSPort > 65535:
+		c.bad("tls_port", "%d is outside 1..65535; 0 is none", n.TLSPort)
+	case n.TLSPort != 0 && (n.TLSPort == n.Port || n.TLSPort == n.IntraPort):
+		c.bad("tls_port", "%d is another listener's port: choose another", n.TLSPort)
+	}
+	for _, d := range n.S3Domain {
+		if !regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`).MatchString(d) {
+			c.bad("s3_domain", "%q is no domain: write it as s3.example.com, without scheme and port", d)
 		}
 	}
 }

@@ -23,8 +23,10 @@ type Ctx struct {
 	target string // request line's target, as sent
 	path   string // decoded
 	query  string // as sent
+	raw    string // header lines, once somebody asks for all
 	rest   string
 	route  *route
+	op     string // chosen by the handler; "" = the route's
 	start  time.Time
 	idBuf  [128]byte // request id
 	idLen  int
@@ -53,7 +55,7 @@ type Header struct{ Key, Value string }
 // begin makes c ready for the request whose header has just been read.
 func (c *Ctx) begin(now time.Time) {
 	c.start = now
-	c.rest, c.reqID, c.idLen, c.route, c.rctx = "", "", 0, nil, nil
+	c.rest, c.reqID, c.raw, c.op, c.idLen, c.route, c.rctx = "", "", "", "", 0, nil, nil
 	c.in, c.inLen = bodyReader{done: true}, 0
 	c.failHeaders = c.failHeaders[:0]
 	c.close, c.sent, c.done = false, false, false
@@ -85,8 +87,14 @@ func (c *Ctx) Path() string { return c.path }
 // Rest returns what "*" of the route's path matched, decoded.
 func (c *Ctx) Rest() string { return c.rest }
 
-// Op returns the operation of the route.
+// SetOp names the operation more closely than the route does: one of Route.Ops.
+func (c *Ctx) SetOp(op string) { c.op = op }
+
+// Op returns the operation.
 func (c *Ctx) Op() string {
+	if c.op != "" {
+		return c.op
+	}
 	if c.route == nil {
 		return "unknown"
 	}

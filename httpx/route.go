@@ -11,6 +11,10 @@ import (
 // a handler that has sent its reply returns nil, or what made the sending fail.
 type Handler func(c *Ctx) error
 
+// FaultWriter writes the reply to an error of a route into c, also to one found before the handler ran: a body that is
+// too large, too many requests in flight. The reply has been reset and has status; what it writes stays in memory.
+type FaultWriter func(c *Ctx, status int, err error)
+
 // Listener says on which listeners a route exists. The values may be or'ed.
 type Listener uint8
 
@@ -44,11 +48,13 @@ type Policy struct {
 
 // Route is one line of the route table.
 type Route struct {
-	Method  string // "GET"; "*" for any that has no route of its own
-	Path    string // "/v1/health", or "/v1/objects/*" where * matches the rest, also empty
-	Op      string // name in metrics and logs: "get-object"
+	Method  string   // "GET"; "*" for any that has no route of its own
+	Path    string   // "/v1/health", or "/v1/objects/*" where * matches the rest, also empty
+	Op      string   // name in metrics and logs: "get-object"
+	Ops     []string // other names that the handler may choose with Ctx.SetOp
 	Policy  Policy
 	Handler Handler
+	Fault   FaultWriter // nil = the JSON of the native API
 }
 
 // methods is the order of node.byMethod. Methods beyond these are served by "*" routes only.
@@ -153,7 +159,7 @@ func (r *Router) find(l Listener, method, path string) (rt *route, rest, allow s
 		if !strings.HasPrefix(path, ep.prefix) {
 			continue
 		}
-		if rt := ep.route(l, m); rt != nil {
+		if rt := ep.route(l, m); rt != nil && (allow == "" || rt.Method != "*") {
 			return rt, path[len(ep.prefix):], ""
 		}
 		if allow == "" {

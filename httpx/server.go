@@ -84,6 +84,7 @@ type Server struct {
 	cfg     ServerConfig
 	router  *Router
 	meters  map[*route]Meter
+	byOp    map[string]Meter
 	unknown Meter // requests without a route
 	readers readerPool
 	pipes   pipePool
@@ -114,12 +115,14 @@ func NewServer(cfg ServerConfig, r *Router) *Server {
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 	s.idPrefix = hex.EncodeToString(b[:])
 	if cfg.Meter != nil {
-		byOp := map[string]Meter{}
+		s.byOp = map[string]Meter{}
 		r.each(func(rt *route) {
-			if byOp[rt.Op] == nil {
-				byOp[rt.Op] = cfg.Meter(rt.Op)
+			for _, op := range append([]string{rt.Op}, rt.Ops...) {
+				if s.byOp[op] == nil {
+					s.byOp[op] = cfg.Meter(op)
+				}
 			}
-			s.meters[rt] = byOp[rt.Op]
+			s.meters[rt] = s.byOp[rt.Op]
 		})
 		s.unknown = cfg.Meter("unknown")
 	}
@@ -135,22 +138,30 @@ func (s *Server) SetLimits(l Limits) {
 // Inflight returns how many requests of a class are being served.
 func (s *Server) Inflight(c Class) int64 { return s.inflight[c].Load() }
 
-// Serve accepts connections on ln until ctx ends, then lets requests in flight finish for Limits.Drain and
-// cuts the rest. Every goroutine has ended when it returns; nil after a drain. It may be called once.
-func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+// Serve accepts connections on the listeners until ctx ends or one of them fails, then lets requests in flight finish
+// for Limits.Drain and cuts the rest. Every goroutine has ended when it returns; nil after a drain. It may be called once.
+func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	s.base = base
 	watchEnded := s.watch.run(base)
 	defer func() { cut(); watchEnded() }()
-	unhook := context.AfterFunc(ctx, func() {
+	end := func() {
 		s.draining.Store(true)
-		_ = ln.Close() // accept returns
-	})
-	defer unhook()
+		for _, ln := range lns {
+			_ = ln.Close() // accept returns
+		}
+	}
+	defer context.AfterFunc(ctx, end)()
 
-	err := s.accept(ctx, ln)
-	s.draining.Store(true)
-	_ = ln.Close()
+	ended := make(chan error, len(lns))
+	for _, ln := range lns {
+		go func() { ended <- s.accept(ctx, ln) }()
+	}
+	err := <-ended
+	end()
+	for range len(lns) - 1 {
+		<-ended // closed by us
+	}
 	s.drain(cut)
 	s.pipes.close()
 	return err
@@ -178,7 +189,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 			continue
 		}
 		pause = 0
-		boundUnsent(nc)
+		boundUnsent(rawConn(nc))
 		cn := &connection{Conn: nc, sock: newSocket(nc), s: s}
 		s.mu.Lock()
 		full := len(s.conns) >= s.cfg.MaxConns
@@ -201,6 +212,10 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 
 // turnAway tells a client that there are too many connections. It must not wait for the client.
 func turnAway(nc net.Conn) {
+	if nc != rawConn(nc) { // TLS: nothing can be said before a handshake
+		_ = nc.Close()
+		return
+	}
 	_ = nc.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)) // the kernel's buffer takes it at once
 	_, _ = nc.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\nais-error-kind: busy\r\n\r\n"))
 	_ = nc.Close()

@@ -26,6 +26,7 @@ const (
 	Created
 	Custom
 	ETag
+	Extra            // what Local.Describe says
 	allFields Fields = 1<<iota - 1
 )
 
@@ -57,6 +58,7 @@ type Entry struct {
 	Checksum string // hex; its type is the bucket's
 	Custom   string // "k=v,k=v", sorted
 	ETag     string
+	Extra    string
 }
 
 // After returns the Query.After that continues behind e.

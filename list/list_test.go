@@ -302,7 +302,7 @@ func (brokenFetcher) Fetch(context.Context, *cluster.Node, *Query) (*Page, error
 
 func samplePage() *Page {
 	return &Page{More: true, Entries: []Entry{
-		{Name: "a", Version: object.Version{Epoch: 3, Counter: 1 << 40}, Size: 1 << 50, Created: -5, Checksum: "00ff", Custom: "k=v", ETag: "e"},
+		{Name: "a", Version: object.Version{Epoch: 3, Counter: 1 << 40}, Size: 1 << 50, Created: -5, Checksum: "00ff", Custom: "k=v", ETag: "e", Extra: "x"},
 		{Name: "dir/", Dir: true},
 		{Name: "é"},
 	}}

@@ -24,12 +24,17 @@ type Map interface {
 
 // Local cuts pages from this target's own names.
 type Local struct {
-	names Names
-	cl    Map
+	names    Names
+	rows     map[Kind]Rows
+	describe func(*object.Info) string
+	cl       Map
 }
 
 // NewLocal returns a Local over names.
-func NewLocal(names Names, cl Map) *Local { return &Local{names, cl} }
+func NewLocal(names Names, cl Map) *Local { return &Local{names: names, cl: cl} }
+
+// Describe makes f the source of the field Extra. Call it before the first page.
+func (l *Local) Describe(f func(*object.Info) string) { l.describe = f }
 
 // Page answers q.
 func (l *Local) Page(ctx context.Context, q *Query) (*Page, error) {
@@ -58,24 +63,24 @@ func (l *Local) encoded(ctx context.Context, q *Query, w *pageWriter) ([]byte, e
 	return w.finish(more), nil
 }
 
-// check tells whether this target may answer q: it holds its lease, and its map is the one that q was routed with.
-func (l *Local) check(ctx context.Context, q *Query) error {
+// check tells whether this target may answer: it holds its lease, and its map is the one that the query was routed with.
+func (l *Local) check(ctx context.Context, bucket, epoch uint64) error {
 	const op = "list.check"
 	if err := l.cl.Lease(); err != nil {
 		return err
 	}
 	v := l.cl.View()
-	if v == nil || v.Map.Epoch < q.Epoch || v.BucketByID(q.Bucket) == nil {
+	if v == nil || v.Map.Epoch < epoch || v.BucketByID(bucket) == nil {
 		var err error
 		if v, err = l.cl.Latest(ctx); err != nil {
 			return errs.E(op, "cluster map", err)
 		}
 	}
-	if v.Map.Epoch != q.Epoch {
-		return errs.F(op, "cluster map", errs.StaleMap, "is at epoch %d here, the request is of %d", v.Map.Epoch, q.Epoch)
+	if v.Map.Epoch != epoch {
+		return errs.F(op, "cluster map", errs.StaleMap, "is at epoch %d here, the request is of %d", v.Map.Epoch, epoch)
 	}
-	if v.BucketByID(q.Bucket) == nil {
-		return errs.F(op, "bucket", errs.NoBucket, "id %d is gone", q.Bucket)
+	if v.BucketByID(bucket) == nil {
+		return errs.F(op, "bucket", errs.NoBucket, "id %d is gone", bucket)
 	}
 	return nil
 }
@@ -85,7 +90,7 @@ const skipBySeek = 48
 
 // scan calls emit for every entry of the page. emit returns how much of the limit is used up.
 func (l *Local) scan(ctx context.Context, q *Query, emit func(*Entry) int) (more bool, err error) {
-	if err := l.check(ctx, q); err != nil {
+	if err := l.check(ctx, q.Bucket, q.Epoch); err != nil {
 		return false, err
 	}
 	var (
@@ -115,6 +120,9 @@ func (l *Local) scan(ctx context.Context, q *Query, emit func(*Entry) int) (more
 				}
 			}
 			q.Fields.fill(&e, o)
+			if q.Fields&Extra != 0 && l.describe != nil {
+				e.Extra = l.describe(o)
+			}
 			used = emit(&e)
 			return true
 		})

@@ -15,7 +15,7 @@ const path = "/intra/list"
 // Routes lets other nodes ask this target.
 func (l *Local) Routes() []httpx.Route {
 	writers := &sync.Pool{New: func() any { return new(pageWriter) }}
-	return []httpx.Route{{
+	return []httpx.Route{l.rowRoute(), {
 		Method: "POST", Path: path, Op: "list-names",
 		Policy: httpx.Policy{Listener: httpx.Intra, Class: httpx.ClassData, MaxBody: maxQueryBytes},
 		Handler: func(c *httpx.Ctx) error {

@@ -15,7 +15,7 @@ import (
 //	query:  format(1 byte) bucket epoch limit fields(1 byte) prefix after delimiter
 //	page:   format(1 byte) more(1 byte) fields(1 byte) count, entries, CRC32C of all before (4 bytes, little-endian)
 //	entry:  kind(1 byte: 0 object, 1 dir) name; an object goes on with epoch counter and the fields in the order of
-//	        their bits: size, checksum, created (zigzag varint), custom, etag
+//	        their bits: size, checksum, created (zigzag varint), custom, etag, extra
 const wireVersion = 1
 
 // maxQueryBytes bounds an encoded query.
@@ -96,6 +96,9 @@ func (w *pageWriter) add(e *Entry) {
 	if w.fields&ETag != 0 {
 		b = appendString(b, e.ETag)
 	}
+	if w.fields&Extra != 0 {
+		b = appendString(b, e.Extra)
+	}
 	w.b = b
 }
 
@@ -168,6 +171,9 @@ func (d *decoder) entry(e *Entry, fields Fields) {
 	}
 	if fields&ETag != 0 {
 		e.ETag = d.string()
+	}
+	if fields&Extra != 0 {
+		e.Extra = d.string()
 	}
 }
 

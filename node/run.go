@@ -35,8 +35,8 @@ type Part struct {
 	Run  func(context.Context) error
 }
 
-// Listeners are the node's two ports. Intra is the HTTP half of the intra-cluster port.
-type Listeners struct{ Public, Intra net.Listener }
+// Listeners are the node's ports. Intra is the HTTP half of the intra-cluster port; TLS is public too, nil if there is none.
+type Listeners struct{ Public, TLS, Intra net.Listener }
 
 // Run serves routes until ctx ends or a part fails. parts start before the public listener is served and
 // stop after its last request has been answered: a request in flight at SIGTERM still finds its lease.
@@ -61,6 +61,9 @@ func (n *Node) Run(ctx context.Context, ls Listeners, routes []httpx.Route, part
 		defer end()
 		defer context.AfterFunc(ctx, end)()
 		defer stop() // after the drain everything else may go
+		if ls.TLS != nil {
+			return public.Serve(front, ls.Public, ls.TLS)
+		}
 		return public.Serve(front, ls.Public)
 	})
 	return g.Wait()

@@ -26,7 +26,7 @@ func (s *Store) Link(ctx context.Context, from, to object.Name, o PutOptions) (i
 // Conditions and Guard of o speak of to.
 func (s *Store) Copy(ctx context.Context, from object.Name, versionID string, to object.Name, o PutOptions) (info object.Info, err error) {
 	const op = "store.Copy"
-	if err := errors.Join(s.live(op, from), s.live(op, to)); err != nil {
+	if err := s.live(op, from); err != nil {
 		return info, err
 	}
 	src, err := s.OpenVersion(from, versionID)
@@ -36,6 +36,16 @@ func (s *Store) Copy(ctx context.Context, from object.Name, versionID string, to
 	defer src.Close()
 	if src.info.DeleteMarker {
 		return info, errs.E(op, from, errs.NotFound)
+	}
+	return s.CopyOpen(ctx, src, versionID, to, o)
+}
+
+// CopyOpen is Copy of the very state that is open as src, whatever its name has become meanwhile. versionID is the one it was opened with.
+func (s *Store) CopyOpen(ctx context.Context, src *Object, versionID string, to object.Name, o PutOptions) (info object.Info, err error) {
+	const op = "store.Copy"
+	from := src.name
+	if err := s.live(op, to); err != nil {
+		return info, err
 	}
 	o = o.inherit(src.Info())
 	v, err := s.home(to)

@@ -16,7 +16,7 @@ func (t *Target) put(r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := t.stillMine(&r.Object); err != nil {
+	if err := t.StillMine(&r.Object); err != nil {
 		return err
 	}
 	var info object.Info
@@ -53,10 +53,9 @@ func (t *Target) checkEarly(r *request, cond *object.Conditions) error {
 	return r.fault("target.put", err)
 }
 
-// acknowledge makes the reply to a change. The lease is looked at once more: a node that was paused after
-// its commit must not claim that the change is the newest.
+// acknowledge makes the reply to a change.
 func (t *Target) acknowledge(r *request, info *object.Info) error {
-	if err := t.node.Control().Lease(); err != nil {
+	if err := t.Acknowledge(&r.Object); err != nil {
 		return err
 	}
 	var buf [512]byte
@@ -76,7 +75,7 @@ func (t *Target) delete(r *request) error {
 
 func (t *Target) deleteOptions(o *node.Object, cond *object.Conditions) store.DeleteOptions {
 	return store.DeleteOptions{
-		Epoch: o.View.Map.Epoch, Durability: o.Bucket.Props.Durability, Conditions: cond,
-		Guard: func() error { return t.stillMine(o) },
+		Epoch: o.View.Map.Epoch, Durability: o.Bucket.Props.Durability, Conditions: cond, Versioning: VersioningOf(o.Bucket),
+		Guard: func() error { return t.StillMine(o) },
 	}
 }

@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 
+	"aistore/auth/sigv4"
 	"aistore/cluster"
 	"aistore/cluster/control"
 	"aistore/config"
@@ -24,6 +26,8 @@ import (
 	"aistore/metrics"
 	"aistore/node"
 	"aistore/proxy"
+	"aistore/s3/edge"
+	"aistore/s3/owner"
 	"aistore/store"
 	"aistore/target"
 	"aistore/xact"
@@ -105,7 +109,7 @@ func (a *App) openStore(ctx context.Context, who identity) (err error) {
 	return err
 }
 
-// listen takes both ports and returns raft's half of the intra-cluster one.
+// listen takes the ports and returns raft's half of the intra-cluster one.
 func (a *App) listen(ctx context.Context) (raft net.Listener, err error) {
 	var lc net.ListenConfig
 	take := func(field string, port int) (net.Listener, error) {
@@ -121,6 +125,17 @@ func (a *App) listen(ctx context.Context) (raft net.Listener, err error) {
 	}
 	if a.ls.Public, err = take("port", a.cfg.Port); err != nil {
 		return nil, err
+	}
+	if a.cfg.TLSPort != 0 {
+		cert, err := newCertificate(a.cfg.TLSCert, a.cfg.TLSKey, a.log)
+		if err != nil {
+			return nil, err
+		}
+		ln, err := take("tls_port", a.cfg.TLSPort)
+		if err != nil {
+			return nil, err
+		}
+		a.ls.TLS = tls.NewListener(ln, httpx.TLSConfig(cert.get))
 	}
 	intra, err := take("intra_port", a.cfg.IntraPort)
 	if err != nil {
@@ -177,10 +192,17 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 	a.parts = []node.Part{{Name: "control", Run: a.control.Run}, {Name: "root-key", Run: a.watchRoot}}
 
 	gw := proxy.Config{Node: a.node, Control: a.control}
+	ec := edge.Config{Node: a.node, Control: a.control, Verifier: sigv4.New(), Domains: cfg.S3Domain}
 	if a.store != nil {
 		t := target.New(a.node, a.store)
 		lists := list.NewLocal(t.Objects().Names, a.control)
 		jobs := xact.NewRuntime(xact.Config{Self: who.ID, Objects: t.Objects(), Map: a.control, Log: a.log})
+		lists.Describe(edge.Describe)
+		edge.AddRows(lists, a.store)
+		w := owner.New(a.node, t, ec.Verifier)
+		ec.Owner, ec.Lists = w, lists
+		a.routes = append(a.routes, w.Routes()...)
+		a.parts = append(a.parts, node.Part{Name: "lifecycle", Run: w.Run})
 		t.AddRoutes(lists.Routes()...)
 		t.AddRoutes(jobs.Routes()...)
 		if cfg.HasGateway() {
@@ -194,6 +216,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 	if cfg.HasGateway() {
 		a.routes = append(a.routes, proxy.New(gw).Routes()...)
 	}
+	a.routes = append(a.routes, edge.New(ec).Routes()...)
 }
 
 // bind writes the cluster's id onto the mountpaths once it is known, so that disks of different clusters are

@@ -1,0 +1,272 @@
+package edge
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"aistore/auth/sigv4"
+	"aistore/errs"
+	"aistore/httpx"
+	"aistore/s3"
+)
+
+const (
+	maxFields     = 20 << 10  // bytes of a form before its file
+	maxFieldCount = 1000      // parts before the file
+	smallFile     = 256 << 10 // files up to it are sent on with their length
+)
+
+// postObject takes a form: what comes before the file says what may be done, the file streams to the owner of the key.
+func (r *request) postObject() error {
+	const op = "edge.postObject"
+	if err := r.find(); err != nil {
+		return err
+	}
+	typ, params, err := mime.ParseMediaType(r.h.ContentType)
+	if err != nil || typ != "multipart/form-data" || params["boundary"] == "" {
+		return s3.E(op, "Content-Type", "PreconditionFailed", "Bucket POST must be of the enclosure-type multipart/form-data")
+	}
+	f := &sigv4.Form{Bucket: r.name, Now: now()}
+	file, err := readForm(multipart.NewReader(r.c.Body(), params["boundary"]), f)
+	if err != nil {
+		return err
+	}
+	post, err := r.e.verifier.VerifyForm(f, r.secrets)
+	if err != nil {
+		return err
+	}
+	r.caller.ID, r.caller.Name, r.caller.Access, r.caller.Admin, r.caller.ReadOnly = "", "", "", false, false // the form speaks, no header
+	if post.Access != "" {
+		if err := r.identify(post.Access); err != nil {
+			return err
+		}
+	}
+	r.caller.Body = sigv4.Body{Decoded: -1}
+	r.key = f.Fields["key"]
+	if err := s3.CheckKey(r.key); err != nil {
+		return err
+	}
+	etag, version, err := r.store(f, &post, file)
+	if err != nil {
+		return err
+	}
+	return r.posted(f, etag, version)
+}
+
+// readForm reads the fields and returns the file, which is the last part that counts.
+func readForm(mr *multipart.Reader, f *sigv4.Form) (io.Reader, error) {
+	const op = "edge.readForm"
+	f.Fields = map[string]string{}
+	total := 0
+	for range maxFieldCount {
+		p, err := mr.NextRawPart()
+		if err == io.EOF {
+			return nil, s3.E(op, "file", "InvalidArgument", "POST requires exactly one file upload per request.", s3.Field{Name: "ArgumentName", Value: "file"}, s3.Field{Name: "ArgumentValue", Value: "0"})
+		}
+		if err != nil {
+			return nil, formError(err)
+		}
+		name := strings.ToLower(p.FormName())
+		if name == "file" {
+			f.Filename = p.FileName()
+			if _, given := f.Fields["content-type"]; !given && p.Header.Get("Content-Type") != "" {
+				f.Fields["content-type"] = p.Header.Get("Content-Type")
+			}
+			return p, nil
+		}
+		b, err := io.ReadAll(io.LimitReader(p, int64(maxFields-total)+1))
+		if err != nil {
+			return nil, formError(err)
+		}
+		if total += len(b) + len(name); total > maxFields {
+			return nil, s3.E(op, "form", "MaxPostPreDataLengthExceededError", "")
+		}
+		if name != "" {
+			f.Fields[name] = string(b)
+		}
+	}
+	return nil, s3.E(op, "form", "MaxPostPreDataLengthExceededError", "")
+}
+
+// formError tells a malformed form from a connection that broke.
+func formError(err error) error {
+	if errs.KindOf(err) != errs.Other {
+		return err
+	}
+	return s3.E("edge.readForm", "form", "MalformedPOSTRequest", "")
+}
+
+// store puts the file.
+func (r *request) store(f *sigv4.Form, post *sigv4.Post, file io.Reader) (etag, version string, err error) {
+	const op = "edge.store"
+	o := r.object(r.key)
+	switch {
+	case o.Owner == nil:
+		return "", "", errs.E(op, o.String(), errs.Unavailable, "no target is in service")
+	case !o.Owner.Alive:
+		return "", "", errs.F(op, o.String(), errs.Unavailable, "its owner %s does not answer", o.Owner.ID)
+	}
+	call := &httpx.Call{Method: "PUT"}
+	if call.Headers, err = r.formHeaders(f.Fields); err != nil {
+		return "", "", err
+	}
+	b := strconv.AppendUint([]byte("http://"+o.Owner.IntraAddr+s3.PathOwner+"/"), o.Bucket.ID, 10)
+	call.URL = string(httpx.AppendPath(append(b, '/'), o.Key))
+	start, err := io.ReadAll(io.LimitReader(file, smallFile))
+	if err != nil {
+		return "", "", formError(err)
+	}
+	if len(start) < smallFile {
+		if err := post.Check(int64(len(start))); err != nil {
+			return "", "", err
+		}
+		call.Body = start
+	} else {
+		call.Stream, call.StreamLen = &checked{r: io.MultiReader(bytes.NewReader(start), file), post: post}, -1
+	}
+	rep, err := r.e.node.Client.Do(httpx.WithRequestID(r.c.Context(), r.c.RequestID()), call)
+	if err != nil {
+		return "", "", said(err)
+	}
+	defer rep.Close()
+	return rep.Header("ETag"), rep.Header("x-amz-version-id"), nil
+}
+
+// checked is a file that must have the length that the policy wants: else it ends with an error, and is not stored.
+type checked struct {
+	r    io.Reader
+	post *sigv4.Post
+	n    int64
+}
+
+// Read implements io.Reader.
+func (c *checked) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	if terr := c.post.TooLarge(c.n); terr != nil {
+		return 0, terr
+	}
+	switch {
+	case err == io.EOF:
+		if cerr := c.post.Check(c.n); cerr != nil {
+			return 0, cerr
+		}
+	case err != nil:
+		err = formError(err)
+	}
+	return n, err
+}
+
+// formHeaders are the headers of a PUT that says what the form does.
+func (r *request) formHeaders(fields map[string]string) ([]httpx.Header, error) {
+	hs := []httpx.Header{{Key: s3.HeaderCaller, Value: string(r.caller.Append(nil))}}
+	for name, v := range fields {
+		switch name {
+		case "content-type", "content-encoding", "content-disposition", "content-language", "content-md5", "cache-control", "expires",
+			"x-amz-storage-class", "x-amz-website-redirect-location":
+		case "acl":
+			name = "x-amz-acl"
+		case "tagging":
+			tags, err := s3.ParseObjectTags([]byte(v))
+			if err != nil {
+				return nil, err
+			}
+			q := url.Values{}
+			for k, t := range tags {
+				q.Set(k, t)
+			}
+			name, v = "x-amz-tagging", q.Encode()
+		default:
+			if !strings.HasPrefix(name, "x-amz-meta-") && !strings.HasPrefix(name, "x-amz-checksum-") || !token(name) {
+				continue
+			}
+		}
+		hs = append(hs, httpx.Header{Key: name, Value: v})
+	}
+	return hs, nil
+}
+
+// token reports whether s can be the name of a header (RFC 9110, 5.6.2).
+func token(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// said turns an owner's XML error back into what it says.
+func said(err error) error {
+	var hf *httpx.Fault
+	if !errors.As(err, &hf) {
+		return err
+	}
+	code, ok := between(hf.Message, "<Code>", "</Code>")
+	if !ok {
+		return err
+	}
+	message, _ := between(hf.Message, "<Message>", "</Message>")
+	return s3.E("edge.store", "owner", code, message)
+}
+
+func between(s, from, to string) (string, bool) {
+	_, s, ok := strings.Cut(s, from)
+	if !ok {
+		return "", false
+	}
+	s, _, ok = strings.Cut(s, to)
+	return s, ok
+}
+
+// posted answers a form that was stored, as it asks to be answered.
+func (r *request) posted(f *sigv4.Form, etag, version string) error {
+	c := r.c
+	c.SetHeader("ETag", etag)
+	if version != "" {
+		c.SetHeader("x-amz-version-id", version)
+	}
+	location := r.location()
+	c.SetHeader("Location", location)
+	to := f.Fields["success_action_redirect"]
+	if to == "" {
+		to = f.Fields["redirect"]
+	}
+	if u, err := url.Parse(to); to != "" && err == nil {
+		sep := "?"
+		if u.RawQuery != "" {
+			sep = "&"
+		}
+		c.SetHeader("Location", to+sep+"bucket="+url.QueryEscape(r.name)+"&key="+url.QueryEscape(r.key)+"&etag="+url.QueryEscape(etag))
+		c.Status(303)
+		return nil
+	}
+	switch f.Fields["success_action_status"] {
+	case "200":
+		return nil
+	case "201":
+		c.Status(201)
+		return r.sendXML(s3.AppendPosted(nil, location, r.name, r.key, etag))
+	}
+	c.Status(204)
+	return nil
+}
+
+// location is the URL of the object.
+func (r *request) location() string {
+	scheme := "http://"
+	if r.caller.Secure {
+		scheme = "https://"
+	}
+	b := append([]byte(scheme), r.c.Host()...)
+	if !r.host {
+		b = append(append(b, '/'), r.name...)
+	}
+	return string(httpx.AppendPath(append(b, '/'), r.key))
+}

@@ -1,0 +1,97 @@
+package edge
+
+import (
+	"strconv"
+	"strings"
+
+	"aistore/errs"
+	"aistore/httpx"
+	"aistore/node"
+	"aistore/s3"
+)
+
+// toOwner hands a request about one key to the node that owns the key.
+func (r *request) toOwner() error {
+	if err := s3.CheckKey(r.key); err != nil {
+		return err
+	}
+	if err := r.find(); err != nil {
+		return err
+	}
+	if r.op.MaxBody != s3.NoLimit {
+		r.c.LimitBody(max(r.op.MaxBody, 1<<20) + 64<<10) // its own limit is the owner's to word; this one bounds what is passed on
+	}
+	o := r.object(r.key)
+	err := r.deliver(&o)
+	if !errs.Is(err, errs.WrongOwner, errs.StaleMap) || r.c.Sent() {
+		return err
+	}
+	v, lerr := r.e.ctl.Latest(r.c.Context())
+	if lerr != nil {
+		return err
+	}
+	b := v.BucketByID(o.Bucket.ID)
+	if b == nil {
+		return noBucket(r.name)
+	}
+	if err := r.take(v, b); err != nil {
+		return err
+	}
+	o = r.object(r.key)
+	return r.deliver(&o)
+}
+
+func (r *request) object(key string) node.Object {
+	return node.Object{View: r.view, Bucket: r.bucket, Key: key, Owner: r.view.Owner(r.bucket, key)}
+}
+
+// deliver has the owner serve the request.
+func (r *request) deliver(o *node.Object) error {
+	const op = "edge.deliver"
+	e := r.e
+	switch {
+	case o.Owner == nil:
+		return errs.E(op, o.String(), errs.Unavailable, "no target is in service")
+	case o.Owner.ID == e.node.ID && e.owner != nil:
+		return e.owner.Serve(r.c, *o, &r.caller)
+	case !o.Owner.Alive:
+		return errs.F(op, o.String(), errs.Unavailable, "its owner %s does not answer", o.Owner.ID)
+	case o.View.Config.S3.Redirect:
+		return r.redirect(o)
+	}
+	b := make([]byte, 0, 512)
+	b = strconv.AppendUint(append(b, s3.PathOwner+"/"...), o.Bucket.ID, 10)
+	b = httpx.AppendPath(append(b, '/'), o.Key)
+	if q := r.c.RawQuery(); q != "" {
+		b = append(append(b, '?'), q...)
+	}
+	target := len(b)
+	b = r.caller.Append(b)
+	both := string(b)
+	return r.c.Relay(e.node.Client, &httpx.Relay{
+		Addr: o.Owner.IntraAddr, Target: both[:target], Set: []httpx.Header{{Key: s3.HeaderCaller, Value: both[target:]}}, Drop: internal,
+	})
+}
+
+// internal reports whether a header of a client means something between nodes, or nothing to the owner.
+func internal(key string) bool {
+	return len(key) > 4 && strings.EqualFold(key[:4], "ais-") || strings.EqualFold(key, "authorization")
+}
+
+// redirect sends the client to the owner. It has to sign again for the other host.
+func (r *request) redirect(o *node.Object) error {
+	target := r.c.Target()
+	if r.host {
+		path, query := rawTarget(target)
+		target = "/" + r.name + path
+		if query != "" {
+			target += "?" + query
+		}
+	}
+	r.c.Redirect(o.Owner.PublicURL + target)
+	mark(r.c)
+	r.c.SetHeader("Content-Type", "application/xml")
+	f := &s3.Fault{Code: "TemporaryRedirect", Message: "Please re-send this request to the specified temporary endpoint."}
+	_, err := r.c.Write(s3.AppendError(nil, f, r.c.Path(), r.c.RequestID(), r.c.RequestID()))
+	return err
+}

@@ -1,0 +1,285 @@
+package edge
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"aistore/auth/policy"
+	"aistore/errs"
+	"aistore/list"
+	"aistore/object"
+	"aistore/s3"
+	"aistore/store"
+)
+
+// paging is what all lists of a bucket are asked with.
+type paging struct {
+	prefix, delimiter string
+	url               bool
+	max               int
+}
+
+func (r *request) paging(maxName string) (p paging, err error) {
+	p.prefix, p.delimiter = r.c.Query("prefix"), r.c.Query("delimiter")
+	if p.url, err = s3.ParseEncodingType(r.c.Query("encoding-type")); err != nil {
+		return p, err
+	}
+	if strings.EqualFold(r.c.Query("allow-unordered"), "true") && p.delimiter != "" {
+		return p, s3.E("edge.list", "allow-unordered", "InvalidArgument", "allow-unordered and delimiter cannot be used together.")
+	}
+	p.max, err = s3.ParseCount(maxName, r.c.Query(maxName))
+	return p, err
+}
+
+func (r *request) listV1() error {
+	p, err := r.paging("max-keys")
+	if err != nil {
+		return err
+	}
+	l := &s3.List{Bucket: r.name, Prefix: p.prefix, Delimiter: p.delimiter, MaxKeys: p.max, URL: p.url, Marker: r.c.Query("marker"), FetchOwner: true}
+	if err := r.names(l, p.behind(l.Marker)); err != nil {
+		return err
+	}
+	if n := len(l.Entries); l.Truncated && n > 0 && p.delimiter != "" {
+		l.NextMarker = l.Entries[n-1].Key
+	}
+	return r.sendXML(s3.AppendListV1(make([]byte, 0, 256+400*len(l.Entries)), l))
+}
+
+func (r *request) listV2() error {
+	p, err := r.paging("max-keys")
+	if err != nil {
+		return err
+	}
+	l := &s3.List{
+		Bucket: r.name, Prefix: p.prefix, Delimiter: p.delimiter, MaxKeys: p.max, URL: p.url,
+		StartAfter: r.c.Query("start-after"), HasAfter: r.c.HasQuery("start-after"), FetchOwner: strings.EqualFold(r.c.Query("fetch-owner"), "true"),
+		Token: r.c.Query("continuation-token"), HasToken: r.c.HasQuery("continuation-token"),
+	}
+	after := p.behind(l.StartAfter)
+	if l.Token != "" {
+		if after, err = s3.ParseToken(l.Token); err != nil {
+			return err
+		}
+	}
+	if err := r.names(l, after); err != nil {
+		return err
+	}
+	return r.sendXML(s3.AppendListV2(make([]byte, 0, 256+400*len(l.Entries)), l))
+}
+
+// behind returns the list.Request.After of a marker: of a common prefix, behind all that it stands for.
+func (p *paging) behind(marker string) string {
+	if p.delimiter == "" || !strings.HasPrefix(marker, p.prefix) {
+		return marker
+	}
+	if i := strings.Index(marker[len(p.prefix):], p.delimiter); i >= 0 && len(p.prefix)+i+len(p.delimiter) == len(marker) {
+		return list.AfterDir(marker)
+	}
+	return marker
+}
+
+// names fills l with the names behind after. NextToken is the place of the next page.
+func (r *request) names(l *s3.List, after string) error {
+	if l.MaxKeys == 0 {
+		return nil
+	}
+	q := list.Request{
+		Prefix: l.Prefix, After: after, Delimiter: l.Delimiter, Limit: l.MaxKeys, Fields: list.Size | list.Created | list.ETag | list.Extra,
+	}
+	res, err := r.e.lister.Page(r.c.Context(), r.view, r.bucket, q)
+	if errs.Is(err, errs.StaleMap) {
+		if err = r.findLatest(); err == nil {
+			res, err = r.e.lister.Page(r.c.Context(), r.view, r.bucket, q)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	l.Entries = make([]s3.Entry, len(res.Entries))
+	owner := r.ownerOf(r.bucket.Owner)
+	for i, e := range res.Entries {
+		x := &l.Entries[i]
+		x.Key, x.Prefix = e.Name, e.Dir
+		if e.Dir {
+			continue
+		}
+		x.Size, x.ETag, x.Modified, x.Owner = e.Size, e.ETag, time.Unix(0, e.Created), owner
+		if e.Extra != "" {
+			r.extra(x, e.Extra)
+		}
+	}
+	if l.Truncated = res.Next != ""; l.Truncated {
+		l.NextToken = s3.NewToken(res.Next)
+	}
+	return nil
+}
+
+// extra reads what Describe says.
+func (r *request) extra(x *s3.Entry, text string) {
+	owner, rest, _ := strings.Cut(text, "\x00")
+	class, sum, _ := strings.Cut(rest, "\x00")
+	if owner != "" && owner != r.bucket.Owner {
+		x.Owner = r.ownerOf(owner)
+	}
+	x.Class = class
+	if sum != "" {
+		name, typ, _ := strings.Cut(sum, "\x00")
+		if a, err := s3.ParseAlgorithm(name); err == nil {
+			x.Algorithm, x.Type = a, s3.ChecksumType(typ)
+		}
+	}
+}
+
+// Describe returns what lists show of an object beyond what every object has: its owner, class and checksum; "" if there is nothing.
+// It is a target's list.Local that asks.
+func Describe(o *object.Info) string { return describe(o.System) }
+
+func describe(system map[string]string) string {
+	if len(system) == 0 {
+		return ""
+	}
+	owner, class, sum := "", system[s3.SystemClass], ""
+	if text := system[s3.SystemACL]; text != "" {
+		if a, err := policy.ParseACL(text); err == nil {
+			owner = a.Owner
+		}
+	}
+	if text := system[s3.SystemChecksum]; text != "" {
+		if c := s3.DecodeChecksum(text); !c.IsZero() {
+			sum = c.Algorithm.Name() + "\x00" + string(c.Type)
+		}
+	}
+	if owner == "" && class == "" && sum == "" {
+		return ""
+	}
+	return owner + "\x00" + class + "\x00" + sum
+}
+
+// AddRows makes the versions and uploads of st what l lists.
+func AddRows(l *list.Local, st *store.Store) {
+	l.AddRows(list.Versions, func(ctx context.Context, q *list.RowQuery, yield func(*list.Row) bool) error {
+		return st.ListVersions(ctx, store.VersionQuery{Bucket: q.Bucket, Prefix: q.Prefix, After: q.After, AfterVersion: q.AfterID, Delimiter: q.Delimiter},
+			func(o *object.Info) bool {
+				if o.VersionID == "" {
+					return yield(&list.Row{Key: o.Key, Dir: true})
+				}
+				return yield(&list.Row{
+					Key: o.Key, ID: o.VersionID, Latest: o.Latest, Marker: o.DeleteMarker, Size: o.Size, Time: o.Created.UnixNano(), ETag: o.ETag, Extra: Describe(o),
+				})
+			})
+	})
+	l.AddRows(list.Uploads, func(ctx context.Context, q *list.RowQuery, yield func(*list.Row) bool) error {
+		return st.ListUploads(ctx, store.UploadQuery{Bucket: q.Bucket, Prefix: q.Prefix, After: q.After, AfterID: q.AfterID, Delimiter: q.Delimiter},
+			func(u *store.Upload) bool {
+				return yield(&list.Row{Key: u.Key, Dir: u.ID == "", ID: u.ID, Time: u.Initiated.UnixNano(), Extra: describe(u.System)})
+			})
+	})
+}
+
+// rows asks for one page of rows.
+func (r *request) rows(q list.RowQuery) (*list.RowPage, error) {
+	p, err := r.e.remote.Rows(r.c.Context(), r.view, r.bucket, q)
+	if errs.Is(err, errs.StaleMap) {
+		if err = r.findLatest(); err == nil {
+			p, err = r.e.remote.Rows(r.c.Context(), r.view, r.bucket, q)
+		}
+	}
+	return p, err
+}
+
+func (r *request) listVersions() error {
+	const op = "edge.listVersions"
+	p, err := r.paging("max-keys")
+	if err != nil {
+		return err
+	}
+	l := &s3.List{
+		Bucket: r.name, Prefix: p.prefix, Delimiter: p.delimiter, MaxKeys: p.max, URL: p.url,
+		Marker: r.c.Query("key-marker"), VersionMarker: r.c.Query("version-id-marker"),
+	}
+	if l.VersionMarker != "" && l.Marker == "" {
+		return s3.E(op, "version-id-marker", "InvalidArgument", "A version-id marker cannot be specified without a key marker.")
+	}
+	if l.VersionMarker != "" && l.VersionMarker != object.NullVersion {
+		if _, err := object.ParseVersion(l.VersionMarker); err != nil {
+			return s3.E(op, "version-id-marker", "InvalidArgument", "Invalid version id specified")
+		}
+	}
+	if p.max > 0 {
+		page, err := r.rows(list.RowQuery{Kind: list.Versions, Prefix: p.prefix, Delimiter: p.delimiter, After: l.Marker, AfterID: l.VersionMarker, Limit: p.max})
+		if err != nil {
+			return err
+		}
+		r.fill(l, page)
+	}
+	return r.sendXML(s3.AppendVersions(make([]byte, 0, 256+500*len(l.Entries)), l))
+}
+
+func (r *request) fill(l *s3.List, page *list.RowPage) {
+	owner := r.ownerOf(r.bucket.Owner)
+	l.Entries = make([]s3.Entry, len(page.Rows))
+	for i := range page.Rows {
+		row, x := &page.Rows[i], &l.Entries[i]
+		*x = s3.Entry{Key: row.Key, Prefix: row.Dir}
+		if row.Dir {
+			continue
+		}
+		x.VersionID, x.Latest, x.Marker = row.ID, row.Latest, row.Marker
+		x.Size, x.ETag, x.Modified, x.Owner = row.Size, row.ETag, time.Unix(0, row.Time), owner
+		if row.Extra != "" {
+			r.extra(x, row.Extra)
+		}
+	}
+	if l.Truncated = page.More && len(page.Rows) > 0; l.Truncated {
+		last := &page.Rows[len(page.Rows)-1]
+		l.NextMarker, l.NextVersion = last.Key, last.ID
+	}
+}
+
+func (r *request) listUploads() error {
+	p, err := r.paging("max-uploads")
+	if err != nil {
+		return err
+	}
+	l := &s3.UploadList{
+		Bucket: r.name, Prefix: p.prefix, Delimiter: p.delimiter, Max: p.max, URL: p.url, KeyMarker: r.c.Query("key-marker"), IDMarker: r.c.Query("upload-id-marker"),
+	}
+	if l.KeyMarker == "" {
+		l.IDMarker = "" // means nothing without
+	}
+	if p.max > 0 {
+		page, err := r.rows(list.RowQuery{Kind: list.Uploads, Prefix: p.prefix, Delimiter: p.delimiter, After: l.KeyMarker, AfterID: l.IDMarker, Limit: p.max})
+		if err != nil {
+			return err
+		}
+		for i := range page.Rows {
+			row := &page.Rows[i]
+			x := s3.Entry{Owner: r.ownerOf(r.bucket.Owner)}
+			if row.Extra != "" {
+				r.extra(&x, row.Extra)
+			}
+			l.Entries = append(l.Entries, s3.UploadEntry{
+				Key: row.Key, UploadID: row.ID, Prefix: row.Dir, Initiator: x.Owner, Owner: x.Owner, Class: x.Class, Initiated: time.Unix(0, row.Time),
+				Algorithm: x.Algorithm, Type: x.Type,
+			})
+		}
+		if l.Truncated = page.More && len(page.Rows) > 0; l.Truncated {
+			last := &page.Rows[len(page.Rows)-1]
+			l.NextKeyMarker, l.NextIDMarker = last.Key, last.ID
+		}
+	}
+	return r.sendXML(s3.AppendUploads(nil, l))
+}
+
+// empty reports whether the bucket holds nothing: no object, version, delete marker or upload.
+func (r *request) empty() (bool, error) {
+	for _, k := range [...]list.Kind{list.Versions, list.Uploads} {
+		page, err := r.rows(list.RowQuery{Kind: k, Limit: 1})
+		if err != nil || len(page.Rows) > 0 {
+			return false, err
+		}
+	}
+	return true, nil
+}

@@ -1,0 +1,263 @@
+package owner
+
+import (
+	"context"
+	"time"
+
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/internal/run"
+	"aistore/node"
+	"aistore/object"
+	"aistore/s3"
+	"aistore/store"
+	"aistore/target"
+)
+
+// Run applies the lifecycle rules of buckets to the names this node owns, and sweeps abandoned uploads, until ctx ends. It needs no
+// coordinator: the rules are in the bucket's properties, and each target looks after its own.
+func (w *Owner) Run(ctx context.Context) error {
+	next := time.Now().Add(soon)
+	for {
+		var seen uint64
+		pause := time.Minute
+		if v := w.node.Control().View(); v != nil {
+			seen, pause = v.Index, every(&v.Config.S3)
+		}
+		if most := time.Now().Add(pause); next.After(most) {
+			next = most
+		}
+		t := time.NewTimer(time.Until(next))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-w.node.Control().Watch(seen): // rules or settings may be others
+			t.Stop()
+			if early := time.Now().Add(soon); next.After(early) {
+				next = early
+			}
+		case <-t.C:
+			if err := w.Round(ctx, time.Now()); err != nil && ctx.Err() == nil {
+				w.log.Warn("lifecycle rules not applied everywhere", "op", "owner.Run", "err", err)
+			}
+			next = time.Now().Add(pause)
+		}
+	}
+}
+
+// soon is how long after a change of the view the rules are looked at: changes come in groups.
+const soon = 10 * time.Second
+
+// every is the pause between two rounds: a tenth of a short day, so that rules that are tried out act in time.
+func every(c *cluster.S3Cfg) time.Duration {
+	return max(min(c.LifecycleEvery.D(), c.LifecycleDay.D()/10), 100*time.Millisecond)
+}
+
+// Round applies every bucket's rules once, as of now. One at a time: Run is its caller.
+func (w *Owner) Round(ctx context.Context, now time.Time) error {
+	const op = "owner.Round"
+	v, err := w.node.View()
+	if err != nil {
+		return nil //nolint:nilerr // not part of a cluster yet: nothing to do
+	}
+	if err := w.node.Control().Lease(); err != nil {
+		return nil //nolint:nilerr // whoever serves the names now does it
+	}
+	w.settings.Keep(v)
+	var first error
+	note := func(err error) {
+		if err != nil && first == nil {
+			first = err
+		}
+	}
+	if ttl := v.Config.S3.UploadTTL.D(); now.Sub(w.swept) >= min(ttl/20, time.Hour) {
+		w.swept = now
+		if n, err := w.store.SweepUploads(ctx, now.Add(-ttl)); err != nil {
+			note(err)
+		} else if n > 0 {
+			w.log.Info("abandoned uploads removed", "op", op, "uploads", n)
+		}
+	}
+	for _, b := range v.Buckets.List() {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		set, err := w.settings.Of(b)
+		if err != nil {
+			note(err)
+			continue
+		}
+		if set.Lifecycle == nil {
+			continue
+		}
+		x := &sweep{w: w, view: v, bucket: b, rules: set.Lifecycle, day: v.Config.S3.LifecycleDay.D(), now: now}
+		note(x.run(ctx))
+	}
+	return first
+}
+
+// sweep is one bucket's round.
+type sweep struct {
+	w      *Owner
+	view   *cluster.View
+	bucket *cluster.Bucket
+	rules  *s3.Lifecycle
+	day    time.Duration
+	now    time.Time
+
+	out   chan doomed
+	key   string       // of the versions that are being looked at
+	since time.Time    // when the version before, which is newer, was written
+	newer int          // noncurrent versions of key so far
+	alone *object.Info // a current delete marker behind which nothing was found yet
+}
+
+// doomed is something that a rule removes.
+type doomed struct {
+	key     string
+	version string         // of a version that goes; "" = the current one, as a DELETE does it
+	state   object.Version // of the current one that was judged
+	still   func(info *object.Info) bool
+}
+
+// sweepers is how many deletes of one bucket are under way at the same time: they commit as one group.
+const sweepers = 16
+
+func (x *sweep) run(ctx context.Context) error {
+	if x.rules.AbortsUploads() {
+		if err := x.uploads(ctx); err != nil {
+			return err
+		}
+	}
+	if !x.rules.ExpiresVersions() {
+		return nil
+	}
+	g := run.NewGroup(ctx)
+	x.out = make(chan doomed, sweepers)
+	g.Go("look", func(ctx context.Context) error {
+		defer close(x.out)
+		return x.look(ctx)
+	})
+	for range sweepers {
+		g.Go("remove", func(ctx context.Context) error {
+			for d := range x.out {
+				if err := x.remove(ctx, &d); err != nil {
+					x.w.log.Warn("an expired object was not removed", "op", "owner.sweep", "bucket", x.bucket.Name, "err", err)
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// look walks the versions of the bucket.
+func (x *sweep) look(ctx context.Context) error {
+	q := store.VersionQuery{Bucket: x.bucket.ID, Prefix: x.rules.Prefix()}
+	err := x.w.store.ListVersions(ctx, q, func(info *object.Info) bool {
+		if info.Key != x.key {
+			x.endKey(ctx)
+			x.key, x.newer = info.Key, 0
+		}
+		if o := x.view.Owner(x.bucket, info.Key); o != nil && o.ID == x.w.node.ID {
+			x.judge(ctx, info)
+		}
+		x.since = info.Created
+		return ctx.Err() == nil
+	})
+	x.endKey(ctx)
+	return err
+}
+
+// endKey ends the versions of a name: a delete marker that was alone may go.
+func (x *sweep) endKey(ctx context.Context) {
+	if m := x.alone; m != nil && x.rules.MarkerExpires(m, x.day, x.now) {
+		x.send(ctx, doomed{key: m.Key, version: m.VersionID, still: func(i *object.Info) bool { return i.DeleteMarker && i.Latest }})
+	}
+	x.alone = nil
+}
+
+func (x *sweep) judge(ctx context.Context, info *object.Info) {
+	if !info.Latest {
+		x.alone = nil
+		if since := x.since; x.rules.NoncurrentExpires(info, since, x.newer, x.day, x.now) {
+			newer := x.newer
+			x.send(ctx, doomed{key: info.Key, version: info.VersionID, still: func(i *object.Info) bool {
+				return !i.Latest && x.rules.NoncurrentExpires(i, since, newer, x.day, x.now)
+			}})
+		}
+		x.newer++
+		return
+	}
+	if info.DeleteMarker {
+		m := *info
+		x.alone = &m
+		return
+	}
+	expires := func(i *object.Info) bool {
+		at, _, ok := x.rules.Expires(i, x.day)
+		return ok && !x.now.Before(at) && !i.DeleteMarker
+	}
+	if expires(info) {
+		x.send(ctx, doomed{key: info.Key, state: info.Version, still: expires})
+	}
+}
+
+func (x *sweep) send(ctx context.Context, d doomed) {
+	select {
+	case x.out <- d:
+	case <-ctx.Done():
+	}
+}
+
+// remove deletes what a rule doomed, if the rule still says so under the name's lock: it may have been overwritten or tagged meanwhile.
+func (x *sweep) remove(ctx context.Context, d *doomed) error {
+	const op = "owner.sweep"
+	o := node.Object{View: x.view, Bucket: x.bucket, Key: d.key, Owner: x.view.Owner(x.bucket, d.key)}
+	opts := store.DeleteOptions{
+		Epoch: x.view.Map.Epoch, Durability: x.bucket.Props.Durability, Versioning: target.VersioningOf(x.bucket), VersionID: d.version,
+		Guard: func() error {
+			info, err := x.w.store.StatVersion(o.Name(), d.version)
+			if err != nil {
+				return err
+			}
+			if !d.still(&info) {
+				return errs.E(op, &o, errs.Precondition, "the rule does not apply any more")
+			}
+			return x.w.target.StillMine(&o)
+		},
+	}
+	if d.version == "" {
+		opts.Conditions = &object.Conditions{IfVersion: d.state}
+	}
+	_, err := x.w.store.Delete(ctx, o.Name(), opts)
+	if errs.Is(err, errs.NotFound, errs.Precondition) {
+		return nil
+	}
+	if err == nil {
+		x.w.log.Debug("expired", "op", op, "object", o.String(), "version", d.version)
+	}
+	return err
+}
+
+// uploads aborts those that a rule wants gone.
+func (x *sweep) uploads(ctx context.Context) error {
+	var old []store.Upload
+	err := x.w.store.ListUploads(ctx, store.UploadQuery{Bucket: x.bucket.ID, Prefix: x.rules.Prefix()}, func(u *store.Upload) bool {
+		if x.rules.UploadExpires(u.Key, u.Initiated, x.day, x.now) {
+			old = append(old, *u)
+		}
+		return len(old) < s3.MaxKeys // the next round finds more
+	})
+	if err != nil {
+		return err
+	}
+	for i := range old {
+		name := object.Name{Bucket: x.bucket.ID, Key: old[i].Key}
+		if err := x.w.store.AbortUpload(ctx, name, old[i].ID); err != nil && !errs.Is(err, errs.NotFound) {
+			return err
+		}
+	}
+	return nil
+}
