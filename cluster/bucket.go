@@ -58,6 +58,9 @@ type Bucket struct {
 // Key returns the bucket's key in BucketMap.Buckets.
 func (b *Bucket) Key() string { return BucketKey(b.Namespace, b.Name) }
 
+// Sealed reports whether the bucket takes no writes at the time, because it is about to go.
+func (b *Bucket) Sealed(at time.Time) bool { return at.Unix() < b.Props.S3.Sealed }
+
 // String returns the name that users see: "ais://name" or "ais://#ns/name".
 func (b *Bucket) String() string { return BucketURI(b.Namespace, b.Name) }
 

@@ -2,8 +2,10 @@ package target
 
 import (
 	"strconv"
+	"time"
 
 	"aistore/api"
+	"aistore/cluster"
 	"aistore/errs"
 	"aistore/httpx"
 	"aistore/node"
@@ -85,18 +87,38 @@ func (t *Target) StillMine(o *node.Object) error {
 		return err
 	}
 	v := ctl.View()
-	if v == o.View {
-		return nil
-	}
-	b := v.BucketByID(o.Bucket.ID)
-	if b == nil {
-		return errs.E(op, o.Bucket.String(), errs.NoBucket, "bucket was destroyed")
-	}
-	if v.Map.Epoch == o.View.Map.Epoch {
-		return nil
+	b, err := open(o, v)
+	if err != nil || v.Map.Epoch == o.View.Map.Epoch {
+		return err
 	}
 	if owner := v.Owner(b, o.Key); owner == nil || owner.ID != t.node.ID {
 		return errs.F(op, o, errs.StaleMap, "went to another target in version %d of the cluster map", v.Map.Version)
 	}
 	return nil
+}
+
+// open returns o's bucket in v if it takes writes: it is there, and not about to go.
+func open(o *node.Object, v *cluster.View) (*cluster.Bucket, error) {
+	const op = "target.open"
+	b := o.Bucket
+	if v != o.View {
+		if b = v.BucketByID(b.ID); b == nil {
+			return nil, errs.E(op, o.Bucket.String(), errs.NoBucket, "bucket was destroyed")
+		}
+	}
+	if b.Props.S3.Sealed != 0 && b.Sealed(time.Now()) {
+		return nil, errs.E(op, b.String(), errs.Busy, "bucket is being deleted")
+	}
+	return b, nil
+}
+
+// Acknowledge is checked between a commit and the reply: a node that was paused must not claim that the change is the newest, and
+// a change that nobody saw before its bucket was sealed goes with the bucket.
+func (t *Target) Acknowledge(o *node.Object) error {
+	ctl := t.node.Control()
+	if err := ctl.Lease(); err != nil {
+		return err
+	}
+	_, err := open(o, ctl.View())
+	return err
 }

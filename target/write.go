@@ -53,10 +53,9 @@ func (t *Target) checkEarly(r *request, cond *object.Conditions) error {
 	return r.fault("target.put", err)
 }
 
-// acknowledge makes the reply to a change. The lease is looked at once more: a node that was paused after
-// its commit must not claim that the change is the newest.
+// acknowledge makes the reply to a change.
 func (t *Target) acknowledge(r *request, info *object.Info) error {
-	if err := t.node.Control().Lease(); err != nil {
+	if err := t.Acknowledge(&r.Object); err != nil {
 		return err
 	}
 	var buf [512]byte

@@ -62,8 +62,6 @@ func (r *request) listV2() error {
 		if after, err = s3.ParseToken(l.Token); err != nil {
 			return err
 		}
-	} else if l.HasToken {
-		return s3.E("edge.list", "continuation-token", "InvalidArgument", "The continuation token provided is incorrect")
 	}
 	if err := r.names(l, after); err != nil {
 		return err

@@ -357,7 +357,7 @@ func (r *request) secrets() sigv4.Secrets {
 func (r *request) guard() error { return r.w.target.StillMine(&r.Object) }
 
 // acknowledge looks at the lease once more before a reply tells of a change.
-func (r *request) acknowledge() error { return r.w.node.Control().Lease() }
+func (r *request) acknowledge() error { return r.w.target.Acknowledge(&r.Object) }
 
 // versioned reports whether the bucket has, or had, versions.
 func (r *request) versioned() bool { return r.Bucket.Props.S3.Versioning != "" }
