@@ -65,4 +65,7 @@ def tree(tmp_path):
     (root / "empty").write_bytes(b"")
     (root / "ünï+&.bin").write_bytes(noise(70_000, 99))
     (root / "large.bin").write_bytes(noise(21 << 20, 7))
+    for base, _, names in os.walk(root):
+        for n in names:  # older than anything the server will say of its copies
+            os.utime(os.path.join(base, n), (1_700_000_000, 1_700_000_000))
     return root

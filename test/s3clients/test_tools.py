@@ -11,6 +11,8 @@ SECURE = ENDPOINT.startswith("https")
 
 @pytest.fixture(params=["Other", "AWS"])
 def rclone(request):
+    if request.param == "AWS" and not SECURE:
+        pytest.skip("rclone sends trailers to AWS, and those only over TLS")
     env = dict(
         os.environ, RCLONE_CONFIG_AIS_TYPE="s3", RCLONE_CONFIG_AIS_PROVIDER=request.param, RCLONE_CONFIG_AIS_ENV_AUTH="true", RCLONE_CONFIG_AIS_ENDPOINT=ENDPOINT,
         RCLONE_CONFIG_AIS_FORCE_PATH_STYLE="true", RCLONE_CA_CERT=os.environ.get("S3_CA", ""), RCLONE_CONFIG=os.devnull,
