@@ -16,7 +16,7 @@ FUZZTIME ?= 10s
 # For example BENCHFLAGS='-time 500ms -concurrency 32 -ops put,get', or -json; see docs/benchmarks.md.
 BENCHFLAGS ?=
 
-.PHONY: help run build test test-linear-long test-fault-long test-tree race lint fuzz bench bench-s3 test-clients cluster-up cluster-down ci clean
+.PHONY: help run build test test-linear-long test-fault-long test-tree race lint fuzz bench bench-s3 test-clients test-s3tests cluster-up cluster-down ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench-s3: build ## the same in the S3 dialect, signed and through the gateway, b
 
 test-clients: ## S3 clients that take long: PyTorch with s3torchconnector, larger files (installs some GB into .venv)
 	AIS_LONG=1 $(GO) test -count=1 -v -timeout 60m ./test/s3clients
+
+test-s3tests: ## the public ceph/s3-tests suite: S3TESTS_DIR=checkout S3TESTS_RUNNER=script [S3TESTS_LIST=file], see test/s3tests
+	$(GO) test -count=1 -v -timeout 45m ./test/s3tests
 
 cluster-up: build ## start a local cluster: 1 gateway, 3 targets with 2 mountpaths each (DATA=DIR, PORT=N)
 	bin/ais dev up --gateways 1 --targets 3 --mountpaths 2 --port $(PORT) --dir $(DATA)/cluster
