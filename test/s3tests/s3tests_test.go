@@ -87,7 +87,7 @@ func prepare(ctx context.Context, t *testing.T, endpoint string) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := cl.SetConfig(ctx, map[string]string{"s3.lifecycle_day": "2s"}); err != nil {
+	if err := cl.SetConfig(ctx, map[string]string{"s3.lifecycle_day": "2s"}); err != nil {
 		t.Fatal(err)
 	}
 }
