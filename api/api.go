@@ -23,6 +23,10 @@ const (
 	PathSetConfig  = "/v1/cluster/set-config" // PUT ?key=value&...
 	PathSetPrimary = "/v1/cluster/proxy"      // PUT /v1/cluster/proxy/NODE
 
+	// Ours, beside AIStore's authentication service, which has /v1/users and /v1/tokens of its own. Every node answers.
+	PathUsers = "/v1/auth/users" // GET, POST; GET, PUT, DELETE /v1/auth/users/NAME
+	PathKeys  = "/v1/auth/keys"  // POST; DELETE /v1/auth/keys/ACCESS
+
 	// Known to AIStore and outside this API: answered with kind Unsupported.
 	PathETL      = "/v1/etl"
 	PathSort     = "/v1/sort"

@@ -83,6 +83,36 @@ func TestParseProps(t *testing.T) {
 	}
 }
 
+// TestVersioning is AIStore's switch for S3's three states, and a reset that leaves to S3 what is S3's.
+func TestVersioning(t *testing.T) {
+	p := cluster.DefaultBucketProps()
+	p.S3.Policy = "{}"
+	for _, c := range []struct{ set, want, shown string }{
+		{"false", "", "false"}, {"true", "Enabled", "true"}, {"true", "Enabled", "true"}, {"false", "Suspended", "false"}, {"1", "Enabled", "true"}, {"0", "Suspended", "false"},
+	} {
+		if err := SetProp(&p, "versioning.enabled", c.set); err != nil || p.S3.Versioning != c.want || PropValue(p, "versioning.enabled") != c.shown {
+			t.Errorf("set to %s: %q shown as %s, %v", c.set, p.S3.Versioning, PropValue(p, "versioning.enabled"), err)
+		}
+	}
+	before := p
+	if err := SetProp(&p, "versioning.enabled", "perhaps"); !errs.Is(err, errs.Invalid) || p != before {
+		t.Errorf("%v, %+v", err, p)
+	}
+	if err := SetProp(&p, "s3.multi_range", "true"); err != nil || PropValue(p, "s3.multi_range") != "true" || p.S3.Policy != "{}" {
+		t.Errorf("%v, %+v", err, p)
+	}
+	p.Durability, p.S3.Versioning = cluster.Volatile, cluster.VersioningEnabled
+	want := cluster.DefaultBucketProps()
+	want.S3.Policy, want.S3.Versioning = "{}", cluster.VersioningSuspended
+	if got := ResetProps(p); got != want {
+		t.Errorf("reset: %+v", got)
+	}
+	b := &cluster.Bucket{Owner: "me", Props: p}
+	if js := PropsOf(b); js.Owner != "me" || !js.Versioning.Enabled || !js.S3.MultiRange {
+		t.Errorf("%+v", js)
+	}
+}
+
 func TestListObjectsMsg(t *testing.T) {
 	m := ActionMsg{Action: ActList, Value: json.RawMessage(`{"prefix":"p","pagesize":7,"flags":"2064","props":"name"}`)}
 	var v ListObjectsMsg

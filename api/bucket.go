@@ -122,14 +122,27 @@ type ChecksumProps struct {
 	ValidateWarmGet bool       `json:"validate_warm_get"` // recompute the whole-object checksum on full reads; blocks are always verified
 }
 
+// VersioningProps is part of BucketProps.
+type VersioningProps struct {
+	Enabled bool `json:"enabled"`
+}
+
+// S3Props is part of BucketProps: what native clients may know and set of the S3 endpoint.
+type S3Props struct {
+	MultiRange bool `json:"multi_range"` // answer several ranges in one GET
+}
+
 // BucketProps is the JSON of a bucket's properties, in HeaderBucketProps and in the bucket map.
 type BucketProps struct {
 	Provider   string             `json:"provider"`
 	Checksum   ChecksumProps      `json:"checksum"`
+	Versioning VersioningProps    `json:"versioning"` // of objects that S3 clients write
 	Durability cluster.Durability `json:"durability"`
-	BID        string             `json:"bid"`            // hexadecimal bucket id
-	Created    int64              `json:"created,string"` // unix nanoseconds
-	Seed       uint64             `json:"seed,string"`    // placement seed
+	S3         S3Props            `json:"s3"`
+	Owner      string             `json:"owner,omitempty"` // id of a user
+	BID        string             `json:"bid"`             // hexadecimal bucket id
+	Created    int64              `json:"created,string"`  // unix nanoseconds
+	Seed       uint64             `json:"seed,string"`     // placement seed
 }
 
 // PropsOf renders b's properties.
@@ -137,7 +150,10 @@ func PropsOf(b *cluster.Bucket) BucketProps {
 	return BucketProps{
 		Provider:   ProviderAIS,
 		Checksum:   ChecksumProps{Type: b.Props.Checksum, ValidateWarmGet: b.Props.ValidateOnGet},
+		Versioning: VersioningProps{b.Props.S3.Versioning == cluster.VersioningEnabled},
 		Durability: b.Props.Durability,
+		S3:         S3Props{b.Props.S3.MultiRange},
+		Owner:      b.Owner,
 		BID:        strconv.FormatUint(b.ID, 16),
 		Created:    b.Created.UnixNano(),
 		Seed:       b.Seed,
@@ -171,7 +187,45 @@ func props() []prop {
 			func(p *cluster.BucketProps, v string) error { p.Durability = cluster.Durability(v); return nil },
 			func(p *cluster.BucketProps) string { return string(p.Durability) },
 		},
+		{
+			"versioning.enabled", "keep the versions of what S3 clients overwrite or delete: true or false (stops it; kept versions stay)",
+			func(p *cluster.BucketProps, v string) error {
+				on, err := strconv.ParseBool(v)
+				setVersioning(p, on)
+				return err
+			},
+			func(p *cluster.BucketProps) string {
+				return strconv.FormatBool(p.S3.Versioning == cluster.VersioningEnabled)
+			},
+		},
+		{
+			"s3.multi_range", "answer several ranges in one S3 GET, which AWS does not: true or false",
+			func(p *cluster.BucketProps, v string) (err error) {
+				p.S3.MultiRange, err = strconv.ParseBool(v)
+				return err
+			},
+			func(p *cluster.BucketProps) string { return strconv.FormatBool(p.S3.MultiRange) },
+		},
 	}
+}
+
+// setVersioning switches it; a bucket that has had versions is never without again.
+func setVersioning(p *cluster.BucketProps, on bool) {
+	switch {
+	case on:
+		p.S3.Versioning = cluster.VersioningEnabled
+	case p.S3.Versioning != "":
+		p.S3.Versioning = cluster.VersioningSuspended
+	}
+}
+
+// ResetProps gives everything that SetProp changes its default, and leaves what only S3 clients set.
+func ResetProps(p cluster.BucketProps) cluster.BucketProps {
+	next := cluster.DefaultBucketProps()
+	next.S3 = p.S3
+	next.S3.MultiRange = false
+	setVersioning(&next, false)
+	return next
 }
 
 // PropInfo describes one settable bucket property, for help and completion.

@@ -5,13 +5,15 @@
 package cksum
 
 import (
-	"crypto/md5" //nolint:gosec // offered for compatibility, not for security
+	"crypto/md5"  //nolint:gosec // offered for compatibility, not for security
+	"crypto/sha1" //nolint:gosec // offered for compatibility, not for security
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"hash"
 	"hash/crc32"
+	"hash/crc64"
 	"strings"
 
 	"github.com/OneOfOne/xxhash"
@@ -20,16 +22,19 @@ import (
 // Type names a whole-object checksum algorithm. The numbers are stored on disk; never renumber.
 type Type uint8
 
-// The types. XXHash is 64-bit xxHash with seed 0, printed as 16 hex digits, big-endian.
+// The types. XXHash is 64-bit xxHash with seed 0; it and the CRCs are printed as hex digits, big-endian.
 const (
-	None   Type = 0
-	XXHash Type = 1
-	CRC32C Type = 2
-	MD5    Type = 3
-	SHA256 Type = 4
+	None      Type = 0
+	XXHash    Type = 1
+	CRC32C    Type = 2
+	MD5       Type = 3
+	SHA256    Type = 4
+	CRC32     Type = 5 // IEEE 802.3
+	CRC64NVME Type = 6 // of the NVM Express NVM Command Set Specification, as S3 uses it
+	SHA1      Type = 7
 )
 
-var typeNames = []string{"none", "xxhash", "crc32c", "md5", "sha256"}
+var typeNames = []string{"none", "xxhash", "crc32c", "md5", "sha256", "crc32", "crc64nvme", "sha1"}
 
 // String returns the name used in bucket properties and headers.
 func (t Type) String() string {
@@ -65,7 +70,7 @@ func (t *Type) UnmarshalText(b []byte) (err error) {
 }
 
 // Size is the digest length in bytes.
-func (t Type) Size() int { return [...]int{0, 8, 4, 16, 32}[t] }
+func (t Type) Size() int { return [...]int{0, 8, 4, 16, 32, 4, 8, 20}[t] }
 
 // Value is a checksum: a type and its lower-case hex digest ("" for None).
 type Value struct {
@@ -124,6 +129,12 @@ func New(t Type) *Hash {
 		h.h = md5.New() //nolint:gosec // see import
 	case SHA256:
 		h.h = sha256.New()
+	case CRC32:
+		h.h = crc32.NewIEEE()
+	case CRC64NVME:
+		h.h = crc64.New(nvme)
+	case SHA1:
+		h.h = sha1.New() //nolint:gosec // see import
 	}
 	return h
 }
@@ -169,11 +180,27 @@ func Of(t Type, p []byte) Value {
 	case SHA256:
 		raw := sha256.Sum256(p)
 		return FromRaw(t, raw[:])
+	case CRC32:
+		var raw [4]byte
+		binary.BigEndian.PutUint32(raw[:], crc32.ChecksumIEEE(p))
+		return FromRaw(t, raw[:])
+	case CRC64NVME:
+		var raw [8]byte
+		binary.BigEndian.PutUint64(raw[:], crc64.Checksum(p, nvme))
+		return FromRaw(t, raw[:])
+	case SHA1:
+		raw := sha1.Sum(p) //nolint:gosec // see import
+		return FromRaw(t, raw[:])
 	}
 	return Value{}
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// nvmePoly is the reflected form of the polynomial 0xad93d23594c93659.
+const nvmePoly = 0x9a6c9329ac4bc9b5
+
+var nvme = crc64.MakeTable(nvmePoly)
 
 // Block is the CRC32C of p (RFC 3720 polynomial; hardware instructions where there are any).
 func Block(p []byte) uint32 { return crc32.Checksum(p, castagnoli) }

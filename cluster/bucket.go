@@ -23,6 +23,7 @@ type BucketProps struct {
 	Checksum      cksum.Type `json:"checksum"`        // of whole objects
 	Durability    Durability `json:"durability"`      // class of every acknowledged write
 	ValidateOnGet bool       `json:"validate_on_get"` // also recompute the whole-object checksum on full reads (blocks are always verified)
+	S3            S3Props    `json:"s3,omitzero"`
 }
 
 // DefaultBucketProps returns what a bucket has that is created without properties.
@@ -39,7 +40,7 @@ func (p BucketProps) Validate() error {
 	if p.Durability != Volatile && p.Durability != Local {
 		return errs.F(op, "durability", errs.Invalid, "%q is unknown: use volatile or local", p.Durability)
 	}
-	return nil
+	return p.S3.Validate()
 }
 
 // Bucket is one bucket. Immutable once published in a View.
@@ -49,6 +50,7 @@ type Bucket struct {
 	Namespace string      `json:"namespace,omitempty"` // "" is the global namespace
 	Seed      uint64      `json:"seed"`                // placement seed; renaming keeps it, so nothing moves
 	Created   time.Time   `json:"created"`
+	Owner     string      `json:"owner,omitempty"` // id of a user; "" = nobody's: made by a client that does not say who it is
 	Props     BucketProps `json:"props"`
 	Version   uint64      `json:"version"` // of the bucket map when this bucket last changed
 }

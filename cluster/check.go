@@ -9,13 +9,13 @@ import (
 
 // Check joins every broken invariant of the state. A state that fails it was not made by Apply.
 func (m *Machine) Check() error {
-	if m.Map == nil || m.Buckets == nil || m.Config == nil {
+	if m.Map == nil || m.Buckets == nil || m.Config == nil || m.Users == nil {
 		return errors.New("a part is missing")
 	}
-	if !m.Founded() && m.Index == 0 && len(m.Map.Nodes) == 0 && len(m.Buckets.Buckets) == 0 {
+	if !m.Founded() && m.Index == 0 && len(m.Map.Nodes) == 0 && len(m.Buckets.Buckets) == 0 && len(m.Users.Users) == 0 {
 		return nil
 	}
-	faults := []error{checkParts(m.Map, m.Buckets, m.Config, m.Secret)}
+	faults := []error{checkParts(m.Map, m.Buckets, m.Config, m.Secret), m.Users.check()}
 	for _, id := range m.Retired {
 		if m.Map.Nodes[id] != nil {
 			faults = append(faults, fmt.Errorf("retired node %s is in the map", id))
@@ -28,10 +28,10 @@ func (m *Machine) Check() error {
 }
 
 func (v *View) check() error {
-	if v.Map == nil || v.Buckets == nil || v.Config == nil {
+	if v.Map == nil || v.Buckets == nil || v.Config == nil || v.Users == nil {
 		return errors.New("a part is missing")
 	}
-	return checkParts(v.Map, v.Buckets, v.Config, v.Secret)
+	return errors.Join(checkParts(v.Map, v.Buckets, v.Config, v.Secret), v.Users.check())
 }
 
 func checkParts(m *Map, bs *BucketMap, cfg *Config, secret []byte) error {
@@ -79,7 +79,8 @@ func (v *View) Follows(next *View) error {
 	bad := func(format string, args ...any) {
 		faults = append(faults, errs.F("cluster.Follows", "view", errs.Corrupt, format, args...))
 	}
-	if next.Index < v.Index || next.Map.Version < v.Map.Version || next.Buckets.Version < v.Buckets.Version || next.Config.Version < v.Config.Version {
+	if next.Index < v.Index || next.Map.Version < v.Map.Version || next.Buckets.Version < v.Buckets.Version || next.Config.Version < v.Config.Version ||
+		next.Users.Version < v.Users.Version {
 		bad("index %d or a version went back", next.Index)
 	}
 	if next.Map.UUID != v.Map.UUID {

@@ -45,6 +45,18 @@ func decodeCommand(op string) func(json.RawMessage) (Command, error) {
 		return decodeAs[SetBucketProps]
 	case SetConfig{}.Op():
 		return decodeAs[SetConfig]
+	case AddUser{}.Op():
+		return decodeAs[AddUser]
+	case SetUser{}.Op():
+		return decodeAs[SetUser]
+	case RemoveUser{}.Op():
+		return decodeAs[RemoveUser]
+	case AddKey{}.Op():
+		return decodeAs[AddKey]
+	case RemoveKey{}.Op():
+		return decodeAs[RemoveKey]
+	case SetBucketOwner{}.Op():
+		return decodeAs[SetBucketOwner]
 	}
 	return nil
 }
@@ -143,10 +155,27 @@ func Restore(b []byte) (*Machine, error) {
 	if w.Machine == nil {
 		return nil, errs.E(op, "snapshot", errs.Corrupt, "is empty")
 	}
+	w.Machine.Config, w.Machine.Users = completed(w.Machine.Config, w.Machine.Users)
 	if err := w.Machine.Check(); err != nil {
 		return nil, errs.E(op, "snapshot", errs.Corrupt, err)
 	}
+	w.Machine.Users.freeze()
 	return w.Machine, nil
+}
+
+// completed fills in what releases before the S3 endpoint did not write: there were no users, and its
+// settings had no values. The parts are the caller's own.
+func completed(c *Config, us *UserMap) (*Config, *UserMap) {
+	if c != nil && c.S3 == (S3Cfg{}) {
+		c.S3 = DefaultConfig().S3
+	}
+	if us == nil {
+		us = newUserMap()
+	}
+	if us.Users == nil {
+		us.Users = map[string]*User{}
+	}
+	return c, us
 }
 
 type wireView struct {
@@ -154,7 +183,8 @@ type wireView struct {
 	View   *View `json:"view"`
 }
 
-// EncodeView returns the view as it is stored on a node's disk. It holds the cluster's secret.
+// EncodeView returns the view as it is stored on a node's disk. It holds the cluster's secret
+// and the secrets of users.
 func EncodeView(v *View) ([]byte, error) {
 	b, err := json.Marshal(wireView{viewFormat, v})
 	if err != nil {
@@ -176,6 +206,7 @@ func DecodeView(b []byte) (*View, error) {
 	if w.View == nil {
 		return nil, errs.E(op, "view", errs.Corrupt, "is empty")
 	}
+	w.View.Config, w.View.Users = completed(w.View.Config, w.View.Users)
 	if err := w.View.check(); err != nil {
 		return nil, errs.E(op, "view", errs.Corrupt, err)
 	}

@@ -18,10 +18,13 @@ func sample(t testing.TB) *Machine {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
 	lossy := DefaultBucketProps()
 	lossy.Checksum, lossy.Durability = cksum.MD5, Volatile
+	withS3 := DefaultBucketProps()
+	withS3.S3 = S3Props{Versioning: VersioningEnabled, Policy: `{"Version":"2012-10-17"}`, Lifecycle: "<x/>", MultiRange: true}
 	zone := "z1"
 	for i, cmd := range []Command{
 		Found{UUID: "6f1e0000-0000-4000-8000-000000000001", Secret: bytes.Repeat([]byte{7}, 32),
-			Node: Node{ID: "g1", Role: RoleProxy, IntraAddr: "10.0.0.1:18080", PublicURL: "http://10.0.0.1:8080", RaftID: "g1.00"}},
+			Node: Node{ID: "g1", Role: RoleProxy, IntraAddr: "10.0.0.1:18080", PublicURL: "http://10.0.0.1:8080", RaftID: "g1.00"},
+			Root: AccessKey{Access: "rootaccess", Secret: "root-secret"}},
 		Join{Node: Node{ID: "t1", Role: RoleTarget, IntraAddr: "10.0.0.2:18080", PublicURL: "http://10.0.0.2:8080", Zone: "a"}},
 		Join{Node: Node{ID: "t2", Role: RoleTarget, IntraAddr: "10.0.0.3:18080", PublicURL: "http://10.0.0.3:8080"}},
 		SetVoters{Voters: map[NodeID]string{"g1": "g1.00", "t1": "t1.01"}},
@@ -38,9 +41,16 @@ func sample(t testing.TB) *Machine {
 		CreateBucket{Name: "doomed"},
 		DestroyBucket{Name: "doomed"},
 		SetPrimary{ID: "t1"},
+		AddUser{Name: "ann", Role: Plain, ID: "ann-id", Display: "Ann O.", Email: "ann@example.org"},
+		AddKey{User: "ann", Access: "ANNACCESS1", Secret: "ann-secret-1"},
+		AddKey{User: "ann", Access: "ANNACCESS2", Secret: "ann-secret-2"},
+		AddUser{Name: "bob", Role: ReadOnly, Access: "BOBACCESS", Secret: "bob-secret"},
+		RemoveKey{Access: "BOBACCESS"},
+		CreateBucket{Name: "owned", Owner: "ann-id", Props: withS3},
+		SetBucketOwner{Namespace: "team", Name: "second", Owner: "BOBACCESS"},
 	} {
 		e := Entry{Time: at.Add(time.Duration(i) * time.Second), By: "g1", Command: cmd}
-		if i >= 15 {
+		if i == 15 || i == 16 {
 			e.ID = "proposal-" + cmd.Op()
 		}
 		if _, err := m.Apply(uint64(10+i), e); err != nil {
@@ -94,6 +104,11 @@ func TestEntryRoundTrip(t *testing.T) {
 		RemoveNode{ID: "a"}, CreateBucket{Namespace: "n", Name: "b", Props: DefaultBucketProps()}, DestroyBucket{Name: "b", ID: 4},
 		RenameBucket{Name: "b", To: "c", ID: 1}, SetBucketProps{Name: "b", Props: DefaultBucketProps(), Version: 2},
 		SetConfig{Set: map[string]string{"log.level": "info"}},
+		Found{UUID: "u", Secret: []byte{1}, Node: Node{ID: "a"}, Root: AccessKey{Access: "aaa", Secret: "ssssssss"}},
+		AddUser{Name: "n", Role: Plain, ID: "i", Display: "d", Email: "e@f", Access: "aaa", Secret: "ssssssss"},
+		SetUser{Name: "n", Role: Admin, Display: &zone, Email: &zone}, RemoveUser{Name: "n"}, AddKey{User: "n", Access: "aaa", Secret: "ssssssss"},
+		RemoveKey{Access: "aaa"}, SetBucketOwner{Namespace: "n", Name: "b", ID: 3, Owner: "o"},
+		CreateBucket{Name: "b", Owner: "o", Props: BucketProps{S3: S3Props{ACL: "a", MultiRange: true}}},
 	} {
 		e := Entry{ID: "id", Time: time.Date(2026, 1, 1, 0, 0, 0, 5, time.UTC), By: "p", Command: cmd}
 		b, err := EncodeEntry(e)
@@ -135,9 +150,14 @@ func TestDecodersRefuse(t *testing.T) {
 	}{
 		{"snapshot of a newer format", restore, snap, `"format":1`, `"format":2`, errs.Unsupported},
 		{"snapshot with an unknown field", restore, snap, `"index"`, `"novelty":1,"index"`, errs.Corrupt},
-		{"snapshot with a reused bucket id", restore, snap, `"next_id":4`, `"next_id":2`, errs.Corrupt},
+		{"snapshot with a reused bucket id", restore, snap, `"next_id":5`, `"next_id":2`, errs.Corrupt},
 		{"snapshot with a wrong node digest", restore, snap, `"digest":`, `"digest":1`, errs.Corrupt},
 		{"snapshot with a bad setting", restore, snap, `"page_size":1000`, `"page_size":0`, errs.Corrupt},
+		{"snapshot with an access key twice", restore, snap, `"access":"ANNACCESS2"`, `"access":"rootaccess"`, errs.Corrupt},
+		{"snapshot with an id twice", restore, snap, `"id":"ann-id"`, `"id":"rootaccess"`, errs.Corrupt},
+		{"snapshot with a short secret", restore, snap, `"secret":"ann-secret-1"`, `"secret":"x"`, errs.Corrupt},
+		{"snapshot with a user under another name", restore, snap, `"name":"ann"`, `"name":"anne"`, errs.Corrupt},
+		{"view with an unknown role", decodeView, view, `"role":"readonly"`, `"role":"king"`, errs.Corrupt},
 		{"snapshot with a retired node", restore, snap, `"retired":["t2"]`, `"retired":["t1"]`, errs.Corrupt},
 		{"snapshot and more", restore, snap, "}}\n", "}}{}", errs.Corrupt},
 		{"snapshot of nothing", restore, []byte(`{"format":1,"machine":null}`), "", "", errs.Corrupt},
@@ -209,12 +229,62 @@ func FuzzDecodeView(f *testing.F) {
 	})
 }
 
+// TestBeforeUsers loads what releases wrote that knew no users and no S3 settings.
+func TestBeforeUsers(t *testing.T) {
+	read := func(name string) []byte {
+		b, err := os.ReadFile(name)
+		if err != nil || bytes.Contains(b, []byte(`"users"`)) {
+			t.Fatal(name, err)
+		}
+		return b
+	}
+	m, err := Restore(read("testdata/snapshot-before-users.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := DecodeView(read("testdata/view-before-users.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := m.View().Update(v.Since()); u.Users != nil || u.Config != nil {
+		t.Errorf("snapshot and view of one state differ: %+v", u)
+	}
+	if v.Config.S3 != DefaultConfig().S3 || m.Config.S3 != DefaultConfig().S3 {
+		t.Errorf("settings %+v, %+v", v.Config.S3, m.Config.S3)
+	}
+	for _, old := range []string{
+		`{"v":1,"time":"2026-01-01T00:00:00Z","op":"create-bucket","cmd":{"name":"old","props":{"checksum":"xxhash","durability":"local","validate_on_get":false}}}`,
+		`{"v":1,"time":"2026-01-01T00:00:00Z","op":"set-config","cmd":{"set":{"list.page_size":"5"}}}`,
+	} {
+		e, err := DecodeEntry([]byte(old))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Apply(m.Index+1, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := m.Apply(m.Index+1, Entry{Command: RootUser(AccessKey{Access: "first", Secret: "first-secret"})}); err != nil {
+		t.Fatal(err)
+	}
+	next, err := v.With(m.View().Update(v.Since()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u, k := next.Users.ByAccess("first"); u == nil || u.Role != Admin || u.ID != "first" || k.Secret != "first-secret" {
+		t.Errorf("user %+v", u)
+	}
+}
+
 // FuzzApply applies any entry that decodes to a state with nodes and buckets.
 func FuzzApply(f *testing.F) {
 	for _, cmd := range []Command{
 		Join{Node: Node{ID: "t9", Role: RoleAll, IntraAddr: "h:1", PublicURL: "http://h:2"}}, SetNode{ID: "t1", Weight: 9},
 		CreateBucket{Name: "more"}, DestroyBucket{Name: "renamed"}, SetConfig{Set: map[string]string{"log.level": "warn"}},
 		SetVoters{Voters: map[NodeID]string{"t3": "t3.1"}}, RemoveNode{ID: "t3"}, SetAlive{Back: []NodeID{"t3"}},
+		AddUser{Name: "cyd", Role: Admin, Email: "c@d", Access: "CYDACCESS", Secret: "cyd-secret"}, SetUser{Name: "rootaccess", Role: Plain},
+		RemoveUser{Name: "rootaccess"}, AddKey{User: "bob", Access: "ann-id", Secret: "bob-secret"}, RemoveKey{Access: "rootaccess"},
+		SetBucketOwner{Name: "owned", Owner: "rootaccess"}, CreateBucket{Name: "mine", Owner: "ann-id"},
 	} {
 		b, err := EncodeEntry(Entry{ID: "x", By: "g1", Command: cmd})
 		if err != nil {

@@ -12,6 +12,7 @@ type CreateBucket struct {
 	Namespace string      `json:"namespace,omitempty"`
 	Name      string      `json:"name"`
 	Props     BucketProps `json:"props"`
+	Owner     string      `json:"owner,omitempty"` // id of a user
 }
 
 // DestroyBucket removes a bucket with all it holds.
@@ -74,6 +75,9 @@ func (b CreateBucket) apply(c *change) error {
 	if c.Buckets.Get(b.Namespace, b.Name) != nil {
 		return errs.E(op, BucketURI(b.Namespace, b.Name), errs.Exists, "the bucket exists already")
 	}
+	if err := c.checkOwner(op, b.Owner); err != nil {
+		return err
+	}
 	if len(c.Buckets.Buckets) >= MaxBuckets {
 		return errs.F(op, BucketURI(b.Namespace, b.Name), errs.Conflict, "the cluster has %d buckets, which is the limit", MaxBuckets)
 	}
@@ -83,7 +87,7 @@ func (b CreateBucket) apply(c *change) error {
 	m := c.editBuckets()
 	nb := &Bucket{
 		ID: m.NextID, Name: b.Name, Namespace: b.Namespace, Seed: Mix(NodeDigest(c.Map.UUID), m.NextID),
-		Created: c.now, Props: b.Props, Version: m.Version,
+		Created: c.now, Owner: b.Owner, Props: b.Props, Version: m.Version,
 	}
 	m.NextID++
 	m.Buckets[nb.Key()] = nb

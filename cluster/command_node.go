@@ -18,6 +18,7 @@ type Found struct {
 	Secret   []byte            `json:"secret"`             // 32 random bytes
 	Node     Node              `json:"node"`               // the founder, with its RaftID
 	Settings map[string]string `json:"settings,omitempty"` // what differs from DefaultConfig
+	Root     AccessKey         `json:"root,omitzero"`      // pair of the first administrator; none: no users
 }
 
 // Join adds a node, or announces the addresses of one that is known. A new target owns nothing (Standby)
@@ -93,6 +94,11 @@ func (f Found) apply(c *change) error {
 	n.RaftID, n.Voter = f.Node.RaftID, f.Node.RaftID != ""
 	if c.Config, err = c.Config.With(f.Settings); err != nil {
 		return err
+	}
+	if f.Root.Access != "" || f.Root.Secret != "" {
+		if err := RootUser(f.Root).apply(c); err != nil {
+			return err
+		}
 	}
 	m := c.editMap()
 	m.UUID, m.Created, m.Primary, m.Nodes[n.ID] = f.UUID, c.now, n.ID, n

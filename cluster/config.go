@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"aistore/errs"
@@ -15,6 +16,7 @@ type Config struct {
 	List    ListCfg    `json:"list"`
 	Log     LogCfg     `json:"log"`
 	Limits  LimitsCfg  `json:"limits"`
+	S3      S3Cfg      `json:"s3"`
 }
 
 // TimeoutCfg holds the times by which nodes judge each other.
@@ -40,6 +42,15 @@ type LogCfg struct {
 type LimitsCfg struct {
 	MaxObjectSize int64 `json:"max_object_size"` // bytes of one PUT
 	Inflight      int   `json:"inflight"`        // data requests in flight per node; more are answered 503 with Retry-After
+}
+
+// S3Cfg is what the S3 endpoint does alike on every node.
+type S3Cfg struct {
+	Region         string   `json:"region"`          // that requests are signed for
+	LifecycleDay   Duration `json:"lifecycle_day"`   // length of a day in lifecycle rules; shorter to try rules out
+	LifecycleEvery Duration `json:"lifecycle_every"` // pause between two looks at the rules
+	UploadTTL      Duration `json:"upload_ttl"`      // multipart uploads without progress for this long are dropped
+	Redirect       bool     `json:"redirect"`        // answer 307 to the owner of a key instead of relaying
 }
 
 // Duration is a time.Duration that is a string such as "10s" in JSON.
@@ -69,6 +80,9 @@ func DefaultConfig() *Config {
 		List:   ListCfg{PageSize: 1000, MaxPageSize: 10000},
 		Log:    LogCfg{Level: "info"},
 		Limits: LimitsCfg{MaxObjectSize: 5 << 40, Inflight: 4096},
+		S3: S3Cfg{
+			Region: "us-east-1", LifecycleDay: Duration(24 * time.Hour), LifecycleEvery: Duration(time.Hour), UploadTTL: Duration(7 * 24 * time.Hour),
+		},
 	}
 }
 
@@ -108,5 +122,21 @@ func (c *Config) Validate() error {
 	if c.Limits.Inflight < 1 {
 		bad("limits.inflight", "%d is below 1", c.Limits.Inflight)
 	}
+	c.S3.validate(bad)
 	return errors.Join(all...)
+}
+
+func (s *S3Cfg) validate(bad func(key, format string, args ...any)) {
+	if s.Region == "" || len(s.Region) > 64 || strings.Trim(s.Region, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		bad("s3.region", "%.70q: use 1 to 64 lower-case letters, digits and '-'", s.Region)
+	}
+	if d := s.LifecycleDay.D(); d < time.Second || d > 24*time.Hour {
+		bad("s3.lifecycle_day", "%v is outside 1s..24h", d)
+	}
+	if d := s.LifecycleEvery.D(); d < time.Second || d > 24*time.Hour {
+		bad("s3.lifecycle_every", "%v is outside 1s..24h", d)
+	}
+	if d := s.UploadTTL.D(); d < time.Minute || d > 365*24*time.Hour {
+		bad("s3.upload_ttl", "%v is outside 1m..8760h", d)
+	}
 }

@@ -11,13 +11,14 @@ import (
 // entries in the same order and so holds the same Machine. Apply reads no clock and no random source: the
 // time and every random number travel in the entry.
 //
-// What Map, Buckets and Config point to is never changed in place: Apply replaces it, so that Views share it.
+// What Map, Buckets, Config and Users point to is never changed in place: Apply replaces it, so that Views share it.
 // Not safe for concurrent use.
 type Machine struct {
 	Index   uint64     `json:"index"` // of the last entry that changed anything
 	Map     *Map       `json:"map"`
 	Buckets *BucketMap `json:"buckets"`
 	Config  *Config    `json:"config"`
+	Users   *UserMap   `json:"users"`
 	Secret  []byte     `json:"secret"`
 	Retired []NodeID   `json:"retired,omitempty"` // ids of removed nodes: refused for ever
 	Recent  []Done     `json:"recent,omitempty"`  // the last proposals that changed something, oldest first
@@ -63,6 +64,7 @@ func NewMachine() *Machine {
 		Map:     &Map{Nodes: map[NodeID]*Node{}},
 		Buckets: &BucketMap{NextID: 1, Buckets: map[string]*Bucket{}},
 		Config:  DefaultConfig(),
+		Users:   newUserMap(),
 	}
 }
 
@@ -71,7 +73,7 @@ func (m *Machine) Founded() bool { return m.Map.UUID != "" }
 
 // View freezes the present.
 func (m *Machine) View() *View {
-	v := &View{Index: m.Index, Map: m.Map, Buckets: m.Buckets, Config: m.Config, Secret: m.Secret}
+	v := &View{Index: m.Index, Map: m.Map, Buckets: m.Buckets, Config: m.Config, Users: m.Users, Secret: m.Secret}
 	return v.Freeze()
 }
 
@@ -112,6 +114,7 @@ func (m *Machine) Apply(index uint64, e Entry) (Result, error) {
 	if err := c.settleEpoch(m); err != nil {
 		return Result{}, err
 	}
+	c.Users.freeze()
 	*m = c.Machine
 	m.Index, c.result.Index = index, index
 	if e.ID != "" {
@@ -130,6 +133,7 @@ type change struct {
 	changed    bool
 	ownMap     bool
 	ownBuckets bool
+	ownUsers   bool
 }
 
 // editMap returns the cluster map to change; its version has grown.
@@ -160,6 +164,15 @@ func (c *change) editBuckets() *BucketMap {
 		c.Buckets, c.ownBuckets, c.changed = &m, true, true
 	}
 	return c.Buckets
+}
+
+// editUsers returns the user map to change; its version has grown. Lookups in it work again after Apply.
+func (c *change) editUsers() *UserMap {
+	if !c.ownUsers {
+		c.Users = &UserMap{Version: c.Users.Version + 1, Users: maps.Clone(c.Users.Users)}
+		c.ownUsers, c.changed = true, true
+	}
+	return c.Users
 }
 
 // settleEpoch counts the epoch if names move, and refuses what would part names from their objects.
@@ -204,7 +217,7 @@ func holding(m *Map) bool {
 // is gone. What such a node merely lacks it asks the primary for before it answers.
 func Fenced(cmd Command) bool {
 	switch cmd.(type) {
-	case DestroyBucket, RenameBucket, SetBucketProps, SetNode, SetConfig:
+	case DestroyBucket, RenameBucket, SetBucketProps, SetBucketOwner, SetNode, SetConfig, SetUser, RemoveUser, RemoveKey:
 		return true
 	}
 	return false

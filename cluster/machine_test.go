@@ -102,6 +102,8 @@ func (s *script) step(line string) string {
 		return showMap(s.m)
 	case "buckets":
 		return showBuckets(s.m.Buckets)
+	case "users":
+		return showUsers(s.m.Users)
 	case "wait":
 		d, err := time.ParseDuration(plain[0])
 		if err != nil {
@@ -202,7 +204,7 @@ func (s *script) command(op string, plain []string, args map[string]string) Comm
 	case "found":
 		n := testNode(arg(0), args)
 		n.RaftID = args["raft"]
-		return Found{UUID: "c-1", Secret: bytes.Repeat([]byte("s"), 32), Node: n}
+		return Found{UUID: "c-1", Secret: bytes.Repeat([]byte("s"), 32), Node: n, Root: AccessKey{Access: args["access"], Secret: args["secret"]}}
 	case "join":
 		return Join{UUID: args["uuid"], Node: testNode(arg(0), args)}
 	case "alive":
@@ -224,7 +226,7 @@ func (s *script) command(op string, plain []string, args map[string]string) Comm
 	case "remove":
 		return RemoveNode{ID: NodeID(arg(0))}
 	case "create":
-		return CreateBucket{Namespace: args["ns"], Name: arg(0), Props: s.props(args)}
+		return CreateBucket{Namespace: args["ns"], Name: arg(0), Props: s.props(args), Owner: args["owner"]}
 	case "destroy":
 		return DestroyBucket{Namespace: args["ns"], Name: arg(0), ID: num("id")}
 	case "rename":
@@ -233,6 +235,34 @@ func (s *script) command(op string, plain []string, args map[string]string) Comm
 		return SetBucketProps{Namespace: args["ns"], Name: arg(0), Props: s.props(args), Version: num("version")}
 	case "config":
 		return SetConfig{Set: args}
+	}
+	return s.userCommand(op, arg, args)
+}
+
+func (s *script) userCommand(op string, arg func(int) string, args map[string]string) Command {
+	text := func(key string) *string {
+		if v, ok := args[key]; ok {
+			return &v
+		}
+		return nil
+	}
+	switch op {
+	case "add-user":
+		role := Plain
+		if r := text("role"); r != nil {
+			role = UserRole(*r)
+		}
+		return AddUser{Name: arg(0), Role: role, ID: args["id"], Display: args["display"], Email: args["email"], Access: args["access"], Secret: args["secret"]}
+	case "set-user":
+		return SetUser{Name: arg(0), Role: UserRole(args["role"]), Display: text("display"), Email: text("email")}
+	case "remove-user":
+		return RemoveUser{Name: arg(0)}
+	case "add-key":
+		return AddKey{User: arg(0), Access: arg(1), Secret: args["secret"]}
+	case "remove-key":
+		return RemoveKey{Access: arg(0)}
+	case "owner":
+		return SetBucketOwner{Namespace: args["ns"], Name: arg(0), Owner: arg(1)}
 	}
 	s.t.Fatalf("the script says %q", op)
 	return nil
@@ -275,10 +305,23 @@ func showMap(m *Machine) string {
 	return strings.Join(lines, "\n")
 }
 
+func showUsers(m *UserMap) string {
+	lines := []string{fmt.Sprintf("v%d", m.Version)}
+	for _, u := range m.List() {
+		l := fmt.Sprintf("%s %s id %q display %q email %q keys %v", u.Name, u.Role, u.ID, u.Display, u.Email, u.Keys)
+		lines = append(lines, l)
+	}
+	return strings.Join(lines, "\n")
+}
+
 func showBuckets(m *BucketMap) string {
 	lines := []string{fmt.Sprintf("v%d next id %d", m.Version, m.NextID)}
 	for _, b := range m.List() {
-		lines = append(lines, fmt.Sprintf("%v id %d seed %016x v%d %s %s", b, b.ID, b.Seed, b.Version, b.Props.Checksum, b.Props.Durability))
+		l := fmt.Sprintf("%v id %d seed %016x v%d %s %s", b, b.ID, b.Seed, b.Version, b.Props.Checksum, b.Props.Durability)
+		if b.Owner != "" {
+			l += " owner " + b.Owner
+		}
+		lines = append(lines, l)
 	}
 	return strings.Join(lines, "\n")
 }

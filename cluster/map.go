@@ -1,5 +1,5 @@
 // Package cluster holds the nouns of the control plane and the pure functions over them: the versioned
-// cluster map, the bucket map, the cluster configuration, the immutable View of all three, the replicated
+// cluster map, the bucket map, the cluster configuration, users and their keys, the immutable View of all, the replicated
 // state machine that changes them, and placement.
 //
 // No I/O, goroutine or clock: package cluster/control runs the state machine on a replicated log and

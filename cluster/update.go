@@ -4,7 +4,7 @@ import "aistore/errs"
 
 // Since says which view a follower has; the zero value is none.
 type Since struct {
-	Index, Map, Buckets, Config uint64
+	Index, Map, Buckets, Config, Users uint64
 }
 
 // Since returns what v is, to ask for what is newer.
@@ -12,7 +12,7 @@ func (v *View) Since() Since {
 	if v == nil {
 		return Since{}
 	}
-	return Since{v.Index, v.Map.Version, v.Buckets.Version, v.Config.Version}
+	return Since{v.Index, v.Map.Version, v.Buckets.Version, v.Config.Version, v.Users.Version}
 }
 
 // Update is the difference between two views: the parts that changed, whole. Versions identify content, so
@@ -23,6 +23,7 @@ type Update struct {
 	Map     *Map       `json:"map,omitempty"`
 	Buckets *BucketMap `json:"buckets,omitempty"`
 	Config  *Config    `json:"config,omitempty"`
+	Users   *UserMap   `json:"users,omitempty"`
 	Secret  []byte     `json:"secret,omitempty"`
 }
 
@@ -38,6 +39,9 @@ func (v *View) Update(from Since) Update {
 	if from.Index == 0 || from.Config != v.Config.Version {
 		u.Config = v.Config
 	}
+	if from.Index == 0 || from.Users != v.Users.Version {
+		u.Users = v.Users
+	}
 	if from.Index == 0 {
 		u.Secret = v.Secret
 	}
@@ -48,7 +52,7 @@ func (v *View) Update(from Since) Update {
 func (v *View) With(u Update) (*View, error) {
 	const op = "cluster.With"
 	if v == nil {
-		v = &View{Map: u.Map, Buckets: u.Buckets, Config: u.Config, Secret: u.Secret}
+		v = &View{Map: u.Map, Buckets: u.Buckets, Config: u.Config, Users: u.Users, Secret: u.Secret}
 	} else if u.Index <= v.Index {
 		return v, nil
 	} else if u.UUID != v.Map.UUID {
@@ -57,7 +61,7 @@ func (v *View) With(u Update) (*View, error) {
 	if u.Map != nil && u.Map.UUID != u.UUID {
 		return nil, errs.F(op, "view", errs.Corrupt, "is of cluster %s, its map of %s", u.UUID, u.Map.UUID)
 	}
-	next := &View{Index: u.Index, Map: v.Map, Buckets: v.Buckets, Config: v.Config, Secret: v.Secret}
+	next := &View{Index: u.Index, Map: v.Map, Buckets: v.Buckets, Config: v.Config, Users: v.Users, Secret: v.Secret}
 	if u.Map != nil {
 		next.Map = u.Map
 	}
@@ -67,8 +71,14 @@ func (v *View) With(u Update) (*View, error) {
 	if u.Config != nil {
 		next.Config = u.Config
 	}
+	if u.Users != nil {
+		next.Users = u.Users
+	}
 	if u.Secret != nil {
 		next.Secret = u.Secret
+	}
+	if u.Config != nil {
+		next.Config, next.Users = completed(next.Config, next.Users)
 	}
 	if err := next.check(); err != nil {
 		return nil, errs.E(op, "view", errs.Corrupt, err)

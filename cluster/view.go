@@ -6,7 +6,8 @@ type View struct {
 	Map     *Map       `json:"map"`
 	Buckets *BucketMap `json:"buckets"`
 	Config  *Config    `json:"config"`
-	Secret  []byte     `json:"secret"` // signs redirects between nodes; never leaves the cluster
+	Users   *UserMap   `json:"users,omitempty"` // with their secrets: every node verifies signatures
+	Secret  []byte     `json:"secret"`          // signs redirects between nodes; never leaves the cluster
 
 	byID  map[uint64]*Bucket // built by Freeze
 	place placement          // built by Freeze
@@ -19,7 +20,18 @@ func (v *View) Freeze() *View {
 		v.byID[b.ID] = b
 	}
 	v.place = newPlacement(v.Map.Targets())
+	if v.Users == nil {
+		v.Users = newUserMap()
+	}
+	v.Users.freeze()
 	return v
+}
+
+// Public returns v without anything secret: what a client may see, and needs to find owners by itself.
+func (v *View) Public() *View {
+	open := *v
+	open.Secret, open.Users = nil, nil
+	return &open
 }
 
 // BucketByID returns the bucket or nil if it is gone.

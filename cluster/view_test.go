@@ -38,6 +38,7 @@ func TestUpdates(t *testing.T) {
 	for i, cmd := range []Command{
 		CreateBucket{Name: "aa"}, SetAlive{Back: []NodeID{"t3"}}, SetConfig{Set: map[string]string{"list.page_size": "7"}},
 		SetBucketProps{Name: "aa", Props: BucketProps{Checksum: cksum.None, Durability: Volatile}}, SetPrimary{ID: "g1"}, DestroyBucket{Name: "aa"},
+		AddUser{Name: "eve", Role: Admin, Access: "EVEACCESS", Secret: "eve-secret"}, RemoveKey{Access: "ANNACCESS1"},
 	} {
 		if _, err := m.Apply(m.Index+1, Entry{Time: time.Unix(int64(i), 0).UTC(), Command: cmd}); err != nil {
 			t.Fatal(err)
@@ -48,7 +49,7 @@ func TestUpdates(t *testing.T) {
 		}
 	}
 	last := m.View()
-	if u := last.Update(steady.Since()); u.Map != nil || u.Buckets != nil || u.Config != nil || u.Secret != nil {
+	if u := last.Update(steady.Since()); u.Map != nil || u.Buckets != nil || u.Config != nil || u.Users != nil || u.Secret != nil {
 		t.Error("parts are sent that the follower has")
 	}
 	if same, err := steady.With(lazy.Update(Since{})); err != nil || same != steady {
@@ -84,7 +85,8 @@ func TestViewsAreFrozen(t *testing.T) {
 		keep()
 		for _, cmd := range []Command{
 			CreateBucket{Name: fmt.Sprintf("b-%d", i)}, SetAlive{Lost: []NodeID{"t1"}}, SetAlive{Back: []NodeID{"t1"}},
-			RenameBucket{Name: fmt.Sprintf("b-%d", i), To: fmt.Sprintf("c-%d", i)}, SetConfig{Set: map[string]string{"list.page_size": fmt.Sprint(i + 1)}},
+			RenameBucket{Name: fmt.Sprintf("b-%d", i), To: fmt.Sprintf("c-%d", i)},
+			AddUser{Name: fmt.Sprint("u", i), Role: Plain, Access: fmt.Sprint("access", i), Secret: "abcdefgh"}, SetConfig{Set: map[string]string{"list.page_size": fmt.Sprint(i + 1)}},
 		} {
 			if _, err := m.Apply(m.Index+1, Entry{ID: fmt.Sprint(i, cmd.Op(), m.Index), Command: cmd}); err != nil {
 				t.Fatal(err)
@@ -136,7 +138,7 @@ func TestConfigKeys(t *testing.T) {
 	bad := &Config{}
 	err = bad.Validate()
 	for key := range keys {
-		if key != "timeout.drain" && key != "timeout.lease" && !strings.Contains(fmt.Sprint(err), key) {
+		if key != "timeout.drain" && key != "timeout.lease" && key != "s3.redirect" && !strings.Contains(fmt.Sprint(err), key) {
 			t.Errorf("an empty config: %s is not named", key)
 		}
 	}
@@ -185,7 +187,8 @@ func TestFollowsFindsFaults(t *testing.T) {
 		m := *base.Map
 		bs := *base.Buckets
 		cfg := *base.Config
-		v := &View{Index: base.Index + 1, Map: &m, Buckets: &bs, Config: &cfg, Secret: base.Secret}
+		us := *base.Users
+		v := &View{Index: base.Index + 1, Map: &m, Buckets: &bs, Config: &cfg, Users: &us, Secret: base.Secret}
 		f(v)
 		return v.Freeze()
 	}
@@ -198,6 +201,7 @@ func TestFollowsFindsFaults(t *testing.T) {
 		"uuid":      func(v *View) { v.Map.UUID = "x" },
 		"next id":   func(v *View) { v.Buckets.NextID = 1 },
 		"reused id": func(v *View) { v.Buckets.Buckets = map[string]*Bucket{"#/x": {ID: 3, Name: "x"}} },
+		"users":     func(v *View) { v.Users.Version-- },
 		"epoch":     func(v *View) { v.Map.Epoch++ },
 		"no epoch":  func(v *View) { v.Map.Nodes = map[NodeID]*Node{} },
 	} {

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -27,6 +29,7 @@ func TestDefaults(t *testing.T) {
 	want := Node{
 		Role: RoleAll, Dir: "./data", Host: "127.0.0.1", Port: 8080, IntraPort: 18080, PublicURL: "http://127.0.0.1:8080",
 		Mountpaths: []string{"data/mp1"}, Bootstrap: On, Weight: 100, CacheSize: 64 * MiB, Log: Log{"info", "text"},
+		Root: Root{"aisadmin", "aisadmin-secret"},
 	}
 	if err != nil || !reflect.DeepEqual(n, want) {
 		t.Errorf("%v\ngot  %+v\nwant %+v", err, n, want)
@@ -85,7 +88,7 @@ func fullNode() Node {
 	return Node{
 		Role: RoleTarget, ID: "t1", Dir: "/var/lib/ais", Host: "10.0.0.1", Port: 8081, IntraPort: 9081, PublicURL: "http://storage-1:8081",
 		Mountpaths: []string{"/mnt/a", "/mnt/b"}, Join: []string{"http://g1:8080", "http://g2:8080"}, Bootstrap: Off, Zone: "rack7",
-		Weight: 250, CacheSize: 1536 * MiB, Log: Log{"debug", "json"},
+		Weight: 250, CacheSize: 1536 * MiB, Log: Log{"debug", "json"}, Root: DefaultRoot(),
 	}
 }
 
@@ -182,6 +185,9 @@ func TestFaults(t *testing.T) {
 		{file: "- a", says: []string{"want lines of the form KEY: VALUE"}},
 		{file: "a: [", says: []string{"node.yaml: yaml: line 1"}},
 		{env: "AIS_NODE_PROT=1 AIS_NODE_WEIGHT=-1", says: []string{"AIS_NODE_PROT: no such key, did you mean AIS_NODE_PORT?", `AIS_NODE_WEIGHT: "-1" is no`}},
+		{env: "AIS_ROOT_ACCESS_KEY=me", says: []string{"AIS_ROOT_SECRET_KEY: is not set, but AIS_ROOT_ACCESS_KEY is"}},
+		{env: "AIS_ROOT_SECRET_KEY=hush-hush", says: []string{"AIS_ROOT_ACCESS_KEY: is not set, but AIS_ROOT_SECRET_KEY is"}},
+		{env: "AIS_ROOT_SECRET=hush-hush", says: []string{"AIS_ROOT_SECRET: no such key, only AIS_ROOT_ACCESS_KEY and AIS_ROOT_SECRET_KEY"}},
 		{args: "--prot 1", says: []string{"--prot: no such flag, did you mean port?"}},
 		{args: "--port", says: []string{"flag needs an argument: -port"}},
 		{args: "--port x", says: []string{`"x" is no whole number`, "port"}},
@@ -225,6 +231,24 @@ func TestFaults(t *testing.T) {
 }
 
 // unjoin returns the first error of a joined one.
+// TestRoot takes the first administrator's pair from the environment, and shows its secret nowhere.
+func TestRoot(t *testing.T) {
+	n, err := Load(nil, []string{"AIS_ROOT_ACCESS_KEY=me", "AIS_ROOT_SECRET_KEY=hush-hush"})
+	if err != nil || n.Root != (Root{"me", "hush-hush"}) {
+		t.Fatalf("%v %q", err, n.Root.Access)
+	}
+	js, err := json.Marshal(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, half := Load(nil, []string{"AIS_ROOT_SECRET_KEY=hush-hush"})
+	for _, text := range []string{n.String(), string(js), fmt.Sprintf("%v %+v %#v %v", n.Root, n, n.Root, half)} {
+		if strings.Contains(text, "hush") {
+			t.Errorf("the secret is shown: %s", text)
+		}
+	}
+}
+
 func unjoin(err error) error {
 	for {
 		j, ok := err.(interface{ Unwrap() []error })

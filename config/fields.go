@@ -57,6 +57,8 @@ func Usage(w io.Writer) error {
 	for _, f := range n.fields() {
 		fmt.Fprintf(t, "--%s\t%s\t%s\t%s\n", f.flagName(), f.envName(), f.byDef, f.help)
 	}
+	fmt.Fprintf(t, "only there\t%s\t%s\t%s\n", envRootAccess, DefaultRoot().Access, "access key of the first administrator, who is made with the cluster")
+	fmt.Fprintf(t, "only there\t%s\t%s\t%s\n", envRootSecret, DefaultRoot().Secret, "its secret key")
 	fmt.Fprintln(t, "\nIn the file a key is written with '_', and log.level as level below log.")
 	return t.Flush()
 }

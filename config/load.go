@@ -14,8 +14,13 @@ import (
 )
 
 const (
-	envPrefix  = "AIS_NODE_"
-	envConfig  = envPrefix + "CONFIG"
+	envPrefix = "AIS_NODE_"
+	envConfig = envPrefix + "CONFIG"
+
+	envRoot       = "AIS_ROOT_"
+	envRootAccess = envRoot + "ACCESS_KEY"
+	envRootSecret = envRoot + "SECRET_KEY"
+
 	maxFile    = 1 << 20 // bytes of a configuration file
 	flagConfig = "config"
 )
@@ -176,6 +181,10 @@ func (n *Node) fromEnv(environ []string) error {
 	var faults []error
 	for _, e := range environ {
 		name, v, _ := strings.Cut(e, "=")
+		if strings.HasPrefix(name, envRoot) && v != "" {
+			faults = append(faults, n.rootFromEnv(name, v))
+			continue
+		}
 		if !strings.HasPrefix(name, envPrefix) || name == envConfig || v == "" {
 			continue
 		}
@@ -184,6 +193,18 @@ func (n *Node) fromEnv(environ []string) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+func (n *Node) rootFromEnv(name, v string) error {
+	switch name {
+	case envRootAccess:
+		n.Root.Access = v
+	case envRootSecret:
+		n.Root.Secret = v
+	default:
+		return errs.F("config.Load", name, errs.Invalid, "no such key, only %s and %s", envRootAccess, envRootSecret)
+	}
+	return nil
 }
 
 func setEnv(fields []field, name, v string) error {

@@ -45,6 +45,7 @@ type Node struct {
 	Zone       string   // failure domain
 	Weight     uint32   // share of names relative to other targets; 100 is normal
 	CacheSize  Size     // block cache shared by the node's mountpaths
+	Root       Root     `json:"-"` // of the first administrator; used only when a cluster is founded or has no users
 	Log        Log
 }
 
@@ -53,6 +54,19 @@ type Log struct {
 	Level  string // debug, info, warn, error
 	Format string // text, json
 }
+
+// Root is a key pair for S3 requests. It comes from the environment alone: files are kept and flags are seen
+// by everybody on the machine.
+type Root struct{ Access, Secret string }
+
+// DefaultRoot is the pair of a store that was given none.
+func DefaultRoot() Root { return Root{"aisadmin", "aisadmin-secret"} }
+
+// String hides the secret.
+func (r Root) String() string { return r.Access }
+
+// GoString hides the secret.
+func (r Root) GoString() string { return "config.Root(" + r.Access + ")" }
 
 // HasTarget reports whether the node keeps objects.
 func (n *Node) HasTarget() bool { return n.Role == RoleTarget || n.Role == RoleAll }
@@ -79,6 +93,7 @@ func (n Node) WithDefaults() Node {
 	}
 	n.Weight = orElse(n.Weight, 100)
 	n.CacheSize = orElse(n.CacheSize, 64*MiB)
+	n.Root = orElse(n.Root, DefaultRoot())
 	n.Log.Level = orElse(n.Log.Level, "info")
 	n.Log.Format = orElse(n.Log.Format, "text")
 	return n
@@ -109,6 +124,12 @@ func (n Node) Validate() error {
 	}
 	if n.Dir == "" {
 		c.bad("dir", "is empty: name a folder for this node's state")
+	}
+	switch {
+	case n.Root.Access == "":
+		c.bad(envRootAccess, "is not set, but %s is: set both or neither", envRootSecret)
+	case n.Root.Secret == "":
+		c.bad(envRootSecret, "is not set, but %s is: set both or neither", envRootAccess)
 	}
 	c.address(n)
 	c.mountpaths(n)

@@ -40,6 +40,8 @@ type connection struct {
 	idle  atomic.Bool // waits for a request: a drain may end it
 	poked atomic.Bool // the drain moved the read deadline into the past
 
+	interrupted atomic.Bool // reads fail: a relay has its answer and need not wait for the client
+
 	first    [1]byte // of a request that came while there was no buffer
 	hasFirst bool
 }
@@ -54,6 +56,9 @@ func (cn *connection) Read(p []byte) (int, error) {
 	for {
 		if err := cn.armRead(); err != nil {
 			return 0, err
+		}
+		if cn.interrupted.Load() {
+			return 0, os.ErrDeadlineExceeded
 		}
 		waits := cn.phase == phaseIdle || cn.phase == phaseLong
 		if waits && cn.poked.Load() {
@@ -136,6 +141,9 @@ func (cn *connection) serve() {
 		}
 		_ = cn.Conn.Close() // the peer has all we had to say
 	}()
+	if !cn.handshake() {
+		return
+	}
 	for {
 		if !cn.await() {
 			return
@@ -218,8 +226,7 @@ const (
 )
 
 func (cn *connection) linger() {
-	tcp, ok := rawConn(cn.Conn).(*net.TCPConn)
-	if !ok || tcp.CloseWrite() != nil {
+	if !closeWrite(cn.Conn) {
 		return
 	}
 	if cn.Conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {

@@ -17,6 +17,7 @@ type requestContext struct {
 	mu    sync.Mutex
 	done  chan struct{}
 	timer *time.Timer
+	hook  func() // called once when the context ends; instead of done
 	err   error
 }
 
@@ -83,7 +84,7 @@ func (r *requestContext) Done() <-chan struct{} {
 
 func (r *requestContext) end(err error) {
 	r.mu.Lock()
-	watched := r.done != nil && r.err == nil
+	watched := r.done != nil || r.hook != nil
 	r.endLocked(err)
 	r.mu.Unlock()
 	if watched {
@@ -102,6 +103,37 @@ func (r *requestContext) endLocked(err error) {
 	if r.done != nil {
 		close(r.done)
 	}
+	if r.hook != nil {
+		r.hook()
+	}
+}
+
+// watch has f called when the context ends before stop is called; stop then returns false. It is context.AfterFunc
+// without a channel and a goroutine. f must not wait.
+func (r *requestContext) watch(f func()) (stop func() bool) {
+	err := r.Err()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		f()
+		return func() bool { return false }
+	}
+	r.hook = f
+	if !r.deadline.IsZero() && r.timer == nil {
+		r.timer = time.AfterFunc(time.Until(r.deadline), func() { r.end(context.DeadlineExceeded) })
+	}
+	r.s.watch.add(r)
+	return r.unhook
+}
+
+func (r *requestContext) unhook() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hook = nil
+	if r.done == nil {
+		r.s.watch.remove(r)
+	}
+	return r.err == nil
 }
 
 // watcher ends the contexts on which somebody waits when their client goes away or the server must stop.

@@ -23,6 +23,7 @@ type Ctx struct {
 	target string // request line's target, as sent
 	path   string // decoded
 	query  string // as sent
+	raw    string // header lines, once somebody asks for all
 	rest   string
 	route  *route
 	start  time.Time
@@ -53,7 +54,7 @@ type Header struct{ Key, Value string }
 // begin makes c ready for the request whose header has just been read.
 func (c *Ctx) begin(now time.Time) {
 	c.start = now
-	c.rest, c.reqID, c.idLen, c.route, c.rctx = "", "", 0, nil, nil
+	c.rest, c.reqID, c.raw, c.idLen, c.route, c.rctx = "", "", "", 0, nil, nil
 	c.in, c.inLen = bodyReader{done: true}, 0
 	c.failHeaders = c.failHeaders[:0]
 	c.close, c.sent, c.done = false, false, false

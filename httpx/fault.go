@@ -139,6 +139,10 @@ func (cn *connection) fail(err error) {
 	for _, h := range c.failHeaders {
 		c.SetHeader(h.Key, h.Value)
 	}
+	if c.route != nil && c.route.Fault != nil {
+		c.route.Fault(c, status, err)
+		return
+	}
 	if status == 304 {
 		return
 	}

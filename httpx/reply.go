@@ -11,11 +11,14 @@ import (
 )
 
 // Source is a reply body that writes itself, in pieces of any size; large pieces go to the connection
-// uncopied. Close is called exactly once.
+// uncopied, small ones are gathered. The writer is also a Flusher. Close is called exactly once.
 type Source interface {
 	WriteBody(w io.Writer) error
 	Close()
 }
+
+// Flusher sends what was gathered of a reply.
+type Flusher interface{ Flush() error }
 
 // Status sets the status code of the reply; 200 without it.
 func (c *Ctx) Status(code int) { c.status = code }

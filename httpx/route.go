@@ -11,6 +11,10 @@ import (
 // a handler that has sent its reply returns nil, or what made the sending fail.
 type Handler func(c *Ctx) error
 
+// FaultWriter writes the reply to an error of a route into c, also to one found before the handler ran: a body that is
+// too large, too many requests in flight. The reply has been reset and has status; what it writes stays in memory.
+type FaultWriter func(c *Ctx, status int, err error)
+
 // Listener says on which listeners a route exists. The values may be or'ed.
 type Listener uint8
 
@@ -49,6 +53,7 @@ type Route struct {
 	Op      string // name in metrics and logs: "get-object"
 	Policy  Policy
 	Handler Handler
+	Fault   FaultWriter // nil = the JSON of the native API
 }
 
 // methods is the order of node.byMethod. Methods beyond these are served by "*" routes only.

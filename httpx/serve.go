@@ -16,6 +16,9 @@ func (cn *connection) handle() bool {
 	c := &cn.ctx
 	c.target = string(c.hdr.RequestURI())
 	err := c.parseTarget()
+	if err != nil {
+		c.route, _, _ = cn.s.router.find(cn.s.cfg.Listener, c.Method(), c.path) // who words the error
+	}
 	if p := c.hdr.Protocol(); err == nil && string(p) != "HTTP/1.1" && string(p) != "HTTP/1.0" {
 		c.close = true
 		err = &StatusError{505, errs.F("httpx.handle", "request line", errs.Invalid, "protocol %q is not HTTP/1.1 or HTTP/1.0", p)}
@@ -38,6 +41,7 @@ func (cn *connection) dispatch() error {
 	c := &cn.ctx
 	const op = "httpx.dispatch"
 	rt, rest, allow := cn.s.router.find(cn.s.cfg.Listener, c.Method(), c.path)
+	c.route, c.rest = rt, rest
 	if err := cn.setBody(); err != nil {
 		c.close = true // where this message ends is not certain: nothing after it can be trusted
 		return err
@@ -49,7 +53,6 @@ func (cn *connection) dispatch() error {
 		c.SetFailHeader("Allow", allow)
 		return &StatusError{405, errs.F(op, c.path, errs.Invalid, "method %s is not one of %s", c.Method(), allow)}
 	}
-	c.route, c.rest = rt, rest
 	if c.in.max = rt.Policy.MaxBody; rt.Policy.MaxBody >= 0 && c.inLen > rt.Policy.MaxBody {
 		return errs.F(op, "request body", errs.TooLarge, "is %d bytes long, %s %s takes at most %d", c.inLen, rt.Method, rt.Path, rt.Policy.MaxBody)
 	}

@@ -134,22 +134,30 @@ func (s *Server) SetLimits(l Limits) {
 // Inflight returns how many requests of a class are being served.
 func (s *Server) Inflight(c Class) int64 { return s.inflight[c].Load() }
 
-// Serve accepts connections on ln until ctx ends, then lets requests in flight finish for Limits.Drain and
-// cuts the rest. Every goroutine has ended when it returns; nil after a drain. It may be called once.
-func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+// Serve accepts connections on the listeners until ctx ends or one of them fails, then lets requests in flight finish
+// for Limits.Drain and cuts the rest. Every goroutine has ended when it returns; nil after a drain. It may be called once.
+func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	s.base = base
 	watchEnded := s.watch.run(base)
 	defer func() { cut(); watchEnded() }()
-	unhook := context.AfterFunc(ctx, func() {
+	end := func() {
 		s.draining.Store(true)
-		_ = ln.Close() // accept returns
-	})
-	defer unhook()
+		for _, ln := range lns {
+			_ = ln.Close() // accept returns
+		}
+	}
+	defer context.AfterFunc(ctx, end)()
 
-	err := s.accept(ctx, ln)
-	s.draining.Store(true)
-	_ = ln.Close()
+	ended := make(chan error, len(lns))
+	for _, ln := range lns {
+		go func() { ended <- s.accept(ctx, ln) }()
+	}
+	err := <-ended
+	end()
+	for range len(lns) - 1 {
+		<-ended // closed by us
+	}
 	s.drain(cut)
 	return err
 }
@@ -176,7 +184,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 			continue
 		}
 		pause = 0
-		boundUnsent(nc)
+		boundUnsent(rawConn(nc))
 		cn := &connection{Conn: nc, s: s}
 		s.mu.Lock()
 		full := len(s.conns) >= s.cfg.MaxConns
@@ -199,6 +207,10 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 
 // turnAway tells a client that there are too many connections. It must not wait for the client.
 func turnAway(nc net.Conn) {
+	if nc != rawConn(nc) { // TLS: nothing can be said before a handshake
+		_ = nc.Close()
+		return
+	}
 	_ = nc.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)) // the kernel's buffer takes it at once
 	_, _ = nc.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\nais-error-kind: busy\r\n\r\n"))
 	_ = nc.Close()

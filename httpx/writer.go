@@ -71,11 +71,8 @@ func (w *replyWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// end sends what was gathered.
-func (w *replyWriter) end() error {
-	if w.chunked && !w.c.isHead() {
-		w.head = append(w.head, "0\r\n\r\n"...)
-	}
+// Flush sends what was gathered: for replies whose next byte may take long.
+func (w *replyWriter) Flush() error {
 	if len(w.head) == 0 {
 		return nil
 	}
@@ -83,4 +80,12 @@ func (w *replyWriter) end() error {
 	_, err := w.c.cn.Write(w.head)
 	w.head = w.head[:0]
 	return err
+}
+
+// end sends what was gathered.
+func (w *replyWriter) end() error {
+	if w.chunked && !w.c.isHead() {
+		w.head = append(w.head, "0\r\n\r\n"...)
+	}
+	return w.Flush()
 }

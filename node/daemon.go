@@ -33,18 +33,14 @@ func (n *Node) queries() map[string]httpx.Handler {
 		api.WhatBMD:           reply(func(v *cluster.View) any { return api.BMDOf(v) }),
 		api.WhatClusterConfig: reply(func(v *cluster.View) any { return v.Config }),
 		api.WhatSnode:         reply(func(v *cluster.View) any { return n.snode(v) }),
-		api.WhatView: reply(func(v *cluster.View) any {
-			public := *v
-			public.Secret = nil
-			return &public
-		}),
-		api.WhatNodeStatus: reply(func(v *cluster.View) any { return n.status(v) }),
-		api.WhatStatus:     reply(func(v *cluster.View) any { return n.status(v) }),
-		api.WhatConfig:     func(c *httpx.Ctx) error { return c.JSON(n.cfg.Settings) },
-		api.WhatStats:      func(c *httpx.Ctx) error { return c.JSON(n.stats()) },
-		api.WhatSysInfo:    func(c *httpx.Ctx) error { return c.JSON(sysInfo()) },
-		api.WhatMountpaths: n.getMountpaths,
-		api.WhatLog:        n.getLog,
+		api.WhatView:          reply(func(v *cluster.View) any { return v.Public() }),
+		api.WhatNodeStatus:    reply(func(v *cluster.View) any { return n.status(v) }),
+		api.WhatStatus:        reply(func(v *cluster.View) any { return n.status(v) }),
+		api.WhatConfig:        func(c *httpx.Ctx) error { return c.JSON(n.cfg.Settings) },
+		api.WhatStats:         func(c *httpx.Ctx) error { return c.JSON(n.stats()) },
+		api.WhatSysInfo:       func(c *httpx.Ctx) error { return c.JSON(sysInfo()) },
+		api.WhatMountpaths:    n.getMountpaths,
+		api.WhatLog:           n.getLog,
 	}
 }
 

@@ -21,7 +21,7 @@ type Control interface {
 	Ready() bool
 }
 
-// Config of a Node. Everything but Disks, Settings and Level is needed.
+// Config of a Node. Everything but Propose, Disks and Settings is needed.
 type Config struct {
 	ID      cluster.NodeID
 	Role    cluster.Role
@@ -31,8 +31,9 @@ type Config struct {
 	Metrics *metrics.Registry
 	Logs    *Logs
 
-	Disks    func() []fs.Info // a target's; nil on a gateway
-	Settings any              // the node's own configuration, as what=config shows it
+	Propose  func(ctx context.Context, cmd cluster.Command) (cluster.Result, error) // of users and keys
+	Disks    func() []fs.Info                                                       // a target's; nil on a gateway
+	Settings any                                                                    // the node's own configuration, as what=config shows it
 }
 
 // Node is the runtime that gateway and target share.

@@ -20,13 +20,13 @@ func (n *Node) Routes() []httpx.Route {
 	both := httpx.Policy{Listener: httpx.Both, Class: httpx.ClassHealth}
 	control := httpx.Policy{Listener: httpx.Public, Class: httpx.ClassControl, MaxBody: 64 << 10}
 	intra := httpx.Policy{Listener: httpx.Intra, Class: httpx.ClassHealth}
-	return []httpx.Route{
+	return append([]httpx.Route{
 		{Method: "GET", Path: api.PathHealth, Op: "health", Policy: health, Handler: n.health},
 		{Method: "GET", Path: "/" + api.PathHealth, Op: "health", Policy: health, Handler: n.health}, // as AIStore's documentation writes it
 		{Method: "GET", Path: api.PathMetrics, Op: "metrics", Policy: both, Handler: n.getMetrics},
 		{Method: "GET", Path: api.PathDaemon, Op: "get-daemon", Policy: control, Handler: n.getDaemon},
 		{Method: "GET", Path: pathPprof + "*", Op: "pprof", Policy: intra, Handler: n.getProfile},
-	}
+	}, (&users{n}).routes(control)...)
 }
 
 // Part is a loop of the node that ends soon after its context.

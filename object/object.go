@@ -117,7 +117,14 @@ type Info struct {
 	Custom   map[string]string // the user's metadata (ais-custom-md, x-amz-meta-*)
 	System   map[string]string // headers kept and echoed: Content-Type, Content-Encoding, Cache-Control ... (lower-case keys)
 	Tags     map[string]string // S3 object tags
+
+	VersionID    string // S3's: "" = written while the bucket had no versions, "null" = the null version, else the version it was written under
+	DeleteMarker bool   // this version says that the name was deleted
+	Latest       bool   // the current version of its name; set where versions are asked for
 }
+
+// NullVersion is the VersionID by which S3 asks for what was written while a bucket had no versions, or while they were suspended.
+const NullVersion = "null"
 
 // Conditions are the If-* headers of a request (RFC 9110 section 13). Times have second precision.
 type Conditions struct {
@@ -126,11 +133,17 @@ type Conditions struct {
 	IfModifiedSince   time.Time
 	IfUnmodifiedSince time.Time
 	IfVersion         Version // no header: the only version that may be changed; zero = any
+
+	IfModifiedAt time.Time // x-amz-if-match-last-modified-time: the second it was written in; zero = any
+	IfSize       *int64    // x-amz-if-match-size; nil = any
+	// MissingIsNotFound: what must match something and finds nothing is kind NotFound for writes too, as S3 answers.
+	MissingIsNotFound bool
 }
 
 // IsZero reports whether there is nothing to check.
 func (c *Conditions) IsZero() bool {
-	return c == nil || len(c.IfMatch) == 0 && len(c.IfNoneMatch) == 0 && c.IfModifiedSince.IsZero() && c.IfUnmodifiedSince.IsZero() && c.IfVersion.IsZero()
+	return c == nil || len(c.IfMatch) == 0 && len(c.IfNoneMatch) == 0 && c.IfModifiedSince.IsZero() && c.IfUnmodifiedSince.IsZero() && c.IfVersion.IsZero() &&
+		c.IfModifiedAt.IsZero() && c.IfSize == nil
 }
 
 // ParseETags splits an If-Match or If-None-Match value: `"a", W/"b"` or `*`. Unquoted tags are taken as they are.
@@ -174,10 +187,23 @@ func (c *Conditions) Check(cur *Info, forRead bool) error {
 	if !c.IfVersion.IsZero() && (cur == nil || cur.Version != c.IfVersion) {
 		return errs.F(op, "version", errs.Precondition, "%v is not the object's version any more", c.IfVersion)
 	}
+	missing := errs.Precondition
+	if c.MissingIsNotFound {
+		missing = errs.NotFound
+	}
+	switch {
+	case c.IfModifiedAt.IsZero() && c.IfSize == nil:
+	case cur == nil:
+		return errs.E(op, "object", missing, "the object does not exist")
+	case !c.IfModifiedAt.IsZero() && !cur.Created.Truncate(time.Second).Equal(c.IfModifiedAt.Truncate(time.Second)):
+		return errs.F(op, "time", errs.Precondition, "the object was written at %v", cur.Created.UTC())
+	case c.IfSize != nil && cur.Size != *c.IfSize:
+		return errs.F(op, "size", errs.Precondition, "the object has %d bytes", cur.Size)
+	}
 	if len(c.IfMatch) > 0 {
 		if !matches(c.IfMatch, cur) {
 			if cur == nil && !forRead {
-				return errs.E(op, "If-Match", errs.Precondition, "the object does not exist")
+				return errs.E(op, "If-Match", missing, "the object does not exist")
 			}
 			if cur == nil {
 				return nil // the read itself reports NotFound

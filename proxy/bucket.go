@@ -171,7 +171,7 @@ func (g *Gateway) patchBucket(c *httpx.Ctx) error {
 	}
 	_, b, err := g.node.ResolveBucket(c, bucketName(c))
 	for try := 0; err == nil; try++ {
-		props := cluster.DefaultBucketProps()
+		props := api.ResetProps(b.Props)
 		if m.Action == api.ActSetProps {
 			if props, err = api.ParseProps(m.Value, b.Props); err != nil {
 				return err

@@ -28,7 +28,7 @@ func (g *queries) table() map[string]func(*httpx.Ctx, *cluster.View) error {
 		api.WhatBMD:           func(c *httpx.Ctx, v *cluster.View) error { return c.JSON(api.BMDOf(v)) },
 		api.WhatConfig:        func(c *httpx.Ctx, v *cluster.View) error { return c.JSON(v.Config) },
 		api.WhatClusterConfig: func(c *httpx.Ctx, v *cluster.View) error { return c.JSON(v.Config) },
-		api.WhatView:          queryView,
+		api.WhatView:          func(c *httpx.Ctx, v *cluster.View) error { return c.JSON(v.Public()) },
 		api.WhatTargetIPs:     queryTargetIPs,
 		api.WhatRemote:        func(c *httpx.Ctx, _ *cluster.View) error { return c.JSON(map[string]any{"a": []any{}, "ver": 0}) },
 		api.WhatKinds:         func(c *httpx.Ctx, _ *cluster.View) error { return c.JSON(xact.Kinds()) },
@@ -77,13 +77,6 @@ func (g *Gateway) newest(ctx context.Context) (*cluster.View, error) {
 		return g.node.View()
 	}
 	return v, err
-}
-
-// queryView is the view without its secret: what a client needs to find owners by itself.
-func queryView(c *httpx.Ctx, v *cluster.View) error {
-	open := *v
-	open.Secret = nil
-	return c.JSON(&open)
 }
 
 func queryTargetIPs(c *httpx.Ctx, v *cluster.View) error {

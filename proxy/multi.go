@@ -127,7 +127,9 @@ func (g *Gateway) ensure(c *httpx.Ctx, v *cluster.View, from *cluster.Bucket, to
 	if b := v.Buckets.Get(to.Namespace.Name, to.Name); b != nil {
 		return v, b.ID, nil
 	}
-	_, err := g.ctl.Propose(c.Context(), cluster.CreateBucket{Namespace: to.Namespace.Name, Name: to.Name, Props: from.Props})
+	props := from.Props
+	props.S3 = cluster.S3Props{MultiRange: props.S3.MultiRange} // policies and rules were written for the one bucket
+	_, err := g.ctl.Propose(c.Context(), cluster.CreateBucket{Namespace: to.Namespace.Name, Name: to.Name, Props: props})
 	if err != nil && !errs.Is(err, errs.Exists) {
 		return nil, 0, err
 	}

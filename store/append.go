@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -28,6 +29,12 @@ import (
 // The index remembers the session, a work file its bytes. The handle that each call returns says how
 // many bytes are acknowledged and what their CRC32C is, so it stays good when the node restarts: what a failed call
 // left behind its length is cut off, and bytes that a power loss took are noticed.
+
+// sessions is the part of a Store that knows append sessions: what it adds to Store's methods is promoted.
+type sessions struct {
+	*Store
+	appending sync.Map // sessionID -> nothing: an append or flush is under way
+}
 
 // sessionID names an append session.
 type sessionID [8]byte
@@ -75,7 +82,7 @@ func parseHandle(s string) (h handle, err error) {
 }
 
 // BeginAppend starts a session for n and returns its first handle.
-func (s *Store) BeginAppend(ctx context.Context, n object.Name) (string, error) {
+func (s *sessions) BeginAppend(ctx context.Context, n object.Name) (string, error) {
 	const op = "store.BeginAppend"
 	if err := errors.Join(ctx.Err(), s.live(op, n)); err != nil {
 		return "", errs.E(op, n, err)
@@ -112,7 +119,7 @@ func (s *Store) BeginAppend(ctx context.Context, n object.Name) (string, error) 
 const sessionHead = 1 + 8 + 8
 
 // session finds the volume of a session and takes it for the caller, who must release it.
-func (s *Store) session(n object.Name, id sessionID) (v *volume, release func(), err error) {
+func (s *sessions) session(n object.Name, id sessionID) (v *volume, release func(), err error) {
 	const op = "store.session"
 	if _, busy := s.appending.LoadOrStore(id, nil); busy {
 		return nil, nil, errs.E(op, n, errs.Conflict, "another append with this handle is under way")
@@ -141,7 +148,7 @@ func (s *Store) session(n object.Name, id sessionID) (v *volume, release func(),
 
 // Append adds what r gives to the session and returns the handle that stands for the bytes so far. When
 // it fails, the handle it was called with stays good. The bytes are durable only once they are flushed.
-func (s *Store) Append(ctx context.Context, n object.Name, token string, r io.Reader) (string, error) {
+func (s *sessions) Append(ctx context.Context, n object.Name, token string, r io.Reader) (string, error) {
 	const op = "store.Append"
 	if err := s.live(op, n); err != nil {
 		return "", err
@@ -188,7 +195,7 @@ func (s *Store) Append(ctx context.Context, n object.Name, token string, r io.Re
 
 // FlushAppend makes the session's bytes a new version of n and ends the session. When it fails, also by a
 // crash, the session stays.
-func (s *Store) FlushAppend(ctx context.Context, n object.Name, token string, o PutOptions) (info object.Info, err error) {
+func (s *sessions) FlushAppend(ctx context.Context, n object.Name, token string, o PutOptions) (info object.Info, err error) {
 	const op = "store.FlushAppend"
 	if err := s.live(op, n); err != nil {
 		return info, err
@@ -226,7 +233,7 @@ func (s *Store) FlushAppend(ctx context.Context, n object.Name, token string, o 
 	return info, nil
 }
 
-func (s *Store) flush(ctx context.Context, op string, n object.Name, bw *blobWriter, h handle, o *PutOptions) (info object.Info, err error) {
+func (s *sessions) flush(ctx context.Context, op string, n object.Name, bw *blobWriter, h handle, o *PutOptions) (info object.Info, err error) {
 	sums := newSums(o)
 	short, err := bw.reread(ctx, h, sums, s.cfg.InlineMax)
 	if err != nil {
@@ -238,7 +245,12 @@ func (s *Store) flush(ctx context.Context, op string, n object.Name, bw *blobWri
 	if o.Size > 0 && o.Size != h.size {
 		return info, errs.F(op, n, errs.Checksum, "%d bytes were appended, the request declared %d", h.size, o.Size)
 	}
-	w := write{op: op, name: n, vol: bw.v, o: o, sum: sums.whole.Sum()}
+	if o.Finish != nil {
+		if err := o.finish(h.size, sums.Sums(), nil); err != nil {
+			return info, err
+		}
+	}
+	w := write{op: op, name: n, vol: bw.v, o: o, sum: sums.Sum(sums.whole)}
 	w.also = func(b *pebble.Batch) error { return b.Delete(appendKey(h.id), nil) }
 	if short != nil {
 		w.inline, w.rec.Size = short, h.size
@@ -295,7 +307,7 @@ func (w *blobWriter) reread(ctx context.Context, h handle, sums *sums, inlineMax
 }
 
 // AbortAppend gives a session up.
-func (s *Store) AbortAppend(n object.Name, token string) error {
+func (s *sessions) AbortAppend(n object.Name, token string) error {
 	const op = "store.AbortAppend"
 	h, err := parseHandle(token)
 	if err != nil {
@@ -328,7 +340,7 @@ func (v *volume) dropSession(id sessionID) error {
 }
 
 // expireSessions gives up the sessions that began before then.
-func (s *Store) expireSessions(v *volume, then time.Time) error {
+func (s *sessions) expireSessions(v *volume, then time.Time) error {
 	c, err := v.newCursor([]byte{format.FamAppend}, []byte{format.FamAppend + 1})
 	if err != nil {
 		return err

@@ -42,13 +42,17 @@ func stores() map[string]func(t *testing.T) *Store {
 func unsettled(t *testing.T, cfg Config) *Store {
 	mem := fs.NewMem()
 	cfg.FS, cfg.NodeID, cfg.Mountpaths = mem, "node1", []string{"/a"}
-	s, err := Open(t.Context(), cfg)
-	must(t, err)
-	for i := range 100 {
-		_, err := s.Put(t.Context(), object.Name{Bucket: 99, Key: fmt.Sprintf("old%d", i)}, []byte("old"), PutOptions{Size: -1})
+	for odd := range 2 { // every other one in a blob
+		first := cfg
+		first.InlineMax = []int{100, -1}[odd]
+		s, err := Open(t.Context(), first)
 		must(t, err)
+		for i := odd; i < 100; i += 2 {
+			_, err := s.Put(t.Context(), object.Name{Bucket: 99, Key: fmt.Sprintf("old%d", i)}, []byte("old"), PutOptions{Size: -1})
+			must(t, err)
+		}
+		must(t, s.Close())
 	}
-	must(t, s.Close())
 	cfg.Mountpaths = []string{"/a", "/b", "/c"}
 	return testStore(t, cfg)
 }

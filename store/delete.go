@@ -21,46 +21,133 @@ type DeleteOptions struct {
 	Durability cluster.Durability
 	Conditions *object.Conditions
 	Guard      func() error
+
+	Versioning Versioning // of the bucket
+	VersionID  string     // "" = as Versioning says; otherwise this version goes, or this delete marker
 }
 
-// Delete removes n and returns what it was; kind NotFound when there was nothing. It works on a full
-// disk. The record goes first, durably; then its blobs, which open Objects go on reading.
-func (s *Store) Delete(ctx context.Context, n object.Name, o DeleteOptions) (info object.Info, err error) {
+// Deleted is what a Delete did.
+type Deleted struct {
+	object.Info        // what the name, or the version asked for, was; zero when a marker was put on nothing
+	Marker      bool   // a delete marker was made, or was what went
+	VersionID   string // of the marker that was made, or of what went
+}
+
+// Delete removes n and says what it was; kind NotFound when there was nothing. Where a bucket has versions, it puts a delete marker
+// on top instead, also on nothing, or removes the one version asked for: the newest of the others is then the current one. It
+// works on a full disk. The record goes first, durably; then its blobs, which open Objects go on reading.
+func (s *Store) Delete(ctx context.Context, n object.Name, o DeleteOptions) (gone Deleted, err error) {
 	const op = "store.Delete"
 	if err := s.live(op, n); err != nil {
-		return info, err
+		return gone, err
 	}
 	if err := ctx.Err(); err != nil {
-		return info, errs.E(op, n, err)
+		return gone, errs.E(op, n, err)
 	}
 	lock := s.locks.of(n)
 	lock.mu.Lock()
 	var old found
-	err = s.deleteLocked(n, &o, lock, &old)
+	var marker *write
+	if o.VersionID != "" {
+		err = s.deleteVersion(n, &o, lock, &old, &gone)
+	} else {
+		marker, err = s.deleteLocked(n, &o, lock, &old, &gone)
+	}
 	lock.mu.Unlock()
 	if err != nil {
 		old.close()
-		return info, errs.E(op, n, err)
+		return Deleted{}, errs.E(op, n, err)
 	}
-	_ = failpoint.Hit("delete.after-commit") // past the commit: only a kill matters
-	old.Info(&info, n.Key)
+	_ = failpoint.Hit("delete.after-commit")  // past the commit: only a kill matters
 	_ = failpoint.Hit("delete.before-unlink") // past the commit: only a kill matters
-	old.unlinkBlobs()
+	if marker != nil {
+		marker.unlinkOld(&old)
+	} else {
+		old.unlinkBlobs()
+	}
 	old.close()
-	return info, nil
+	return gone, nil
 }
 
-func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, old *found) error {
+func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, old *found, gone *Deleted) (marker *write, err error) {
 	exists, err := s.current(old, n)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkDelete(o, old, exists, n.Key, &gone.Info); err != nil {
+		return nil, err
+	}
+	if o.Versioning != Unversioned || len(old.S3ID) > 0 {
+		return s.putMarker(n, o, lock, old, gone)
+	}
+	if !exists || old.Tombstone() {
+		return nil, errs.E("store.delete", n, errs.NotFound)
+	}
+	if o.Guard != nil {
+		if err := o.Guard(); err != nil {
+			return nil, err
+		}
+	}
+	if err := failpoint.Hit("delete.before-commit"); err != nil {
+		return nil, err
+	}
+	lock.committing.Store(true)
+	defer lock.committing.Store(false)
+	if !s.set.Settled() { // the oldest first: a crash in between must leave the newest
+		if err := s.removeElsewhere(old.vol, n, o.Durability); err != nil {
+			return nil, err
+		}
+	}
+	return nil, old.vol.removeRecord(old, n, o.Durability)
+}
+
+// checkDelete checks a delete's conditions against f, of which it fills info. A delete marker is something too: S3 says so.
+func checkDelete(o *DeleteOptions, f *found, exists bool, key string, info *object.Info) error {
+	if !exists {
+		return o.Conditions.Check(nil, false)
+	}
+	f.Info(info, key)
+	if info.DeleteMarker && len(f.S3ID) == 0 {
+		return o.Conditions.Check(nil, false)
+	}
+	return o.Conditions.Check(info, false)
+}
+
+// putMarker puts a delete marker on top of n: a version of its own, or the null version.
+func (s *Store) putMarker(n object.Name, o *DeleteOptions, lock *nameLock, old *found, gone *Deleted) (*write, error) {
+	const op = "store.putMarker"
+	v, err := s.home(n)
+	if err != nil {
+		return nil, err
+	}
+	old.close()
+	*old = found{}
+	w := &write{op: op, name: n, vol: v, o: &PutOptions{Epoch: o.Epoch, Durability: o.Durability, Guard: o.Guard, Versioning: o.Versioning}}
+	if w.o.Versioning == Unversioned {
+		w.o.Versioning = Suspended
+	}
+	w.rec.SetTombstone()
+	var info object.Info
+	if err := s.commitLocked(w, lock, old, &info); err != nil {
+		return nil, err
+	}
+	gone.Marker, gone.VersionID = true, info.VersionID
+	return w, nil
+}
+
+// deleteVersion removes one version of n, or one delete marker.
+func (s *Store) deleteVersion(n object.Name, o *DeleteOptions, lock *nameLock, f *found, gone *Deleted) error {
+	ok, err := s.version(f, n, o.VersionID)
 	if err != nil {
 		return err
 	}
-	if err := checkConditions(o.Conditions, old, exists, n.Key); err != nil {
+	if err := checkDelete(o, f, ok, n.Key, &gone.Info); err != nil {
 		return err
 	}
-	if !exists || old.Tombstone() {
+	if !ok {
 		return errs.E("store.delete", n, errs.NotFound)
 	}
+	gone.Marker, gone.VersionID = f.Tombstone(), o.VersionID
 	if o.Guard != nil {
 		if err := o.Guard(); err != nil {
 			return err
@@ -71,12 +158,44 @@ func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, ol
 	}
 	lock.committing.Store(true)
 	defer lock.committing.Store(false)
-	if !s.set.Settled() { // the oldest first: a crash in between must leave the newest
-		if err := s.removeElsewhere(old.vol, n, o.Durability); err != nil {
+	if !s.set.Settled() && f.Null() {
+		if err := s.removeElsewhere(f.vol, n, o.Durability); err != nil {
 			return err
 		}
 	}
-	return old.vol.removeRecord(old, n, o.Durability)
+	return f.remove(n, o.Durability)
+}
+
+// remove takes a version out of the index, current or older. The newest of the older ones becomes current in its place.
+func (f *found) remove(n object.Name, d cluster.Durability) error {
+	v := f.vol
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	if f.at == format.FamVersion {
+		if err := f.dropVersion(b, n); err != nil {
+			return err
+		}
+		return v.commit(b, f.removal(d))
+	}
+	var next found
+	ok, err := next.readNewest(v, n)
+	if err != nil {
+		return err
+	}
+	defer next.close()
+	if !ok {
+		return v.removeRecord(f, n, d)
+	}
+	if err := f.dropContent(b, n, false); err != nil {
+		return err
+	}
+	if err := b.Set(format.ObjectKey(nil, format.FamRecord, n.Bucket, n.Key), next.value, nil); err != nil {
+		return err
+	}
+	if err := next.dropVersionKeys(b, n); err != nil {
+		return err
+	}
+	return v.commit(b, f.removal(d))
 }
 
 // removeRecord takes a record, its content and its references out of the index.
@@ -101,8 +220,8 @@ func (f *found) removal(d cluster.Durability) cluster.Durability {
 	return d
 }
 
-// removeElsewhere removes the copies of n that are not in keep, the oldest first. Former homes of a name
-// have some while the set of mountpaths is unsettled.
+// removeElsewhere removes the copies of n that are not in keep, the oldest first: former homes of a name
+// have some while the set of mountpaths is unsettled. Versions with an id of their own are no copies.
 func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durability) error {
 	var copies []*found
 	defer func() {
@@ -116,7 +235,7 @@ func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durabili
 			continue
 		}
 		c := new(found)
-		ok, err := v.read(c, n)
+		ok, err := c.readNamed(v, n, object.Version{})
 		if err != nil {
 			return err
 		}
@@ -126,7 +245,7 @@ func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durabili
 	}
 	slices.SortFunc(copies, func(a, b *found) int { return a.Version.Compare(b.Version) })
 	for _, c := range copies {
-		if err := c.vol.removeRecord(c, n, d); err != nil {
+		if err := c.remove(n, d); err != nil {
 			return err
 		}
 		c.unlinkBlobs()
@@ -137,7 +256,11 @@ func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durabili
 // unlinkBlobs removes the blobs of a record whose removal from the index is durable. What fails here is
 // swept later.
 func (f *found) unlinkBlobs() {
-	if f.vol == nil {
+	if f.vol == nil || f.stays {
+		return
+	}
+	if f.table != nil {
+		f.vol.all.release(f.table)
 		return
 	}
 	for i := range f.Parts {
@@ -162,6 +285,9 @@ func (v *volume) unlink(id format.BlobID) {
 // from a reference, under the lock of its name, so a blob that has none now never will again. But the
 // index also shows removals that a crash would undo: they must be durable before the blob goes.
 func (v *volume) unlinkUnreferenced(ids ...format.BlobID) int {
+	if v.rebuilt.Load() {
+		return 0 // swept when the references are complete
+	}
 	free := ids[:0:0]
 	for _, id := range ids {
 		used, err := v.referenced(id)
@@ -172,6 +298,7 @@ func (v *volume) unlinkUnreferenced(ids ...format.BlobID) int {
 	if len(free) == 0 || v.settle() != nil {
 		return 0
 	}
+	free = v.all.pins.postpone(v, free)
 	for _, id := range free {
 		v.unlink(id)
 	}

@@ -11,6 +11,7 @@ import (
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/internal/failpoint"
+	"aistore/object"
 	"aistore/store/format"
 )
 
@@ -25,7 +26,8 @@ const destroyBatch = 512
 func (s *Store) DestroyBucket(ctx context.Context, bucket uint64) error {
 	const op = "store.DestroyBucket"
 	s.destroyed.Store(bucket, nil)
-	s.locks.barrier() // writers that had looked before are through
+	s.uploads.barrier() // writers that had looked before are through
+	s.locks.barrier()
 	for _, v := range s.vols {
 		if err := v.err(); err != nil {
 			return errs.E(op, "", err) // the bucket stays marked; another call goes on
@@ -57,13 +59,19 @@ func (v *volume) markDestroyed(bucket uint64) error {
 // destroyBucket removes records with blobs in steps, each durable before the blobs are unlinked, then
 // all the rest at once together with the intent.
 func (v *volume) destroyBucket(ctx context.Context, bucket uint64) error {
-	from := format.ObjectKey(nil, format.FamRecord, bucket, "")
-	for from != nil {
-		if err := ctx.Err(); err != nil {
-			return err
+	for _, fam := range []byte{format.FamRecord, format.FamVersion, format.FamPart} {
+		for from := format.ObjectKey(nil, fam, bucket, ""); from != nil; {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			var err error
+			if from, err = v.destroyStep(fam, bucket, from); err != nil {
+				return err
+			}
 		}
-		var err error
-		if from, err = v.destroyStep(bucket, from); err != nil {
+	}
+	for _, fam := range []byte{format.FamTable, format.FamGone} {
+		if err := v.destroyTables(ctx, fam, bucket); err != nil {
 			return err
 		}
 	}
@@ -72,7 +80,10 @@ func (v *volume) destroyBucket(ctx context.Context, bucket uint64) error {
 	}
 	b := v.db.NewBatch()
 	defer closeBatch(b)
-	for _, fam := range []byte{format.FamRecord, format.FamContent} {
+	for _, fam := range format.Families() {
+		if fam == format.FamMeta || fam == format.FamRef || fam == format.FamAppend {
+			continue // not by bucket
+		}
 		if err := b.DeleteRange(format.ObjectKey(nil, fam, bucket, ""), format.BucketEnd(nil, fam, bucket), nil); err != nil {
 			return err
 		}
@@ -83,9 +94,10 @@ func (v *volume) destroyBucket(ctx context.Context, bucket uint64) error {
 	return v.commit(b, cluster.Local)
 }
 
-// destroyStep removes up to destroyBatch names with blobs from the key from on; it returns where to go on, nil at the end.
-func (v *volume) destroyStep(bucket uint64, from []byte) (next []byte, err error) {
-	c, err := v.newCursor(from, format.BucketEnd(nil, format.FamRecord, bucket))
+// destroyStep removes up to destroyBatch names, versions or parts of uploads with blobs from the key from on; it returns where to
+// go on, nil at the end.
+func (v *volume) destroyStep(fam byte, bucket uint64, from []byte) (next []byte, err error) {
+	c, err := v.newCursor(from, format.BucketEnd(nil, fam, bucket))
 	if err != nil {
 		return nil, err
 	}
@@ -127,15 +139,29 @@ func (v *volume) dropRefs(b *pebble.Batch, it *pebble.Iterator) ([]format.BlobID
 		return nil, err
 	}
 	bucket, key, _ := format.SplitObjectKey(it.Key())
+	var id [16]byte
+	if it.Key()[0] != format.FamRecord {
+		bucket, key, id, _, _ = format.SplitIDKey(it.Key())
+	}
 	var r format.Record
-	if format.DecodeRecord(&r, val, key) != nil {
-		return nil, nil
+	by := owner(id)
+	if it.Key()[0] == format.FamPart {
+		var p format.Part
+		if format.DecodePart(&p, val, it.Key()) != nil {
+			return nil, nil
+		}
+		r.Parts = []format.Content{p.Content()}
+	} else {
+		if format.DecodeRecord(&r, val, key) != nil {
+			return nil, nil
+		}
+		by = r.Owner()
 	}
 	var ids []format.BlobID
 	for i := range r.Parts {
 		if p := &r.Parts[i]; p.Kind == format.RefBlob {
 			ids = append(ids, p.Blob)
-			if err := b.Delete(format.RefKey(nil, p.Blob, bucket, string(key)), nil); err != nil {
+			if err := b.Delete(format.RefKey(nil, p.Blob, bucket, string(key), by), nil); err != nil {
 				return nil, err
 			}
 		}
@@ -144,6 +170,29 @@ func (v *volume) dropRefs(b *pebble.Batch, it *pebble.Iterator) ([]format.BlobID
 		return nil, nil
 	}
 	return ids, b.Delete(it.Key(), nil)
+}
+
+// destroyTables removes the blobs of contents in parts, wherever they are. The tables go with the rest.
+func (v *volume) destroyTables(ctx context.Context, fam byte, bucket uint64) error {
+	c, err := v.newCursor(format.ObjectKey(nil, fam, bucket, ""), format.BucketEnd(nil, fam, bucket))
+	if err != nil {
+		return err
+	}
+	for ok := c.it.First(); ok && err == nil; ok = c.it.Next() {
+		var val []byte
+		if val, err = c.it.ValueAndErr(); err != nil {
+			break
+		}
+		parts, derr := format.DecodeTable(val, c.it.Key())
+		_, key, id, _, good := format.SplitIDKey(c.it.Key())
+		if derr != nil || !good {
+			continue // its blobs stay until the index is rebuilt
+		}
+		if err = ctx.Err(); err == nil {
+			err = v.all.unrefAll(&table{home: v, name: object.Name{Bucket: bucket, Key: string(key)}, id: id, parts: parts})
+		}
+	}
+	return errors.Join(err, c.it.Error(), c.it.Close())
 }
 
 // loadDestroyed finds the buckets whose removal was interrupted.

@@ -19,6 +19,11 @@ type found struct {
 	vol    *volume
 	value  []byte
 	closer io.Closer
+
+	at    byte     // family of the key it was read from
+	id    [16]byte // with FamVersion: what its key ends with
+	stays bool     // its blobs are not to be removed
+	table *table   // what dropContent took out of the index
 }
 
 func (f *found) close() {
@@ -29,7 +34,7 @@ func (f *found) close() {
 }
 
 // keyBuf is room for an index key.
-type keyBuf [format.ObjectPrefix + object.MaxKeyLen]byte
+type keyBuf [format.ObjectPrefix + object.MaxKeyLen + 1 + 16]byte
 
 // keyPool keeps key buffers off the heap's hot path: an interface call makes them escape.
 type keyPool struct{ p sync.Pool }
@@ -51,17 +56,23 @@ func (v *volume) read(f *found, n object.Name) (bool, error) {
 	}
 	kb := v.keys.get()
 	key := format.ObjectKey(kb[:0], format.FamRecord, n.Bucket, n.Key)
+	ok, err := f.readAt(v, op, n, key, key[format.ObjectPrefix:])
+	v.keys.put(kb)
+	f.at = format.FamRecord
+	return ok, err
+}
+
+// readAt reads the record of n that stands under an index key; name is n.Key.
+func (f *found) readAt(v *volume, op string, n object.Name, key, name []byte) (bool, error) {
 	val, closer, err := v.db.Get(key)
 	if err != nil {
-		v.keys.put(kb)
 		if errors.Is(err, pebble.ErrNotFound) {
 			return false, nil
 		}
 		return false, v.readError(op, n, err)
 	}
 	f.vol, f.value, f.closer = v, val, closer
-	err = format.DecodeRecord(&f.Record, val, key[format.ObjectPrefix:])
-	v.keys.put(kb)
+	err = format.DecodeRecord(&f.Record, val, name)
 	if err == nil && f.Bucket != n.Bucket {
 		err = errs.E(op, n, errs.Corrupt, "the record belongs to another bucket")
 	}
@@ -93,6 +104,16 @@ type places struct {
 	set   *fs.Set
 	vols  []*volume // as set.All()
 	locks nameLocks
+	pins  pins
+
+	sharing sync.Map // content id -> nothing: references to its parts are being made
+}
+
+// adopt tells every volume which ones there are.
+func (s *places) adopt() {
+	for _, v := range s.vols {
+		v.all = s
+	}
 }
 
 // home returns the volume where n is written, or kind Mountpath.

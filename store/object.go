@@ -27,11 +27,13 @@ type Object struct {
 	closer io.Closer // of inline
 
 	parts []part
+	multi *multi // instead of parts, for content that was uploaded in parts
 }
 
 // part is one piece of an object's content that lies in a blob.
 type part struct {
 	format.Content
+	vol   *volume
 	start int64 // of the piece within the object
 	f     fs.File
 	table []byte // page of checksums read last, when they are in the footer
@@ -107,8 +109,13 @@ func (o *Object) openLocked(n object.Name) (again bool, err error) {
 func (o *Object) content(f *found) (again bool, err error) {
 	f.Info(&o.info, o.name.Key)
 	o.vol = f.vol
-	if len(f.Parts) == 1 && f.Parts[0].Kind == format.RefInline {
-		return o.readInline(f)
+	if len(f.Parts) == 1 {
+		switch f.Parts[0].Kind {
+		case format.RefInline, format.RefKept:
+			return o.readInline(f)
+		case format.RefTable:
+			return o.openTable(f)
+		}
 	}
 	return o.openBlobs(f)
 }
@@ -118,7 +125,7 @@ func (o *Object) readInline(f *found) (again bool, err error) {
 	const op = "store.readInline"
 	v, p := f.vol, &f.Parts[0]
 	kb := v.keys.get()
-	val, closer, err := v.db.Get(format.ObjectKey(kb[:0], format.FamContent, o.name.Bucket, o.name.Key))
+	val, closer, err := v.db.Get(inlineKey(kb[:0], o.name, p))
 	v.keys.put(kb)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return true, o.damaged(op, "the content is missing from the index")
@@ -147,7 +154,7 @@ func (o *Object) openBlobs(f *found) (again bool, err error) {
 	const op = "store.openBlobs"
 	var at int64
 	for i := range f.Parts {
-		p := part{Content: f.Parts[i], start: at, page: -1}
+		p := part{Content: f.Parts[i], vol: f.vol, start: at, page: -1}
 		if p.Role != 0 {
 			continue
 		}
@@ -197,6 +204,9 @@ func (o *Object) WriteSpan(w io.Writer, sp object.Span) error {
 	if sp.Length == 0 {
 		return nil
 	}
+	if o.multi != nil {
+		return o.writeParts(w, sp)
+	}
 	if o.parts == nil {
 		_, err := w.Write(o.inline[sp.Start : sp.Start+sp.Length])
 		return err
@@ -242,7 +252,7 @@ func (o *Object) readBlocks(p *part, b []byte, off int64) error {
 			o.suspect(err)
 			return errs.E(op, o.name, err)
 		}
-		return o.vol.readError(op, o.name, err)
+		return p.vol.readError(op, o.name, err)
 	}
 	for i := off / p.BlockSize; len(b) > 0; i++ {
 		n := min(int64(len(b)), p.BlockSize)
@@ -299,6 +309,10 @@ func (o *Object) Close() {
 		o.closer, o.inline = nil, nil
 	}
 	o.closeParts()
+	if o.multi != nil {
+		o.multi.close()
+		o.multi = nil
+	}
 }
 
 func (o *Object) closeParts() {
@@ -308,19 +322,19 @@ func (o *Object) closeParts() {
 	o.parts = nil
 }
 
-// reader reads an object from start to end, verified, for copying inside the store.
+// reader reads a part of an object from start to end, verified.
 type reader struct {
-	o   *Object
-	pos int64
-	buf []byte
+	o        *Object
+	pos, end int64
+	buf      []byte
 }
 
 // Reader returns the object's content as a stream; every byte was verified first.
-func (o *Object) Reader() io.Reader { return &reader{o: o} }
+func (o *Object) Reader() io.Reader { return &reader{o: o, end: o.info.Size} }
 
 func (r *reader) Read(b []byte) (int, error) {
 	if len(r.buf) == 0 {
-		n := min(r.o.info.Size-r.pos, chunkSize)
+		n := min(r.end-r.pos, chunkSize)
 		if n <= 0 {
 			return 0, io.EOF
 		}

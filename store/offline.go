@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 
@@ -62,6 +61,7 @@ func stoppedStore(cfg OfflineConfig) (*Store, error) {
 	s := &Store{log: cfg.Log, cache: pebble.NewCache(16 << 20)}
 	s.set = set
 	s.vols = []*volume{newVolume(set.All()[0], s.cache, cfg.Log)}
+	s.adopt()
 	return s, nil
 }
 
@@ -107,11 +107,12 @@ type Fault struct {
 
 // CheckSummary counts what Check looked at.
 type CheckSummary struct {
-	Objects int64 `json:"objects"`
-	Bytes   int64 `json:"bytes"` // of content read and verified
-	Blobs   int64 `json:"blobs"` // files
-	Faults  int64 `json:"faults"`
-	Harmful int64 `json:"harmful"`
+	Objects  int64 `json:"objects"`
+	Versions int64 `json:"versions"` // older ones, delete markers among them
+	Bytes    int64 `json:"bytes"`    // of content read and verified
+	Blobs    int64 `json:"blobs"`    // files
+	Faults   int64 `json:"faults"`
+	Harmful  int64 `json:"harmful"`
 }
 
 // checker is one run of Check.
@@ -135,7 +136,7 @@ func (c *checker) fault(f Fault) {
 func (o *Offline) Check(ctx context.Context, report func(Fault)) (CheckSummary, error) {
 	const op = "store.Check"
 	c := &checker{o: o, report: report}
-	for _, step := range []func(context.Context) error{c.records, c.contents, c.refs, c.files} {
+	for _, step := range []func(context.Context) error{c.records, c.versions, c.parts, c.contents, c.kept, c.refs, c.files} {
 		if err := step(ctx); err != nil {
 			return c.sum, errs.E(op, o.v.mp.Path(), err)
 		}
@@ -264,6 +265,10 @@ func text(err error) string {
 }
 
 func (c *checker) object(ctx context.Context, n object.Name, r *format.Record) {
+	if id, ok := r.Table(); ok {
+		c.table(ctx, n, id, r.Size)
+		return
+	}
 	o := &Object{name: n, store: c.o.s}
 	f := found{Record: *r, vol: c.o.v}
 	if _, err := o.content(&f); err != nil {
@@ -272,25 +277,25 @@ func (c *checker) object(ctx context.Context, n object.Name, r *format.Record) {
 	}
 	defer o.Close()
 	h := newSums(&PutOptions{Checksum: r.SumType})
-	if err := o.WriteSpan(sumsWriter{ctx, h}, object.Span{Length: r.Size}); err != nil {
+	if err := o.WriteSpan(ctxWriter{ctx, h}, object.Span{Length: r.Size}); err != nil {
 		c.fault(Fault{Harmful: true, Name: n, What: text(err)})
 		return
 	}
 	c.sum.Bytes += r.Size
-	if got := h.whole.Sum(); got != r.Sum() {
+	if got := h.Sum(h.whole); got != r.Sum() {
 		c.fault(Fault{Harmful: true, Name: n, What: "content has checksum " + got.String() + ", the record says " + r.Sum().String()})
 	}
 	for i := range r.Parts {
 		if p := &r.Parts[i]; p.Kind == format.RefBlob {
-			c.blobOf(n, p)
+			c.blobOf(n, p, r.Owner())
 		}
 	}
 }
 
 // blobOf checks that a record's blob knows what the record says of it, and that the reference is kept.
-func (c *checker) blobOf(n object.Name, p *format.Content) {
+func (c *checker) blobOf(n object.Name, p *format.Content, by format.Owner) {
 	file := p.Blob.Path()
-	if _, err := c.o.v.getCopy(format.RefKey(nil, p.Blob, n.Bucket, n.Key)); err != nil {
+	if _, err := c.o.v.getCopy(format.RefKey(nil, p.Blob, n.Bucket, n.Key, by)); err != nil {
 		c.fault(Fault{Harmful: true, Name: n, File: file, What: "the index has no reference to the blob, a sweep would remove it: " + text(err)})
 	}
 	f, err := c.o.v.mp.OpenFile(file, 0)
@@ -306,21 +311,6 @@ func (c *checker) blobOf(n object.Name, p *format.Content) {
 		c.fault(Fault{Name: n, File: file, What: "the blob could not be used to rebuild the index: " + text(err)})
 	}
 }
-
-type sumsWriter struct {
-	ctx context.Context
-	h   *sums
-}
-
-func (w sumsWriter) Write(p []byte) (int, error) {
-	if err := w.ctx.Err(); err != nil {
-		return 0, err
-	}
-	w.h.write(p)
-	return len(p), nil
-}
-
-var _ io.Writer = sumsWriter{}
 
 // contents looks for inline content without a record.
 func (c *checker) contents(ctx context.Context) error {
@@ -348,24 +338,6 @@ func (c *checker) recordOf(n object.Name) (*format.Record, error) {
 	}
 	r := new(format.Record)
 	return r, format.DecodeRecord(r, val, []byte(n.Key))
-}
-
-// refs looks for references without a record or a file.
-func (c *checker) refs(ctx context.Context) error {
-	return c.scan(ctx, format.FamRef, func(key, _ []byte) {
-		id, n, ok := format.SplitRefKey(key)
-		if !ok {
-			c.fault(Fault{What: "a reference in the index is unreadable"})
-			return
-		}
-		r, err := c.recordOf(n)
-		if err != nil {
-			return // reported with the record
-		}
-		if r == nil || !slices.ContainsFunc(r.Parts, func(p format.Content) bool { return p.Kind == format.RefBlob && p.Blob == id }) {
-			c.fault(Fault{Name: n, File: id.Path(), What: "the index refers to a blob that no record names; its space is lost"})
-		}
-	})
 }
 
 // files looks for blobs that no record names and for work files.

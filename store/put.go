@@ -27,6 +27,10 @@ type PutOptions struct {
 	ETag                 string // "" = derived: the checksum in hex, or for type none EPOCH.COUNTER
 	Conditions           *object.Conditions
 
+	Versioning Versioning          // of the bucket
+	Also       []cksum.Type        // computed besides Checksum, for Finish
+	Finish     func(*Finish) error // the content is whole and nothing is sealed: may set what Finish lets it; its error ends the write
+
 	// Guard is called under the name's lock right before the commit (a lease check); its error ends the
 	// write with nothing changed.
 	Guard func() error
@@ -67,6 +71,11 @@ func (s *Store) putInline(ctx context.Context, op string, n object.Name, data []
 			return info, errs.F(op, n, errs.Checksum, "content has checksum %v, the request declared %v", got, want)
 		}
 	}
+	if o.Finish != nil {
+		if err := o.finish(int64(len(data)), o.sumsOf(sum, data), nil); err != nil {
+			return info, errs.E(op, n, err)
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return info, errs.E(op, n, err)
 	}
@@ -90,6 +99,9 @@ type write struct {
 	version object.Version             // already promised (it stands in a blob's footer), zero = none
 	restamp func(object.Version) error // called when the promised version is too old
 	also    func(*pebble.Batch) error  // adds to the batch
+
+	shares bool     // the blobs are another record's as well
+	gone   []*found // what goes besides what was there
 }
 
 // commitWrite takes the name's lock, checks conditions, gives the version and commits. What the write
@@ -105,7 +117,7 @@ func (s *Store) commitWrite(w *write) (info object.Info, err error) {
 		return object.Info{}, errs.E(w.op, w.name, err)
 	}
 	_ = failpoint.Hit("put.after-commit") // past the commit: only a kill matters
-	old.unlinkBlobs()
+	w.unlinkOld(&old)
 	old.close()
 	return info, nil
 }
@@ -118,14 +130,24 @@ func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.
 	if err := checkConditions(w.o.Conditions, old, exists, w.name.Key); err != nil {
 		return err
 	}
+	if w.shares {
+		old.Flags |= format.FlagShared // perhaps with this write: a name may be written over itself
+	}
 	if err := s.stamp(w, old); err != nil {
 		return err
+	}
+	drop := w.dropOld
+	if w.o.Versioning != Unversioned || len(old.S3ID) > 0 {
+		drop = w.keepOld
+		if w.o.Versioning == Unversioned { // by a node that has not heard of it yet
+			w.rec.SetNull()
+		}
 	}
 	w.rec.Info(info, w.name.Key)
 	info.Custom, info.System, info.Tags = w.o.Custom, w.o.System, w.o.Tags
 	b := w.vol.db.NewBatch()
 	defer closeBatch(b)
-	if err := w.dropOld(b, old, exists); err != nil { // first: a name may be written over itself
+	if err := drop(b, old, exists); err != nil { // first: a name may be written over itself
 		return err
 	}
 	if err := w.encode(b); err != nil {
@@ -156,7 +178,7 @@ func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.
 	if err := w.vol.commit(b, d); err != nil {
 		return err
 	}
-	if !s.set.Settled() {
+	if !s.set.Settled() && w.o.Versioning != Versioned {
 		if err := s.removeElsewhere(w.vol, w.name, w.o.Durability); err != nil { // the greater version holds
 			s.log.Warn("an older copy was not removed", "object", w.name.String(), "err", err)
 		}
@@ -200,9 +222,10 @@ func (s *Store) stamp(w *write, old *found) error {
 	if w.version.IsZero() {
 		w.describe(time.Now())
 	}
-	for i := range r.Parts {
-		if r.Parts[i].Kind == format.RefInline {
-			r.Parts[i].Tag = r.Version
+	if len(r.Parts) == 1 && r.Parts[0].Kind == format.RefInline {
+		r.Parts[0].Tag = r.Version
+		if w.o.Versioning == Versioned {
+			r.Parts[0].Kind = format.RefKept // where it can stay
 		}
 	}
 	return nil
@@ -216,6 +239,7 @@ func (w *write) describe(now time.Time) {
 	r.SumType, r.Digest = w.sum.Type, w.sum.Raw()
 	r.SetETag(w.o.ETag)
 	r.Custom, r.System, r.Tags = format.EncodeMap(w.o.Custom), format.EncodeMap(w.o.System), format.EncodeMap(w.o.Tags)
+	w.identify()
 }
 
 // dropOld removes from the home volume's index what belonged to the record there.
@@ -248,7 +272,7 @@ func (w *write) encode(b *pebble.Batch) error {
 	}
 	for i := range w.rec.Parts {
 		if p := &w.rec.Parts[i]; p.Kind == format.RefBlob {
-			if err := b.Set(format.RefKey(nil, p.Blob, n.Bucket, n.Key), nil, nil); err != nil {
+			if err := b.Set(format.RefKey(nil, p.Blob, n.Bucket, n.Key, w.rec.Owner()), nil, nil); err != nil {
 				return err
 			}
 		}
@@ -256,8 +280,9 @@ func (w *write) encode(b *pebble.Batch) error {
 	if w.inline == nil {
 		return nil
 	}
-	op := b.SetDeferred(format.ObjectPrefix+len(n.Key), len(w.inline)+format.ContentTrailer)
-	format.ObjectKey(op.Key[:0], format.FamContent, n.Bucket, n.Key)
+	key := inlineKey(kb[:0], n, &w.rec.Parts[0])
+	op := b.SetDeferred(len(key), len(w.inline)+format.ContentTrailer)
+	copy(op.Key, key)
 	format.PutContent(op.Value, w.inline, w.rec.Version, w.rec.Parts[0].CRC)
 	return op.Finish()
 }
@@ -270,9 +295,11 @@ func (f *found) dropContent(b *pebble.Batch, n object.Name, replaced bool) error
 		var err error
 		switch {
 		case p.Kind == format.RefBlob:
-			err = b.Delete(format.RefKey(nil, p.Blob, n.Bucket, n.Key), nil)
-		case !replaced:
-			err = b.Delete(format.ObjectKey(nil, format.FamContent, n.Bucket, n.Key), nil)
+			err = b.Delete(format.RefKey(nil, p.Blob, n.Bucket, n.Key, f.Owner()), nil)
+		case p.Kind == format.RefTable:
+			err = f.dropTable(b, n)
+		case p.Kind == format.RefKept || !replaced:
+			err = b.Delete(inlineKey(nil, n, p), nil)
 		}
 		if err != nil {
 			return err

@@ -93,42 +93,25 @@ func readFull(r io.Reader, b []byte) (n int, err error) {
 
 // sums are the checksums computed while content streams by.
 type sums struct {
-	whole *cksum.Hash
-	more  []*cksum.Hash // for what the client declared in other types
+	cksum.Many
+	whole cksum.Type
 }
 
 func newSums(o *PutOptions) *sums {
-	h := &sums{whole: cksum.New(o.Checksum)}
+	h := &sums{whole: o.Checksum}
+	h.Add(o.Checksum)
+	h.Add(o.Also...)
 	for _, want := range o.Expect {
-		if h.find(want.Type) == nil {
-			h.more = append(h.more, cksum.New(want.Type))
-		}
+		h.Add(want.Type)
 	}
 	return h
 }
 
-func (h *sums) find(t cksum.Type) *cksum.Hash {
-	if h.whole.Type() == t {
-		return h.whole
-	}
-	for _, m := range h.more {
-		if m.Type() == t {
-			return m
-		}
-	}
-	return nil
-}
-
-func (h *sums) write(p []byte) {
-	_, _ = h.whole.Write(p) // never fails
-	for _, m := range h.more {
-		_, _ = m.Write(p) // never fails
-	}
-}
+func (h *sums) write(p []byte) { _, _ = h.Write(p) } // never fails
 
 func (h *sums) check(op string, n object.Name, want []cksum.Value) error {
 	for _, w := range want {
-		if got := h.find(w.Type).Sum(); got != w {
+		if got := h.Sum(w.Type); got != w {
 			return errs.F(op, n, errs.Checksum, "content has checksum %v, the request declared %v", got, w)
 		}
 	}
@@ -204,7 +187,11 @@ func (w *blobWriter) content() format.Content {
 
 // foot writes the footer.
 func (w *blobWriter) foot(key string, rec *format.Record) error {
-	f := format.Foot{ID: w.id, Length: w.length, BlockSize: w.blockSize, Key: key, Record: format.AppendRecord(nil, rec, key)}
+	return w.footer(key, format.AppendRecord(nil, rec, key))
+}
+
+func (w *blobWriter) footer(key string, record []byte) error {
+	f := format.Foot{ID: w.id, Length: w.length, BlockSize: w.blockSize, Key: key, Record: record}
 	b := format.AppendFooter(make([]byte, 0, len(w.crcs)+len(w.crcs)/1000+len(f.Record)+len(key)+256), &f, w.crcs)
 	_, err := w.f.WriteAt(b, format.BlobHeaderSize+w.length)
 	return err
@@ -299,7 +286,12 @@ func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *pref
 	if err := h.check(op, n, o.Expect); err != nil {
 		return info, err
 	}
-	w := write{op: op, name: n, vol: v, o: o, sum: h.whole.Sum()}
+	if o.Finish != nil {
+		if err := o.finish(bw.length, h.Sums(), nil); err != nil {
+			return info, errs.E(op, n, err)
+		}
+	}
+	w := write{op: op, name: n, vol: v, o: o, sum: h.Sum(h.whole)}
 	if err := s.sealBlob(&w, bw); err != nil {
 		return info, errs.E(op, n, err)
 	}
@@ -329,6 +321,7 @@ func (s *Store) sealBlob(w *write, bw *blobWriter) error {
 	durable := w.o.Durability != cluster.Volatile
 	w.restamp = func(v object.Version) error {
 		r.Version = v
+		w.identify()
 		if err := bw.foot(w.name.Key, r); err != nil || !durable {
 			return err
 		}

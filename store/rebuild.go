@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 
@@ -11,7 +10,6 @@ import (
 
 	"aistore/errs"
 	"aistore/fs"
-	"aistore/object"
 	"aistore/store/format"
 	"aistore/store/indexfs"
 )
@@ -68,6 +66,7 @@ func (r *rebuilder) run(ctx context.Context) error {
 		return err
 	}
 	r.v = newVolume(mp, r.s.cache, r.s.log)
+	r.v.all = &r.s.places
 	if err := r.v.create(newIndexDir); err != nil {
 		return errors.Join(err, r.v.close())
 	}
@@ -75,6 +74,9 @@ func (r *rebuilder) run(ctx context.Context) error {
 	if err == nil {
 		if err = r.v.readFacts(); err == nil { // the old bound, if it was found
 			err = r.v.saveCounter(max(r.top+counterChunk, r.v.counter))
+		}
+		if err == nil { // tables on other mountpaths may name blobs here
+			err = r.v.db.Set([]byte(format.MetaRebuilt), nil, pebble.Sync)
 		}
 	}
 	err = errors.Join(err, r.v.close())
@@ -151,6 +153,7 @@ func (r *rebuilder) takeOver(ctx context.Context) error {
 	case len(logs) > 0: // it came as far as the logs: do without them first
 		r.damage("the index's log is damaged: " + err.Error())
 		again := newVolume(old.mp, r.s.cache, r.s.log)
+		again.all = &r.s.places
 		again.ifs.HideLogs = true
 		if err := again.openReadOnly(); err != nil {
 			r.damage("without its log: " + err.Error())
@@ -192,116 +195,13 @@ func (r *rebuilder) copyFamilies(ctx context.Context, old *volume) error {
 		}
 		r.damage("the index cannot be read behind key " + printable(after) + ": " + err.Error())
 	}
-	for _, fam := range []byte{format.FamRecord, format.FamContent, format.FamAppend, format.FamMeta} {
+	for _, fam := range format.Families() {
+		if fam == format.FamRef {
+			continue
+		}
 		if err := old.scan(ctx, []byte{fam}, []byte{fam + 1}, put, damage); err != nil {
 			return err
 		}
 	}
 	return fault
-}
-
-// verify checks every record that was taken over: its content must be there and right. The others go.
-func (r *rebuilder) verify(ctx context.Context) error {
-	var fault error
-	err := r.v.scan(ctx, []byte{format.FamRecord}, []byte{format.FamRecord + 1}, func(key, val []byte) {
-		if fault == nil {
-			fault = r.verifyRecord(key, val)
-		}
-	}, func(_ []byte, err error) { fault = err })
-	return errors.Join(err, fault)
-}
-
-func (r *rebuilder) verifyRecord(key, val []byte) error {
-	bucket, k, _ := format.SplitObjectKey(key)
-	n := object.Name{Bucket: bucket, Key: string(k)}
-	f := found{vol: r.v}
-	err := format.DecodeRecord(&f.Record, val, k)
-	if err == nil {
-		r.top = max(r.top, f.Version.Counter)
-		o := &Object{name: n, store: r.s}
-		_, err = o.content(&f)
-		o.Close()
-	}
-	if err != nil {
-		r.sum.Lost++
-		r.report(Fault{Harmful: true, Name: n, What: "is lost: " + err.Error()})
-		return errors.Join(r.v.db.Delete(key, pebble.NoSync), r.v.db.Delete(format.ObjectKey(nil, format.FamContent, bucket, n.Key), pebble.NoSync))
-	}
-	r.sum.Kept++
-	return r.refer(&f.Record, n)
-}
-
-func (r *rebuilder) refer(rec *format.Record, n object.Name) error {
-	for i := range rec.Parts {
-		if p := &rec.Parts[i]; p.Kind == format.RefBlob {
-			if err := r.v.db.Set(format.RefKey(nil, p.Blob, n.Bucket, n.Key), nil, pebble.NoSync); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// fromFooter restores the object for which a blob was written, unless a newer version of it is known.
-func (r *rebuilder) fromFooter(id format.BlobID) error {
-	r.sum.Blobs++
-	if used, err := r.v.referenced(id); used || err != nil {
-		return err
-	}
-	ft, err := r.foot(id)
-	if err != nil {
-		r.report(Fault{Harmful: true, File: id.Path(), What: "nothing can be restored from this blob: " + err.Error()})
-		return nil
-	}
-	var rec format.Record
-	if err := format.DecodeRecord(&rec, ft.Record, []byte(ft.Key)); err != nil || len(rec.Parts) != 1 || rec.Parts[0].Blob != id {
-		r.report(Fault{Harmful: true, File: id.Path(), What: "nothing can be restored from this blob: its footer holds no record of it"})
-		return nil
-	}
-	n := object.Name{Bucket: rec.Bucket, Key: ft.Key}
-	r.top = max(r.top, rec.Version.Counter)
-	var have found
-	ok, err := r.v.read(&have, n)
-	if err != nil {
-		return err
-	}
-	defer have.close()
-	if ok && have.Version.Compare(rec.Version) >= 0 {
-		return nil
-	}
-	b := r.v.db.NewBatch()
-	defer closeBatch(b)
-	if ok {
-		if err := have.dropContent(b, n, false); err != nil {
-			return err
-		}
-		r.sum.Restored-- // it replaces one restored, or kept, before
-	}
-	if err := b.Set(format.ObjectKey(nil, format.FamRecord, n.Bucket, n.Key), ft.Record, nil); err != nil {
-		return err
-	}
-	if err := b.Set(format.RefKey(nil, id, n.Bucket, n.Key), nil, nil); err != nil {
-		return err
-	}
-	if err := b.Commit(pebble.NoSync); err != nil {
-		return err
-	}
-	r.sum.Restored++
-	r.report(Fault{Name: n, File: id.Path(), What: fmt.Sprintf("restored version %v of %d bytes from its blob", rec.Version, rec.Size)})
-	return nil
-}
-
-func (r *rebuilder) foot(id format.BlobID) (*format.Foot, error) {
-	f, err := r.v.mp.OpenFile(id.Path(), os.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	ft, err := format.ReadFoot(f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	if ft.ID != id {
-		return nil, errs.F("store.foot", id.Path(), errs.Corrupt, "the footer is that of blob %s", ft.ID)
-	}
-	return ft, nil
 }

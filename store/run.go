@@ -43,6 +43,9 @@ func (s *Store) checkDisks() {
 
 // tidy does what Run does besides watching. What fails is logged and tried again at the next turn.
 func (s *Store) tidy(ctx context.Context) {
+	if err := s.cleanUploads(ctx); err != nil && ctx.Err() == nil {
+		s.log.Warn("tidying multipart uploads failed", "err", err)
+	}
 	for _, v := range s.vols {
 		if v.err() != nil {
 			continue
@@ -50,6 +53,9 @@ func (s *Store) tidy(ctx context.Context) {
 		err := s.finishDestroys(ctx, v)
 		if err == nil {
 			err = s.expireSessions(v, time.Now().Add(-sessionTTL))
+		}
+		if err == nil {
+			err = s.finishGone(v)
 		}
 		if err == nil {
 			_, err = v.sweepBlobs(ctx)
@@ -77,6 +83,9 @@ func (s *Store) finishDestroys(ctx context.Context, v *volume) error {
 // interrupted. Blobs being written now are left alone.
 func (v *volume) sweepBlobs(ctx context.Context) (removed int, err error) {
 	const op = "store.sweepBlobs"
+	if v.rebuilt.Load() {
+		return 0, nil
+	}
 	dirs, err := v.mp.ReadDir("blobs")
 	if err != nil {
 		return 0, errs.E(op, v.mp.Path(), err)

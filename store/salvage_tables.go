@@ -159,7 +159,7 @@ func (s *salvager) batch(repr []byte) error {
 // entry keeps one entry if it is the newest of its key so far.
 func (s *salvager) entry(key []byte, seq uint64, kind pebble.InternalKeyKind, val []byte) error {
 	s.n++
-	if len(key) == 0 || !slices.Contains([]byte{format.FamRecord, format.FamContent, format.FamAppend, format.FamMeta}, key[0]) {
+	if len(key) == 0 || key[0] == format.FamRef || !slices.Contains(format.Families(), key[0]) {
 		return nil
 	}
 	k := append([]byte{famSalvage}, key...)
@@ -199,7 +199,7 @@ func (s *salvager) resolve(ctx context.Context) error {
 		if fault != nil || kind != pebble.InternalKeyKindSet && kind != pebble.InternalKeyKindSetWithDelete || s.removed(key, seq) {
 			return
 		}
-		if key[0] == format.FamContent && !wholeContent(v[9:]) {
+		if (key[0] == format.FamContent || key[0] == format.FamKept) && !wholeContent(v[9:]) {
 			return // a reference into a value file
 		}
 		fault = s.r.v.db.Set(key, v[9:], pebble.NoSync)

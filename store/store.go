@@ -100,10 +100,11 @@ type Store struct {
 	cache *pebble.Cache
 	log   *slog.Logger
 	places
+	multipart
+	sessions
 	versions versions
 
 	destroyed sync.Map // bucket id -> nothing: refuses everything
-	appending sync.Map // sessionID -> nothing: an append or flush is under way
 	suspects  suspects
 	closed    atomic.Bool
 }
@@ -126,6 +127,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		s.vols = append(s.vols, newVolume(mp, s.cache, cfg.Log))
 	}
 	s.versions.vols = s.vols
+	s.adopt()
+	s.multipart.Store, s.sessions.Store = s, s
 	if err := s.openVolumes(ctx); err != nil {
 		return nil, errors.Join(errs.E(op, "", err), s.Close())
 	}
@@ -164,6 +167,9 @@ func (s *Store) openVolumes(ctx context.Context) error {
 		return faults
 	}
 	s.versions.init()
+	if err := s.referRebuilt(ctx); err != nil {
+		return err
+	}
 	return s.loadDestroyed()
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,7 +27,11 @@ type volume struct {
 	total int64 // capacity when opened
 	db    *pebble.DB
 
-	readOnly bool // offline: nothing may change
+	all   *places // with the volumes beside this one
+	mount uint64  // id of the mountpath, as parts name it
+
+	readOnly bool        // offline: nothing may change
+	rebuilt  atomic.Bool // references may be missing: nothing may be swept
 
 	counter uint64 // as read at open: no version has a counter above it
 
@@ -55,6 +60,7 @@ type blobDir struct {
 
 func newVolume(mp *fs.Mountpath, cache *pebble.Cache, log *slog.Logger) *volume {
 	v := &volume{mp: mp, log: log, cache: cache}
+	v.mount, _ = strconv.ParseUint(mp.ID(), 16, 64) // one that is not there has none, and takes no parts
 	v.ifs = indexfs.New(mp, log, indexOwner{v})
 	v.total = mp.Info().Capacity.Total
 	v.blobCount.Store(uint64(time.Now().UnixMicro())) // above what an earlier process gave

@@ -75,11 +75,11 @@ func (t *Target) catchUp(c *httpx.Ctx, o *node.Object, r node.Routing) error {
 	return nil
 }
 
-// stillMine is checked under the name's lock right before a commit, and the lease again before the reply:
+// StillMine is checked under the name's lock right before a commit, and the lease again before the reply:
 // a node that was paused, or whose bucket or name went elsewhere, must not acknowledge. An epoch that has
 // changed while this node stays the owner does no harm: nobody else can have written the name.
-func (t *Target) stillMine(o *node.Object) error {
-	const op = "target.stillMine"
+func (t *Target) StillMine(o *node.Object) error {
+	const op = "target.StillMine"
 	ctl := t.node.Control()
 	if err := ctl.Lease(); err != nil {
 		return err

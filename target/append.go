@@ -25,7 +25,7 @@ func (t *Target) appendObject(r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := t.stillMine(&r.Object); err != nil {
+	if err := t.StillMine(&r.Object); err != nil {
 		return err
 	}
 	if handle == "" {

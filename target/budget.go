@@ -34,3 +34,9 @@ func (b *budget) take(n int64) error {
 }
 
 func (b *budget) give(n int64) { b.used.Add(-n) }
+
+// Reserve takes the memory of one transfer of a blob out of the target's budget: kind Busy when there is none. Release gives it back.
+func (t *Target) Reserve() error { return t.memory.take(streamCost) }
+
+// Release ends what Reserve began.
+func (t *Target) Release() { t.memory.give(streamCost) }

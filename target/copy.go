@@ -112,8 +112,8 @@ func (t *Target) copyHere(ctx context.Context, obj *store.Object, src, dst *node
 	info, props := obj.Info(), &dst.Bucket.Props
 	o := store.PutOptions{
 		Epoch: dst.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Size: info.Size,
-		Custom: info.Custom, System: info.System, Tags: info.Tags,
-		Guard: func() error { return t.stillMine(dst) },
+		Custom: info.Custom, System: info.System, Tags: info.Tags, Versioning: VersioningOf(dst.Bucket),
+		Guard: func() error { return t.StillMine(dst) },
 	}
 	if info.Checksum.Type == props.Checksum {
 		_, err := t.store.Link(ctx, src.Name(), dst.Name(), o)

@@ -29,7 +29,7 @@ func (t *Target) patch(r *request) error {
 	}
 	o := store.UpdateOptions{
 		Epoch: r.View.Map.Epoch, Durability: r.Bucket.Props.Durability, Conditions: conditions(r.c),
-		Guard: func() error { return t.stillMine(&r.Object) },
+		Guard: func() error { return t.StillMine(&r.Object) },
 	}
 	info, err := t.store.Update(r.c.Context(), r.Name(), o, func(info *object.Info) error {
 		m := map[string]string{}

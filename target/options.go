@@ -9,6 +9,7 @@ import (
 
 	"aistore/api"
 	"aistore/cksum"
+	"aistore/cluster"
 	"aistore/errs"
 	"aistore/httpx"
 	"aistore/object"
@@ -36,8 +37,8 @@ type nodeMeta struct {
 func (t *Target) putOptions(r *request) (store.PutOptions, error) {
 	c, props := r.c, &r.Bucket.Props
 	o := store.PutOptions{
-		Epoch: r.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Size: c.BodyLen(),
-		Guard: func() error { return t.stillMine(&r.Object) },
+		Epoch: r.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Size: c.BodyLen(), Versioning: VersioningOf(r.Bucket),
+		Guard: func() error { return t.StillMine(&r.Object) },
 	}
 	if limit := r.View.Config.Limits.MaxObjectSize; o.Size > limit {
 		return o, errs.F("target.put", r, errs.TooLarge, "%d bytes; limits.max_object_size is %d", o.Size, limit)
@@ -62,6 +63,17 @@ func (t *Target) putOptions(r *request) (store.PutOptions, error) {
 	}
 	o.System, err = systemOf(c)
 	return o, err
+}
+
+// VersioningOf says what becomes of what a write or delete replaces in b.
+func VersioningOf(b *cluster.Bucket) store.Versioning {
+	switch b.Props.S3.Versioning {
+	case cluster.VersioningEnabled:
+		return store.Versioned
+	case cluster.VersioningSuspended:
+		return store.Suspended
+	}
+	return store.Unversioned
 }
 
 // expected returns the checksums that the client declares.

@@ -8,8 +8,9 @@ import (
 	"aistore/store"
 )
 
-// sendParts serves several ranges as multipart/byteranges (RFC 9110 section 14.6), in the order asked.
-func (t *Target) sendParts(c *httpx.Ctx, obj *store.Object, spans []object.Span) error {
+// SendParts serves several ranges as multipart/byteranges (RFC 9110 section 14.6), in the order asked, and closes the object. It
+// sets the status and the Content-Type.
+func (t *Target) SendParts(c *httpx.Ctx, obj *store.Object, spans []object.Span) error {
 	info := obj.Info()
 	p := &parts{obj: obj, spans: spans, heads: make([][]byte, len(spans))}
 	boundary := "ais-" + info.Version.String() + "-" + c.RequestID()

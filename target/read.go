@@ -32,13 +32,13 @@ func (t *Target) get(r *request) error {
 		if h := r.Bucket.Props; h.ValidateOnGet && info.Checksum.Type != cksum.None {
 			return t.send(c, obj, info.Size, &validated{body: newBody(obj, object.Span{Length: info.Size}), sum: cksum.New(info.Checksum.Type)})
 		}
-		return t.sendSpan(c, obj, object.Span{Length: info.Size})
+		return t.SendSpan(c, obj, object.Span{Length: info.Size})
 	case 1:
 		c.Status(206)
 		c.SetHeader("Content-Range", spans[0].ContentRange(info.Size))
-		return t.sendSpan(c, obj, spans[0])
+		return t.SendSpan(c, obj, spans[0])
 	default:
-		return t.sendParts(c, obj, spans)
+		return t.SendParts(c, obj, spans)
 	}
 }
 
@@ -99,8 +99,8 @@ func fault(op string, o *node.Object, err error) error {
 	return errs.E(op, o, err)
 }
 
-// sendSpan sends part or all of the object and closes it.
-func (t *Target) sendSpan(c *httpx.Ctx, obj *store.Object, sp object.Span) error {
+// SendSpan sends part or all of the object and closes it.
+func (t *Target) SendSpan(c *httpx.Ctx, obj *store.Object, sp object.Span) error {
 	if data := obj.Bytes(); data != nil || sp.Length == 0 {
 		defer obj.Close()
 		return c.SendBytes(data[sp.Start : sp.Start+sp.Length])

@@ -16,7 +16,7 @@ func (t *Target) put(r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := t.stillMine(&r.Object); err != nil {
+	if err := t.StillMine(&r.Object); err != nil {
 		return err
 	}
 	var info object.Info
@@ -76,7 +76,7 @@ func (t *Target) delete(r *request) error {
 
 func (t *Target) deleteOptions(o *node.Object, cond *object.Conditions) store.DeleteOptions {
 	return store.DeleteOptions{
-		Epoch: o.View.Map.Epoch, Durability: o.Bucket.Props.Durability, Conditions: cond,
-		Guard: func() error { return t.stillMine(o) },
+		Epoch: o.View.Map.Epoch, Durability: o.Bucket.Props.Durability, Conditions: cond, Versioning: VersioningOf(o.Bucket),
+		Guard: func() error { return t.StillMine(o) },
 	}
 }

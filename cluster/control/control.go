@@ -33,6 +33,7 @@ type Config struct {
 	Join      []string          // public URLs of nodes of the cluster to join
 	Bootstrap bool              // found a cluster if this node has no state and none of Join answers with one
 	Settings  map[string]string // of a cluster that is founded: what differs from cluster.DefaultConfig
+	Root      cluster.AccessKey // of the administrator of a cluster that is founded, or has no users yet; zero = none is made
 	Raft      net.Listener      // raft connections to this node, as SplitListener gives them
 	Client    *httpx.Client     // for calls to other nodes
 	Report    func() Report     // what the node tells the primary with each heartbeat; nil = nothing
@@ -40,6 +41,8 @@ type Config struct {
 	Log       *slog.Logger
 	Timing    Timing
 	Dial      func(ctx context.Context, addr string) (net.Conn, error) // raft connections to others; nil = TCP
+
+	level int // 0 = cluster.Level; tests play an older release
 }
 
 // Report is what a node says of itself beyond being alive.
@@ -148,6 +151,9 @@ func Open(cfg Config) (*Control, error) {
 	cfg.Timing = cfg.Timing.WithDefaults()
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.level == 0 {
+		cfg.level = cluster.Level
 	}
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP

@@ -127,7 +127,7 @@ func (c *Control) take(u cluster.Update) error {
 }
 
 func sinceQuery(s cluster.Since) url.Values {
-	return url.Values{"after": {uitoa(s.Index)}, "map": {uitoa(s.Map)}, "buckets": {uitoa(s.Buckets)}, "config": {uitoa(s.Config)}}
+	return url.Values{"after": {uitoa(s.Index)}, "map": {uitoa(s.Map)}, "buckets": {uitoa(s.Buckets)}, "config": {uitoa(s.Config)}, "users": {uitoa(s.Users)}}
 }
 
 func uitoa(n uint64) string { return strconv.FormatUint(n, 10) }

@@ -121,7 +121,7 @@ func (c pulse) heed(ctx context.Context, rep heartbeatReply, sent time.Time, inv
 func (c pulse) beatOnce(ctx context.Context, v *cluster.View) (heartbeatReply, error) {
 	hb := heartbeat{
 		Cluster: v.Map.UUID, Node: c.announced(), Boot: c.boot, View: v.Index,
-		Uptime: cluster.Duration(time.Since(c.started)), Version: c.cfg.Version,
+		Uptime: cluster.Duration(time.Since(c.started)), Version: c.cfg.Version, Level: c.cfg.level,
 	}
 	if id := c.logID.Load(); id != nil {
 		hb.LogID = *id

@@ -142,6 +142,9 @@ func openMember(ctx context.Context, cfg memberConfig) (_ *member, err error) {
 	if id == "" {
 		return nil, errs.F(op, cfg.dir, errs.Corrupt, "has no file %q: the directory was not made by this program", idFile)
 	}
+	if err := os.Chmod(cfg.dir, 0o700); err != nil { // log and snapshots hold the secrets of the cluster and of users
+		return nil, errs.E(op, cfg.dir, err)
+	}
 	m := &member{id: raft.ServerID(id), fsm: newFSM(cfg.publish)}
 	if m.store, err = openLogStore(cfg.dir); err != nil {
 		return nil, err

@@ -108,7 +108,7 @@ func (r *reign) begin(ctx context.Context) error {
 		self.RaftID = string(r.m.id)
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret) // never fails (crypto/rand)
-		_, err := r.commit(ctx, "", cluster.Found{UUID: newUUID(), Secret: secret, Node: self, Settings: r.c.cfg.Settings})
+		_, err := r.commit(ctx, "", cluster.Found{UUID: newUUID(), Secret: secret, Node: self, Settings: r.c.cfg.Settings, Root: r.c.cfg.Root})
 		return err
 	}
 	if mach.Map.Primary != self.ID {
@@ -240,6 +240,9 @@ func (r *reign) propose(ctx context.Context, id string, cmd cluster.Command) (cl
 			}
 		}
 	}
+	if err := r.understood(cmd); err != nil {
+		return cluster.Result{}, err
+	}
 	res, err := r.commit(ctx, id, cmd)
 	if err != nil {
 		return res, err
@@ -337,7 +340,7 @@ func (r *reign) answer(ctx context.Context, hb heartbeat) heartbeatReply {
 		return rep
 	}
 	r.led.hear(hb, time.Now())
-	if !n.Alive || n.IntraAddr != hb.Node.IntraAddr || n.PublicURL != hb.Node.PublicURL {
+	if !n.Alive || n.IntraAddr != hb.Node.IntraAddr || n.PublicURL != hb.Node.PublicURL || r.rootless(&mach) {
 		r.wake()
 	}
 	if !n.Alive {
@@ -410,6 +413,9 @@ func (r *reign) judgeOnce(ctx context.Context, lease time.Duration, now time.Tim
 		if _, err := r.commit(ctx, "", cluster.Join{UUID: v.Map.UUID, Node: n}); err != nil {
 			r.c.log.Warn("cannot commit what a node announces", "node", n.ID, "err", err)
 		}
+	}
+	if mach := r.m.fsm.machine(); r.rootless(&mach) {
+		r.giveRoot(ctx, v)
 	}
 }
 

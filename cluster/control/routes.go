@@ -68,7 +68,7 @@ func since(x *httpx.Ctx) cluster.Since {
 		v, _ := strconv.ParseUint(x.Query(key), 10, 64) // absent: has nothing
 		return v
 	}
-	return cluster.Since{Index: n("after"), Map: n("map"), Buckets: n("buckets"), Config: n("config")}
+	return cluster.Since{Index: n("after"), Map: n("map"), Buckets: n("buckets"), Config: n("config"), Users: n("users")}
 }
 
 // serveView answers with what is newer than the asker's view, as soon as there is something.

@@ -15,6 +15,7 @@ type heartbeat struct {
 	View    uint64           `json:"view"`             // index of its newest view
 	Uptime  cluster.Duration `json:"uptime"`
 	Version string           `json:"version"`
+	Level   int              `json:"level"` // cluster.Level of its program; 0 = before there was any
 	Report
 }
 

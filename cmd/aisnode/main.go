@@ -86,11 +86,24 @@ func greet(ctx context.Context, a *app.App, cfg config.Node, w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, `ready: %[1]s  (node %[2]s, role %[3]s, data in %[4]s)
+%[6]s
 try:
   export AIS_ENDPOINT=%[1]s
   %[5]s create ais://demo && %[5]s put README.md ais://demo
   curl -L %[1]s/ais/demo/README.md
-`, a.URL(), a.ID(), cfg.Role, cfg.Dir, cli())
+`, a.URL(), a.ID(), cfg.Role, cfg.Dir, cli(), s3Line(a))
+}
+
+// s3Line says how S3 clients get in. A secret that somebody chose is not printed.
+func s3Line(a *app.App) string {
+	line := "S3:    " + a.URL()
+	switch access, secret := a.RootKey(); {
+	case secret != "":
+		return line + "  (access key " + access + ", secret key " + secret + ": the default, for trying things out)"
+	case access != "":
+		return line + "  (access key " + access + ")"
+	}
+	return line + "  (keys: " + cli() + " auth show)"
 }
 
 // cli is how the user calls ais here: by its name if that is in PATH, else as the file beside this binary.

@@ -50,6 +50,16 @@ func samples() map[string]struct {
 		{Kind: RefBlob, Length: 3000, Total: 3000, Blob: BlobID{9}, BlockSize: 4096, CRCs: crcs[:4]},
 		{Kind: RefBlob, Role: 2, Index: 1, Length: 3000, Total: 3000, Blob: BlobID{10}, BlockSize: 4096, CRCs: crcs[:4]},
 	}})
+	kept := base(Record{Size: 7, SumType: cksum.CRC64NVME, Digest: bytes.Repeat([]byte{0xcd}, 8), Parts: []Content{
+		{Kind: RefKept, Length: 7, Tag: object.Version{Epoch: 3, Counter: 9}, CRC: cksum.Block([]byte("content"))},
+	}})
+	kept.SetVersionID(object.Version{Epoch: 3, Counter: 9})
+	table := base(Record{Size: 5 << 30, Parts: []Content{{Kind: RefTable, Length: 5 << 30, Blob: id, Total: 640}}})
+	table.SetETag("d41d8cd98f00b204e9800998ecf8427e-640")
+	table.SetNull()
+	marker := base(Record{})
+	marker.SetTombstone()
+	marker.SetVersionID(marker.Version)
 	type sample = struct {
 		key string
 		rec Record
@@ -60,6 +70,9 @@ func samples() map[string]struct {
 		"large":     {"large", large},
 		"multipart": {"multi/part", multi},
 		"tombstone": {"gone", base(Record{Flags: flagTombstone})},
+		"kept":      {"kept", kept},
+		"table":     {"table", table},
+		"marker":    {"marker", marker},
 		"empty":     {"empty", base(Record{Parts: []Content{{Kind: RefInline, Tag: object.Version{Epoch: 3, Counter: 1 << 40}}}})},
 	}
 }
@@ -201,8 +214,13 @@ func TestKeysKeepOrder(t *testing.T) {
 		if end := BucketEnd(nil, FamRecord, n.Bucket); bytes.Compare(k, end) >= 0 {
 			t.Errorf("%v lies behind its bucket's end", n)
 		}
-		if id, back, ok := SplitRefKey(RefKey(nil, BlobID{1, 2}, n.Bucket, n.Key)); !ok || id != (BlobID{1, 2}) || back != n {
-			t.Errorf("reference of %v splits into %v %v", n, id, back)
+		for _, by := range []Owner{{}, {OwnerVersion, Invert(object.Version{Epoch: 1, Counter: 2})}, {OwnerUpload, [16]byte{3}}} {
+			if id, back, who, ok := SplitRefKey(RefKey(nil, BlobID{1, 2}, n.Bucket, n.Key, by)); !ok || id != (BlobID{1, 2}) || back != n || who != by {
+				t.Errorf("reference of %v by %v splits into %v %v %v", n, by, id, back, who)
+			}
+		}
+		if b, key, id, more, ok := SplitIDKey(PartKey(nil, n.Bucket, n.Key, [16]byte{5, 0, 7}, 300)); !ok || b != n.Bucket || string(key) != n.Key || id != [16]byte{5, 0, 7} || string(more) != "\x01\x2c" {
+			t.Errorf("key of a part of %v splits into %d %q %x %x", n, b, key, id, more)
 		}
 	}
 	for p, want := range map[string]string{"a": "b", "a\xff": "b", "\xff\xff": "", "": ""} {

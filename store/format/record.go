@@ -23,8 +23,11 @@ import (
 	"aistore/object"
 )
 
-// RecordVersion is the newest record format this program writes and the last it reads.
-const RecordVersion = 1
+// RecordVersion is the newest record format this program writes and the last it reads. Records that format 1 can express are written
+// in it, so that an older program reads them.
+const RecordVersion = 2
+
+const firstRecordVersion = 1
 
 // Flags of a record.
 const (
@@ -37,6 +40,8 @@ const (
 const (
 	RefInline = 1 // the bytes are in the index, family FamContent
 	RefBlob   = 2 // the bytes are a part of a blob file
+	RefKept   = 3 // the bytes are in the index, family FamKept, under the version of the tag; format 2
+	RefTable  = 4 // the bytes are those of parts, listed in family FamTable; format 2
 )
 
 // Kinds of ETags.
@@ -57,12 +62,12 @@ type Content struct {
 	Index  uint64 // of the slice or copy
 	Length int64
 
-	Tag object.Version // RefInline: the version under which the bytes were written
-	CRC uint32         // RefInline: of all bytes
+	Tag object.Version // RefInline, RefKept: the version under which the bytes were written
+	CRC uint32         // RefInline, RefKept: of all bytes
 
-	Blob      BlobID // RefBlob
+	Blob      BlobID // RefBlob; RefTable: the content's id
 	Offset    int64  // RefBlob: of the first byte within the blob's content
-	Total     int64  // RefBlob: length of the blob's content
+	Total     int64  // RefBlob: length of the blob's content; RefTable: number of parts
 	BlockSize int64  // RefBlob
 	CRCs      []byte // RefBlob: little-endian CRC32C of each block of the blob; empty = in the footer
 }
@@ -81,7 +86,7 @@ type Record struct {
 	Custom   []byte // encoded map
 	System   []byte
 	Tags     []byte
-	S3ID     []byte // S3 version id
+	S3ID     []byte // S3 version id: empty = none, one zero byte = null, or a version, big-endian
 	Parts    []Content
 	Ext      []byte // of later minor additions; kept when the record is rewritten
 
@@ -95,7 +100,62 @@ func (r *Record) Tombstone() bool { return r.Flags&flagTombstone != 0 }
 func (r *Record) Shared() bool { return r.Flags&FlagShared != 0 }
 
 // InBlobs reports whether any content lies in blobs.
-func (r *Record) InBlobs() bool { return len(r.Parts) > 0 && r.Parts[len(r.Parts)-1].Kind == RefBlob }
+func (r *Record) InBlobs() bool {
+	if len(r.Parts) == 0 {
+		return false
+	}
+	k := r.Parts[len(r.Parts)-1].Kind
+	return k == RefBlob || k == RefTable
+}
+
+// Table returns the id of the content's parts; ok is false when it is not in parts.
+func (r *Record) Table() (id [16]byte, ok bool) {
+	if len(r.Parts) == 1 && r.Parts[0].Kind == RefTable {
+		return r.Parts[0].Blob, true
+	}
+	return id, false
+}
+
+// SetVersionID makes v the S3 version id.
+func (r *Record) SetVersionID(v object.Version) { r.S3ID = v.AppendBinary(nil) }
+
+// SetNull makes r the null version.
+func (r *Record) SetNull() { r.S3ID = []byte{0} }
+
+// SetTombstone makes r say that the name was deleted.
+func (r *Record) SetTombstone() { r.Flags |= flagTombstone }
+
+// Null reports whether r is the null version: it was written while its bucket had no versions, or while they were suspended.
+func (r *Record) Null() bool { return len(r.S3ID) <= 1 }
+
+// Born is the version that orders r among the versions of its name: changes of metadata leave it.
+func (r *Record) Born() object.Version {
+	if len(r.S3ID) == 16 {
+		return object.Version{Epoch: binary.BigEndian.Uint64(r.S3ID), Counter: binary.BigEndian.Uint64(r.S3ID[8:])}
+	}
+	return r.Version
+}
+
+// Owner is as whom r refers to its blobs.
+func (r *Record) Owner() Owner {
+	if len(r.S3ID) != 16 {
+		return Owner{}
+	}
+	return Owner{Kind: OwnerVersion, ID: Invert(r.Born())}
+}
+
+// versionID is the S3 version id as clients see it.
+func (r *Record) versionID() string {
+	switch len(r.S3ID) {
+	case 0:
+		return ""
+	case 1:
+		return object.NullVersion
+	case 16:
+		return r.Born().String()
+	}
+	return string(r.S3ID)
+}
 
 // Sum returns the checksum of the whole.
 func (r *Record) Sum() cksum.Value {
@@ -109,7 +169,7 @@ func (r *Record) Sum() cksum.Value {
 // AppendRecord encodes r; key takes part in the checksum, so a record is only good under its own name.
 func AppendRecord(b []byte, r *Record, key string) []byte {
 	start := len(b)
-	b = append(b, RecordVersion, r.Flags, byte(r.SumType), r.etagKind)
+	b = append(b, r.version(), r.Flags, byte(r.SumType), r.etagKind)
 	b = binary.LittleEndian.AppendUint64(b, r.Bucket)
 	b = binary.LittleEndian.AppendUint64(b, r.Version.Epoch)
 	b = binary.LittleEndian.AppendUint64(b, r.Version.Counter)
@@ -131,6 +191,19 @@ func AppendRecord(b []byte, r *Record, key string) []byte {
 	return binary.LittleEndian.AppendUint32(b, recordCRC(b[start:], key))
 }
 
+// version is the oldest format that can express r.
+func (r *Record) version() byte {
+	for i := range r.Parts {
+		if r.Parts[i].Kind > RefBlob {
+			return RecordVersion
+		}
+	}
+	if r.SumType > cksum.SHA256 {
+		return RecordVersion
+	}
+	return firstRecordVersion
+}
+
 func recordCRC(b []byte, key string) uint32 {
 	return cksum.BlockUpdate(cksum.Block(b), []byte(key))
 }
@@ -139,12 +212,15 @@ func appendContent(b []byte, c *Content) []byte {
 	b = append(b, c.Kind, c.Role)
 	b = binary.AppendUvarint(b, c.Index)
 	b = binary.AppendUvarint(b, uint64(c.Length))
-	if c.Kind == RefInline {
+	if c.Kind == RefInline || c.Kind == RefKept {
 		b = binary.AppendUvarint(b, c.Tag.Epoch)
 		b = binary.AppendUvarint(b, c.Tag.Counter)
 		return binary.LittleEndian.AppendUint32(b, c.CRC)
 	}
 	b = append(b, c.Blob[:]...)
+	if c.Kind == RefTable {
+		return binary.AppendUvarint(b, uint64(c.Total))
+	}
 	b = binary.AppendUvarint(b, uint64(c.Offset))
 	b = binary.AppendUvarint(b, uint64(c.Total))
 	b = binary.AppendUvarint(b, uint64(c.BlockSize))
@@ -318,7 +394,7 @@ func (d *decoder) content() (c Content) {
 	c.Index = d.uvarint()
 	c.Length = d.length()
 	switch c.Kind {
-	case RefInline:
+	case RefInline, RefKept:
 		c.Tag = object.Version{Epoch: d.uvarint(), Counter: d.uvarint()}
 		c.CRC = d.u32()
 	case RefBlob:
@@ -328,6 +404,9 @@ func (d *decoder) content() (c Content) {
 		if !c.fits() {
 			d.bad = true
 		}
+	case RefTable:
+		copy(c.Blob[:], d.take(uint64(len(c.Blob))))
+		c.Total = d.length()
 	default:
 		d.bad = true
 	}
@@ -357,7 +436,8 @@ func (r *Record) consistent() bool {
 	return r.Tombstone() || sum == r.Size
 }
 
-func decodeMap(b []byte) map[string]string {
+// DecodeMap is the inverse of EncodeMap.
+func DecodeMap(b []byte) map[string]string {
 	if len(b) == 0 {
 		return nil
 	}
@@ -386,7 +466,11 @@ func (r *Record) Info(i *object.Info, key string) {
 	default:
 		i.ETag = string(r.etag)
 	}
-	i.Custom, i.System, i.Tags = decodeMap(r.Custom), decodeMap(r.System), decodeMap(r.Tags)
+	i.Custom, i.System, i.Tags = DecodeMap(r.Custom), DecodeMap(r.System), DecodeMap(r.Tags)
+	i.VersionID, i.DeleteMarker, i.Latest = r.versionID(), r.Tombstone(), false
+	if i.DeleteMarker {
+		i.ETag = ""
+	}
 }
 
 // SetETag stores etag in its shortest form; "" derives it.
@@ -405,9 +489,12 @@ func (r *Record) SetETag(etag string) {
 func (r *Record) String() string {
 	s := r.Version.String() + " " + strconv.FormatInt(r.Size, 10) + " bytes"
 	for i := range r.Parts {
-		if c := &r.Parts[i]; c.Kind == RefInline {
+		switch c := &r.Parts[i]; c.Kind {
+		case RefInline, RefKept:
 			s += fmt.Sprintf(" inline(%d)", c.Length)
-		} else {
+		case RefTable:
+			s += fmt.Sprintf(" parts(%s %d)", c.Blob, c.Total)
+		default:
 			s += fmt.Sprintf(" blob(%s %d+%d)", c.Blob, c.Offset, c.Length)
 		}
 	}

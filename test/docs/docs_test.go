@@ -74,7 +74,7 @@ func TestPages(t *testing.T) {
 	for _, page := range []struct {
 		name     string
 		examples int // at least
-	}{{"native-api", 30}, {"quickstart", 7}, {"cli", 9}} {
+	}{{"native-api", 30}, {"quickstart", 7}, {"cli", 9}, {"s3", 3}} {
 		t.Run(page.name, func(t *testing.T) {
 			blocks := examples(t, "../../docs/"+page.name+".md")
 			if len(blocks) < page.examples {

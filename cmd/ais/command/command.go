@@ -16,6 +16,7 @@ import (
 
 	"aistore/api/client"
 	"aistore/cluster"
+	"aistore/cmd/ais/line"
 	"aistore/cmd/ais/term"
 	"aistore/errs"
 )
@@ -49,7 +50,7 @@ func Main(ctx context.Context, p Process) int {
 		completer{a}.complete(ctx, p.Args[2:])
 		return exitOK
 	}
-	err := a.root.RunContext(ctx, reorder(a.root, p.Args))
+	err := a.root.RunContext(ctx, line.Reorder(a.root, p.Args))
 	if a.sdk != nil {
 		a.sdk.Close()
 	}
@@ -86,7 +87,7 @@ func (a *app) commands() []*cli.Command {
 		inCategory("OBJECTS", objectVerbs{a}.commands()),
 		inCategory("OBJECTS", []*cli.Command{{Name: "object", Usage: "the same verbs again", Subcommands: append(objectVerbs{a}.commands(), objectVerbs{a}.showObjectCommand("show"))}}),
 		inCategory("BUCKETS", []*cli.Command{bucketVerbs{a}.command(), bucketVerbs{a}.createCommand("create")}),
-		inCategory("CLUSTER", []*cli.Command{clusterVerbs{a}.showCommand(), clusterVerbs{a}.clusterCommand(), clusterVerbs{a}.configCommand(), jobVerbs{a}.command()}),
+		inCategory("CLUSTER", []*cli.Command{clusterVerbs{a}.showCommand(), clusterVerbs{a}.clusterCommand(), clusterVerbs{a}.configCommand(), authVerbs{a}.command(), jobVerbs{a}.command()}),
 		inCategory("OPERATION", []*cli.Command{devVerbs{a}.command(), offlineVerbs{a}.command(), completer{a}.command()}),
 	)
 }

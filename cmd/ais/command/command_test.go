@@ -5,10 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
+	"aistore/cmd/ais/line"
 	"aistore/errs"
 )
 
@@ -38,7 +38,7 @@ func TestReorder(t *testing.T) {
 		"completion bash --endpoint x": "completion --endpoint x -- bash",
 		"dev kill kill":                "dev kill -- kill",
 	} {
-		got := reorder(a.root, append([]string{"ais"}, strings.Fields(in)...))
+		got := line.Reorder(a.root, append([]string{"ais"}, strings.Fields(in)...))
 		if s := strings.Join(got[1:], " "); s != want {
 			t.Errorf("%q becomes %q, want %q", in, s, want)
 		}
@@ -116,47 +116,6 @@ func TestJSONError(t *testing.T) {
 	code, stdout, stderr := run(t, nil, "", "dev", "status", "--json", "--dir", t.TempDir())
 	if code != exitNotFound || stdout != "" || !strings.Contains(stderr, `"kind":"not-found"`) || !strings.Contains(stderr, `"exit_code":3`) {
 		t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
-	}
-}
-
-func TestShellSplit(t *testing.T) {
-	for _, c := range []struct {
-		line string
-		ws   []string
-		raw  string
-	}{
-		{"ais ", []string{"ais", ""}, ""},
-		{"ais l", []string{"ais", "l"}, "l"},
-		{`ais ls  ais://b/a\ b`, []string{"ais", "ls", "ais://b/a b"}, `ais://b/a\ b`},
-		{`ais ls "ais://b/a b`, []string{"ais", "ls", "ais://b/a b"}, `"ais://b/a b`},
-		{`ais ls 'a"b' "c'd\"" e`, []string{"ais", "ls", `a"b`, `c'd"`, "e"}, "e"},
-		{"cd x; ais l", []string{"ais", "l"}, "l"},
-		{"x | ais l", []string{"ais", "l"}, "l"},
-	} {
-		ws, raw := shellSplit(c.line)
-		if !reflect.DeepEqual(ws, c.ws) || raw != c.raw {
-			t.Errorf("%q: %q %q, want %q %q", c.line, ws, raw, c.ws, c.raw)
-		}
-	}
-}
-
-func TestBashReply(t *testing.T) {
-	for _, c := range []struct {
-		c         candidate
-		raw, want string
-	}{
-		{candidate{text: "ls"}, "l", "ls "},
-		{candidate{text: "ais://b/x"}, "ai", "ais://b/x "},
-		{candidate{text: "ais://b/x"}, "ais:", "//b/x "},
-		{candidate{text: "ais://b/a b:c"}, "ais://b/a", `//b/a\ b:c `},
-		{candidate{text: "ais://b/a b:c"}, `ais://b/a\ b:`, `c `},
-		{candidate{text: "ais://b/d/", open: true}, "ais://b/", "//b/d/"},
-		{candidate{text: "ais://b/a b"}, `"ais://b/`, "ais://b/a b"},
-		{candidate{text: "k=v"}, "k=", "v "},
-	} {
-		if got := bashReply(c.c, c.raw); got != c.want {
-			t.Errorf("%+v for %q is %q, want %q", c.c, c.raw, got, c.want)
-		}
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 
 	"aistore/api"
 	"aistore/api/client"
+	"aistore/cmd/ais/line"
+	"aistore/cmd/ais/shell"
 	"aistore/cmd/ais/uri"
 	"aistore/errs"
 )
@@ -34,6 +36,8 @@ const (
 	argProp
 	argJob
 	argShell
+	argUser
+	argKey
 	argAny argument = 0 // nothing is known of it
 )
 
@@ -56,10 +60,10 @@ func (a completer) complete(ctx context.Context, args []string) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, completeWithin)
 	defer cancel()
-	shell, words := args[0], args[1:]
+	name, words := args[0], args[1:]
 	raw := ""
-	if shell == "bash" {
-		words, raw = shellSplit(args[1])
+	if name == "bash" {
+		words, raw = shell.Split(args[1])
 	}
 	if len(words) < 2 {
 		return
@@ -71,9 +75,9 @@ func (a completer) complete(ctx context.Context, args []string) {
 		if strings.ContainsAny(c.text, "\n\t\r") || !strings.HasPrefix(c.text, word) {
 			continue // no shell could insert it
 		}
-		switch shell {
+		switch name {
 		case "bash":
-			fmt.Fprintln(a.out.Stdout(), bashReply(c, raw))
+			fmt.Fprintln(a.out.Stdout(), shell.BashReply(shell.Word{Text: c.text, Open: c.open}, raw))
 		default:
 			end := "\t"
 			if c.open {
@@ -86,18 +90,18 @@ func (a completer) complete(ctx context.Context, args []string) {
 
 // candidates finds what may replace word behind the words before it.
 func (a completer) candidates(ctx context.Context, before []string, word string) []candidate {
-	at := find(a.root, before)
-	a.endpointFrom(at.options)
+	at := line.Find(a.root, before)
+	a.endpointFrom(at.Options)
 	flags, verbs := a.root.Flags, a.root.Commands
-	if at.command != nil {
-		flags, verbs = at.command.Flags, at.command.Subcommands
+	if at.Command != nil {
+		flags, verbs = at.Command.Flags, at.Command.Subcommands
 	}
 	switch {
-	case at.pending != nil:
-		return optionValues(at.pending.Names()[0], word)
-	case strings.HasPrefix(word, "-") && !at.literal:
-		return optionNames(flags, at.options)
-	case len(verbs) > 0 && len(at.arguments) > 0:
+	case at.Pending != nil:
+		return optionValues(at.Pending.Names()[0], word)
+	case strings.HasPrefix(word, "-") && !at.Literal:
+		return optionNames(flags, at.Options)
+	case len(verbs) > 0 && len(at.Arguments) > 0:
 		return nil
 	case len(verbs) > 0:
 		var cs []candidate
@@ -108,11 +112,11 @@ func (a completer) candidates(ctx context.Context, before []string, word string)
 		}
 		return cs
 	}
-	takes := a.takes[at.command]
+	takes := a.takes[at.Command]
 	if len(takes) == 0 {
 		return nil
 	}
-	return a.argumentValues(ctx, takes[min(len(at.arguments), len(takes)-1)], word, at)
+	return a.argumentValues(ctx, takes[min(len(at.Arguments), len(takes)-1)], word, at)
 }
 
 // endpointFrom honours --endpoint in the line being written.
@@ -158,19 +162,21 @@ func optionValues(option, word string) []candidate {
 		return paths(word)
 	case "units":
 		return words("iec", "si", "raw")
+	case "role":
+		return words("admin", "user", "readonly")
 	case "log-level":
 		return words("debug", "info", "warn", "error")
 	}
 	return nil
 }
 
-func (a completer) argumentValues(ctx context.Context, kind argument, word string, at located) []candidate {
+func (a completer) argumentValues(ctx context.Context, kind argument, word string, at line.Located) []candidate {
 	var cs []candidate
 	if kind&argShell != 0 {
 		cs = append(cs, words("bash", "zsh", "fish")...)
 	}
 	if kind&argDevNode != 0 {
-		cs = append(cs, devNodes(at.options)...)
+		cs = append(cs, devNodes(at.Options)...)
 	}
 	if kind&argPath != 0 && !strings.HasPrefix(word, "ais://") {
 		cs = append(cs, paths(word)...)
@@ -231,77 +237,6 @@ func devNodes(options []string) []candidate {
 	return cs
 }
 
-// shellSplit takes a bash command line up to the cursor apart, as far as completion needs it: quotes and
-// backslashes count, expansions do not. raw is the last word as it was typed.
-func shellSplit(line string) (ws []string, raw string) {
-	var word strings.Builder
-	quote, inWord, begin := rune(0), false, 0
-	escaped := false
-	for i, r := range line {
-		if !inWord && !escaped && quote == 0 && r != ' ' && r != '\t' {
-			inWord, begin = true, i
-		}
-		switch {
-		case escaped:
-			word.WriteRune(r)
-			escaped = false
-		case r == '\\' && quote != '\'':
-			escaped = true
-		case quote != 0:
-			if r == quote {
-				quote = 0
-			} else {
-				word.WriteRune(r)
-			}
-		case r == '\'' || r == '"':
-			quote = r
-		case r == ' ' || r == '\t':
-			if inWord {
-				ws = append(ws, word.String())
-				word.Reset()
-				inWord = false
-			}
-		case r == ';' || r == '|' || r == '&': // another command begins
-			ws, inWord = nil, false
-			word.Reset()
-		default:
-			word.WriteRune(r)
-		}
-	}
-	if inWord {
-		raw = line[begin:]
-	}
-	return append(ws, word.String()), raw
-}
-
-// bashReply forms a candidate as readline inserts it. Readline takes ':' and '=' for the end of a word, so what was
-// typed up to the last of them is left out; inside quotes it does not, and quotes the rest itself.
-func bashReply(c candidate, raw string) string {
-	end := " "
-	if c.open {
-		end = ""
-	}
-	if strings.HasPrefix(raw, `"`) || strings.HasPrefix(raw, `'`) {
-		return c.text
-	}
-	text := escape(c.text)
-	for range strings.Count(raw, ":") + strings.Count(raw, "=") {
-		text = text[strings.IndexAny(text, ":=")+1:]
-	}
-	return text + end
-}
-
-func escape(s string) string {
-	var b strings.Builder
-	for i, r := range s {
-		if strings.ContainsRune(" \t'\"\\$`&|;<>()*?[]{}!#", r) || r == '~' && i > 0 {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
 // completionCommand is `ais completion`.
 func (a completer) command() *cli.Command {
 	return a.verb(&cli.Command{
@@ -314,7 +249,7 @@ func (a completer) command() *cli.Command {
 			if err := count(c, 1, 1); err != nil {
 				return err
 			}
-			script, ok := scripts()[c.Args().First()]
+			script, ok := shell.Scripts(completeVerb)[c.Args().First()]
 			if !ok {
 				return errs.F("", c.Args().First(), errs.Invalid, "is no shell with a completion script: use bash, zsh or fish")
 			}
@@ -323,48 +258,6 @@ func (a completer) command() *cli.Command {
 		},
 	}, argShell)
 }
-
-func scripts() map[string]string {
-	return map[string]string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}
-}
-
-const bashScript = `# bash completion of ais
-_ais() {
-    mapfile -t COMPREPLY < <("${COMP_WORDS[0]}" ` + completeVerb + ` bash "${COMP_LINE:0:COMP_POINT}" 2>/dev/null)
-}
-complete -o nospace -F _ais ais
-`
-
-const zshScript = `#compdef ais
-# zsh completion of ais
-_ais() {
-    local line text rest
-    local -a done_ done_help open_ open_help
-    while IFS= read -r line; do
-        text="${line%%$'\t'*}" rest="${line#*$'\t'}"
-        if [[ "$rest" == $'\x01'* ]]; then
-            open_+=("$text") open_help+=("$text${rest#$'\x01'}")
-        else
-            done_+=("$text") done_help+=("$text${rest:+  -- $rest}")
-        fi
-    done < <("${(Q)words[1]}" ` + completeVerb + ` zsh "${(@Q)words[1,CURRENT]}" 2>/dev/null)
-    (( $#done_ )) && compadd -l -d done_help -a done_
-    (( $#open_ )) && compadd -S '' -d open_help -a open_
-}
-if [ "$funcstack[1]" = "_ais" ]; then
-    _ais "$@"
-else
-    compdef _ais ais
-fi
-`
-
-const fishScript = `# fish completion of ais
-function __ais_complete
-    set -l words (commandline -opc) (string unescape -- (commandline -ct) | string collect --allow-empty)
-    $words[1] ` + completeVerb + ` fish $words 2>/dev/null | string replace -a (printf '\x01') ''
-end
-complete -c ais -f -a '(__ais_complete)'
-`
 
 // liveValues asks the cluster.
 func (a completer) liveValues(ctx context.Context, kind argument, word string) ([]candidate, error) {
@@ -394,6 +287,13 @@ func (a completer) liveValues(ctx context.Context, kind argument, word string) (
 		for _, p := range api.PropNames() {
 			cs = append(cs, candidate{text: p.Name + "=", help: p.Help, open: true})
 		}
+	}
+	if kind&(argUser|argKey) != 0 {
+		found, err := userCandidates(ctx, sdk, kind)
+		if err != nil {
+			return nil, err
+		}
+		cs = append(cs, found...)
 	}
 	if kind&argJob != 0 {
 		byTarget, err := sdk.Jobs(ctx, api.JobQuery{})

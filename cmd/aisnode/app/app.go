@@ -66,6 +66,9 @@ func Open(ctx context.Context, cfg config.Node, o Options) (*App, error) {
 }
 
 func (a *App) open(ctx context.Context, logs *node.Logs, version string) error {
+	if err := rootKey(&a.cfg).Validate(); err != nil {
+		return errs.E("app.open", "AIS_ROOT_ACCESS_KEY, AIS_ROOT_SECRET_KEY", errs.Invalid, err)
+	}
 	who, err := identify(&a.cfg)
 	if err != nil {
 		return err
@@ -134,7 +137,7 @@ func (a *App) controlConfig(who identity, raft net.Listener, version string) con
 			ID: who.ID, Role: cluster.Role(cfg.Role), PublicURL: cfg.PublicURL, Weight: cfg.Weight, Zone: cfg.Zone,
 			IntraAddr: net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.IntraPort)),
 		},
-		Cluster: who.Cluster, Dir: cfg.Dir, Join: cfg.Join, Bootstrap: cfg.Bootstrap.On(),
+		Cluster: who.Cluster, Dir: cfg.Dir, Join: cfg.Join, Bootstrap: cfg.Bootstrap.On(), Root: rootKey(cfg),
 		Raft: raft, Client: a.client, Report: a.report, Version: version, Log: a.log,
 	}
 }
@@ -162,14 +165,14 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 	reg.ControlPlane(func() metrics.ControlPlane { return controlMetrics(a.control) })
 	nc := node.Config{
 		ID: who.ID, Role: cluster.Role(cfg.Role), Version: version, Control: a.control, Client: a.client,
-		Metrics: reg, Logs: logs, Settings: cfg,
+		Metrics: reg, Logs: logs, Settings: cfg, Propose: a.control.Propose,
 	}
 	if a.store != nil {
 		nc.Disks = a.store.Mountpaths
 	}
 	a.node = node.New(nc)
 	a.routes = append(a.node.Routes(), a.control.Routes()...)
-	a.parts = []node.Part{{Name: "control", Run: a.control.Run}}
+	a.parts = []node.Part{{Name: "control", Run: a.control.Run}, {Name: "root-key", Run: a.watchRoot}}
 
 	gw := proxy.Config{Node: a.node, Control: a.control}
 	if a.store != nil {

@@ -1,4 +1,7 @@
-package command
+// Package line takes a command line apart: which command its words lead to, and which of them are options or arguments.
+//
+// It runs nothing. Start at Reorder and Find.
+package line
 
 import (
 	"slices"
@@ -7,60 +10,60 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// reorder moves the options of a command line before its arguments, where package flag wants them, and takes
+// Reorder moves the options of a command line before its arguments, where package flag wants them, and takes
 // apart -ry into -r -y. So `ais put DIR ais://b/ -r -y` means what it says. Behind "--" everything is an argument.
-func reorder(root *cli.App, line []string) []string {
+func Reorder(root *cli.App, line []string) []string {
 	if len(line) == 0 {
 		return line
 	}
-	at := find(root, line[1:])
-	out := append([]string{line[0]}, at.path...)
-	out = append(out, at.options...)
-	if len(at.arguments) > 0 {
-		out = append(append(out, "--"), at.arguments...)
+	at := Find(root, line[1:])
+	out := append([]string{line[0]}, at.Path...)
+	out = append(out, at.Options...)
+	if len(at.Arguments) > 0 {
+		out = append(append(out, "--"), at.Arguments...)
 	}
 	return out
 }
 
-// located is a command line taken apart.
-type located struct {
-	command   *cli.Command // nil = the root
-	path      []string     // words that lead to the command
-	options   []string     // with their values
-	arguments []string
-	pending   cli.Flag // the line ends with this option, whose value is still missing
-	literal   bool     // a "--" was seen
+// Located is a command line taken apart.
+type Located struct {
+	Command   *cli.Command // nil = the root
+	Path      []string     // words that lead to the command
+	Options   []string     // with their values
+	Arguments []string
+	Pending   cli.Flag // the line ends with this option, whose value is still missing
+	Literal   bool     // a "--" was seen
 }
 
-// find takes a command line (without the program's name) apart.
-func find(root *cli.App, line []string) located {
-	var at located
+// Find takes a command line (without the program's name) apart.
+func Find(root *cli.App, line []string) Located {
+	var at Located
 	commands, flags := root.Commands, root.Flags
 	for i := 0; i < len(line); i++ {
 		word := line[i]
 		switch {
-		case at.literal || word == "-" || !strings.HasPrefix(word, "-"):
-			if sub := named(commands, word); sub != nil && len(at.arguments) == 0 && !at.literal {
-				at.command, at.path = sub, append(at.path, word)
+		case at.Literal || word == "-" || !strings.HasPrefix(word, "-"):
+			if sub := named(commands, word); sub != nil && len(at.Arguments) == 0 && !at.Literal {
+				at.Command, at.Path = sub, append(at.Path, word)
 				commands, flags = sub.Subcommands, append(slices.Clone(flags), sub.Flags...)
 				continue
 			}
-			at.arguments = append(at.arguments, word)
+			at.Arguments = append(at.Arguments, word)
 		case word == "--":
-			at.literal = true
+			at.Literal = true
 		default:
 			for _, option := range split(flags, word) {
-				at.options = append(at.options, option)
+				at.Options = append(at.Options, option)
 				f := optionOf(flags, option)
 				if f == nil || !takesValue(f) || strings.Contains(option, "=") {
 					continue
 				}
 				if i+1 == len(line) {
-					at.pending = f
+					at.Pending = f
 					continue
 				}
 				i++
-				at.options = append(at.options, line[i])
+				at.Options = append(at.Options, line[i])
 			}
 		}
 	}

@@ -1,0 +1,32 @@
+package cluster
+
+import "strings"
+
+// Level counts the releases that added commands, or fields of commands, to the replicated log: 1 knew no users.
+// Every node tells the primary its own. A replica of a lower level than a command needs would stop at it, or
+// apply it differently.
+const Level = 2
+
+// Needs returns the level that every replica must have to apply cmd.
+func Needs(cmd Command) int {
+	const users = 2
+	switch c := cmd.(type) {
+	case AddUser, SetUser, RemoveUser, AddKey, RemoveKey, SetBucketOwner:
+		return users
+	case CreateBucket:
+		if c.Owner != "" || c.Props.S3 != (S3Props{}) {
+			return users
+		}
+	case SetBucketProps:
+		if c.Props.S3 != (S3Props{}) {
+			return users
+		}
+	case SetConfig:
+		for key := range c.Set {
+			if strings.HasPrefix(key, "s3.") {
+				return users
+			}
+		}
+	}
+	return 1
+}

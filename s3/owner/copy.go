@@ -1,0 +1,157 @@
+package owner
+
+import (
+	"maps"
+	"strings"
+
+	"aistore/cksum"
+	"aistore/errs"
+	"aistore/node"
+	"aistore/object"
+	"aistore/s3"
+	"aistore/store"
+)
+
+// copy makes the object from another one, or changes an object's metadata by copying it onto itself. Content that is on this node already
+// is shared, not copied.
+func (r *request) copy() error {
+	const op = "owner.copy"
+	o, in, err := r.putOptions()
+	if err != nil {
+		return err
+	}
+	if err := r.authorize(); err != nil {
+		return err
+	}
+	replaceMeta, err := directive("x-amz-metadata-directive", r.h.MetadataDirective)
+	if err != nil {
+		return err
+	}
+	replaceTags, err := directive("x-amz-tagging-directive", r.h.TaggingDirective)
+	if err != nil {
+		return err
+	}
+	src, from, err := r.openSource()
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	if src.Info.Size > s3.MaxPutSize {
+		return s3.E(op, &from, "InvalidRequest", "The specified copy source is larger than the maximum allowable size for a copy source: "+itoa(s3.MaxPutSize))
+	}
+	if err := r.onItself(&from, &src.Info, replaceMeta); err != nil {
+		return err
+	}
+	if !replaceMeta {
+		o.Custom, o.System = src.Info.Custom, kept(src.Info.System, o.System)
+	} else if o.Custom == nil {
+		o.Custom = map[string]string{} // the store takes nil for "as the source has it"
+	}
+	if sum := src.Info.System[s3.SystemChecksum]; sum != "" || o.System == nil {
+		o.System = with(o.System, s3.SystemChecksum, sum)
+	}
+	if !replaceTags {
+		o.Tags = src.Info.Tags
+	} else if o.Tags == nil {
+		o.Tags = map[string]string{}
+	}
+	if err := r.guard(); err != nil {
+		return err
+	}
+	info, err := r.copyContent(src, &o, in)
+	if err != nil {
+		return r.writeFault(op, err)
+	}
+	return r.acknowledgeCopy(&info, src)
+}
+
+// directive reads COPY or REPLACE; "" is COPY.
+func directive(name, v string) (replace bool, err error) {
+	switch v {
+	case "", "COPY":
+		return false, nil
+	case "REPLACE":
+		return true, nil
+	}
+	return false, s3.E("owner.copy", name, "InvalidArgument", "Unknown "+strings.TrimPrefix(name, "x-amz-")+".", s3.Field{Name: "ArgumentName", Value: name}, s3.Field{Name: "ArgumentValue", Value: v})
+}
+
+// onItself refuses a copy onto itself that changes nothing.
+func (r *request) onItself(from *node.Object, info *object.Info, replaced bool) error {
+	if from.Name() != r.Name() || replaced || strings.Contains(r.h.CopySource, "?versionId=") {
+		return nil
+	}
+	if r.h.Class != "" && r.h.Class != s3.Class(info) || r.h.Redirect != "" {
+		return nil
+	}
+	return s3.E("owner.copy", &r.Object, "InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
+}
+
+// kept returns what a copy takes over of the source's headers: not its class, ACL and the like, which the request says anew.
+func kept(source, asked map[string]string) map[string]string {
+	m := make(map[string]string, len(source)+2)
+	for k, v := range source {
+		if !strings.HasPrefix(k, "s3.") || k == s3.SystemChecksum {
+			m[k] = v
+		}
+	}
+	for k, v := range asked {
+		if strings.HasPrefix(k, "s3.") {
+			m[k] = v
+		}
+	}
+	return m
+}
+
+// copyContent makes the copy: of a source on this node by sharing its content, unless another checksum is asked for.
+func (r *request) copyContent(src *source, o *store.PutOptions, in *incoming) (object.Info, error) {
+	ctx := r.c.Context()
+	algorithm, err := s3.ParseAlgorithm(r.h.ChecksumAlgorithm)
+	if err != nil {
+		return object.Info{}, err
+	}
+	have := s3.DecodeChecksum(src.Info.System[s3.SystemChecksum])
+	o.Size, o.Expect, o.Also, o.Finish = src.Info.Size, nil, nil, nil
+	if algorithm == s3.NoAlgorithm || algorithm == have.Algorithm && have.Type != s3.Composite {
+		o.ETag = src.Info.ETag
+		if src.obj != nil && src.Info.Checksum.Type == o.Checksum {
+			return r.w.store.CopyOpen(ctx, src.obj, src.version, r.Name(), *o)
+		}
+	} else { // computed anew, and with it the ETag of a whole
+		in.want, in.also = s3.Checksum{Algorithm: algorithm}, []cksum.Type{cksum.MD5, typeOf(algorithm)}
+		o.Also, o.Finish = in.also, in.finishCopy
+	}
+	if err := r.w.target.Reserve(); err != nil {
+		return object.Info{}, err
+	}
+	defer r.w.target.Release()
+	return r.w.store.PutStream(ctx, r.Name(), src.body, *o)
+}
+
+// finishCopy is the store's Finish of a copy whose checksum is computed: nothing was declared to compare it with.
+func (in *incoming) finishCopy(f *store.Finish) error {
+	v, ok := f.Sum(typeOf(in.want.Algorithm))
+	if !ok {
+		return errs.E("owner.finishCopy", in.want.Algorithm.Name(), errs.Other, "the store did not compute the checksum")
+	}
+	if md5, ok := f.Sum(cksum.MD5); ok {
+		f.ETag = md5.Value
+	}
+	in.sum = s3.NewChecksum(in.want.Algorithm, "", v.Raw())
+	f.System = with(maps.Clone(f.System), s3.SystemChecksum, in.sum.Encode())
+	return nil
+}
+
+func (r *request) acknowledgeCopy(info *object.Info, src *source) error {
+	if err := r.acknowledge(); err != nil {
+		return err
+	}
+	r.showVersion(info.VersionID)
+	if v := src.Info.VersionID; v != "" {
+		r.c.SetHeader("x-amz-copy-source-version-id", v)
+	}
+	if l := r.set.Lifecycle; l != nil {
+		r.c.AddHeaders(l.AppendExpiration(nil, info))
+	}
+	return r.sendXML(s3.AppendCopied(nil, info.ETag, info.Created, s3.DecodeChecksum(info.System[s3.SystemChecksum])))
+}

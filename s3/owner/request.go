@@ -1,0 +1,410 @@
+package owner
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"aistore/auth/policy"
+	"aistore/auth/sigv4"
+	"aistore/errs"
+	"aistore/httpx"
+	"aistore/node"
+	"aistore/object"
+	"aistore/s3"
+)
+
+// request is one admitted request.
+type request struct {
+	node.Object
+	w      *Owner
+	c      *httpx.Ctx
+	caller *s3.Caller
+	op     *s3.Operation
+	h      s3.Headers
+	set    *s3.Settings
+
+	version string            // versionId of the query, "" = none
+	tags    map[string]string // of x-amz-tagging or a Tagging document, once read: policies ask for them
+}
+
+// check refuses what no operation takes.
+func (r *request) check() error {
+	const op = "owner.check"
+	if err := r.h.Check(); err != nil {
+		return err
+	}
+	if e := r.h.ExpectedOwner; e != "" && e != r.Bucket.Owner {
+		return s3.E(op, r.Bucket.Name, "AccessDenied", "")
+	}
+	if r.c.RawQuery() != "" {
+		if r.version = r.c.Query("versionId"); r.version != "" {
+			return checkVersion(r.version)
+		} else if r.c.HasQuery("versionId") {
+			return s3.E(op, "versionId", "InvalidArgument", "Version id cannot be the empty string")
+		}
+	}
+	return nil
+}
+
+func checkVersion(id string) error {
+	if id == object.NullVersion {
+		return nil
+	}
+	if _, err := object.ParseVersion(id); err != nil {
+		return s3.E("owner.checkVersion", "versionId", "InvalidArgument", "Invalid version id specified",
+			s3.Field{Name: "ArgumentName", Value: "versionId"}, s3.Field{Name: "ArgumentValue", Value: id})
+	}
+	return nil
+}
+
+// perform is the table of what serves which operation.
+func (r *request) perform() error {
+	if code := r.op.Code; code != "" {
+		return r.unserved(code)
+	}
+	switch r.op.Op {
+	case s3.GetObject:
+		return r.get()
+	case s3.HeadObject:
+		return r.head()
+	case s3.PutObject:
+		return r.put()
+	case s3.DeleteObject:
+		return r.remove()
+	case s3.CopyObject:
+		return r.copy()
+	case s3.GetObjectAttributes:
+		return r.attributes()
+	case s3.GetObjectTagging:
+		return r.getTags()
+	case s3.PutObjectTagging:
+		return r.putTags()
+	case s3.DeleteObjectTagging:
+		return r.deleteTags()
+	case s3.GetObjectACL:
+		return r.getACL()
+	case s3.PutObjectACL:
+		return r.putACL()
+	case s3.CreateMultipartUpload:
+		return r.createUpload()
+	case s3.UploadPart:
+		return r.uploadPart()
+	case s3.UploadPartCopy:
+		return r.copyPart()
+	case s3.ListParts:
+		return r.listParts()
+	case s3.CompleteMultipartUpload:
+		return r.complete()
+	case s3.AbortMultipartUpload:
+		return r.abort()
+	}
+	return s3.E("owner.perform", r.op.Name, "NotImplemented", "")
+}
+
+// unserved answers an operation whose whole answer is a code, to those who may know.
+func (r *request) unserved(code string) error {
+	info, err := r.stat()
+	if err != nil {
+		return err
+	}
+	if err := r.authorizeObject(&info); err != nil {
+		return err
+	}
+	message := ""
+	if code == "InvalidRequest" {
+		message = "Bucket is missing Object Lock Configuration"
+	}
+	return s3.E("owner.unserved", r.op.Name, code, message)
+}
+
+// fault gives a store's error the code that S3 has for it.
+func (r *request) fault(op string, err error) error {
+	var known *s3.Fault
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return err
+	case !errs.Is(err, errs.NotFound) || errs.Is(err, errs.NoBucket):
+		return errs.E(op, &r.Object, err)
+	case r.version != "":
+		return s3.E(op, &r.Object, "NoSuchVersion", "", s3.Field{Name: "Key", Value: r.Key}, s3.Field{Name: "VersionId", Value: r.version})
+	}
+	return s3.E(op, &r.Object, "NoSuchKey", "", s3.Field{Name: "Key", Value: r.Key})
+}
+
+// act returns the request as package policy sees it.
+func (r *request) act(action string) policy.Request {
+	q := policy.Request{Caller: subject(r.caller), Action: action, Bucket: r.Bucket.Name, Key: r.Key}
+	return q
+}
+
+// subject is the caller as package policy sees it.
+func subject(c *s3.Caller) policy.Caller {
+	return policy.Caller{ID: c.ID, Name: c.Name, Admin: c.Admin, ReadOnly: c.ReadOnly, Anonymous: c.Anonymous()}
+}
+
+func (r *request) inputs() policy.Inputs {
+	return policy.Inputs{BucketOwner: r.Bucket.Owner, Policy: r.set.Policy, BucketACL: r.set.ACL, Block: r.set.Block, Ownership: r.set.Ownership}
+}
+
+// authorize decides about a request that needs no object: writes.
+func (r *request) authorize() error {
+	q, in := r.act(r.op.ActionFor(r.version)), r.inputs()
+	if in.Policy != nil {
+		q.Values = func(key string) []string { return r.value(key, nil) }
+	}
+	return policy.Authorize(&q, &in)
+}
+
+// authorizeObject decides about a request to an object that exists.
+func (r *request) authorizeObject(info *object.Info) error {
+	q, in := r.act(r.op.ActionFor(r.version)), r.inputs()
+	if err := objectInputs(&in, info); err != nil {
+		return err
+	}
+	if in.Policy != nil {
+		q.Values = func(key string) []string { return r.value(key, info.Tags) }
+	}
+	return policy.Authorize(&q, &in)
+}
+
+func objectInputs(in *policy.Inputs, info *object.Info) error {
+	text := info.System[s3.SystemACL]
+	if text == "" {
+		return nil
+	}
+	a, err := policy.ParseACL(text)
+	if err != nil {
+		return errs.F("owner.authorize", info.Key, errs.Corrupt, "the object's ACL cannot be read: %w", err)
+	}
+	in.ObjectOwner, in.ObjectACL = a.Owner, a
+	return nil
+}
+
+// missing answers a request to an object that does not exist: whether the caller may know that.
+func (r *request) missing(err error) error {
+	if !errs.Is(err, errs.NotFound) {
+		return r.fault("owner.open", err)
+	}
+	q, in := r.act(r.op.ActionFor(r.version)), r.inputs()
+	if in.Policy != nil {
+		q.Values = func(key string) []string { return r.value(key, nil) }
+	}
+	if err := policy.AuthorizeMissing(&q, &in); err != nil {
+		return err
+	}
+	return r.fault("owner.open", err)
+}
+
+// value answers what a policy's condition asks for; tags are the object's.
+func (r *request) value(key string, tags map[string]string) []string {
+	if name, ok := strings.CutPrefix(key, "s3:existingobjecttag/"); ok {
+		return tagValue(tags, name)
+	}
+	if name, ok := strings.CutPrefix(key, "s3:requestobjecttag/"); ok {
+		return tagValue(r.tags, name)
+	}
+	if key == "s3:requestobjecttagkeys" {
+		var ks []string
+		for k := range r.tags {
+			ks = append(ks, k)
+		}
+		return ks
+	}
+	if v := r.common(key); v != "" {
+		return []string{v}
+	}
+	if v := r.header(key); v != "" {
+		return []string{v}
+	}
+	return nil
+}
+
+func tagValue(tags map[string]string, name string) []string {
+	if v, ok := tags[name]; ok {
+		return []string{v}
+	}
+	return nil
+}
+
+// common are the keys that every request has.
+func (r *request) common(key string) string {
+	switch key {
+	case "aws:sourceip":
+		return r.caller.Addr
+	case "aws:securetransport":
+		if r.caller.Secure {
+			return "true"
+		}
+		return "false"
+	case "aws:useragent":
+		return r.h.UserAgent
+	case "aws:referer":
+		return r.h.Referer
+	case "aws:currenttime":
+		return time.Now().UTC().Format(time.RFC3339)
+	case "aws:epochtime":
+		return itoa(time.Now().Unix())
+	case "s3:versionid":
+		return r.version
+	case "s3:authtype":
+		switch {
+		case r.caller.Anonymous():
+			return ""
+		case r.caller.Presigned:
+			return "REST-QUERY-STRING"
+		}
+		return "REST-HEADER"
+	case "s3:signatureversion":
+		if r.caller.Anonymous() {
+			return ""
+		}
+		return "AWS4-HMAC-SHA256"
+	}
+	return ""
+}
+
+// header are the keys that are a header of the request.
+func (r *request) header(key string) string {
+	switch key {
+	case "s3:x-amz-acl":
+		return r.h.Grants.Canned
+	case "s3:x-amz-grant-full-control":
+		return r.h.Grants.FullControl
+	case "s3:x-amz-grant-read":
+		return r.h.Grants.Read
+	case "s3:x-amz-grant-read-acp":
+		return r.h.Grants.ReadACP
+	case "s3:x-amz-grant-write":
+		return r.h.Grants.Write
+	case "s3:x-amz-grant-write-acp":
+		return r.h.Grants.WriteACP
+	case "s3:x-amz-copy-source":
+		return strings.TrimPrefix(r.h.CopySource, "/")
+	case "s3:x-amz-metadata-directive":
+		return r.h.MetadataDirective
+	case "s3:x-amz-storage-class":
+		return r.h.Class
+	case "s3:if-match":
+		return r.h.IfMatch
+	case "s3:if-none-match":
+		return r.h.IfNoneMatch
+	case "s3:x-amz-content-sha256":
+		return r.c.Header("x-amz-content-sha256")
+	}
+	return ""
+}
+
+// users resolves grantees.
+func (r *request) users() policy.Users {
+	m := r.View.Users
+	return policy.Users{
+		ByID: func(id string) string {
+			if u := m.ByID(id); u != nil {
+				return u.ID
+			}
+			return ""
+		},
+		ByEmail: func(email string) string {
+			if u := m.ByEmail(email); u != nil {
+				return u.ID
+			}
+			return ""
+		},
+	}
+}
+
+// display is the name that is shown of a canonical id.
+func (r *request) display(id string) string {
+	if u := r.View.Users.ByID(id); u != nil && u.Display != "" {
+		return u.Display
+	}
+	return id
+}
+
+// secrets is how chunks of a body are verified.
+func (r *request) secrets() sigv4.Secrets {
+	m := r.View.Users
+	return func(access string) (string, bool) {
+		_, k := m.ByAccess(access)
+		if k == nil {
+			return "", false
+		}
+		return k.Secret, true
+	}
+}
+
+// guard is checked right before a commit.
+func (r *request) guard() error { return r.w.target.StillMine(&r.Object) }
+
+// acknowledge looks at the lease once more before a reply tells of a change.
+func (r *request) acknowledge() error { return r.w.node.Control().Lease() }
+
+// versioned reports whether the bucket has, or had, versions.
+func (r *request) versioned() bool { return r.Bucket.Props.S3.Versioning != "" }
+
+// showVersion adds the version's id to the reply.
+func (r *request) showVersion(id string) {
+	if r.versioned() {
+		r.c.SetHeader("x-amz-version-id", s3.ShownVersion(id))
+	}
+}
+
+// stat describes the object that the request names; delete markers are not objects.
+func (r *request) stat() (object.Info, error) {
+	var info object.Info
+	var err error
+	if r.plain() {
+		info, err = r.w.store.Stat(r.Name())
+	} else {
+		info, err = r.w.store.StatVersion(r.Name(), r.version)
+	}
+	if err != nil {
+		return info, r.missing(err)
+	}
+	if info.DeleteMarker {
+		return info, r.marker(&info)
+	}
+	return info, nil
+}
+
+// plain reports whether versions have nothing to do with the request.
+func (r *request) plain() bool { return r.version == "" && !r.versioned() }
+
+// marker answers a read that finds a delete marker.
+func (r *request) marker(info *object.Info) error {
+	const op = "owner.marker"
+	if r.version == "" {
+		if err := r.missing(errs.E(op, r.Name(), errs.NotFound)); !errs.Is(err, errs.NotFound) {
+			return err
+		}
+	} else if err := r.authorizeObject(info); err != nil {
+		return err
+	}
+	r.c.SetFailHeader("x-amz-delete-marker", "true")
+	r.c.SetFailHeader("x-amz-version-id", s3.ShownVersion(info.VersionID))
+	if r.version == "" {
+		return s3.E(op, &r.Object, "NoSuchKey", "", s3.Field{Name: "Key", Value: r.Key})
+	}
+	r.c.SetFailHeader("Last-Modified", httpx.Time(info.Created))
+	r.c.SetFailHeader("Allow", "DELETE")
+	return s3.E(op, &r.Object, "MethodNotAllowed", "", s3.Field{Name: "Method", Value: r.c.Method()}, s3.Field{Name: "ResourceType", Value: "DeleteMarker"})
+}
+
+// sendXML sends a document.
+func (r *request) sendXML(doc []byte) error {
+	r.c.SetHeader("Content-Type", "application/xml")
+	return r.c.SendBytes(doc)
+}
+
+// body reads a document that the request carries, at most what the operation takes.
+func (r *request) body() ([]byte, error) {
+	br, err := r.reader()
+	if err != nil {
+		return nil, err
+	}
+	defer br.Close()
+	return readDocument(br, r.op.MaxBody)
+}

@@ -1,0 +1,140 @@
+package s3
+
+import (
+	"strconv"
+	"time"
+)
+
+const (
+	xmlHeader = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
+	xmlns     = ` xmlns="http://s3.amazonaws.com/doc/2006-03-01/"`
+)
+
+// AppendXMLText appends s with everything escaped that XML text may not carry. Control characters, which XML 1.0 has no
+// place for, are written as references, as AWS does; bytes that are not UTF-8 become U+FFFD.
+func AppendXMLText(b []byte, s string) []byte {
+	last := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= 0x80 {
+			n := validRune(s[i:])
+			if n == 0 {
+				b = append(append(b, s[last:i]...), "\uFFFD"...)
+				i++
+				last = i
+				continue
+			}
+			i += n
+			continue
+		}
+		esc := ""
+		switch {
+		case c == '&':
+			esc = "&amp;"
+		case c == '<':
+			esc = "&lt;"
+		case c == '>':
+			esc = "&gt;"
+		case c == '"':
+			esc = "&quot;"
+		case c == '\'':
+			esc = "&#39;"
+		case c < ' ' || c == 0x7f:
+			b = append(b, s[last:i]...)
+			b = append(strconv.AppendUint(append(b, "&#x"...), uint64(c), 16), ';')
+			i++
+			last = i
+			continue
+		default:
+			i++
+			continue
+		}
+		b = append(append(b, s[last:i]...), esc...)
+		i++
+		last = i
+	}
+	return append(b, s[last:]...)
+}
+
+// validRune returns the length of the rune that s begins with, 0 if it is not UTF-8.
+func validRune(s string) int {
+	for _, r := range s {
+		if r == '\uFFFD' && (len(s) < 3 || s[:3] != "\uFFFD") {
+			return 0
+		}
+		return len(string(r))
+	}
+	return 0
+}
+
+func appendText(b []byte, name, text string) []byte {
+	b = append(append(append(b, '<'), name...), '>')
+	b = AppendXMLText(b, text)
+	return append(append(append(b, "</"...), name...), '>')
+}
+
+// appendSome is appendText for what is left out when empty.
+func appendSome(b []byte, name, text string) []byte {
+	if text == "" {
+		return b
+	}
+	return appendText(b, name, text)
+}
+
+func appendInt(b []byte, name string, n int64) []byte {
+	b = append(append(append(b, '<'), name...), '>')
+	b = strconv.AppendInt(b, n, 10)
+	return append(append(append(b, "</"...), name...), '>')
+}
+
+func appendTruth(b []byte, name string, v truth) []byte {
+	b = append(append(append(b, '<'), name...), '>')
+	if v {
+		b = append(b, "true"...)
+	} else {
+		b = append(b, "false"...)
+	}
+	return append(append(append(b, "</"...), name...), '>')
+}
+
+type truth bool
+
+// TimeFormat is how documents write times: UTC with milliseconds.
+const TimeFormat = "2006-01-02T15:04:05.000Z"
+
+func appendTime(b []byte, name string, t time.Time) []byte {
+	b = append(append(append(b, '<'), name...), '>')
+	b = AppendTime(b, t)
+	return append(append(append(b, "</"...), name...), '>')
+}
+
+// AppendTime appends t as documents write it.
+func AppendTime(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	y, mo, d := t.Date()
+	h, mi, s := t.Clock()
+	if y < 0 || y > 9999 {
+		return t.AppendFormat(b, TimeFormat)
+	}
+	b = digits(digits(b, y/100), y%100)
+	b = digits(append(b, '-'), int(mo))
+	b = digits(append(b, '-'), d)
+	b = digits(append(b, 'T'), h)
+	b = digits(append(b, ':'), mi)
+	b = digits(append(b, ':'), s)
+	ms := t.Nanosecond() / 1e6
+	b = append(b, '.', byte('0'+ms/100))
+	return append(digits(b, ms%100), 'Z')
+}
+
+func digits(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
+
+// Owner is how lists and ACLs name a user.
+type Owner struct{ ID, Display string }
+
+func appendOwner(b []byte, name string, o Owner) []byte {
+	b = append(append(append(b, '<'), name...), '>')
+	b = appendText(b, "ID", o.ID)
+	b = appendText(b, "DisplayName", o.Display)
+	return append(append(append(b, "</"...), name...), '>')
+}

@@ -1,0 +1,364 @@
+package store
+
+import (
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"sort"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/internal/failpoint"
+	"aistore/object"
+	"aistore/store/format"
+)
+
+// Content that was uploaded in parts is a table of blobs, on any of the node's mountpaths. The table stands beside the record, so
+// that listings do not read it; the reference to each blob stands in the index of the blob's mountpath and names the content's id.
+//
+// Mountpaths commit one by one, so a change of references on others is announced first: an entry of the family FamGone, in the batch
+// that makes it necessary, says which references must go. It is redone after a crash. References are made before the record
+// that needs them, and removed after it; a blob is removed when it has none.
+
+// table is the parts of a content that leaves the index.
+type table struct {
+	home   *volume
+	name   object.Name
+	id     [16]byte
+	parts  []format.Part
+	remote bool // references on other mountpaths must go as well: announced
+}
+
+func owner(id [16]byte) format.Owner { return format.Owner{Kind: format.OwnerUpload, ID: id} }
+
+// readTable reads the parts of a content of n.
+func readTable(v *volume, n object.Name, id [16]byte) (val []byte, parts []format.Part, err error) {
+	const op = "store.readTable"
+	key := format.IDKey(nil, format.FamTable, n.Bucket, n.Key, id)
+	if val, err = v.getCopy(key); err != nil {
+		return nil, nil, err
+	}
+	if parts, err = format.DecodeTable(val, key); err != nil {
+		return nil, nil, v.readError(op, n, err)
+	}
+	return val, parts, nil
+}
+
+// dropTable takes the parts of f's content out of the index.
+func (f *found) dropTable(b *pebble.Batch, n object.Name) error {
+	v := f.vol
+	id, _ := f.Table()
+	val, parts, err := readTable(v, n, id)
+	if err != nil && !errs.Is(err, errs.NotFound, errs.Corrupt) {
+		return err
+	}
+	if err := b.Delete(format.IDKey(nil, format.FamTable, n.Bucket, n.Key, id), nil); err != nil {
+		return err
+	}
+	if err != nil { // the object was unreadable; it can still be removed
+		v.log.Error("a damaged object's parts stay on the disks", "mountpath", v.mp.Path(), "object", n.String(), "err", err)
+		return nil
+	}
+	f.table = &table{home: v, name: n, id: id, parts: parts}
+	for i := range parts {
+		if parts[i].Mount != v.mount {
+			f.table.remote = true
+		} else if err := b.Delete(format.RefKey(nil, parts[i].Blob, n.Bucket, n.Key, owner(id)), nil); err != nil {
+			return err
+		}
+	}
+	if !f.table.remote {
+		return nil
+	}
+	return b.Set(format.IDKey(nil, format.FamGone, n.Bucket, n.Key, id), val, nil)
+}
+
+// release removes the references of a content that left the index, and the blobs that have none left. What fails is redone by Run.
+func (s *places) release(t *table) {
+	if err := failpoint.Hit("parts.before-release"); err != nil {
+		return
+	}
+	err := s.unrefAll(t)
+	if err == nil && t.remote {
+		b := t.home.db.NewBatch()
+		defer closeBatch(b)
+		if err = b.Delete(format.IDKey(nil, format.FamGone, t.name.Bucket, t.name.Key, t.id), nil); err == nil {
+			err = t.home.commit(b, cluster.Volatile) // if it is lost, all is done once more
+		}
+	}
+	if err != nil {
+		t.home.log.Warn("a removal will be done once more", "object", t.name.String(), "err", err)
+	}
+}
+
+// unrefAll removes the references of t and the blobs that have none left.
+func (s *places) unrefAll(t *table) (err error) {
+	for _, v := range s.vols {
+		var ids []format.BlobID
+		for i := range t.parts {
+			if t.parts[i].Mount == v.mount {
+				ids = append(ids, t.parts[i].Blob)
+			}
+		}
+		if len(ids) == 0 {
+			continue
+		}
+		verr := v.err()
+		if verr == nil {
+			verr = t.unref(v, ids)
+		}
+		if verr != nil {
+			err = errors.Join(err, verr)
+			continue
+		}
+		_ = failpoint.Hit("parts.before-unlink") // past the commit: only a kill matters
+		v.unlinkUnreferenced(ids...)
+	}
+	return err
+}
+
+// unref removes the content's references to blobs on v, durably.
+func (t *table) unref(v *volume, ids []format.BlobID) error {
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	for _, id := range ids {
+		if err := b.Delete(format.RefKey(nil, id, t.name.Bucket, t.name.Key, owner(t.id)), nil); err != nil {
+			return err
+		}
+	}
+	return v.commit(b, cluster.Local)
+}
+
+// finishGone does what is left of announced removals.
+func (s *places) finishGone(v *volume) error {
+	c, err := v.newCursor([]byte{format.FamGone}, []byte{format.FamGone + 1})
+	if err != nil {
+		return err
+	}
+	var todo []*table
+	for ok := c.it.First(); ok; ok = c.it.Next() {
+		val, err := c.it.ValueAndErr()
+		if err != nil {
+			return errors.Join(err, c.it.Close())
+		}
+		bucket, key, id, _, ok := format.SplitIDKey(c.it.Key())
+		parts, err := format.DecodeTable(val, c.it.Key())
+		if !ok || err != nil {
+			v.log.Error("a removal cannot be finished: some blobs stay on the disks", "mountpath", v.mp.Path(), "err", err)
+			continue
+		}
+		t := &table{home: v, name: object.Name{Bucket: bucket, Key: string(key)}, id: id, parts: parts, remote: true}
+		todo = append(todo, t)
+	}
+	if err := errors.Join(c.it.Error(), c.it.Close()); err != nil || len(todo) == 0 {
+		return err
+	}
+	if err := v.settle(); err != nil {
+		return err
+	}
+	for _, t := range todo {
+		if _, busy := s.sharing.Load(t.id); !busy {
+			s.release(t)
+		}
+	}
+	return nil
+}
+
+// pins keep the blobs of contents that are being read. The parts of such a content are opened one at a time, so its blobs must
+// stay although their references are gone.
+type pins struct {
+	n  atomic.Int64 // contents pinned
+	mu sync.Mutex
+	m  map[format.BlobID]*pin // by first blob: two contents have all blobs in common, or none
+}
+
+type pin struct {
+	parts []format.Part
+	users int
+	later map[*volume][]format.BlobID // to be removed when the last user has gone
+}
+
+func (p *pins) take(parts []format.Part) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.m == nil {
+		p.m = map[format.BlobID]*pin{}
+	}
+	x := p.m[parts[0].Blob]
+	if x == nil {
+		x = &pin{parts: parts}
+		p.m[parts[0].Blob] = x
+		p.n.Add(1)
+	}
+	x.users++
+}
+
+func (p *pins) give(first format.BlobID) {
+	p.mu.Lock()
+	x := p.m[first]
+	if x.users--; x.users > 0 {
+		p.mu.Unlock()
+		return
+	}
+	delete(p.m, first)
+	p.n.Add(-1)
+	p.mu.Unlock()
+	for v, ids := range x.later {
+		if v.err() == nil {
+			v.unlinkUnreferenced(ids...)
+		}
+	}
+}
+
+// postpone returns those blobs of v that nobody reads; the others are removed later. The caller has seen that they have no reference:
+// whoever pins them from now on notices.
+func (p *pins) postpone(v *volume, ids []format.BlobID) []format.BlobID {
+	if p.n.Load() == 0 {
+		return ids
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	read := map[format.BlobID]*pin{}
+	for _, x := range p.m {
+		for i := range x.parts {
+			if x.parts[i].Mount == v.mount {
+				read[x.parts[i].Blob] = x
+			}
+		}
+	}
+	return slices.DeleteFunc(ids, func(id format.BlobID) bool {
+		x := read[id]
+		if x == nil {
+			return false
+		}
+		if x.later == nil {
+			x.later = map[*volume][]format.BlobID{}
+		}
+		if !slices.Contains(x.later[v], id) {
+			x.later[v] = append(x.later[v], id)
+		}
+		return true
+	})
+}
+
+// multi is a content in parts, open for reading.
+type multi struct {
+	pins   *pins
+	parts  []format.Part
+	starts []int64 // of each part within the object
+	open   part    // the part read last
+	at     int     // which one that is
+}
+
+func (m *multi) close() {
+	if m.open.f != nil {
+		_ = m.open.f.Close() // opened for reading only
+		m.open.f = nil
+	}
+	m.pins.give(m.parts[0].Blob)
+}
+
+// openTable opens content in parts. again says that the record may be stale.
+func (o *Object) openTable(f *found) (again bool, err error) {
+	const op = "store.openTable"
+	id, _ := f.Table()
+	_, parts, err := readTable(f.vol, o.name, id)
+	if errs.Is(err, errs.NotFound) {
+		return true, o.damaged(op, "the table of parts is missing from the index")
+	}
+	if err == nil && int64(len(parts)) != f.Parts[0].Total || len(parts) == 0 {
+		err = errors.Join(err, o.damaged(op, "the table of parts is another's"))
+	}
+	if err != nil {
+		return false, err
+	}
+	m := &multi{pins: &o.store.pins, parts: parts, starts: make([]int64, len(parts)), at: -1}
+	var at int64
+	for i := range parts {
+		m.starts[i] = at
+		at += parts[i].Size
+	}
+	if at != f.Size {
+		return false, o.damaged(op, "the parts do not add up to the object")
+	}
+	m.pins.take(parts)
+	if v := o.store.byMount(parts[0].Mount); v != nil && v.err() == nil {
+		_, err := v.getCopy(format.RefKey(nil, parts[0].Blob, o.name.Bucket, o.name.Key, owner(id)))
+		if err != nil {
+			m.close()
+			if errs.Is(err, errs.NotFound) { // it was removed before it was pinned
+				return true, o.damaged(op, "the parts are gone")
+			}
+			return false, v.readError(op, o.name, err)
+		}
+	}
+	o.multi = m
+	return false, nil
+}
+
+// byMount returns the volume of a mountpath; nil when it is not one of the node's.
+func (s *places) byMount(id uint64) *volume {
+	for _, v := range s.vols {
+		if v.mount == id {
+			return v
+		}
+	}
+	return nil
+}
+
+// writeParts is WriteSpan of content in parts.
+func (o *Object) writeParts(w io.Writer, sp object.Span) error {
+	m := o.multi
+	end := sp.Start + sp.Length
+	i := sort.Search(len(m.parts), func(i int) bool { return m.starts[i]+m.parts[i].Size > sp.Start })
+	for ; i < len(m.parts) && m.starts[i] < end; i++ {
+		if m.parts[i].Size == 0 {
+			continue
+		}
+		if err := o.openPart(i); err != nil {
+			return err
+		}
+		from, to := max(sp.Start-m.starts[i], 0), min(end-m.starts[i], m.parts[i].Size)
+		if err := o.writePart(w, &m.open, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openPart makes part i the open one.
+func (o *Object) openPart(i int) error {
+	const op = "store.openPart"
+	m := o.multi
+	if m.at == i {
+		return nil
+	}
+	if m.open.f != nil {
+		_ = m.open.f.Close() // opened for reading only
+	}
+	m.at = -1
+	p := &m.parts[i]
+	m.open = part{Content: p.Content(), start: m.starts[i], page: -1, vol: o.store.byMount(p.Mount)}
+	if m.open.vol == nil {
+		return errs.F(op, o.name, errs.Mountpath, "part %d is on mountpath %016x, which is not here", p.Number, p.Mount)
+	}
+	if err := m.open.vol.err(); err != nil {
+		return err
+	}
+	f, err := m.open.vol.mp.OpenFile(p.Blob.Path(), os.O_RDONLY)
+	if errors.Is(err, os.ErrNotExist) {
+		err = o.damaged(op, "the blob of part "+p.Blob.String()+" is missing")
+		o.suspect(err)
+		return err
+	}
+	if err != nil {
+		return m.open.vol.readError(op, o.name, err)
+	}
+	m.open.f, m.at = f, i
+	return nil
+}
