@@ -220,6 +220,7 @@ func TestFaults(t *testing.T) {
 		{args: "--host a/b", says: []string{`host: "a/b" is neither`}},
 		{args: "--public-url h:80", says: []string{`public_url: "h:80" is not a node's URL: write it as http://HOST:PORT`}},
 		{args: "--join http://h:80/v1", says: []string{`join: "http://h:80/v1" has more than a host and a port: write it as http://h:80`}},
+		{args: "--join https://h:8443", says: []string{"join: https://h:8443 is not for nodes"}},
 		{args: "--join h", says: []string{`join: "h" is not a node's URL`}},
 		{args: "--id a/b --zone=-", says: []string{`id: "a/b" is no name`, `zone: "-" is no name`}},
 		{args: "--weight 200000", says: []string{"weight: 200000 is outside 1..100000"}},

@@ -147,7 +147,9 @@ func (n Node) Validate() error {
 	c.domains(n.S3Domain)
 	c.mountpaths(n)
 	for _, u := range n.Join {
-		c.url("join", u)
+		if p := c.url("join", u); p != nil && p.Scheme != "http" {
+			c.bad("join", "%s is not for nodes, which join in the clear: name the public port, http://HOST:PORT", u)
+		}
 	}
 	return errors.Join(c.faults...)
 }

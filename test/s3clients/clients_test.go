@@ -92,7 +92,7 @@ func cluster(t *testing.T) (plain, secure string) {
 	}
 	for _, n := range c.Nodes() {
 		if n.ID == "t1" {
-			secure = n.TLSURL
+			secure = n.TLSURL()
 		}
 	}
 	return c.Endpoint(), secure

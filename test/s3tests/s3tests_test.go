@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"aistore/api"
 	"aistore/api/client"
 	"aistore/deploy/local"
 	"aistore/test/venv"
@@ -80,10 +81,10 @@ func prepare(ctx context.Context, t *testing.T, endpoint string) {
 	}
 	defer cl.Close()
 	for name, access := range map[string]string{"alt": "ALTACCESSKEY", "tenant": "TENANTACCESSKEY"} {
-		if _, err := cl.AddUser(ctx, client.User{Name: name, Role: "user", Email: name + "@example.com"}); err != nil {
+		if err := cl.Auth().AddUser(ctx, api.AddUserMsg{Name: name, Role: "user", Email: name + "@example.com"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := cl.AddKey(ctx, name, access, "secret-of-"+name); err != nil {
+		if _, err := cl.Auth().AddKey(ctx, name, client.KeyPair{Access: access, Secret: "secret-of-" + name}); err != nil {
 			t.Fatal(err)
 		}
 	}
