@@ -240,7 +240,7 @@ func (s *Server) drain(cut context.CancelFunc) {
 	}
 	n := 0
 	cut()
-	s.each(func(cn *connection) { n++; _ = cn.Conn.Close() })
+	s.each(func(cn *connection) { n++; _ = rawConn(cn.Conn).Close() }) // TLS would first try to say so
 	s.cfg.Log.Warn("drain time is over: connections cut", "connections", n)
 	<-done // handlers end because their context and their connection have
 }

@@ -33,7 +33,9 @@ func assignIntraPorts(dir string, nodes []Node) error {
 	defer reg.close()
 	taken := reg.taken(dir)
 	for _, n := range nodes {
-		taken[n.Port] = dir
+		for _, port := range n.publicPorts() {
+			taken[port] = dir
+		}
 	}
 	first, last := intraRange()
 	next := first + rand.IntN(last-first+1) // clusters of other users are not in the file: start anywhere

@@ -152,7 +152,7 @@ func (p process) write(n Node) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(n.pidFile(), append(b, '\n'))
+	return writeFile(n.pidFile(), append(b, '\n'), 0o644)
 }
 
 // runningProcess returns the node's process if the pid file names one and it is still the same one.

@@ -28,6 +28,7 @@ type Node struct {
 	ID         string   `json:"id"`
 	Role       Role     `json:"role"`
 	Port       int      `json:"port"`
+	TLSPort    int      `json:"tls_port,omitempty"` // 0: none
 	IntraPort  int      `json:"intra_port"`
 	Dir        string   `json:"dir"`                  // configuration, log, pid and state; absolute
 	Mountpaths []string `json:"mountpaths,omitempty"` // absolute
@@ -35,6 +36,21 @@ type Node struct {
 
 // URL returns the node's public URL.
 func (n Node) URL() string { return "http://127.0.0.1:" + strconv.Itoa(n.Port) }
+
+// TLSURL returns the node's public URL over TLS, "" if it has none.
+func (n Node) TLSURL() string {
+	if n.TLSPort == 0 {
+		return ""
+	}
+	return "https://127.0.0.1:" + strconv.Itoa(n.TLSPort)
+}
+
+func (n Node) publicPorts() []int {
+	if n.TLSPort == 0 {
+		return []int{n.Port}
+	}
+	return []int{n.Port, n.TLSPort}
+}
 
 func (n Node) log() string     { return filepath.Join(n.Dir, "log") }
 func (n Node) pidFile() string { return filepath.Join(n.Dir, "pid") }
@@ -68,6 +84,11 @@ func newClusterFile(o Options) clusterFile {
 	}
 	for i := range o.Targets {
 		add("t"+strconv.Itoa(i+1), RoleTarget, o.Mountpaths)
+	}
+	if o.TLS {
+		for i := range f.Nodes {
+			f.Nodes[i].TLSPort = o.Port + len(f.Nodes) + i
+		}
 	}
 	return f
 }
@@ -111,7 +132,7 @@ func (f clusterFile) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, clusterFileName), append(b, '\n'))
+	return writeFile(filepath.Join(dir, clusterFileName), append(b, '\n'), 0o644)
 }
 
 func (n *Node) mapDirs(change func(string) string) {
@@ -125,13 +146,13 @@ func (n *Node) mapDirs(change func(string) string) {
 
 // writeFile puts data at path by rename, so that a reader sees the old file or the new one. The data is
 // synced first: a cluster must be found again after a power cut.
-func writeFile(path string, data []byte) error {
+func writeFile(path string, data []byte, mode os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Chmod(0o644), f.Close())
+	err = errors.Join(err, f.Sync(), f.Chmod(mode), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
@@ -165,6 +186,12 @@ func (c *Cluster) writeConfig(n Node) error {
 	line("host", "127.0.0.1")
 	line("port", n.Port)
 	line("intra_port", n.IntraPort)
+	if n.TLSPort != 0 {
+		cert, key := CertificateFiles(certificateDir(c.dir))
+		line("tls_port", n.TLSPort)
+		line("tls_cert", cert)
+		line("tls_key", key)
+	}
 	if len(n.Mountpaths) > 0 {
 		line("mountpaths", n.Mountpaths)
 		if c.opts.CacheSize != "" {
@@ -183,5 +210,5 @@ func (c *Cluster) writeConfig(n Node) error {
 	if c.opts.LogLevel != "" {
 		fmt.Fprintf(&b, "log:\n  level: %s\n", strconv.Quote(c.opts.LogLevel))
 	}
-	return writeFile(n.yaml(), []byte(b.String()))
+	return writeFile(n.yaml(), []byte(b.String()), 0o644)
 }
