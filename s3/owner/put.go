@@ -167,9 +167,7 @@ func (r write) acknowledgePut(info *object.Info, sum *s3.Checksum) error {
 	var buf [256]byte
 	b := append(append(append(buf[:0], `ETag: "`...), info.ETag...), "\"\r\n"...)
 	b = sum.AppendHeaders(b)
-	if r.versioned() {
-		b = append(append(append(b, "x-amz-version-id: "...), s3.ShownVersion(info.VersionID)...), "\r\n"...)
-	}
+	r.showNewVersion(info.VersionID)
 	if l := r.set.Lifecycle; l != nil {
 		b = l.AppendExpiration(b, info)
 	}
