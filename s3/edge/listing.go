@@ -72,16 +72,8 @@ func (r *lists) listV2() error {
 	return r.sendXML(s3.AppendListV2(make([]byte, 0, 256+400*len(l.Entries)), l))
 }
 
-// behind returns the list.Request.After of a marker: of a common prefix, behind all that it stands for.
-func (p *paging) behind(marker string) string {
-	if p.delimiter == "" || !strings.HasPrefix(marker, p.prefix) {
-		return marker
-	}
-	if i := strings.Index(marker[len(p.prefix):], p.delimiter); i >= 0 && len(p.prefix)+i+len(p.delimiter) == len(marker) {
-		return list.AfterDir(marker)
-	}
-	return marker
-}
+// behind returns the list.Request.After of a marker.
+func (p *paging) behind(marker string) string { return list.AfterMarker(p.prefix, p.delimiter, marker) }
 
 // names fills l with the names behind after. NextToken is the place of the next page.
 func (r *lists) names(l *s3.List, after string) error {
@@ -169,7 +161,7 @@ func AddRows(l *list.Local, st *store.Store) {
 					return yield(&list.Row{Key: o.Key, Dir: true})
 				}
 				return yield(&list.Row{
-					Key: o.Key, ID: o.VersionID, Latest: o.Latest, Marker: o.DeleteMarker, Size: o.Size, Time: o.Created.UnixNano(), ETag: o.ETag, Extra: Describe(o),
+					Key: o.Key, ID: o.VersionID, Version: o.Version, Latest: o.Latest, Marker: o.DeleteMarker, Size: o.Size, Time: o.Created.UnixNano(), ETag: o.ETag, Extra: Describe(o),
 				})
 			})
 	})
@@ -276,13 +268,8 @@ func (r *lists) listUploads() error {
 	return r.sendXML(s3.AppendUploads(nil, l))
 }
 
-// empty reports whether the bucket holds nothing: no object, version, delete marker or upload.
+// empty reports whether the bucket holds no object, version or delete marker. Uploads under way go with it.
 func (r *lists) empty() (bool, error) {
-	for _, k := range [...]list.Kind{list.Versions, list.Uploads} {
-		page, err := r.rows(list.RowQuery{Kind: k, Limit: 1})
-		if err != nil || len(page.Rows) > 0 {
-			return false, err
-		}
-	}
-	return true, nil
+	page, err := r.rows(list.RowQuery{Kind: list.Versions, Limit: 1})
+	return err == nil && len(page.Rows) == 0, err
 }
