@@ -20,7 +20,7 @@ func (r *request) perform() error {
 	case s3.CreateBucket:
 		return r.createBucket()
 	case s3.PostObject:
-		return r.postObject()
+		return (&form{r}).postObject()
 	case s3.HeadBucket, s3.ListObjects, s3.ListObjectsV2, s3.ListObjectVersions, s3.ListMultipartUploads, s3.DeleteObjects:
 		if err := r.find(); err != nil {
 			return err
@@ -42,15 +42,15 @@ func (r *request) perform() error {
 	case s3.DeleteBucket:
 		return r.deleteBucket()
 	case s3.ListObjects:
-		return r.listV1()
+		return (&lists{r}).listV1()
 	case s3.ListObjectsV2:
-		return r.listV2()
+		return (&lists{r}).listV2()
 	case s3.ListObjectVersions:
-		return r.listVersions()
+		return (&lists{r}).listVersions()
 	case s3.ListMultipartUploads:
-		return r.listUploads()
+		return (&lists{r}).listUploads()
 	}
-	return r.subresource()
+	return (&configuration{r}).subresource()
 }
 
 // maxBuckets bounds a page of ListBuckets.
@@ -222,7 +222,7 @@ const (
 // and what the listing does not show cannot come. The seal ends by itself if this node does.
 func (r *request) deleteBucket() error {
 	const op = "edge.deleteBucket"
-	if empty, err := r.empty(); err != nil || !empty {
+	if empty, err := (&lists{r}).empty(); err != nil || !empty {
 		return notEmpty(err)
 	}
 	until := now().Add(sealTime)
@@ -232,7 +232,7 @@ func (r *request) deleteBucket() error {
 	if err := r.findLatest(); err != nil {
 		return err
 	}
-	empty, err := r.empty()
+	empty, err := (&lists{r}).empty()
 	if err == nil && empty && now().Add(sealMargin).Before(until) {
 		_, err = r.e.ctl.Propose(r.c.Context(), cluster.DestroyBucket{Name: r.name, ID: r.bucket.ID})
 		if err == nil {

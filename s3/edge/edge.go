@@ -75,7 +75,7 @@ func (e *Edge) Routes() []httpx.Route {
 		rs = append(rs, httpx.Route{Method: "*", Path: path, Op: "s3", Ops: s3.Metrics(), Policy: p, Handler: e.serve, Fault: fault})
 	}
 	for _, path := range [...]string{"/v1", "/v1/*", "/ui", "/ui/*", "/health", "/health/*", "/metrics/*"} {
-		p := httpx.Policy{Listener: httpx.Public, Class: httpx.ClassControl}
+		p := httpx.Policy{Listener: httpx.Public, Class: httpx.ClassControl, MaxBody: httpx.NoLimit}
 		rs = append(rs, httpx.Route{Method: "*", Path: path, Op: "unknown", Policy: p, Handler: noRoute})
 	}
 	return rs

@@ -22,8 +22,11 @@ const (
 	smallFile     = 256 << 10 // files up to it are sent on with their length
 )
 
+// form is a PostObject.
+type form struct{ *request }
+
 // postObject takes a form: what comes before the file says what may be done, the file streams to the owner of the key.
-func (r *request) postObject() error {
+func (r *form) postObject() error {
 	const op = "edge.postObject"
 	if err := r.find(); err != nil {
 		return err
@@ -103,7 +106,7 @@ func formError(err error) error {
 }
 
 // store puts the file.
-func (r *request) store(f *sigv4.Form, post *sigv4.Post, file io.Reader) (etag, version string, err error) {
+func (r *form) store(f *sigv4.Form, post *sigv4.Post, file io.Reader) (etag, version string, err error) {
 	const op = "edge.store"
 	o := r.object(r.key)
 	switch {
@@ -164,7 +167,7 @@ func (c *checked) Read(p []byte) (int, error) {
 }
 
 // formHeaders are the headers of a PUT that says what the form does.
-func (r *request) formHeaders(fields map[string]string) ([]httpx.Header, error) {
+func (r *form) formHeaders(fields map[string]string) ([]httpx.Header, error) {
 	hs := []httpx.Header{{Key: s3.HeaderCaller, Value: string(r.caller.Append(nil))}}
 	for name, v := range fields {
 		switch name {
@@ -226,7 +229,7 @@ func between(s, from, to string) (string, bool) {
 }
 
 // posted answers a form that was stored, as it asks to be answered.
-func (r *request) posted(f *sigv4.Form, etag, version string) error {
+func (r *form) posted(f *sigv4.Form, etag, version string) error {
 	c := r.c
 	c.SetHeader("ETag", etag)
 	if version != "" {
@@ -259,7 +262,7 @@ func (r *request) posted(f *sigv4.Form, etag, version string) error {
 }
 
 // location is the URL of the object.
-func (r *request) location() string {
+func (r *form) location() string {
 	scheme := "http://"
 	if r.caller.Secure {
 		scheme = "https://"

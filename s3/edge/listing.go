@@ -13,6 +13,9 @@ import (
 	"aistore/store"
 )
 
+// lists are the operations that list what a bucket holds.
+type lists struct{ *request }
+
 // paging is what all lists of a bucket are asked with.
 type paging struct {
 	prefix, delimiter string
@@ -20,7 +23,7 @@ type paging struct {
 	max               int
 }
 
-func (r *request) paging(maxName string) (p paging, err error) {
+func (r *lists) paging(maxName string) (p paging, err error) {
 	p.prefix, p.delimiter = r.c.Query("prefix"), r.c.Query("delimiter")
 	if p.url, err = s3.ParseEncodingType(r.c.Query("encoding-type")); err != nil {
 		return p, err
@@ -32,7 +35,7 @@ func (r *request) paging(maxName string) (p paging, err error) {
 	return p, err
 }
 
-func (r *request) listV1() error {
+func (r *lists) listV1() error {
 	p, err := r.paging("max-keys")
 	if err != nil {
 		return err
@@ -47,7 +50,7 @@ func (r *request) listV1() error {
 	return r.sendXML(s3.AppendListV1(make([]byte, 0, 256+400*len(l.Entries)), l))
 }
 
-func (r *request) listV2() error {
+func (r *lists) listV2() error {
 	p, err := r.paging("max-keys")
 	if err != nil {
 		return err
@@ -81,7 +84,7 @@ func (p *paging) behind(marker string) string {
 }
 
 // names fills l with the names behind after. NextToken is the place of the next page.
-func (r *request) names(l *s3.List, after string) error {
+func (r *lists) names(l *s3.List, after string) error {
 	if l.MaxKeys == 0 {
 		return nil
 	}
@@ -117,7 +120,7 @@ func (r *request) names(l *s3.List, after string) error {
 }
 
 // extra reads what Describe says.
-func (r *request) extra(x *s3.Entry, text string) {
+func (r *lists) extra(x *s3.Entry, text string) {
 	owner, rest, _ := strings.Cut(text, "\x00")
 	class, sum, _ := strings.Cut(rest, "\x00")
 	if owner != "" && owner != r.bucket.Owner {
@@ -179,7 +182,7 @@ func AddRows(l *list.Local, st *store.Store) {
 }
 
 // rows asks for one page of rows.
-func (r *request) rows(q list.RowQuery) (*list.RowPage, error) {
+func (r *lists) rows(q list.RowQuery) (*list.RowPage, error) {
 	p, err := r.e.remote.Rows(r.c.Context(), r.view, r.bucket, q)
 	if errs.Is(err, errs.StaleMap) {
 		if err = r.findLatest(); err == nil {
@@ -189,7 +192,7 @@ func (r *request) rows(q list.RowQuery) (*list.RowPage, error) {
 	return p, err
 }
 
-func (r *request) listVersions() error {
+func (r *lists) listVersions() error {
 	const op = "edge.listVersions"
 	p, err := r.paging("max-keys")
 	if err != nil {
@@ -217,7 +220,7 @@ func (r *request) listVersions() error {
 	return r.sendXML(s3.AppendVersions(make([]byte, 0, 256+500*len(l.Entries)), l))
 }
 
-func (r *request) fill(l *s3.List, page *list.RowPage) {
+func (r *lists) fill(l *s3.List, page *list.RowPage) {
 	owner := r.ownerOf(r.bucket.Owner)
 	l.Entries = make([]s3.Entry, len(page.Rows))
 	for i := range page.Rows {
@@ -238,7 +241,7 @@ func (r *request) fill(l *s3.List, page *list.RowPage) {
 	}
 }
 
-func (r *request) listUploads() error {
+func (r *lists) listUploads() error {
 	p, err := r.paging("max-uploads")
 	if err != nil {
 		return err
@@ -274,7 +277,7 @@ func (r *request) listUploads() error {
 }
 
 // empty reports whether the bucket holds nothing: no object, version, delete marker or upload.
-func (r *request) empty() (bool, error) {
+func (r *lists) empty() (bool, error) {
 	for _, k := range [...]list.Kind{list.Versions, list.Uploads} {
 		page, err := r.rows(list.RowQuery{Kind: k, Limit: 1})
 		if err != nil || len(page.Rows) > 0 {

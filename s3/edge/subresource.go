@@ -8,8 +8,11 @@ import (
 	"aistore/s3"
 )
 
+// configuration is the operations on what a bucket is configured to.
+type configuration struct{ *request }
+
 // subresource serves what a bucket is configured to. The caller has been authorized.
-func (r *request) subresource() error {
+func (r *configuration) subresource() error {
 	if code := r.op.Code; code != "" {
 		return r.unset(code)
 	}
@@ -47,7 +50,7 @@ func (r *request) subresource() error {
 }
 
 // switchOff accepts the document that configures nothing.
-func (r *request) switchOff(root string) error {
+func (r *configuration) switchOff(root string) error {
 	doc, err := r.document(mustBeThere)
 	if err != nil {
 		return err
@@ -56,7 +59,7 @@ func (r *request) switchOff(root string) error {
 }
 
 // unset is the answer about a sub-resource that is not configured.
-func (r *request) unset(code string) error {
+func (r *configuration) unset(code string) error {
 	return s3.E("edge.subresource", r.name, code, "", s3.Field{Name: "BucketName", Value: r.name})
 }
 
@@ -65,11 +68,11 @@ type field struct {
 	text        func(p *cluster.S3Props) *string
 	missing     string // code of a GET when it is not configured
 	contentType string
-	parse       func(r *request, doc []byte) (string, error) // what is kept of a document
+	parse       func(r *configuration, doc []byte) (string, error) // what is kept of a document
 }
 
 // stored serves the sub-resources that are kept as text.
-func (r *request) stored() error {
+func (r *configuration) stored() error {
 	f := r.field()
 	if f == nil {
 		return s3.E("edge.subresource", r.op.Name, "NotImplemented", "")
@@ -110,13 +113,13 @@ func (r *request) stored() error {
 }
 
 // field finds the sub-resource of the operation.
-func (r *request) field() *field {
+func (r *configuration) field() *field {
 	const xml = "application/xml"
 	switch r.op.Op {
 	case s3.GetBucketPolicy, s3.PutBucketPolicy, s3.DeleteBucketPolicy, s3.GetBucketPolicyStatus:
-		return &field{func(p *cluster.S3Props) *string { return &p.Policy }, "NoSuchBucketPolicy", "application/json", (*request).parsePolicy}
+		return &field{func(p *cluster.S3Props) *string { return &p.Policy }, "NoSuchBucketPolicy", "application/json", (*configuration).parsePolicy}
 	case s3.GetBucketCORS, s3.PutBucketCORS, s3.DeleteBucketCORS:
-		return &field{func(p *cluster.S3Props) *string { return &p.CORS }, "NoSuchCORSConfiguration", xml, func(_ *request, doc []byte) (string, error) {
+		return &field{func(p *cluster.S3Props) *string { return &p.CORS }, "NoSuchCORSConfiguration", xml, func(_ *configuration, doc []byte) (string, error) {
 			c, err := s3.ParseCORS(doc)
 			if err != nil {
 				return "", err
@@ -124,7 +127,7 @@ func (r *request) field() *field {
 			return string(c.AppendXML(nil)), nil
 		}}
 	case s3.GetBucketLifecycle, s3.PutBucketLifecycle, s3.DeleteBucketLifecycle:
-		return &field{func(p *cluster.S3Props) *string { return &p.Lifecycle }, "NoSuchLifecycleConfiguration", xml, func(_ *request, doc []byte) (string, error) {
+		return &field{func(p *cluster.S3Props) *string { return &p.Lifecycle }, "NoSuchLifecycleConfiguration", xml, func(_ *configuration, doc []byte) (string, error) {
 			l, err := s3.ParseLifecycle(doc)
 			if err != nil {
 				return "", err
@@ -132,7 +135,7 @@ func (r *request) field() *field {
 			return string(l.AppendXML(nil)), nil
 		}}
 	case s3.GetBucketTagging, s3.PutBucketTagging, s3.DeleteBucketTagging:
-		return &field{func(p *cluster.S3Props) *string { return &p.Tags }, "NoSuchTagSet", xml, func(_ *request, doc []byte) (string, error) {
+		return &field{func(p *cluster.S3Props) *string { return &p.Tags }, "NoSuchTagSet", xml, func(_ *configuration, doc []byte) (string, error) {
 			t, err := s3.ParseBucketTags(doc)
 			if err != nil || len(t) == 0 {
 				return "", err
@@ -140,7 +143,7 @@ func (r *request) field() *field {
 			return string(s3.AppendTagging(nil, t)), nil
 		}}
 	case s3.GetPublicAccessBlock, s3.PutPublicAccessBlock, s3.DeletePublicAccessBlock:
-		return &field{func(p *cluster.S3Props) *string { return &p.PublicAccess }, "NoSuchPublicAccessBlockConfiguration", xml, func(_ *request, doc []byte) (string, error) {
+		return &field{func(p *cluster.S3Props) *string { return &p.PublicAccess }, "NoSuchPublicAccessBlockConfiguration", xml, func(_ *configuration, doc []byte) (string, error) {
 			b, err := s3.ParsePublicAccessBlock(doc)
 			if err != nil {
 				return "", err
@@ -148,13 +151,13 @@ func (r *request) field() *field {
 			return string(s3.AppendPublicAccessBlock(nil, &b)), nil
 		}}
 	case s3.GetBucketOwnershipControls, s3.PutBucketOwnershipControls, s3.DeleteBucketOwnershipControls:
-		return &field{func(p *cluster.S3Props) *string { return &p.Ownership }, "OwnershipControlsNotFoundError", xml, (*request).parseOwnership}
+		return &field{func(p *cluster.S3Props) *string { return &p.Ownership }, "OwnershipControlsNotFoundError", xml, (*configuration).parseOwnership}
 	case s3.GetBucketEncryption, s3.PutBucketEncryption, s3.DeleteBucketEncryption:
-		return &field{func(p *cluster.S3Props) *string { return &p.Encryption }, "ServerSideEncryptionConfigurationNotFoundError", xml, func(*request, []byte) (string, error) {
+		return &field{func(p *cluster.S3Props) *string { return &p.Encryption }, "ServerSideEncryptionConfigurationNotFoundError", xml, func(*configuration, []byte) (string, error) {
 			return "", s3.E("edge.encryption", "encryption", "NotImplemented", "Encryption of buckets is not implemented.")
 		}}
 	case s3.GetBucketWebsite, s3.PutBucketWebsite, s3.DeleteBucketWebsite:
-		return &field{func(p *cluster.S3Props) *string { return &p.Website }, "NoSuchWebsiteConfiguration", xml, func(*request, []byte) (string, error) {
+		return &field{func(p *cluster.S3Props) *string { return &p.Website }, "NoSuchWebsiteConfiguration", xml, func(*configuration, []byte) (string, error) {
 			return "", s3.E("edge.website", "website", "NotImplemented", "Websites are not implemented.")
 		}}
 	}
@@ -162,7 +165,7 @@ func (r *request) field() *field {
 }
 
 // parsePolicy keeps a policy as it was sent.
-func (r *request) parsePolicy(doc []byte) (string, error) {
+func (r *configuration) parsePolicy(doc []byte) (string, error) {
 	p, err := policy.Parse(doc, r.name)
 	if err != nil {
 		return "", err
@@ -170,7 +173,7 @@ func (r *request) parsePolicy(doc []byte) (string, error) {
 	return string(doc), r.set.Block.CheckPolicy(p)
 }
 
-func (r *request) parseOwnership(doc []byte) (string, error) {
+func (r *configuration) parseOwnership(doc []byte) (string, error) {
 	o, err := s3.ParseOwnershipControls(doc)
 	if err != nil {
 		return "", err
@@ -184,7 +187,7 @@ func (r *request) parseOwnership(doc []byte) (string, error) {
 }
 
 // put replaces a sub-resource by what parse makes of the body.
-func (r *request) put(parse func([]byte) (string, error), set func(p *cluster.S3Props, v string) error) error {
+func (r *configuration) put(parse func([]byte) (string, error), set func(p *cluster.S3Props, v string) error) error {
 	doc, err := r.document(mustBeThere)
 	if err != nil {
 		return err
@@ -196,7 +199,7 @@ func (r *request) put(parse func([]byte) (string, error), set func(p *cluster.S3
 	return r.change(func(p *cluster.S3Props) error { return set(p, v) })
 }
 
-func (r *request) getACL() error {
+func (r *configuration) getACL() error {
 	a := r.set.ACL
 	if a == nil {
 		private := policy.Private(r.bucket.Owner)
@@ -206,7 +209,7 @@ func (r *request) getACL() error {
 }
 
 // putACL replaces the bucket's ACL by what headers or body say. Its owner stays.
-func (r *request) putACL() error {
+func (r *configuration) putACL() error {
 	const op = "edge.putACL"
 	if err := r.set.Ownership.CheckSetACL(); err != nil {
 		return err

@@ -13,6 +13,7 @@ type waiver struct {
 func waivers() []waiver {
 	return []waiver{
 		{"bool", "object.Conditions.Check", "one rule set for reads and writes; every caller holds the flag as a value, none writes true or false"},
+		{"methods", "httpx.Ctx", "it is all that a handler may ask of a request and do to its reply; a second type would only hold a pointer to it"},
 		{"package", "store", "versions, uploads, appends and the offline tools share one lock order, one commit order and the unexported index: cutting it would export them"},
 	}
 }
