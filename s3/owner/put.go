@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"io"
 	"maps"
+	"strings"
 
 	"aistore/auth/policy"
 	"aistore/cksum"
@@ -227,20 +228,18 @@ func (in *incoming) declared() error {
 	}
 	if in.want.IsZero() {
 		for _, name := range in.r.caller.Body.Trailer {
-			if a := s3.AlgorithmOfHeader(name); a != s3.NoAlgorithm {
+			a := s3.AlgorithmOfHeader(name)
+			if a == s3.NoAlgorithm && strings.HasPrefix(name, "x-amz-checksum-") {
+				return s3.E("owner.declared", name, "BadDigest", "The trailing checksum "+name+" is not known.")
+			}
+			if a != s3.NoAlgorithm {
 				in.want.Algorithm = a
 			}
 		}
 	}
 	if in.want.IsZero() {
-		if in.want.Algorithm, err = s3.ParseAlgorithm(h.SDKAlgorithm); err != nil {
-			return err
-		}
-		if in.want.IsZero() {
-			return nil
-		}
-		in.want.Algorithm = s3.NoAlgorithm // named, but neither sent nor announced: nothing to check
-		return nil
+		_, err = s3.ParseAlgorithm(h.SDKAlgorithm) // named, but neither sent nor announced: nothing to check
+		return err
 	}
 	t := typeOf(in.want.Algorithm)
 	in.also = append([]cksum.Type{cksum.MD5}, t)

@@ -309,7 +309,9 @@ func (r values) header(key string) string {
 	case "s3:if-none-match":
 		return r.h.IfNoneMatch
 	case "s3:x-amz-content-sha256":
-		return r.c.Header("x-amz-content-sha256")
+		if r.c != nil { // else it is the source of a copy, which has no body
+			return r.c.Header("x-amz-content-sha256")
+		}
 	}
 	return ""
 }
