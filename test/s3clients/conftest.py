@@ -46,9 +46,9 @@ def bucket():
     name = "clients-" + uuid.uuid4().hex[:12]
     s3.create_bucket(Bucket=name)
     yield name
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
-        for o in page.get("Contents", []):
-            s3.delete_object(Bucket=name, Key=o["Key"])
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
+        for o in page.get("Versions", []) + page.get("DeleteMarkers", []):
+            s3.delete_object(Bucket=name, Key=o["Key"], VersionId=o["VersionId"])
     for u in s3.list_multipart_uploads(Bucket=name).get("Uploads", []):
         s3.abort_multipart_upload(Bucket=name, Key=u["Key"], UploadId=u["UploadId"])
     s3.delete_bucket(Bucket=name)
