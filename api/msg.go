@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"aistore/errs"
+	"aistore/internal/jsonx"
 )
 
 // ActionMsg is the body of every control request.
@@ -34,12 +35,19 @@ func (m *ActionMsg) Decode(v any) error {
 	if len(m.Value) == 0 || string(m.Value) == "null" {
 		return nil
 	}
-	return Unmarshal("value of action "+strconv.Quote(m.Action), m.Value, v)
+	return unmarshal("value of action "+strconv.Quote(m.Action), m.Value, v)
 }
 
-// Unmarshal reads a client's JSON into v, unknown fields skipped. The error is of kind Invalid, names what and the
-// field that is wrong, and says nothing of Go types.
+// Unmarshal reads a client's JSON into v, unknown fields skipped; a key that stands twice in an object is refused. The error is
+// of kind Invalid, names what and the field that is wrong, and says nothing of Go types.
 func Unmarshal(what string, data []byte, v any) error {
+	if key := jsonx.Duplicate(data); key != "" {
+		return errs.F("api.Unmarshal", what, errs.Invalid, "key %q stands there twice", key)
+	}
+	return unmarshal(what, data, v)
+}
+
+func unmarshal(what string, data []byte, v any) error {
 	err := json.Unmarshal(data, v)
 	if err == nil {
 		return nil
@@ -194,7 +202,8 @@ type SummaryMsg struct {
 	Present bool   `json:"present"` // everything is
 }
 
-// BucketSummary is one element of a summary's result. Numbers of objects and bytes are strings, as AIStore sends them.
+// BucketSummary is one element of a summary's result. Numbers of objects and bytes are strings, so that no reader rounds them. The
+// published Python SDK 2.0.0 takes the first element of the list, or the header's value, as a plain dict and reads no name of it.
 type BucketSummary struct {
 	Bck
 	ObjCount struct {

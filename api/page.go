@@ -32,7 +32,8 @@ type ListEntry struct {
 	Flags    uint16 `json:"flags,omitempty"`
 }
 
-// Bits of ListEntry.Flags. Bits 0-4 are a status and always 0, which is "good".
+// Bits of ListEntry.Flags. Bits 0-4 are a status and always 0, which is "good"; that and the bit of cached objects are as the
+// published Python SDK 2.0.0 reads them (BucketEntry.is_ok, is_cached). It knows groups by no bit, only by their names.
 const (
 	EntryIsCached = 1 << 6 // present in the cluster: every object here
 	EntryIsDir    = 1 << 8 // a group; its name ends with the delimiter

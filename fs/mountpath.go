@@ -30,6 +30,7 @@ type Mountpath struct {
 	bindMu sync.Mutex // guards marker.ClusterUUID, which alone changes once the mountpath serves
 
 	failed  atomic.Pointer[failure]
+	down    chan struct{} // closed by Fail
 	onFail  func(error) // called once, from any goroutine
 	counts  counters
 	spaceMu sync.Mutex
@@ -100,12 +101,20 @@ func (m *Mountpath) Err() error {
 	return nil
 }
 
+// Down is closed once Err is not nil, for those that wait for something of this disk.
+func (m *Mountpath) Down() <-chan struct{} { return m.down }
+
+func newMountpath(path string, sys FS, log *slog.Logger) *Mountpath {
+	return &Mountpath{path: path, sys: sys, log: log, down: make(chan struct{})}
+}
+
 // Fail disables the mountpath for the life of the process. Only the first reason is kept.
 func (m *Mountpath) Fail(err error) {
 	e := errs.E("fs.Mountpath", m.path, errs.Mountpath, err)
 	if !m.failed.CompareAndSwap(nil, &failure{e}) {
 		return
 	}
+	close(m.down)
 	m.log.Error("mountpath disabled", "mountpath", m.path, "id", m.marker.ID, "err", err)
 	if m.onFail != nil {
 		m.onFail(e)
@@ -176,24 +185,28 @@ func (m *Mountpath) bind(uuid string) error {
 	defer m.bindMu.Unlock()
 	mk := m.marker
 	mk.ClusterUUID = uuid
-	if err := writeDoc(m.root, MarkerName, mk); err != nil {
+	if err := writeDoc(m, MarkerName, mk); err != nil {
 		return err
 	}
 	m.marker.ClusterUUID = uuid
 	return nil
 }
 
-// fault looks at the error of a call that changes the disk. A full disk is not a failed one.
+// fault looks at the error of a call that changes the disk. A full disk is not a failed one, unless it shows in a sync:
+// whatever its errno, nobody knows afterwards which pages of the cache will ever reach the disk.
 func (m *Mountpath) fault(op Op, err error) error {
-	if err == nil || errors.Is(err, iofs.ErrExist) || errors.Is(err, iofs.ErrNotExist) {
-		return err // an answer about names, not a fault
-	}
-	m.counts.errors.Add(1)
 	switch {
+	case err == nil:
+		return nil
+	case op == OpSync || op == OpDir:
+		m.Fail(err)
+	case errors.Is(err, iofs.ErrExist), errors.Is(err, iofs.ErrNotExist):
+		return err // an answer about names, not a fault
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-	case op == OpSync || op == OpDir || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS):
+	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.EROFS):
 		m.Fail(err)
 	}
+	m.counts.errors.Add(1)
 	return err
 }
 

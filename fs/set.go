@@ -77,7 +77,7 @@ func (s *Set) open(cfg SetConfig) error {
 		if slices.ContainsFunc(s.mps, func(m *Mountpath) bool { return m.path == path }) {
 			return errs.E("fs.Set", path, errs.Invalid, "is listed twice")
 		}
-		m := &Mountpath{path: path, sys: cfg.FS, log: cfg.Log}
+		m := newMountpath(path, cfg.FS, cfg.Log)
 		s.mps = append(s.mps, m)
 		found, err := s.find(m)
 		if err != nil {
@@ -378,7 +378,7 @@ func OpenStopped(sys FS, path string, log *slog.Logger) (*Set, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &Set{sys: sys, log: log}
-	m := &Mountpath{path: path, sys: sys, log: log}
+	m := newMountpath(path, sys, log)
 	s.mps = []*Mountpath{m}
 	found, err := s.find(m)
 	switch {

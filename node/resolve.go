@@ -37,7 +37,11 @@ func (n *Node) ResolveObject(c *httpx.Ctx, rest string) (Object, error) {
 	if err := object.CheckKey(key); err != nil {
 		return Object{}, err
 	}
-	v, b, err := n.ResolveBucket(c, name)
+	bck, err := bucketOf(c, name)
+	if err != nil {
+		return Object{}, err
+	}
+	v, b, err := n.findBucket(c.Context(), bck) // whoever owns the name looks at its lease
 	if err != nil {
 		return Object{}, err
 	}
@@ -71,34 +75,43 @@ func (n *Node) ResolveByID(c *httpx.Ctx, rest string) (Object, error) {
 	return Object{View: v, Bucket: b, Key: key, Owner: v.Owner(b, key)}, nil
 }
 
-// ResolveBucket finds the bucket of a request whose path names it and whose query may tell provider and namespace.
-func (n *Node) ResolveBucket(c *httpx.Ctx, name string) (*cluster.View, *cluster.Bucket, error) {
+// bucketOf is the bucket of a request whose path names it and whose query may tell provider and namespace.
+func bucketOf(c *httpx.Ctx, name string) (api.Bck, error) {
 	bck := api.Bck{Name: name}
 	if c.RawQuery() != "" {
 		var err error
 		if err = api.CheckProvider(c.Query(api.QueryProvider)); err != nil {
-			return nil, nil, err
+			return bck, err
 		}
 		if ns := c.Query(api.QueryNamespace); ns != "" {
 			if bck.Namespace, err = api.ParseNamespace(ns); err != nil {
-				return nil, nil, err
+				return bck, err
 			}
 		}
 	}
-	v, err := n.View()
+	return bck, nil
+}
+
+// ResolveBucket finds the bucket of a request whose path names it, as FindBucket does.
+func (n *Node) ResolveBucket(c *httpx.Ctx, name string) (*cluster.View, *cluster.Bucket, error) {
+	bck, err := bucketOf(c, name)
 	if err != nil {
 		return nil, nil, err
-	}
-	if b := v.Buckets.Get(bck.Namespace.Name, bck.Name); b != nil {
-		return v, b, nil
 	}
 	return n.FindBucket(c.Context(), bck)
 }
 
-// FindBucket returns the bucket and the view that has it; one that is not in this node's view is looked for
-// in the primary's.
+// FindBucket returns the bucket as it is now, and the view that has it. With a lease this node's own view knows of every
+// acknowledged destruction or change; without one, and for a bucket that is not in it, the primary is asked.
 func (n *Node) FindBucket(ctx context.Context, bck api.Bck) (*cluster.View, *cluster.Bucket, error) {
-	const op = "node.FindBucket"
+	if n.control.Lease() == nil { // before the view is read: it is one with which the lease held, or newer
+		return n.findBucket(ctx, bck)
+	}
+	return n.latestBucket(ctx, bck)
+}
+
+// findBucket looks for the bucket in this node's view, and in the primary's before it says that there is none.
+func (n *Node) findBucket(ctx context.Context, bck api.Bck) (*cluster.View, *cluster.Bucket, error) {
 	v, err := n.View()
 	if err != nil {
 		return nil, nil, err
@@ -106,10 +119,16 @@ func (n *Node) FindBucket(ctx context.Context, bck api.Bck) (*cluster.View, *clu
 	if b := v.Buckets.Get(bck.Namespace.Name, bck.Name); b != nil {
 		return v, b, nil
 	}
+	return n.latestBucket(ctx, bck)
+}
+
+func (n *Node) latestBucket(ctx context.Context, bck api.Bck) (*cluster.View, *cluster.Bucket, error) {
+	const op = "node.FindBucket"
 	if err := bck.Check(); err != nil {
 		return nil, nil, err
 	}
-	if v, err = n.control.Latest(ctx); err != nil {
+	v, err := n.control.Latest(ctx)
+	if err != nil {
 		return nil, nil, errs.E(op, bck.String(), err)
 	}
 	b := v.Buckets.Get(bck.Namespace.Name, bck.Name)

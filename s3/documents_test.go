@@ -70,10 +70,13 @@ func TestParseComplete(t *testing.T) {
 	if err != nil || len(ps) != 2 || ps[0].ETag != "a" || ps[0].Checksums.Get(CRC32) != "AAAAAA==" || ps[1].Number != 10000 || ps[1].ETag != "b" {
 		t.Fatalf("%+v %v", ps, err)
 	}
+	ps, err = ParseComplete([]byte("<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>a</ETag></Part><Part><PartNumber>1</PartNumber><ETag>b</ETag></Part></CompleteMultipartUpload>"))
+	if err != nil || len(ps) != 1 || ps[0].ETag != "b" {
+		t.Errorf("a part named twice: %+v %v", ps, err)
+	}
 	for doc, code := range map[string]string{
 		"<CompleteMultipartUpload/>": "MalformedXML",
 		"<CompleteMultipartUpload><Part><PartNumber>2</PartNumber></Part><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>": "InvalidPartOrder",
-		"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>": "InvalidPartOrder",
 		"<CompleteMultipartUpload><Part><PartNumber>0</PartNumber></Part></CompleteMultipartUpload>":                                        "InvalidPart",
 		"<CompleteMultipartUpload><Part><PartNumber>x</PartNumber></Part></CompleteMultipartUpload>":                                        "MalformedXML",
 	} {

@@ -23,7 +23,7 @@ type CompletedPart struct {
 	Checksums Checksums
 }
 
-// ParseComplete reads the body of a CompleteMultipartUpload. Numbers must grow strictly.
+// ParseComplete reads the body of a CompleteMultipartUpload. Numbers must grow; of one number the last counts.
 func ParseComplete(doc []byte) ([]CompletedPart, error) {
 	const op = "s3.ParseComplete"
 	root, err := parseXML(doc, "CompleteMultipartUpload")
@@ -46,7 +46,7 @@ func ParseComplete(doc []byte) ([]CompletedPart, error) {
 		if n < 1 || n > MaxParts {
 			return nil, E(op, "PartNumber", "InvalidPart", "")
 		}
-		if len(parts) > 0 && n <= parts[len(parts)-1].Number {
+		if len(parts) > 0 && n < parts[len(parts)-1].Number {
 			return nil, E(op, "PartNumber", "InvalidPartOrder", "")
 		}
 		p := CompletedPart{Number: n, ETag: unquote(k.value("ETag"))}
@@ -54,6 +54,10 @@ func ParseComplete(doc []byte) ([]CompletedPart, error) {
 			if v := k.value("Checksum" + a.Name()); v != "" {
 				p.Checksums.Set(a, v)
 			}
+		}
+		if len(parts) > 0 && n == parts[len(parts)-1].Number { // sent again by a client that notes every attempt
+			parts[len(parts)-1] = p
+			continue
 		}
 		parts = append(parts, p)
 	}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -30,11 +29,8 @@ import (
 // many bytes are acknowledged and what their CRC32C is, so it stays good when the node restarts: what a failed call
 // left behind its length is cut off, and bytes that a power loss took are noticed.
 
-// sessions is the part of a Store that knows append sessions: what it adds to Store's methods is promoted.
-type sessions struct {
-	*Store
-	appending sync.Map // sessionID -> nothing: an append or flush is under way
-}
+// appends is the part of a Store that appends: what it adds to Store's methods is promoted.
+type appends struct{ *Store }
 
 // sessionID names an append session.
 type sessionID [8]byte
@@ -51,8 +47,11 @@ func (id sessionID) file() string { return "work/" + sessionPrefix + hex.EncodeT
 
 func appendKey(id sessionID) []byte { return append([]byte{format.FamAppend}, id[:]...) }
 
-// sessionTTL is how long after its begin an append session may be flushed.
-const sessionTTL = 7 * 24 * time.Hour
+// An append session is given up so long after its begin, or after the node started or anything was last appended.
+const (
+	sessionTTL  = 7 * 24 * time.Hour
+	sessionIdle = 24 * time.Hour
+)
 
 // handle is a decoded append handle.
 type handle struct {
@@ -81,8 +80,9 @@ func parseHandle(s string) (h handle, err error) {
 	return h, nil
 }
 
-// BeginAppend starts a session for n and returns its first handle.
-func (s *sessions) BeginAppend(ctx context.Context, n object.Name) (string, error) {
+// BeginAppend starts a session for n and returns its first handle: kind Busy when the node has too many, Full when they hold
+// too much.
+func (s *appends) BeginAppend(ctx context.Context, n object.Name) (_ string, err error) {
 	const op = "store.BeginAppend"
 	if err := errors.Join(ctx.Err(), s.live(op, n)); err != nil {
 		return "", errs.E(op, n, err)
@@ -96,6 +96,14 @@ func (s *sessions) BeginAppend(ctx context.Context, n object.Name) (string, erro
 	}
 	var h handle
 	_, _ = rand.Read(h.id[:]) // never fails (crypto/rand)
+	if err := s.sessions.begin(h.id); err != nil {
+		return "", errs.E(op, n, err)
+	}
+	defer func() {
+		if err != nil {
+			s.sessions.end(h.id)
+		}
+	}()
 	f, err := v.mp.OpenFile(h.id.file(), os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err == nil {
 		err = errors.Join(f.Close(), v.mp.SyncDir("work"))
@@ -119,12 +127,12 @@ func (s *sessions) BeginAppend(ctx context.Context, n object.Name) (string, erro
 const sessionHead = 1 + 8 + 8
 
 // session finds the volume of a session and takes it for the caller, who must release it.
-func (s *sessions) session(n object.Name, id sessionID) (v *volume, release func(), err error) {
+func (s *appends) session(n object.Name, id sessionID) (v *volume, release func(), err error) {
 	const op = "store.session"
-	if _, busy := s.appending.LoadOrStore(id, nil); busy {
+	if _, busy := s.sessions.busy.LoadOrStore(id, nil); busy {
 		return nil, nil, errs.E(op, n, errs.Conflict, "another append with this handle is under way")
 	}
-	release = func() { s.appending.Delete(id) }
+	release = func() { s.sessions.busy.Delete(id) }
 	for _, v := range s.vols {
 		if v.err() != nil {
 			continue
@@ -148,7 +156,7 @@ func (s *sessions) session(n object.Name, id sessionID) (v *volume, release func
 
 // Append adds what r gives to the session and returns the handle that stands for the bytes so far. When
 // it fails, the handle it was called with stays good. The bytes are durable only once they are flushed.
-func (s *sessions) Append(ctx context.Context, n object.Name, token string, r io.Reader) (string, error) {
+func (s *appends) Append(ctx context.Context, n object.Name, token string, r io.Reader) (string, error) {
 	const op = "store.Append"
 	if err := s.live(op, n); err != nil {
 		return "", err
@@ -168,7 +176,9 @@ func (s *sessions) Append(ctx context.Context, n object.Name, token string, r io
 	}
 	bp, _ := chunkPool.Get().(*[]byte)
 	defer chunkPool.Put(bp)
-	err = f.Truncate(format.BlobHeaderSize + h.size)
+	if err = s.sessions.resize(h.id, h.size); err == nil {
+		err = f.Truncate(format.BlobHeaderSize + h.size)
+	}
 	for src, done := (prefixed{r: r}), false; err == nil && !done; {
 		var got int
 		chunk := (*bp)[:chunkSize]
@@ -176,7 +186,7 @@ func (s *sessions) Append(ctx context.Context, n object.Name, token string, r io
 			done, err = true, nil
 		}
 		if err == nil {
-			err = errors.Join(ctx.Err(), v.space.admit(int64(got)))
+			err = errors.Join(ctx.Err(), v.space.admit(int64(got)), s.sessions.resize(h.id, h.size+int64(got)))
 		}
 		if err == nil {
 			_, err = f.WriteAt(chunk[:got], format.BlobHeaderSize+h.size)
@@ -195,7 +205,7 @@ func (s *sessions) Append(ctx context.Context, n object.Name, token string, r io
 
 // FlushAppend makes the session's bytes a new version of n and ends the session. When it fails, also by a
 // crash, the session stays.
-func (s *sessions) FlushAppend(ctx context.Context, n object.Name, token string, o PutOptions) (info object.Info, err error) {
+func (s *appends) FlushAppend(ctx context.Context, n object.Name, token string, o PutOptions) (info object.Info, err error) {
 	const op = "store.FlushAppend"
 	if err := s.live(op, n); err != nil {
 		return info, err
@@ -226,6 +236,7 @@ func (s *sessions) FlushAppend(ctx context.Context, n object.Name, token string,
 		}
 		return info, errs.E(op, n, err)
 	}
+	s.sessions.end(h.id)
 	_ = failpoint.Hit("append.before-unlink") // past the commit: only a kill matters
 	if err := v.mp.Remove(h.id.file()); err != nil {
 		v.log.Warn("append session not removed; it will be swept", "mountpath", v.mp.Path(), "err", err)
@@ -233,7 +244,7 @@ func (s *sessions) FlushAppend(ctx context.Context, n object.Name, token string,
 	return info, nil
 }
 
-func (s *sessions) flush(ctx context.Context, op string, n object.Name, bw *blobWriter, h handle, o *PutOptions) (info object.Info, err error) {
+func (s *appends) flush(ctx context.Context, op string, n object.Name, bw *blobWriter, h handle, o *PutOptions) (info object.Info, err error) {
 	sums := newSums(o)
 	short, err := bw.reread(ctx, h, sums, s.cfg.InlineMax)
 	if err != nil {
@@ -307,7 +318,7 @@ func (w *blobWriter) reread(ctx context.Context, h handle, sums *sums, inlineMax
 }
 
 // AbortAppend gives a session up.
-func (s *sessions) AbortAppend(n object.Name, token string) error {
+func (s *appends) AbortAppend(n object.Name, token string) error {
 	const op = "store.AbortAppend"
 	h, err := parseHandle(token)
 	if err != nil {
@@ -318,13 +329,13 @@ func (s *sessions) AbortAppend(n object.Name, token string) error {
 		return errs.E(op, n, err)
 	}
 	defer release()
-	if err := v.dropSession(h.id); err != nil {
+	if err := s.sessions.drop(v, h.id); err != nil {
 		return errs.E(op, n, err)
 	}
 	return nil
 }
 
-func (v *volume) dropSession(id sessionID) error {
+func (a *sessions) drop(v *volume, id sessionID) error {
 	b := v.db.NewBatch()
 	defer closeBatch(b)
 	if err := b.Delete(appendKey(id), nil); err != nil {
@@ -333,38 +344,31 @@ func (v *volume) dropSession(id sessionID) error {
 	if err := v.commit(b, cluster.Local); err != nil {
 		return err
 	}
+	a.end(id)
 	if err := v.mp.Remove(id.file()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
-// expireSessions gives up the sessions that began before then.
-func (s *sessions) expireSessions(v *volume, then time.Time) error {
-	c, err := v.newCursor([]byte{format.FamAppend}, []byte{format.FamAppend + 1})
+// expire gives up the sessions that began before sessionTTL or were not used for sessionIdle.
+func (a *sessions) expire(v *volume, now time.Time) error {
+	var old []sessionID
+	err := eachSession(v, func(id sessionID, val []byte) error {
+		if len(val) < sessionHead || int64(binary.LittleEndian.Uint64(val[1:])) < now.Add(-sessionTTL).UnixNano() || a.idle(id, now.Add(-sessionIdle)) {
+			old = append(old, id)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	var old []sessionID
-	for ok := c.it.First(); ok; ok = c.it.Next() {
-		val, err := c.it.ValueAndErr()
-		if err != nil {
-			return errors.Join(err, c.it.Close())
-		}
-		var id sessionID
-		if copy(id[:], c.it.Key()[1:]) == len(id) && (len(val) < sessionHead || int64(binary.LittleEndian.Uint64(val[1:])) < then.UnixNano()) {
-			old = append(old, id)
-		}
-	}
-	if err := errors.Join(c.it.Error(), c.it.Close()); err != nil {
-		return err
-	}
 	for _, id := range old {
-		if _, busy := s.appending.LoadOrStore(id, nil); busy {
+		if _, busy := a.busy.LoadOrStore(id, nil); busy {
 			continue
 		}
-		err := v.dropSession(id)
-		s.appending.Delete(id)
+		err := a.drop(v, id)
+		a.busy.Delete(id)
 		if err != nil {
 			return err
 		}

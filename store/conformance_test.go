@@ -39,12 +39,15 @@ func stores() map[string]func(t *testing.T) *Store {
 }
 
 // unsettled is a store some of whose names lie where an earlier set of mountpaths put them.
-func unsettled(t *testing.T, cfg Config) *Store {
+func unsettled(t *testing.T, cfg Config) *Store { return unsettledFrom(t, cfg, [2]int{100, 100}) }
+
+// unsettledFrom is unsettled whose older names were written under two InlineMax in turns.
+func unsettledFrom(t *testing.T, cfg Config, inline [2]int) *Store {
 	mem := fs.NewMem()
 	cfg.FS, cfg.NodeID, cfg.Mountpaths = mem, "node1", []string{"/a"}
-	for odd := range 2 { // every other one in a blob
+	for odd := range 2 {
 		first := cfg
-		first.InlineMax = []int{100, -1}[odd]
+		first.InlineMax = inline[odd]
 		s, err := Open(t.Context(), first)
 		must(t, err)
 		for i := odd; i < 100; i += 2 {

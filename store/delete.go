@@ -288,14 +288,8 @@ func (v *volume) unlinkUnreferenced(ids ...format.BlobID) int {
 	if v.rebuilt.Load() {
 		return 0 // swept when the references are complete
 	}
-	free := ids[:0:0]
-	for _, id := range ids {
-		used, err := v.referenced(id)
-		if err == nil && !used {
-			free = append(free, id)
-		}
-	}
-	if len(free) == 0 || v.settle() != nil {
+	free, err := unreferenced(v, ids)
+	if err != nil || len(free) == 0 || v.settle() != nil {
 		return 0
 	}
 	free = v.all.pins.postpone(v, free)
@@ -307,11 +301,32 @@ func (v *volume) unlinkUnreferenced(ids ...format.BlobID) int {
 
 // referenced reports whether a record refers to the blob.
 func (v *volume) referenced(id format.BlobID) (bool, error) {
-	prefix := append([]byte{format.FamRef}, id[:]...)
-	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: format.PrefixEnd(prefix)})
-	if err != nil {
-		return false, err
+	free, err := unreferenced(v, []format.BlobID{id})
+	return len(free) == 0, err
+}
+
+// unreferenced returns those blobs to which no record refers.
+func unreferenced(v *volume, ids []format.BlobID) (free []format.BlobID, err error) {
+	if err := v.gate.Enter(); err != nil {
+		return nil, err
 	}
-	used := it.First()
-	return used, errors.Join(it.Error(), it.Close())
+	defer v.gate.Leave()
+	var it *pebble.Iterator
+	for _, id := range ids {
+		prefix := append([]byte{format.FamRef}, id[:]...)
+		if it == nil {
+			if it, err = v.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: format.PrefixEnd(prefix)}); err != nil {
+				return nil, err
+			}
+		} else {
+			it.SetBounds(prefix, format.PrefixEnd(prefix)) // else it would look through the references removed a moment ago
+		}
+		if !it.First() && it.Error() == nil {
+			free = append(free, id)
+		}
+	}
+	if it == nil {
+		return nil, nil
+	}
+	return free, errors.Join(it.Error(), it.Close())
 }

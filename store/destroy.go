@@ -71,7 +71,7 @@ func (v *volume) destroyBucket(ctx context.Context, bucket uint64) error {
 		}
 	}
 	for _, fam := range []byte{format.FamTable, format.FamGone} {
-		if err := v.destroyTables(ctx, fam, bucket); err != nil {
+		if err := destroyTables(ctx, v, fam, bucket); err != nil {
 			return err
 		}
 	}
@@ -115,7 +115,7 @@ func (v *volume) destroyStep(fam byte, bucket uint64, from []byte) (next []byte,
 		}
 		blobs = append(blobs, ids...)
 	}
-	if err = errors.Join(err, c.it.Error(), c.it.Close()); err != nil {
+	if err = errors.Join(err, c.it.Error(), c.close()); err != nil {
 		return nil, err
 	}
 	if len(blobs) == 0 {
@@ -173,7 +173,7 @@ func (v *volume) dropRefs(b *pebble.Batch, it *pebble.Iterator) ([]format.BlobID
 }
 
 // destroyTables removes the blobs of contents in parts, wherever they are. The tables go with the rest.
-func (v *volume) destroyTables(ctx context.Context, fam byte, bucket uint64) error {
+func destroyTables(ctx context.Context, v *volume, fam byte, bucket uint64) error {
 	c, err := v.newCursor(format.ObjectKey(nil, fam, bucket, ""), format.BucketEnd(nil, fam, bucket))
 	if err != nil {
 		return err
@@ -192,7 +192,7 @@ func (v *volume) destroyTables(ctx context.Context, fam byte, bucket uint64) err
 			err = v.all.unrefAll(&table{home: v, name: object.Name{Bucket: bucket, Key: string(key)}, id: id, parts: parts})
 		}
 	}
-	return errors.Join(err, c.it.Error(), c.it.Close())
+	return errors.Join(err, c.it.Error(), c.close())
 }
 
 // loadDestroyed finds the buckets whose removal was interrupted.
@@ -224,5 +224,5 @@ func (v *volume) pendingDestroys() ([]uint64, error) {
 			ids = append(ids, binary.BigEndian.Uint64(k))
 		}
 	}
-	return ids, errors.Join(c.it.Error(), c.it.Close())
+	return ids, errors.Join(c.it.Error(), c.close())
 }

@@ -97,6 +97,15 @@ func flippable(t *testing.T, clean bool) (*fs.Mem, map[string][]byte) {
 			must(t, s.vols[0].db.Flush())
 		}
 	}
+	for i := range 12 { // versions stay, by "key@version"
+		key := fmt.Sprintf("v%d", i%4)
+		data := random([]int{10, 3000, 15000, 0}[i%4] + i)
+		info, err := s.Put(t.Context(), b1(key), data, PutOptions{Checksum: cksum.XXHash, Size: -1, Versioning: Versioned})
+		must(t, err)
+		want[key], want[key+"@"+info.VersionID] = data, data
+		key = fmt.Sprintf("m%d", i%4)
+		want[key] = uploadWhole(t, s, b1(key), 3)
+	}
 	if clean {
 		must(t, s.Close())
 		return mem, want
@@ -105,6 +114,20 @@ func flippable(t *testing.T, clean bool) (*fs.Mem, map[string][]byte) {
 	crashed := mem.Crash(nil)
 	must(t, s.Close())
 	return crashed, want
+}
+
+// uploadWhole makes n an object of so many parts and returns its content.
+func uploadWhole(t *testing.T, s *Store, n object.Name, parts int) (whole []byte) {
+	t.Helper()
+	id := createUpload(t, s, n)
+	var named []CompletePart
+	for i := range parts {
+		data := random(5000 + i)
+		whole = append(whole, data...)
+		named = append(named, CompletePart{Number: i + 1, ETag: putPart(t, s, n, id, i+1, data).ETag})
+	}
+	must(t, second(s.CompleteUpload(t.Context(), n, id, named, CompleteOptions{})))
+	return whole
 }
 
 // flipAndRead reads everything with one bit flipped and says what came of it.
@@ -129,7 +152,8 @@ func flipAndRead(t *testing.T, mem *fs.Mem, name string, at int64, bit byte, wan
 	defer func() { _ = s.Close() }()
 	result := "right"
 	for key, data := range want {
-		o, err := s.Open(b1(key))
+		name, version, _ := strings.Cut(key, "@")
+		o, err := s.OpenVersion(b1(name), version)
 		if err == nil {
 			var got bytes.Buffer
 			err = o.WriteSpan(&got, object.Span{Length: o.Info().Size})

@@ -46,7 +46,7 @@ func (v *volume) indexOptions(readOnly bool) *pebble.Options {
 		L0StopWritesThreshold:       32,
 		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                1000,
-		WALMinSyncInterval:          v.pace.next,
+		WALMinSyncInterval:          v.pace.Next,
 		CompactionConcurrencyRange: func() (int, int) { // one that is stuck does not count
 			stuck := int(v.ifs.Stuck.Load())
 			return 1 + stuck, max(1, runtime.GOMAXPROCS(0)/2) + stuck
@@ -98,10 +98,6 @@ func (v *volume) indexEvents() *pebble.EventListener {
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
 			v.corruptions.Add(1)
 			v.log.Error("index: damaged file", "mountpath", v.mp.Path(), "file", i.Path, "err", i.Details)
-		},
-		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
-			v.stalls.Add(1)
-			v.log.Debug("index: writes wait", "mountpath", v.mp.Path(), "why", i.Reason)
 		},
 	}
 }
@@ -164,7 +160,9 @@ func (v *volume) openIndex() (err error) {
 	defer recoverFatal(op, &err)
 	v.ifs.Opening.Store(true)
 	defer v.ifs.Opening.Store(false)
-	db, err := pebble.Open(indexDirName, v.indexOptions(false))
+	o := v.indexOptions(false)
+	v.brake = v.ifs.NewBrake(o)
+	db, err := pebble.Open(indexDirName, o)
 	if err != nil {
 		return errs.E(op, v.mp.Path(), indexKind(err), err)
 	}
@@ -211,6 +209,10 @@ func (v *volume) readFacts() error {
 // getCopy returns a private copy of a value; kind NotFound when there is none.
 func (v *volume) getCopy(key []byte) ([]byte, error) {
 	const op = "store.index"
+	if err := v.gate.Enter(); err != nil {
+		return nil, err
+	}
+	defer v.gate.Leave()
 	val, closer, err := v.db.Get(key)
 	if err == pebble.ErrNotFound { //nolint:errorlint // returned bare, and this is the hottest comparison
 		return nil, errs.E(op, "", errs.NotFound)

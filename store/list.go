@@ -108,11 +108,20 @@ func (v *volume) newCursor(lower, upper []byte) (*cursor, error) {
 	if err := v.err(); err != nil {
 		return nil, err
 	}
+	if err := v.gate.Enter(); err != nil {
+		return nil, err
+	}
 	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
+		v.gate.Leave()
 		return nil, errs.E("store.List", v.mp.Path(), indexKind(err), err)
 	}
 	return &cursor{v: v, it: it}, nil
+}
+
+func (c *cursor) close() error {
+	defer c.v.gate.Leave()
+	return c.it.Close()
 }
 
 // place takes note of where a cursor that has just moved stands.
@@ -301,7 +310,7 @@ func (m *merge) skip(key string) error {
 func (m *merge) close() error {
 	var err error
 	for _, c := range m.all {
-		err = errors.Join(err, c.it.Close())
+		err = errors.Join(err, c.close())
 	}
 	return err
 }
@@ -346,10 +355,10 @@ func (v *volume) buckets(seen map[uint64]bool) error {
 	for ok := c.it.First(); ok; {
 		id, _, good := format.SplitObjectKey(c.it.Key())
 		if !good {
-			return errors.Join(errs.E("store.buckets", v.mp.Path(), errs.Corrupt, "an index key is too short"), c.it.Close())
+			return errors.Join(errs.E("store.buckets", v.mp.Path(), errs.Corrupt, "an index key is too short"), c.close())
 		}
 		seen[id] = true
 		ok = c.it.SeekGE(format.BucketEnd(nil, format.FamRecord, id))
 	}
-	return errors.Join(c.it.Error(), c.it.Close())
+	return errors.Join(c.it.Error(), c.close())
 }

@@ -57,7 +57,7 @@ func (s *multipart) listUploads(ctx context.Context, q UploadQuery, yield func(*
 	var cursors []*cursor
 	defer func() {
 		for _, c := range cursors {
-			_ = c.it.Close() // its error was looked at
+			_ = c.close() // its error was looked at
 		}
 	}()
 	for _, v := range s.vols {

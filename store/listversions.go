@@ -302,7 +302,7 @@ func (m *versionMerge) leave(prefix string) error {
 
 func (m *versionMerge) close() (err error) {
 	for _, c := range m.cursors {
-		err = errors.Join(err, c.it.Close())
+		err = errors.Join(err, c.close())
 	}
 	return err
 }

@@ -30,6 +30,7 @@ func (f *found) close() {
 	if f.closer != nil {
 		_ = f.closer.Close() // gives a cached block back; nothing to lose
 		f.closer = nil
+		f.vol.gate.Leave()
 	}
 }
 
@@ -64,8 +65,12 @@ func (v *volume) read(f *found, n object.Name) (bool, error) {
 
 // readAt reads the record of n that stands under an index key; name is n.Key.
 func (f *found) readAt(v *volume, op string, n object.Name, key, name []byte) (bool, error) {
+	if err := v.gate.Enter(); err != nil {
+		return false, err
+	}
 	val, closer, err := v.db.Get(key)
 	if err != nil {
+		v.gate.Leave()
 		if errors.Is(err, pebble.ErrNotFound) {
 			return false, nil
 		}
@@ -114,6 +119,15 @@ func (s *places) adopt() {
 	for _, v := range s.vols {
 		v.all = s
 	}
+}
+
+// each does something with all volumes at once, and waits.
+func each(vols []*volume, do func(i int, v *volume)) {
+	var wg sync.WaitGroup
+	for i, v := range vols {
+		wg.Go(func() { do(i, v) })
+	}
+	wg.Wait()
 }
 
 // home returns the volume where n is written, or kind Mountpath.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -278,6 +279,9 @@ func TestFullDisk(t *testing.T) {
 // testFull fills the store, then lets others fill the disk to the last byte. occupy writes a file of others and
 // returns how to remove it.
 func testFull(t *testing.T, s *Store, occupy func(int64) func()) {
+	upload := createUpload(t, s, b1("early"))
+	putPart(t, s, b1("early"), upload, 1, random(1000))
+	multi := uploadWhole(t, s, object.Name{Bucket: 2, Key: "multi"}, 3)
 	var err error
 	n := 0
 	for ; err == nil; n++ {
@@ -295,6 +299,9 @@ func testFull(t *testing.T, s *Store, occupy func(int64) func()) {
 	if i := s.Mountpaths()[0]; i.State != fs.Enabled || !i.Full {
 		t.Errorf("%+v", i)
 	}
+	if _, err := s.PutPart(t.Context(), b1("early"), upload, 2, bytes.NewReader(random(100_000)), PartOptions{Size: 100_000}); !errs.Is(err, errs.Full) {
+		t.Errorf("a part on a full disk: %v", err)
+	}
 	c, err := s.vols[0].mp.Statfs()
 	must(t, err)
 	free := occupy(c.Free - 8<<10)
@@ -306,6 +313,15 @@ func testFull(t *testing.T, s *Store, occupy func(int64) func()) {
 			if _, err := s.Delete(t.Context(), b1(fmt.Sprintf("k%d", i)), DeleteOptions{}); err != nil {
 				t.Fatalf("delete on a full disk: %v", err)
 			}
+		}
+	}
+	if got := get(t, s, object.Name{Bucket: 2, Key: "multi"}); !bytes.Equal(got, multi) {
+		t.Error("an object in parts is wrong on a full disk")
+	}
+	for _, err := range []error{s.AbortUpload(t.Context(), b1("early"), upload), second(s.Delete(t.Context(), object.Name{Bucket: 2, Key: "multi"}, DeleteOptions{})),
+		second(s.Delete(t.Context(), object.Name{Bucket: 2, Key: "marked"}, DeleteOptions{Versioning: Versioned}))} {
+		if err != nil {
+			t.Errorf("abort, delete and delete marker on a full disk: %v", err)
 		}
 	}
 	free()

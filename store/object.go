@@ -124,9 +124,15 @@ func (o *Object) content(f *found) (again bool, err error) {
 func (o *Object) readInline(f *found) (again bool, err error) {
 	const op = "store.readInline"
 	v, p := f.vol, &f.Parts[0]
+	if err := v.gate.Enter(); err != nil {
+		return false, err
+	}
 	kb := v.keys.get()
 	val, closer, err := v.db.Get(inlineKey(kb[:0], o.name, p))
 	v.keys.put(kb)
+	if err != nil {
+		v.gate.Leave()
+	}
 	if errors.Is(err, pebble.ErrNotFound) {
 		return true, o.damaged(op, "the content is missing from the index")
 	}
@@ -141,6 +147,7 @@ func (o *Object) readInline(f *found) (again bool, err error) {
 	}
 	if err != nil {
 		_ = closer.Close() // gives a cached block back; nothing to lose
+		v.gate.Leave()
 		if !again {
 			o.suspect(err)
 		}
@@ -307,6 +314,7 @@ func (o *Object) Close() {
 	if o.closer != nil {
 		_ = o.closer.Close() // gives a cached block back; nothing to lose
 		o.closer, o.inline = nil, nil
+		o.vol.gate.Leave()
 	}
 	o.closeParts()
 	if o.multi != nil {

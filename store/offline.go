@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -58,12 +59,15 @@ func stoppedStore(cfg OfflineConfig) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{log: cfg.Log, cache: pebble.NewCache(16 << 20)}
+	s := &Store{cfg: Config{CloseWithin: offlineClose}, log: cfg.Log, cache: pebble.NewCache(16 << 20)}
 	s.set = set
 	s.vols = []*volume{newVolume(set.All()[0], s.cache, cfg.Log)}
 	s.adopt()
 	return s, nil
 }
+
+// offlineClose is the bound of closing an index where nobody waits for other disks.
+const offlineClose = 10 * time.Minute
 
 // openReadOnly opens the index without changing a file.
 func (v *volume) openReadOnly() (err error) {

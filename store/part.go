@@ -256,7 +256,7 @@ func (u *upload) parts(v *volume, after, limit int) ([]format.Part, error) {
 			parts = append(parts, p)
 		}
 	}
-	if err := errors.Join(fault, c.it.Error(), c.it.Close()); err != nil {
+	if err := errors.Join(fault, c.it.Error(), c.close()); err != nil {
 		return nil, v.readError("store.parts", n, err)
 	}
 	return parts, nil

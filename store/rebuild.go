@@ -68,20 +68,20 @@ func (r *rebuilder) run(ctx context.Context) error {
 	r.v = newVolume(mp, r.s.cache, r.s.log)
 	r.v.all = &r.s.places
 	if err := r.v.create(newIndexDir); err != nil {
-		return errors.Join(err, r.v.close())
+		return errors.Join(err, r.v.close(offlineClose, 0))
 	}
 	err := r.fill(ctx)
 	if err == nil {
 		if err = r.v.readFacts(); err == nil { // the old bound, if it was found
-			err = r.v.saveCounter(max(r.top+counterChunk, r.v.counter))
+			err = r.v.saveCounter(max(r.top+counterChunk, r.v.counter), r.v.commit)
 		}
 		if err == nil { // tables on other mountpaths may name blobs here
 			err = r.v.db.Set([]byte(format.MetaRebuilt), nil, pebble.Sync)
 		}
 	}
-	err = errors.Join(err, r.v.close())
+	err = errors.Join(err, r.v.close(offlineClose, 0))
 	if r.old != nil {
-		err = errors.Join(err, r.old.close())
+		err = errors.Join(err, r.old.close(offlineClose, 0))
 	}
 	if err != nil {
 		return err

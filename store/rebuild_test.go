@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -170,4 +172,83 @@ func sortedKeysOf(m map[string][]byte) []string {
 		n[k] = 0
 	}
 	return sortedKeys(n)
+}
+
+// TestRebuildWithVersionsAndParts: of a node with two mountpaths one loses its index. What its blobs know comes back: versions, and
+// the parts of objects and uploads whose other half is on the other mountpath.
+func TestRebuildWithVersionsAndParts(t *testing.T) {
+	for _, lost := range []bool{true, false} {
+		mem := fs.NewMem()
+		cfg := crashConfig(mem, []string{"/mp1", "/mp2"})
+		cfg.InlineMax = -1
+		s, err := Open(t.Context(), cfg)
+		must(t, err)
+		versions, wholes := map[string][]byte{}, map[string][]byte{}
+		for i := range 12 {
+			key := fmt.Sprintf("v%d", i%4)
+			data := random(100 + i)
+			info, err := s.Put(t.Context(), b1(key), data, PutOptions{Size: -1, Versioning: Versioned})
+			must(t, err)
+			versions[key+"@"+info.VersionID] = data
+			wholes[fmt.Sprintf("m%d", i)] = uploadWhole(t, s, b1(fmt.Sprintf("m%d", i)), 4)
+		}
+		must(t, second(s.Copy(t.Context(), b1("m0"), "", b1("copy"), PutOptions{})))
+		wholes["copy"] = wholes["m0"]
+		must(t, second(s.Delete(t.Context(), b1("m0"), DeleteOptions{})))
+		delete(wholes, "m0")
+		upload := createUpload(t, s, b1("upload"))
+		var named []CompletePart
+		for i := range 4 {
+			named = append(named, CompletePart{Number: i + 1, ETag: putPart(t, s, b1("upload"), upload, i+1, random(50)).ETag})
+		}
+		must(t, s.Close())
+		root, err := mem.OpenRoot("/mp1")
+		must(t, err)
+		if lost {
+			for _, f := range indexFiles(t, root, "") {
+				must(t, root.Remove(f))
+			}
+		}
+		sum, err := RebuildIndex(t.Context(), OfflineConfig{FS: mem, Mountpath: "/mp1"}, func(f Fault) {
+			if f.Harmful && !strings.Contains(f.What, "cannot be opened") {
+				t.Errorf("lost %v: %+v", lost, f)
+			}
+		})
+		must(t, err)
+		t.Logf("%+v", sum)
+		checkRebuilt(t, cfg, versions, wholes, upload, named, lost)
+	}
+}
+
+func checkRebuilt(t *testing.T, cfg Config, versions, wholes map[string][]byte, upload string, named []CompletePart, lost bool) {
+	t.Helper()
+	s := testStore(t, cfg)
+	home := func(key string) string { return s.vols[s.set.Home(key)].mp.Path() }
+	must(t, s.cleanUploads(t.Context()))
+	for _, v := range s.vols {
+		must(t, s.finishGone(v))
+		must(t, second(v.sweepBlobs(t.Context())))
+	}
+	for at, data := range versions {
+		key, id, _ := strings.Cut(at, "@")
+		o, err := s.OpenVersion(b1(key), id)
+		must(t, err)
+		got, err := io.ReadAll(o.Reader())
+		o.Close()
+		if err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%s: %d bytes of %d, %v", at, len(got), len(data), err)
+		}
+	}
+	for key, data := range wholes {
+		if lost && home(key) == "/mp1" {
+			continue // its record had no second place
+		}
+		if got := get(t, s, b1(key)); !bytes.Equal(got, data) {
+			t.Errorf("%s: %d bytes of %d", key, len(got), len(data))
+		}
+	}
+	if !lost || home("upload") != "/mp1" {
+		_, err := s.CompleteUpload(t.Context(), b1("upload"), upload, named, CompleteOptions{})
+		must(t, err)
+	}
 }

@@ -52,7 +52,7 @@ func (s *Store) tidy(ctx context.Context) {
 		}
 		err := s.finishDestroys(ctx, v)
 		if err == nil {
-			err = s.expireSessions(v, time.Now().Add(-sessionTTL))
+			err = s.sessions.expire(v, time.Now())
 		}
 		if err == nil {
 			err = s.finishGone(v)

@@ -45,8 +45,12 @@ type Config struct {
 	BlockSize  int64 // bytes per checksum of a blob; a power of two from 4 KiB to 1 MiB
 	Log        *slog.Logger
 
-	HealthEvery time.Duration // how often Run looks at the disks; 0 = 5s
-	SweepEvery  time.Duration // how often Run looks for orphan blobs after the first time; 0 = 6h
+	HealthEvery    time.Duration // how often Run looks at the disks; 0 = 5s
+	SweepEvery     time.Duration // how often Run looks for orphan blobs after the first time; 0 = 6h
+	MaxAppends     int           // append sessions that may be open; 0 = 1024
+	MaxAppendBytes int64         // bytes that they may hold together; 0 = a quarter of what the mountpaths hold in all
+
+	CloseWithin time.Duration // how long Close waits for calls, and for the index to be flushed, before it gives up a mountpath; 0 = 20s
 }
 
 // WithDefaults fills what is zero.
@@ -68,6 +72,12 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.SweepEvery == 0 {
 		c.SweepEvery = 6 * time.Hour
+	}
+	if c.MaxAppends == 0 {
+		c.MaxAppends = 1024
+	}
+	if c.CloseWithin == 0 {
+		c.CloseWithin = 20 * time.Second
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -101,10 +111,11 @@ type Store struct {
 	log   *slog.Logger
 	places
 	multipart
-	sessions
+	appends
 	versions versions
 
 	destroyed sync.Map // bucket id -> nothing: refuses everything
+	sessions  sessions
 	suspects  suspects
 	closed    atomic.Bool
 }
@@ -128,7 +139,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.versions.vols = s.vols
 	s.adopt()
-	s.multipart.Store, s.sessions.Store = s, s
+	s.multipart.Store, s.appends.Store = s, s
 	if err := s.openVolumes(ctx); err != nil {
 		return nil, errors.Join(errs.E(op, "", err), s.Close())
 	}
@@ -146,11 +157,7 @@ func reserved(set *fs.Set) (sum int64) {
 
 // openVolumes opens all indexes at once: each waits for its own disk.
 func (s *Store) openVolumes(ctx context.Context) error {
-	var wg sync.WaitGroup
-	for _, v := range s.vols {
-		wg.Go(v.open)
-	}
-	wg.Wait()
+	each(s.vols, func(_ int, v *volume) { v.open() })
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -170,22 +177,33 @@ func (s *Store) openVolumes(ctx context.Context) error {
 	if err := s.referRebuilt(ctx); err != nil {
 		return err
 	}
+	if err := s.sessions.init(s); err != nil {
+		return err
+	}
 	return s.loadDestroyed()
 }
 
-// Close stops using the mountpaths. Every call must have returned and every Object be closed. The data
-// is safe without it; with it the next start has nothing to replay.
+// Close stops using the mountpaths. The data is safe without it; with it the next start has nothing to replay. Calls still
+// under way end, and later ones are kind Unavailable. It returns within a few times Config.CloseWithin, also when a disk has
+// failed or hangs; what holds a call or an Object longer then keeps its mountpath's index in memory.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	var err error
-	s.versions.save()
-	for _, v := range s.vols {
-		err = errors.Join(err, v.close())
+	var busy atomic.Bool
+	each(s.vols, func(_ int, v *volume) {
+		if !v.drain(s.cfg.CloseWithin) {
+			busy.Store(true)
+		}
+	})
+	var counter uint64
+	if !busy.Load() {
+		counter = s.versions.final()
 	}
+	results := make([]error, len(s.vols))
+	each(s.vols, func(i int, v *volume) { results[i] = v.close(s.cfg.CloseWithin, counter) })
 	s.cache.Unref()
-	return errors.Join(err, s.set.Close())
+	return errors.Join(errors.Join(results...), s.set.Close())
 }
 
 // Mountpaths describes every mountpath.

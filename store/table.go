@@ -144,7 +144,7 @@ func (s *places) finishGone(v *volume) error {
 	for ok := c.it.First(); ok; ok = c.it.Next() {
 		val, err := c.it.ValueAndErr()
 		if err != nil {
-			return errors.Join(err, c.it.Close())
+			return errors.Join(err, c.close())
 		}
 		bucket, key, id, _, ok := format.SplitIDKey(c.it.Key())
 		parts, err := format.DecodeTable(val, c.it.Key())
@@ -155,7 +155,7 @@ func (s *places) finishGone(v *volume) error {
 		t := &table{home: v, name: object.Name{Bucket: bucket, Key: string(key)}, id: id, parts: parts, remote: true}
 		todo = append(todo, t)
 	}
-	if err := errors.Join(c.it.Error(), c.it.Close()); err != nil || len(todo) == 0 {
+	if err := errors.Join(c.it.Error(), c.close()); err != nil || len(todo) == 0 {
 		return err
 	}
 	if err := v.settle(); err != nil {

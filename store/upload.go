@@ -347,7 +347,7 @@ func (s *multipart) eachUpload(ctx context.Context, visit func(*upload) error) e
 				fault = s.visitUpload(object.Name{Bucket: bucket, Key: string(key)}, id, visit)
 			}
 		}
-		if err := errors.Join(fault, c.it.Error(), c.it.Close()); err != nil {
+		if err := errors.Join(fault, c.it.Error(), c.close()); err != nil {
 			return err
 		}
 	}
@@ -411,7 +411,7 @@ func (s *multipart) cleanStrays(ctx context.Context, v *volume) error {
 		}
 		ok = c.it.SeekGE(format.PrefixEnd(format.IDKey(nil, format.FamPart, bucket, n.Key, id)))
 	}
-	return errors.Join(fault, c.it.Error(), c.it.Close())
+	return errors.Join(fault, c.it.Error(), c.close())
 }
 
 func (s *multipart) cleanStray(n object.Name, id format.UploadID) error {

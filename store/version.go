@@ -173,6 +173,10 @@ func (f *found) keep(b *pebble.Batch, n object.Name, overwritten bool) error {
 	if len(rec.Parts) == 1 && rec.Parts[0].Kind == format.RefInline {
 		p := &rec.Parts[0]
 		from := inlineKey(nil, n, p)
+		if err := v.gate.Enter(); err != nil {
+			return err
+		}
+		defer v.gate.Leave()
 		val, closer, err := v.db.Get(from)
 		if err != nil {
 			return v.readError(op, n, err)
@@ -238,6 +242,10 @@ func (f *found) readVersion(v *volume, n object.Name, id [16]byte) (bool, error)
 func (f *found) readNewest(v *volume, n object.Name) (bool, error) {
 	const op = "store.readNewest"
 	lower := append(format.ObjectKey(nil, format.FamVersion, n.Bucket, n.Key), 0)
+	if err := v.gate.Enter(); err != nil {
+		return false, err
+	}
+	defer v.gate.Leave()
 	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: format.PrefixEnd(lower)})
 	if err != nil {
 		return false, v.readError(op, n, err)
@@ -459,7 +467,7 @@ func emptyBucket(v *volume, bucket uint64) (bool, error) {
 			return false, err
 		}
 		some := c.it.First()
-		if err := errors.Join(c.it.Error(), c.it.Close()); err != nil || some {
+		if err := errors.Join(c.it.Error(), c.close()); err != nil || some {
 			return false, err
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/object"
@@ -61,7 +63,7 @@ func (c *versions) raise(need uint64) error {
 	upTo := need + counterChunk
 	saved := false
 	for _, v := range c.vols {
-		if v.err() == nil && v.saveCounter(upTo) == nil {
+		if v.err() == nil && v.saveCounter(upTo, v.commit) == nil {
 			saved = true
 		}
 	}
@@ -72,24 +74,19 @@ func (c *versions) raise(need uint64) error {
 	return nil
 }
 
-// save lowers the bound to what was given, for a close: the next process then skips nothing. It is only
-// for looks, so a failure is no one's concern.
-func (c *versions) save() {
-	if c.bound.Load() == c.last.Load() {
-		return
+// final is the bound to record for a close, when no more are given: the next process then skips nothing. 0 = it is recorded.
+func (c *versions) final() uint64 {
+	if last := c.last.Load(); c.bound.Load() != last {
+		return last
 	}
-	for _, v := range c.vols {
-		if v.db != nil && v.err() == nil {
-			_ = v.saveCounter(c.last.Load())
-		}
-	}
+	return 0
 }
 
-func (v *volume) saveCounter(c uint64) error {
+func (v *volume) saveCounter(c uint64, commit func(*pebble.Batch, cluster.Durability) error) error {
 	b := v.db.NewBatch()
 	defer closeBatch(b)
 	if err := b.Set([]byte(format.MetaCounter), binary.LittleEndian.AppendUint64(nil, c), nil); err != nil {
 		return err
 	}
-	return v.commit(b, cluster.Local)
+	return commit(b, cluster.Local)
 }

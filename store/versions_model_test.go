@@ -323,7 +323,7 @@ func nothingLeft(t *testing.T, s *Store, bucket uint64) {
 // TestVersionsInFormerHomes: what was written before the set of mountpaths grew stays where it is as a version, and is the current
 // one again when what came later is removed.
 func TestVersionsInFormerHomes(t *testing.T) {
-	s := unsettled(t, Config{})
+	s := unsettledFrom(t, Config{}, [2]int{100, -1})
 	for i := range 100 {
 		n := object.Name{Bucket: 99, Key: fmt.Sprintf("old%d", i)}
 		state := []Versioning{Versioned, Suspended}[i%4/2]

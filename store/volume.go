@@ -37,10 +37,12 @@ type volume struct {
 
 	durable     atomic.Int64 // commits under way of class local
 	volatile    atomic.Int64 // commits under way of class volatile
-	pace        pacer
+	pace        indexfs.Pacer
 	indexErrors atomic.Int64
 	corruptions atomic.Int64
-	stalls      atomic.Int64
+	gate        *indexfs.Gate
+	brake       *indexfs.Brake
+	closed      atomic.Bool
 
 	unsealed  atomic.Bool   // commits since the last seal
 	blobCount atomic.Uint64 // last blobID count given
@@ -59,7 +61,7 @@ type blobDir struct {
 }
 
 func newVolume(mp *fs.Mountpath, cache *pebble.Cache, log *slog.Logger) *volume {
-	v := &volume{mp: mp, log: log, cache: cache}
+	v := &volume{mp: mp, log: log, cache: cache, gate: indexfs.NewGate()}
 	v.mount, _ = strconv.ParseUint(mp.ID(), 16, 64) // one that is not there has none, and takes no parts
 	v.ifs = indexfs.New(mp, log, indexOwner{v})
 	v.total = mp.Info().Capacity.Total
@@ -101,31 +103,88 @@ func (v *volume) err() error {
 	return v.mp.Err()
 }
 
-func (v *volume) close() (err error) {
+// close ends the use of the index within about twice the bound, whatever the disk does. What lasts longer is given up, and the
+// mountpath failed first so that nothing changes the disk any more: a restart replays the log. counter is saved unless 0.
+func (v *volume) close(bound time.Duration, counter uint64) error {
+	const op = "store.Close"
+	if v.closed.Swap(true) {
+		return nil
+	}
+	if !v.drain(bound) {
+		v.ifs.Release()
+		return v.err() // pebble stays as it is: someone uses its memory
+	}
+	done := make(chan error, 1)
+	go func() { done <- v.closeIndex(counter) }() // left alone when a call to the operating system never returns
+	late := time.NewTimer(bound)
+	defer late.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-late.C:
+		v.mp.Fail(errs.F(op, "", errs.Timeout, "the index could not be flushed within %v", bound))
+	case <-v.mp.Down():
+	}
+	late.Reset(bound)
+	select {
+	case err := <-done:
+		return err
+	case <-late.C:
+		return errs.F(op, v.mp.Path(), errs.Timeout, "the index was not closed within %v", bound)
+	}
+}
+
+// drain keeps everyone out of the index and reports whether all have left. Those who are too long inside may be let go by
+// failing the mountpath, unless it is the disk or a client that they wait for.
+func (v *volume) drain(bound time.Duration) bool {
+	return v.gate.Drain(bound, func() {
+		v.mp.Fail(errs.F("store.Close", "", errs.Timeout, "calls were under way after %v", bound))
+	})
+}
+
+// closeIndex closes pebble when no one uses it any more. A failed mountpath's index is closed for its memory alone.
+func (v *volume) closeIndex(counter uint64) (err error) {
 	defer recoverFatal("store.Close", &err)
+	if v.db == nil {
+		v.ifs.Release()
+		return nil
+	}
+	if counter > 0 && v.err() == nil {
+		_ = v.saveCounter(counter, v.commitInside) // only spares the next process a gap
+	}
+	if v.err() == nil && !v.readOnly {
+		err = v.ifs.Flush(v.db) // a restart then finds nothing to replay
+	}
 	v.ifs.Release()
-	if v.db == nil || v.ifs.Parked.Load() > 0 {
+	if v.ifs.Parked.Load() > 0 {
 		return nil // a parked goroutine may hold pebble's locks for ever
 	}
-	db := v.db
-	v.db = nil
-	if v.err() == nil && !v.readOnly {
-		err = db.Flush() // a restart then finds nothing to replay
-	}
-	if cerr := db.Close(); v.err() == nil {
+	if cerr := v.db.Close(); v.err() == nil {
 		err = errors.Join(err, cerr)
 	}
 	return err
 }
 
 // commit applies b as the class says. When it returns nil the batch is durable (local) or in the page
-// cache (volatile). After an error nothing can be said of the batch, and the volume is disabled.
-func (v *volume) commit(b *pebble.Batch, d cluster.Durability) (err error) {
-	const op = "store.commit"
-	defer recoverFatal(op, &err)
+// cache (volatile). After an error of kind Full or Unavailable nothing was changed; after any other nothing can be said of the
+// batch, and the volume is disabled.
+func (v *volume) commit(b *pebble.Batch, d cluster.Durability) error {
 	if err := v.err(); err != nil {
 		return err
 	}
+	if err := v.gate.Enter(); err != nil {
+		return err
+	}
+	defer v.gate.Leave()
+	if err := v.brake.Await(v.db, v.gate); err != nil {
+		return err
+	}
+	return v.commitInside(b, d)
+}
+
+// commitInside is commit for one who is inside the gate.
+func (v *volume) commitInside(b *pebble.Batch, d cluster.Durability) (err error) {
+	defer recoverFatal("store.commit", &err)
 	n := &v.durable
 	if d == cluster.Volatile {
 		n = &v.volatile
@@ -157,7 +216,7 @@ func (o indexOwner) Waiting() (durable, volatile int64) {
 }
 
 // Synced sets the pace of the log's syncs.
-func (o indexOwner) Synced(waiting int64, took time.Duration) { o.v.pace.synced(waiting, took) }
+func (o indexOwner) Synced(waiting int64, took time.Duration) { o.v.pace.Synced(waiting, took) }
 
 // Given says how often the reserve was given back.
 func (o indexOwner) Given() uint64 { return o.v.space.given.Load() }
@@ -169,6 +228,10 @@ func (o indexOwner) GiveReserve(seen uint64) bool { return o.v.space.giveReserve
 func (v *volume) settle() (err error) {
 	defer recoverFatal("store.settle", &err)
 	if v.durable.Load() > 0 {
+		if err := v.gate.Enter(); err != nil {
+			return err
+		}
+		defer v.gate.Leave()
 		v.durable.Add(1)
 		defer v.durable.Add(-1)
 		if err := v.db.LogData(nil, pebble.Sync); err != nil {
@@ -211,18 +274,3 @@ func (v *volume) sweepWork() error {
 	}
 	return nil
 }
-
-// pacer tells how long the log rests after a sync: as long as the sync took, when more than one writer waited for it, so that
-// the next serves more of them; not at all after a lone writer's. A sync costs more CPU time than the rest of a small PUT.
-type pacer struct{ pause atomic.Int64 }
-
-// synced notes a sync, and how many writers waited for it.
-func (p *pacer) synced(waiting int64, took time.Duration) {
-	if waiting < 2 {
-		took = 0
-	}
-	p.pause.Store(int64(min(took, time.Millisecond)))
-}
-
-// next is what pebble asks for after each sync.
-func (p *pacer) next() time.Duration { return time.Duration(p.pause.Load()) }

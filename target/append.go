@@ -10,7 +10,7 @@ import (
 
 // appendObject adds the request's body to an append session, which an empty handle begins, or makes the
 // session's bytes the object. Nothing is visible before that.
-func (t *Target) appendObject(r *request) error {
+func (t *Target) appendObject(r *request) (err error) {
 	const op = "target.append"
 	c := r.c
 	handle := c.Query(api.QueryAppendHandle)
@@ -32,6 +32,12 @@ func (t *Target) appendObject(r *request) error {
 		if handle, err = t.store.BeginAppend(c.Context(), r.Name()); err != nil {
 			return r.fault(op, err)
 		}
+		first := handle
+		defer func() {
+			if err != nil { // the client never hears of the handle
+				_ = t.store.AbortAppend(r.Name(), first) // else it is given up when it is old
+			}
+		}()
 	}
 	if c.BodyLen() != 0 {
 		if handle, err = t.store.Append(c.Context(), r.Name(), handle, newPieceReader(c.Body(), o.Expect)); err != nil {

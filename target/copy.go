@@ -41,8 +41,8 @@ func (t *Target) copyObject(r *request) error {
 // post serves the actions on an object: rename.
 func (t *Target) post(r *request) error {
 	const op = "target.post"
-	var msg api.ActionMsg
-	if err := r.c.ReadJSON(maxMessage, &msg); err != nil {
+	msg, err := r.message()
+	if err != nil {
 		return err
 	}
 	if why, known := api.UnsupportedActions()[msg.Action]; known {

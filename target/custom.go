@@ -12,8 +12,8 @@ import (
 // patch changes the object's custom metadata: the message's value is added, or replaces all of it.
 func (t *Target) patch(r *request) error {
 	const op = "target.patch"
-	var msg api.ActionMsg
-	if err := r.c.ReadJSON(maxMessage, &msg); err != nil {
+	msg, err := r.message()
+	if err != nil {
 		return err
 	}
 	if msg.Action != "" {
@@ -44,4 +44,16 @@ func (t *Target) patch(r *request) error {
 		return r.fault(op, err)
 	}
 	return t.acknowledge(r, &info)
+}
+
+// message reads the body, an action message.
+func (r *request) message() (m api.ActionMsg, err error) {
+	b, err := r.c.ReadAll(maxMessage)
+	if err == nil && len(b) == 0 {
+		err = errs.E("target.message", "request body", errs.Invalid, "is empty, JSON is wanted")
+	}
+	if err != nil {
+		return m, err
+	}
+	return m, api.Unmarshal("request body", b, &m)
 }

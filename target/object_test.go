@@ -134,6 +134,7 @@ func TestWrongInput(t *testing.T) {
 		{call{method: "PUT", path: objects + "bk/absent?object_to=ais/@%23/bk/x"}, 404, "ais://bk/absent"},
 		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{`)}, 400, "JSON"},
 		{call{method: "PATCH", path: objects + "bk/o"}, 400, "empty"},
+		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{"value":{"a":"1","a":"2"}}`)}, 400, `key \"value.a\" stands there twice`},
 		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{"action":"x","value":{"a":"b"}}`)}, 400, "action"},
 		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{"value":{}}`)}, 400, "value"},
 		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{"value":["a"]}`)}, 400, "value"},
@@ -383,6 +384,14 @@ func TestAppend(t *testing.T) {
 		}
 	}
 	o.want(t, 200, call{method: "PUT", path: objects + "bk/at-once?append_type=flush&append_handle=", body: []byte("all")})
+	before, _ := o.store.Appends()
+	for _, kind := range []string{"append", "flush"} { // a first piece that is refused leaves no session: its handle is not told
+		o.want(t, 400, call{method: "PUT", path: objects + "bk/none?append_type=" + kind + "&append_handle=", body: []byte("all"),
+			header: []string{"ais-checksum-type", "md5", "ais-checksum-value", cksum.Of(cksum.MD5, nil).Value}})
+	}
+	if n, _ := o.store.Appends(); n != before {
+		t.Errorf("%d append sessions, %d before", n, before)
+	}
 	if a := o.want(t, 200, call{method: "GET", path: objects + "bk/at-once"}); string(a.body) != "all" {
 		t.Errorf("flushed at once: %q", a.body)
 	}

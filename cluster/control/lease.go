@@ -17,7 +17,7 @@ type leaseBox struct {
 
 	until atomic.Int64  // monotonic: nanoseconds since base; 0 = none was granted yet
 	wall  atomic.Int64  // Unix nanoseconds
-	floor atomic.Uint64 // the view to have at least: the newest there was when this process first spoke to the primary
+	floor atomic.Uint64 // the view to have at least: the newest there was when the primary granted a lease to a node without one
 	met   atomic.Bool   // the primary has answered this process
 	off   atomic.Pointer[string]
 }
@@ -42,11 +42,12 @@ func (l *leaseBox) remaining() time.Duration {
 	return min(time.Duration(l.until.Load())-now.Sub(l.base), time.Duration(l.wall.Load()-now.UnixNano()))
 }
 
-// meet notes the first answer of a primary. A process that has just started may have an older view on disk
-// than its predecessor had told the primary of; it must not serve before it has caught up.
+// meet notes that a primary is about to give a lease, and had the view at index when it did. A node without a lease must not
+// serve before it has that one too: a process that has just started may have an older view on disk than its predecessor
+// had told the primary of, and changes did not wait for one whose lease had run out.
 func (l *leaseBox) meet(index uint64) {
-	if !l.met.Load() {
-		l.floor.Store(index)
+	if !l.met.Load() || l.remaining() <= 0 {
+		l.floor.Store(max(l.floor.Load(), index))
 		l.met.Store(true)
 	}
 }

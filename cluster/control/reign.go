@@ -351,8 +351,13 @@ func (r *reign) answer(ctx context.Context, hb heartbeat) heartbeatReply {
 		return heartbeatReply{NotPrimary: true}
 	}
 	rep.Retire = r.retired(hb)
-	if r.led.grant(hb, time.Now(), t.Lease.D(), t.Heartbeat.D()) {
-		rep.Lease = t.Lease
+	if !r.led.grant(hb, time.Now(), t.Lease.D(), t.Heartbeat.D()) {
+		return rep
+	}
+	// Read after the grant: a change that did not wait for this node, whose lease was over, is in it; later ones will wait.
+	mach = r.m.fsm.machine()
+	if n = mach.Map.Nodes[id]; n != nil && n.Alive {
+		rep.Lease, rep.Index = t.Lease, mach.Index
 	}
 	return rep
 }

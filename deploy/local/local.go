@@ -30,6 +30,7 @@ type Options struct {
 	Mountpaths  int           // per target; default 2
 	Port        int           // public port of the first gateway, the other nodes follow; default 8080
 	All         bool          // instead: one process, a1, in role "all"
+	TLS         bool          // each node also listens for TLS, on the ports that follow; a self-signed certificate is made
 	Binary      string        // aisnode; default: see FindNode
 	Env         []string      // "KEY=VALUE" added to the environment of every node started
 	CacheSize   string        // cache_size of each target, such as "16MiB"; default: the node's own
@@ -87,8 +88,12 @@ func (o Options) Validate() error {
 			bad(n.field, "%d is outside 0..%d", n.val, n.max)
 		}
 	}
-	if last := o.Port + o.Gateways + o.Targets; o.Port < 1 || last > 65535 {
-		bad("port", "%d is no port that %d nodes can follow", o.Port, o.Gateways+o.Targets)
+	count := o.Gateways + o.Targets
+	if o.TLS {
+		count = 2*max(count, 1) - 1
+	}
+	if o.Port < 1 || o.Port+count > 65535 {
+		bad("port", "%d is no port that %d others can follow", o.Port, count)
 	}
 	return errors.Join(all...)
 }
@@ -156,8 +161,18 @@ func create(o Options) (*Cluster, error) {
 	}
 	file := newClusterFile(o)
 	for _, n := range file.Nodes {
-		if err := portFree(n.Port); err != nil {
-			return nil, errs.F("local.create", n.ID, errs.Conflict, "port %d on 127.0.0.1 is taken: choose another first port with --port (make cluster-up PORT=N) (%w)", n.Port, err)
+		for _, port := range n.ports() {
+			if port == 0 {
+				continue // not chosen yet
+			}
+			if err := portFree(port); err != nil {
+				return nil, errs.F("local.create", n.ID, errs.Conflict, "port %d on 127.0.0.1 is taken: choose another first port with --port (make cluster-up PORT=N) (%w)", port, err)
+			}
+		}
+	}
+	if o.TLS {
+		if err := writeCertificate(dir, time.Now()); err != nil {
+			return nil, err
 		}
 	}
 	if err := assignIntraPorts(dir, file.Nodes); err != nil {
@@ -192,6 +207,9 @@ func (c *Cluster) sameShape(o Options) error {
 	if c.file.Nodes[0].Role == RoleAll {
 		targets = 0
 	}
+	if o.TLS && c.file.Nodes[0].TLSPort == 0 {
+		return errs.E("local.Up", "tls", errs.Conflict, "the directory holds a cluster without TLS: leave the option out to start it again, or use another directory")
+	}
 	for _, f := range []struct {
 		name     string
 		want, is int
@@ -209,6 +227,9 @@ func (c *Cluster) Dir() string { return c.dir }
 
 // Endpoint returns the URL of the first gateway, the value for AIS_ENDPOINT.
 func (c *Cluster) Endpoint() string { return c.Nodes()[0].URL() }
+
+// Certificate returns the file of the certificate that the nodes show over TLS.
+func (c *Cluster) Certificate() string { return certPath(c.dir) }
 
 // Nodes returns what the cluster consists of, gateways first. The order never changes.
 func (c *Cluster) Nodes() []Node {
@@ -243,6 +264,7 @@ type NodeStatus struct {
 	ID    string   `json:"id"`
 	Role  Role     `json:"role"`
 	URL   string   `json:"url"`
+	TLS   string   `json:"tls_url,omitempty"`
 	PID   int      `json:"pid"` // 0 unless running
 	State State    `json:"state"`
 	Dirs  []string `json:"dirs"` // the mountpaths of a target; the own directory of a gateway
@@ -252,7 +274,7 @@ type NodeStatus struct {
 func (c *Cluster) Status() []NodeStatus {
 	var all []NodeStatus
 	for _, n := range c.Nodes() {
-		s := NodeStatus{ID: n.ID, Role: n.Role, URL: n.URL(), State: Stopped, Dirs: n.Mountpaths}
+		s := NodeStatus{ID: n.ID, Role: n.Role, URL: n.URL(), TLS: n.TLSURL(), State: Stopped, Dirs: n.Mountpaths}
 		if len(s.Dirs) == 0 {
 			s.Dirs = []string{n.Dir}
 		}

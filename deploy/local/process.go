@@ -75,7 +75,7 @@ func (c *Cluster) start(n Node, env []string) (bool, error) {
 	if _, ok := runningProcess(n); ok {
 		return false, nil
 	}
-	for _, port := range []int{n.Port, n.IntraPort} {
+	for _, port := range n.ports() {
 		if err := portFree(port); err != nil {
 			return false, errs.F(op, n.ID, errs.Conflict, "port %d on 127.0.0.1 is taken by another process: stop that one first (%w)", port, err)
 		}

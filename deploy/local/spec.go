@@ -29,12 +29,21 @@ type Node struct {
 	Role       Role     `json:"role"`
 	Port       int      `json:"port"`
 	IntraPort  int      `json:"intra_port"`
+	TLSPort    int      `json:"tls_port,omitempty"`   // 0 = none
 	Dir        string   `json:"dir"`                  // configuration, log, pid and state; absolute
 	Mountpaths []string `json:"mountpaths,omitempty"` // absolute
 }
 
 // URL returns the node's public URL.
 func (n Node) URL() string { return "http://127.0.0.1:" + strconv.Itoa(n.Port) }
+
+// TLSURL returns the node's public URL over TLS, "" if it has none.
+func (n Node) TLSURL() string {
+	if n.TLSPort == 0 {
+		return ""
+	}
+	return "https://127.0.0.1:" + strconv.Itoa(n.TLSPort)
+}
 
 func (n Node) log() string     { return filepath.Join(n.Dir, "log") }
 func (n Node) pidFile() string { return filepath.Join(n.Dir, "pid") }
@@ -68,6 +77,11 @@ func newClusterFile(o Options) clusterFile {
 	}
 	for i := range o.Targets {
 		add("t"+strconv.Itoa(i+1), RoleTarget, o.Mountpaths)
+	}
+	for i := range f.Nodes {
+		if o.TLS {
+			f.Nodes[i].TLSPort = o.Port + len(f.Nodes) + i
+		}
 	}
 	return f
 }
@@ -125,13 +139,18 @@ func (n *Node) mapDirs(change func(string) string) {
 
 // writeFile puts data at path by rename, so that a reader sees the old file or the new one. The data is
 // synced first: a cluster must be found again after a power cut.
-func writeFile(path string, data []byte) error {
+func writeFile(path string, data []byte) error { return replaceFile(path, data, 0o644) }
+
+// writePrivate is writeFile for what nobody else may read.
+func writePrivate(path string, data []byte) error { return replaceFile(path, data, 0o600) }
+
+func replaceFile(path string, data []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Chmod(0o644), f.Close())
+	err = errors.Join(err, f.Sync(), f.Chmod(mode), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
@@ -165,6 +184,11 @@ func (c *Cluster) writeConfig(n Node) error {
 	line("host", "127.0.0.1")
 	line("port", n.Port)
 	line("intra_port", n.IntraPort)
+	if n.TLSPort != 0 {
+		line("tls_port", n.TLSPort)
+		line("tls_cert", certPath(c.dir))
+		line("tls_key", keyPath(c.dir))
+	}
 	if len(n.Mountpaths) > 0 {
 		line("mountpaths", n.Mountpaths)
 		if c.opts.CacheSize != "" {

@@ -218,3 +218,25 @@ func BenchmarkMarshal(b *testing.B) {
 		}
 	}
 }
+
+func TestDuplicate(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a":1,"b":2}`:                      "",
+		`{"a":1,"a":1}`:                      "a",
+		`{"a":{"b":1},"c":{"b":1}}`:          "",
+		`{"a":{"x":"a"},"b":"a"}`:            "",
+		`{"v":{"w":[{"k":1},{"k":2}]}}`:      "",
+		`{"v":{"w":[{"k":1,"j":[],"k":2}]}}`: "v.w.k",
+		`{"v":[[],{}],"w":{},"v":null}`:      "v",
+		`{"a":1,"\u0061":2}`:                 "a",
+		`["a","a"]`:                          "",
+		`"a"`:                                "",
+		``:                                   "",
+		`{"a":1,`:                            "",
+		`{"a":1,}}`:                          "",
+	} {
+		if got := Duplicate([]byte(text)); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}

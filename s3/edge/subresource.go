@@ -99,11 +99,9 @@ func (r *configuration) stored() error {
 		return r.change(func(p *cluster.S3Props) error { *f.text(p) = ""; return nil })
 	}
 	text := *f.text(&r.bucket.Props.S3)
-	if r.op.Op == s3.GetBucketPolicyStatus {
-		if text == "" {
-			return r.unset(f.missing)
-		}
-		return r.sendXML(s3.AppendPolicyStatus(nil, s3.Presence(r.set.Policy.Public())))
+	if r.op.Op == s3.GetBucketPolicyStatus { // answered without a policy too: an ACL can make a bucket public
+		public := r.set.Policy.Public() || r.set.ACL != nil && r.set.ACL.Public()
+		return r.sendXML(s3.AppendPolicyStatus(nil, s3.Presence(public)))
 	}
 	if text == "" {
 		return r.unset(f.missing)

@@ -80,7 +80,7 @@ func (c *completion) answer(o *outcome) error {
 		return c.r.fault("owner.complete", o.err)
 	}
 	r := c.r
-	r.showVersion(o.info.VersionID)
+	r.showNewVersion(o.info.VersionID)
 	if l := r.set.Lifecycle; l != nil {
 		r.c.AddHeaders(l.AppendExpiration(nil, &o.info))
 	}

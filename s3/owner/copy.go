@@ -146,7 +146,7 @@ func (r copying) acknowledgeCopy(info *object.Info, src *source) error {
 	if err := r.acknowledge(); err != nil {
 		return err
 	}
-	r.showVersion(info.VersionID)
+	r.showNewVersion(info.VersionID)
 	if v := src.Info.VersionID; v != "" {
 		r.c.SetHeader("x-amz-copy-source-version-id", v)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"aistore/cluster"
 	"aistore/s3"
 )
 
@@ -49,7 +50,6 @@ func TestCopy(t *testing.T) {
 
 func TestCopyNeedsToRead(t *testing.T) {
 	w := newWorld(t, 2)
-	bucket := w.bucket("other")
 	w.plane.set(func(v *viewT) { v.Buckets.Get("", "other").Owner = bob.ID })
 	for _, o := range w.targets {
 		key := w.keyOf(o, "plain", "secret")
@@ -62,7 +62,17 @@ func TestCopyNeedsToRead(t *testing.T) {
 			w.want(200, "", call{method: "PUT", bucket: "other", key: w.keyOf(at, "other", "k"), who: &bob, header: []string{"x-amz-copy-source", "plain/" + key}})
 		}
 	}
-	_ = bucket
+	w.configure("plain", func(p *cluster.S3Props) {
+		p.Policy = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::plain/*","Condition":{"StringEquals":{"s3:x-amz-content-sha256":"x"}}},
+		{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::plain/*","Condition":{"IpAddress":{"aws:SourceIp":"127.0.0.1/32"}}}]}`
+	})
+	for _, o := range w.targets {
+		key := w.keyOf(o, "plain", "by-policy")
+		w.want(200, "", call{method: "PUT", bucket: "plain", key: key, body: []byte("x")})
+		for _, at := range w.targets {
+			w.want(200, "", call{method: "PUT", bucket: "other", key: w.keyOf(at, "other", "k"), who: &bob, header: []string{"x-amz-copy-source", "plain/" + key}})
+		}
+	}
 }
 
 func TestCopyOntoItself(t *testing.T) {

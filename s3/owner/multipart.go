@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 
+	"aistore/auth/policy"
 	"aistore/cksum"
 	"aistore/errs"
 	"aistore/object"
@@ -73,6 +74,26 @@ func (r multipart) uploadID() string { return r.c.Query("uploadId") }
 func (r multipart) upload() (store.Upload, error) {
 	u, err := r.w.store.Upload(r.Name(), r.uploadID())
 	return u, r.uploadFault("owner.upload", err)
+}
+
+// authorizeInitiator is authorize for what the one who began an upload may do with it in any case, unless the bucket's policy denies it.
+func (r multipart) authorizeInitiator() error {
+	denied := r.authorize()
+	if denied == nil || r.caller.Anonymous() || r.caller.ReadOnly {
+		return denied
+	}
+	u, err := r.w.store.Upload(r.Name(), r.uploadID())
+	if err != nil || u.System[systemInitiator] != r.caller.ID {
+		return denied
+	}
+	if p := r.set.Policy; p != nil {
+		q := r.act(r.op.Action)
+		q.Values = func(key string) []string { return values{r.request}.value(key, nil) }
+		if p.Decide(&q) == policy.Deny {
+			return denied
+		}
+	}
+	return nil
 }
 
 // uploadFault is fault for what is about an upload and not about the object.
@@ -206,7 +227,7 @@ func (r multipart) listParts() error {
 	if err != nil {
 		return err
 	}
-	if err := r.authorize(); err != nil {
+	if err := r.authorizeInitiator(); err != nil {
 		return err
 	}
 	u, err := r.upload()
@@ -242,7 +263,7 @@ func (r multipart) listParts() error {
 
 // abort gives an upload up.
 func (r multipart) abort() error {
-	if err := r.authorize(); err != nil {
+	if err := r.authorizeInitiator(); err != nil {
 		return err
 	}
 	if err := r.guard(); err != nil {

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"aistore/auth/policy"
 	"aistore/cksum"
+	"aistore/cluster"
 	"aistore/s3"
 )
 
@@ -226,4 +228,25 @@ func TestVersionedUpload(t *testing.T) {
 	if string(p.body) != "abc" || p.Header.Get("x-amz-mp-parts-count") != "1" {
 		t.Errorf("part of a version: %q %v", p.body, p.Header)
 	}
+}
+
+// Who began an upload may list and abort it also in a bucket that is another's.
+func TestInitiator(t *testing.T) {
+	w := newWorld(t, 1)
+	w.configure("plain", func(p *cluster.S3Props) {
+		a, err := policy.Canned("public-read-write", alice.ID, alice.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.ACL = a.Encode()
+	})
+	a := w.want(200, "", call{method: "POST", bucket: "plain", key: "k", query: "uploads", who: &bob})
+	id := "uploadId=" + a.element("UploadId")
+	other := w.begin("plain", "k")
+	w.want(403, "AccessDenied", call{method: "DELETE", bucket: "plain", key: "k", query: "uploadId=" + other.id, who: &bob})
+	w.want(403, "AccessDenied", call{method: "DELETE", bucket: "plain", key: "k", query: id, who: &nobody})
+	if l := w.want(200, "", call{method: "GET", bucket: "plain", key: "k", query: id, who: &bob}); !strings.Contains(l.element("Initiator"), bob.ID) {
+		t.Errorf("%s", l.body)
+	}
+	w.want(204, "", call{method: "DELETE", bucket: "plain", key: "k", query: id, who: &bob})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"io"
 	"maps"
+	"strings"
 
 	"aistore/auth/policy"
 	"aistore/cksum"
@@ -167,9 +168,7 @@ func (r write) acknowledgePut(info *object.Info, sum *s3.Checksum) error {
 	var buf [256]byte
 	b := append(append(append(buf[:0], `ETag: "`...), info.ETag...), "\"\r\n"...)
 	b = sum.AppendHeaders(b)
-	if r.versioned() {
-		b = append(append(append(b, "x-amz-version-id: "...), s3.ShownVersion(info.VersionID)...), "\r\n"...)
-	}
+	r.showNewVersion(info.VersionID)
 	if l := r.set.Lifecycle; l != nil {
 		b = l.AppendExpiration(b, info)
 	}
@@ -229,20 +228,18 @@ func (in *incoming) declared() error {
 	}
 	if in.want.IsZero() {
 		for _, name := range in.r.caller.Body.Trailer {
-			if a := s3.AlgorithmOfHeader(name); a != s3.NoAlgorithm {
+			a := s3.AlgorithmOfHeader(name)
+			if a == s3.NoAlgorithm && strings.HasPrefix(name, "x-amz-checksum-") {
+				return s3.E("owner.declared", name, "BadDigest", "The trailing checksum "+name+" is not known.")
+			}
+			if a != s3.NoAlgorithm {
 				in.want.Algorithm = a
 			}
 		}
 	}
 	if in.want.IsZero() {
-		if in.want.Algorithm, err = s3.ParseAlgorithm(h.SDKAlgorithm); err != nil {
-			return err
-		}
-		if in.want.IsZero() {
-			return nil
-		}
-		in.want.Algorithm = s3.NoAlgorithm // named, but neither sent nor announced: nothing to check
-		return nil
+		_, err = s3.ParseAlgorithm(h.SDKAlgorithm) // named, but neither sent nor announced: nothing to check
+		return err
 	}
 	t := typeOf(in.want.Algorithm)
 	in.also = append([]cksum.Type{cksum.MD5}, t)

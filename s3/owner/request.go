@@ -7,6 +7,7 @@ import (
 
 	"aistore/auth/policy"
 	"aistore/auth/sigv4"
+	"aistore/cluster"
 	"aistore/errs"
 	"aistore/httpx"
 	"aistore/node"
@@ -308,7 +309,9 @@ func (r values) header(key string) string {
 	case "s3:if-none-match":
 		return r.h.IfNoneMatch
 	case "s3:x-amz-content-sha256":
-		return r.c.Header("x-amz-content-sha256")
+		if r.c != nil { // else it is the source of a copy, which has no body
+			return r.c.Header("x-amz-content-sha256")
+		}
 	}
 	return ""
 }
@@ -365,6 +368,13 @@ func (r *request) versioned() bool { return r.Bucket.Props.S3.Versioning != "" }
 func (r *request) showVersion(id string) {
 	if r.versioned() {
 		r.c.SetHeader("x-amz-version-id", s3.ShownVersion(id))
+	}
+}
+
+// showNewVersion is showVersion of a version that a write made: while versions are suspended there is none to tell of.
+func (r *request) showNewVersion(id string) {
+	if r.Bucket.Props.S3.Versioning == cluster.VersioningEnabled {
+		r.c.SetHeader("x-amz-version-id", id)
 	}
 }
 

@@ -31,10 +31,11 @@ import (
 // FS lets pebble work on a mountpath through the seam.
 //
 // Pebble takes the process down when it cannot write its log or manifest. That must not happen for one
-// disk among several, so once the mountpath has failed this adapter freezes the index on disk: what
-// pebble writes to log and manifest, and every change of names, is swallowed and reported as done;
-// new tables wait until the index is closed. Nothing is acknowledged in that state, since every
-// operation of the store looks at the mountpath's state after its commit.
+// disk among several, so a log or manifest that cannot be written fails the mountpath, and once it has failed this
+// adapter freezes the index on disk: what pebble writes to log and manifest, and every change of names, is swallowed
+// and reported as done; new tables, and reads by compactions that fail, wait until the index is closed, since pebble
+// tries both again at once and for ever. Nothing is acknowledged in that state, since every operation of the store looks
+// at the mountpath's state after its commit.
 type FS struct {
 	mp     *fs.Mountpath
 	log    *slog.Logger
@@ -42,6 +43,7 @@ type FS struct {
 	closed chan struct{} // lets waiting table writers go
 	once   sync.Once
 	synced atomic.Uint64 // mark of what is known to be durable of the log
+	noRoom atomic.Bool   // a table did not fit on the disk, though the reserve was given; none did since
 
 	// Opening says that pebble is opening the database: logs are examined, and it may be told of faults by a panic.
 	Opening atomic.Bool
@@ -85,6 +87,30 @@ func (x *FS) Park() {
 func (x *FS) onlyVolatile() bool {
 	durable, volatile := x.owner.Waiting()
 	return volatile > 0 && durable == 0
+}
+
+// retryRoom is how long a table waits before it is begun after one that did not fit.
+const retryRoom = 200 * time.Millisecond
+
+// awaitRoom keeps pebble, which begins a table that failed again at once, from doing so in a tight loop.
+func (x *FS) awaitRoom() {
+	if !x.noRoom.Load() {
+		return
+	}
+	t := time.NewTimer(retryRoom)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-x.mp.Down():
+	case <-x.closed:
+	}
+}
+
+// outgrew notes the outcome of a write of a table.
+func (x *FS) outgrew(err error) {
+	if full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT); full != x.noRoom.Load() && (full || err == nil) {
+		x.noRoom.Store(full)
+	}
 }
 
 var _ vfs.FS = (*FS)(nil)
@@ -132,8 +158,8 @@ func (x *FS) open(name string, flag int) (vfs.File, error) {
 		return err
 	})
 	if err != nil {
-		if flag&os.O_CREATE != 0 && x.frozen() {
-			return x.openFrozen(name)
+		if flag&os.O_CREATE != 0 {
+			return x.refused(name, err)
 		}
 		return nil, err
 	}
@@ -141,18 +167,41 @@ func (x *FS) open(name string, flag int) (vfs.File, error) {
 	return &indexFile{x: x, f: f, name: name, log: isLog, number: n}, nil
 }
 
+// refused is the answer to the creation of a file that failed. Pebble cannot go on without a log or manifest, also when the
+// disk is merely full.
+func (x *FS) refused(name string, err error) (vfs.File, error) {
+	if journal(name) {
+		x.mp.Fail(err)
+	}
+	if x.frozen() {
+		return x.openFrozen(name)
+	}
+	x.outgrew(err)
+	return nil, err
+}
+
+// hold keeps a flush or compaction of a frozen index until Release. One that opening waits for may fail.
+func (x *FS) hold() {
+	if !x.Opening.Load() {
+		<-x.closed
+	}
+}
+
 func (x *FS) openFrozen(name string) (vfs.File, error) {
 	if journal(name) {
 		return &indexFile{x: x, f: nullFile{}, name: name}, nil
 	}
-	<-x.closed // a flush or compaction: it would only fail and be tried again without end
+	x.hold() // a flush or compaction: it would only fail and be tried again without end
 	return nil, x.mp.Err()
 }
 
 func (x *FS) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
+	if !journal(name) {
+		x.awaitRoom()
+	}
 	if !x.frozen() {
-		if err := x.mp.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) && !x.frozen() {
-			return nil, err
+		if err := x.mp.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return x.refused(name, err)
 		}
 	}
 	return x.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
@@ -223,7 +272,7 @@ func (x *FS) Rename(from, to string) error {
 
 func (x *FS) ReuseForWrite(from, to string, _ vfs.DiskWriteCategory) (vfs.File, error) {
 	if err := x.Rename(from, to); err != nil {
-		return nil, err
+		return x.refused(to, err)
 	}
 	return x.open(to, os.O_RDWR|os.O_CREATE)
 }
@@ -292,12 +341,13 @@ type indexFile struct {
 	dirty   atomic.Bool  // log: a sync was left out
 }
 
-// swallow hides an error of a journal once the mountpath has failed.
+// swallow hides an error of a journal, and fails the mountpath for it.
 func (f *indexFile) swallow(err error) error {
-	if err != nil && f.x.frozen() && journal(f.name) {
-		return nil
+	if err == nil || !journal(f.name) {
+		return err
 	}
-	return err
+	f.x.mp.Fail(err)
+	return nil
 }
 
 func (f *indexFile) Read(p []byte) (int, error)               { return f.f.Read(p) }
@@ -313,6 +363,9 @@ func (f *indexFile) WriteAt(p []byte, off int64) (int, error) { return f.write(p
 // both; what is read to the end of the file is the footer.
 func (f *indexFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.f.ReadAt(p, off)
+	if err != nil && !errors.Is(err, io.EOF) && f.x.frozen() && calledBy("pebble/v2.(*DB).runCompaction") {
+		f.x.hold()
+	}
 	if !strings.HasSuffix(f.name, ".blob") {
 		return n, err
 	}
@@ -326,7 +379,7 @@ func (f *indexFile) ReadAt(p []byte, off int64) (int, error) {
 		f.x.Damaged.Add(1)
 		err = errs.F("indexfs.ReadAt", f.name, errs.Corrupt, "a block of %d bytes at %d does not match its checksum", n, off)
 	}
-	if rewriting() {
+	if calledBy("pebble/v2.(*blobFileRewriter)") {
 		f.x.log.Error("index: space of deleted objects is no longer reclaimed: a value file cannot be read", "mountpath", f.x.mp.Path(), "err", err)
 		f.x.Parked.Add(1)
 		f.x.Stuck.Add(1)
@@ -335,13 +388,14 @@ func (f *indexFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// rewriting reports whether pebble calls in order to rewrite a value file. It is only asked when a read has failed.
-func rewriting() bool {
+// calledBy reports whether a function of that name is among the callers. It is only asked when a read has failed: what pebble
+// reads for says nothing else.
+func calledBy(function string) bool {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	for {
 		f, more := frames.Next()
-		if strings.Contains(f.Function, "pebble/v2.(*blobFileRewriter)") {
+		if strings.Contains(f.Function, function) {
 			return true
 		}
 		if !more {
@@ -358,8 +412,9 @@ func (f *indexFile) Stat() (vfs.FileInfo, error) {
 	return indexInfo{fi}, nil
 }
 
+// Preallocate is advice: the write that finds no room decides.
 func (f *indexFile) Preallocate(off, length int64) error {
-	return f.swallow(f.x.room(func() error { return f.f.Allocate(off, length) }))
+	return f.x.room(func() error { return f.f.Allocate(off, length) })
 }
 
 func (f *indexFile) Write(p []byte) (int, error) { return f.write(p, -1) }
@@ -379,12 +434,14 @@ func (f *indexFile) write(p []byte, off int64) (int, error) {
 		return err
 	})
 	f.written.Add(int64(done))
-	if err != nil && journal(f.name) {
-		// Pebble cannot go on after this, also when the disk is merely full.
-		f.x.mp.Fail(err)
-		return len(p), nil
+	if !journal(f.name) {
+		f.x.outgrew(err)
+		return done, err
 	}
-	return done, err
+	if err != nil { // pebble cannot go on after this, also when the disk is merely full
+		f.x.mp.Fail(err)
+	}
+	return len(p), nil
 }
 
 // SyncData syncs, except a log on which only writers of class volatile wait: their bytes are in the
@@ -416,9 +473,9 @@ func (f *indexFile) SyncData() error {
 func (f *indexFile) Close() error {
 	var err error
 	if f.dirty.Load() {
-		err = f.swallow(f.f.Sync())
+		err = f.f.Sync()
 	}
-	return errors.Join(err, f.f.Close())
+	return f.swallow(errors.Join(err, f.f.Close()))
 }
 
 // indexDir is a directory opened to be synced.
@@ -454,4 +511,14 @@ func (nullFile) Sync() error                            { return nil }
 func (nullFile) Truncate(int64) error                   { return nil }
 func (nullFile) Allocate(int64, int64) error            { return nil }
 func (nullFile) Fd() uintptr                            { return fs.NoFd }
-func (nullFile) Stat() (os.FileInfo, error)             { return nil, os.ErrNotExist }
+func (nullFile) Stat() (os.FileInfo, error)             { return nullInfo{}, nil }
+
+// nullInfo describes it: pebble asks a log that it uses again for its size, and panics when there is no answer.
+type nullInfo struct{}
+
+func (nullInfo) Name() string       { return "null" }
+func (nullInfo) Size() int64        { return 0 }
+func (nullInfo) Mode() os.FileMode  { return 0 }
+func (nullInfo) ModTime() time.Time { return time.Time{} }
+func (nullInfo) IsDir() bool        { return false }
+func (nullInfo) Sys() any           { return nil }

@@ -104,8 +104,11 @@ func runBlocks(ctx context.Context, t *testing.T, path string, blocks []block, b
 	const mark = "\n@@ example "
 	var script strings.Builder
 	script.WriteString("set -euo pipefail\n")
+	// A reader starts his cluster at the default port; here that may be taken.
+	port := freePorts(t, 1)
+	ports := strings.NewReplacer("--port 8080 ", fmt.Sprintf("--port %d ", port), "127.0.0.1:8080", fmt.Sprintf("127.0.0.1:%d", port))
 	for i, b := range blocks {
-		fmt.Fprintf(&script, "printf '%s%d\\n'\n%s", strings.ReplaceAll(mark, "\n", `\n`), i, b.commands)
+		fmt.Fprintf(&script, "printf '%s%d\\n'\n%s", strings.ReplaceAll(mark, "\n", `\n`), i, ports.Replace(b.commands))
 	}
 	repository, err := filepath.Abs("../..")
 	if err != nil {

@@ -130,7 +130,38 @@ func usageError(format string, args ...any) error {
 }
 
 func wrongUsage(c *cli.Context, err error, _ bool) error {
-	return usageError("%s: %v (see `%s --help`)", fullName(c), err, fullName(c))
+	const unknown = "flag provided but not defined: "
+	text := err.Error()
+	if name, ok := strings.CutPrefix(text, unknown); ok {
+		name, _, _ = strings.Cut(strings.TrimLeft(name, "-"), "=")
+		text = "has no option " + dashed(name)
+		if near := nearestOption(name, c); near != "" {
+			text += ": did you mean " + dashed(near) + "?"
+		}
+		return usageError("%s %s (see `%s --help`)", fullName(c), text, fullName(c))
+	}
+	return usageError("%s: %s (see `%s --help`)", fullName(c), text, fullName(c))
+}
+
+// dashed is an option as it is typed.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// nearestOption is nearest for the options of the command that failed to parse.
+func nearestOption(s string, c *cli.Context) string {
+	flags := c.App.Flags
+	if c.Command != nil && len(c.Command.Flags) > 0 {
+		flags = c.Command.Flags
+	}
+	var names []string
+	for _, f := range flags {
+		names = append(names, f.Names()...)
+	}
+	return nearestOf(s, names)
 }
 
 // unknownVerb is the action of a command that has others below it.
@@ -159,12 +190,19 @@ func fullName(c *cli.Context) string {
 
 // nearest returns the command whose name differs from s by at most two edits, "" if none does.
 func nearest(s string, cs []*cli.Command) string {
-	best, name := 3, ""
+	var names []string
 	for _, c := range cs {
-		for _, n := range c.Names() {
-			if d := distance(s, n); d < best && d < len(n) {
-				best, name = d, n
-			}
+		names = append(names, c.Names()...)
+	}
+	return nearestOf(s, names)
+}
+
+// nearestOf returns the name that differs from s by at most two edits, "" if none does.
+func nearestOf(s string, names []string) string {
+	best, name := 3, ""
+	for _, n := range names {
+		if d := distance(s, n); d < best && d < len(n) {
+			best, name = d, n
 		}
 	}
 	return name

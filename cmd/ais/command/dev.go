@@ -38,12 +38,14 @@ func (a devVerbs) command() *cli.Command {
 				Description: "A new cluster has the nodes g1, g2, ... (gateways) and t1, t2, ... (targets), which listen on 127.0.0.1,\n" +
 					"the first gateway on PORT and the others on the ports that follow. With --all (or --targets 0) it is one\n" +
 					"process, a1, which is both. On a directory that holds a cluster, options that contradict it are refused.\n" +
+					"With --tls the nodes also listen on the ports behind those, in the same order; clients trust DIR/tls.crt.\n" +
 					"The binary aisnode is found next to ais, in PATH, or by the environment's AISNODE.",
 				Flags: dir(
 					&cli.IntFlag{Name: "gateways", Usage: "number of gateways", DefaultText: "1"},
 					&cli.IntFlag{Name: "targets", Usage: "number of targets", DefaultText: "3"},
 					&cli.IntFlag{Name: "mountpaths", Usage: "number of mountpaths per target", DefaultText: "2"},
 					&cli.IntFlag{Name: "port", Usage: "public port of the first gateway", DefaultText: "8080"},
+					&cli.BoolFlag{Name: "tls", Usage: "let each node listen for TLS too, with a self-signed certificate in DIR", DisableDefaultText: true},
 					&cli.BoolFlag{Name: "all", Usage: "one process instead, gateway and target in one", DisableDefaultText: true},
 					&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error"},
 					within,
@@ -82,7 +84,7 @@ func (a devVerbs) up(c *cli.Context) error {
 	}
 	o := local.Options{
 		Dir: c.String("dir"), Gateways: c.Int("gateways"), Targets: c.Int("targets"), Mountpaths: c.Int("mountpaths"),
-		Port: c.Int("port"), All: c.Bool("all"), LogLevel: c.String("log-level"), ReadyWithin: c.Duration("timeout"),
+		Port: c.Int("port"), All: c.Bool("all"), TLS: c.Bool("tls"), LogLevel: c.String("log-level"), ReadyWithin: c.Duration("timeout"),
 	}
 	for _, name := range []string{"gateways", "targets", "mountpaths", "port"} {
 		least := 1
@@ -111,6 +113,9 @@ func (a devVerbs) up(c *cli.Context) error {
 		return err
 	}
 	a.out.Printf("\nReady after %v. To use it:\n  export AIS_ENDPOINT=%s", time.Since(begin).Round(time.Millisecond), cluster.Endpoint())
+	if u := cluster.Nodes()[0].TLSURL(); u != "" {
+		a.out.Printf("Over TLS: %s, with the certificate %s", u, cluster.Certificate())
+	}
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"aistore/api"
 	"aistore/cmd/aisloader/sigv4"
 )
 
@@ -133,6 +134,37 @@ func TestGateway(t *testing.T) {
 	if s.expects == 0 || s.expects == s.counts["gw PUT"] {
 		t.Errorf("%d of %d bodies waited to be asked for: want the large ones", s.expects, s.counts["gw PUT"])
 	}
+}
+
+// TestRefusedConnections: a server that is not there is an error, and no redirect.
+func TestRefusedConnections(t *testing.T) {
+	t.Run("gateway", func(t *testing.T) {
+		s := newServers(t)
+		c := base(t, s, Native)
+		c.Mix, c.Fill, c.Ops = Mix{Get: 1}, false, 20
+		s.gateway.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, api.PathObjects) {
+				http.Redirect(w, r, "http://127.0.0.1:1"+r.URL.Path, http.StatusTemporaryRedirect)
+				return
+			}
+			s.serveGateway(w, r)
+		})
+		rep, err := Run(t.Context(), c)
+		if err != nil || rep.Errors == 0 || rep.Redirects != rep.Errors {
+			t.Errorf("%+v, %v", rep, err)
+		}
+	})
+	t.Run("target", func(t *testing.T) {
+		s := newServers(t)
+		c := base(t, s, Native)
+		c.Direct, c.Mix, c.Fill, c.Ops = true, Mix{Put: 1}, false, 20
+		s.t0.Close()
+		s.t1.Close()
+		rep, err := Run(t.Context(), c)
+		if err != nil || rep.Errors == 0 || rep.Redirects != 0 {
+			t.Errorf("%+v, %v", rep, err)
+		}
+	})
 }
 
 // TestMismatch: damaged bytes, another seed, and names that were never put are found.

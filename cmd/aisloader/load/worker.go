@@ -125,9 +125,12 @@ func (w *worker) object(ctx context.Context, op Op, key string, now time.Time) (
 			return n, nil
 		}
 		if hop == maxHops {
-			return 0, fmt.Errorf("after %d redirects: %w", hop, err)
+			return 0, errors.Join(fmt.Errorf("still sent elsewhere after %d tries", hop+1), err)
 		}
-		w.tally.redirects++
+		var reply *replyError
+		if next != "" && (err == nil || errors.As(err, &reply)) { // a server that answered sent it elsewhere
+			w.tally.redirects++
+		}
 		if next == refreshMap {
 			if rerr := w.run.routes.refresh(ctx, known); rerr != nil {
 				return 0, fmt.Errorf("%w; and no new map: %w", err, rerr)

@@ -184,6 +184,8 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 	}
 	if a.store != nil {
 		nc.Disks = a.store.Mountpaths
+		reg.Gauge("ais_append_sessions", "Append sessions that are open.", nil, func() float64 { n, _ := a.store.Appends(); return float64(n) })
+		reg.Gauge("ais_append_bytes", "Bytes that open append sessions hold.", nil, func() float64 { _, n := a.store.Appends(); return float64(n) })
 	}
 	a.node = node.New(nc)
 	a.routes = append(a.node.Routes(), a.control.Routes()...)
