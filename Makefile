@@ -16,7 +16,7 @@ FUZZTIME ?= 10s
 # For example BENCHFLAGS='-time 500ms -concurrency 32 -ops put,get', or -json; see docs/benchmarks.md.
 BENCHFLAGS ?=
 
-.PHONY: help run build test test-linear-long test-fault-long test-tree race lint fuzz bench cluster-up cluster-down ci clean
+.PHONY: help run build test test-linear-long test-fault-long test-tree race lint fuzz bench bench-s3 test-clients test-s3tests cluster-up cluster-down ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,15 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 
 bench: build ## measure against nginx: operations/s, p50, p99 and server CPU per operation, as ratios
 	$(GO) run ./test/bench $(BENCHFLAGS)
+
+bench-s3: build ## the same in the S3 dialect, signed and through the gateway, beside nginx and, where it is in PATH, MinIO
+	$(GO) run ./test/bench -s3 -sizes 4KiB,64KiB,1MiB,16MiB -ops put,get,head,delete,list,multipart $(BENCHFLAGS)
+
+test-clients: ## S3 clients that take long: PyTorch with s3torchconnector, larger files (installs some GB into .venv)
+	AIS_LONG=1 $(GO) test -count=1 -v -timeout 60m ./test/s3clients
+
+test-s3tests: ## the public ceph/s3-tests suite: S3TESTS_DIR=checkout S3TESTS_RUNNER=script [S3TESTS_LIST=file], see test/s3tests
+	$(GO) test -count=1 -v -timeout 45m ./test/s3tests
 
 cluster-up: build ## start a local cluster: 1 gateway, 3 targets with 2 mountpaths each (DATA=DIR, PORT=N)
 	bin/ais dev up --gateways 1 --targets 3 --mountpaths 2 --port $(PORT) --dir $(DATA)/cluster

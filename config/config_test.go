@@ -70,6 +70,10 @@ dir: /var/lib/ais
 host: 10.0.0.1
 port: 8081
 intra_port: 9081
+tls_port: 8443
+tls_cert: /etc/ais/cert.pem
+tls_key: /etc/ais/key.pem
+s3_domain: [S3.Example.org, s3]
 public_url: http://storage-1:8081
 mountpaths: [/mnt/a, "/mnt/b"]
 join:
@@ -86,7 +90,8 @@ log:
 
 func fullNode() Node {
 	return Node{
-		Role: RoleTarget, ID: "t1", Dir: "/var/lib/ais", Host: "10.0.0.1", Port: 8081, IntraPort: 9081, PublicURL: "http://storage-1:8081",
+		Role: RoleTarget, ID: "t1", Dir: "/var/lib/ais", Host: "10.0.0.1", Port: 8081, IntraPort: 9081, TLSPort: 8443,
+		TLSCert: "/etc/ais/cert.pem", TLSKey: "/etc/ais/key.pem", S3Domain: []string{"s3.example.org", "s3"}, PublicURL: "http://storage-1:8081",
 		Mountpaths: []string{"/mnt/a", "/mnt/b"}, Join: []string{"http://g1:8080", "http://g2:8080"}, Bootstrap: Off, Zone: "rack7",
 		Weight: 250, CacheSize: 1536 * MiB, Log: Log{"debug", "json"}, Root: DefaultRoot(),
 	}
@@ -115,9 +120,9 @@ func TestEveryKeyInEverySource(t *testing.T) {
 	values := map[string]string{
 		"role": "target", "id": "n9", "dir": "/d", "host": "10.1.1.1", "port": "7001", "intra_port": "7002", "public_url": "http://h:1",
 		"mountpaths": "/m/1,/m/2", "join": "http://x:1,http://y:2", "bootstrap": "false", "zone": "z", "weight": "7", "cache_size": "32MiB",
-		"tls_port": "7443", "tls_cert": "/c", "tls_key": "/k", "s3_domain": "s3.example.com,a.b",
-		"log.level": "warn", "log.format": "json",
+		"log.level": "warn", "log.format": "json", "tls_port": "8443", "tls_cert": "/c.pem", "tls_key": "/k.pem", "s3_domain": "s3.example.org,s3.example.net",
 	}
+	with := map[string]string{"tls_port": "tls_cert tls_key", "tls_cert": "tls_key", "tls_key": "tls_cert"} // what else must be set
 	def, err := Load(nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -132,9 +137,13 @@ func TestEveryKeyInEverySource(t *testing.T) {
 		if above, below, ok := strings.Cut(f.key, "."); ok {
 			line = above + ":\n  " + below + ": " + v + "\n"
 		}
-		fromFile, err1 := Load([]string{"--config", write(t, line)}, nil)
-		fromEnv, err2 := Load(nil, []string{"HOME=/", f.envName() + "=" + v})
-		fromFlag, err3 := Load([]string{"--" + f.flagName() + "=" + v}, nil)
+		var others []string
+		for _, key := range strings.Fields(with[f.key]) {
+			others = append(others, "--"+field{key: key}.flagName()+"="+values[key])
+		}
+		fromFile, err1 := Load(append([]string{"--config", write(t, line)}, others...), nil)
+		fromEnv, err2 := Load(others, []string{"HOME=/", f.envName() + "=" + v})
+		fromFlag, err3 := Load(append([]string{"--" + f.flagName() + "=" + v}, others...), nil)
 		if err := errors.Join(err1, err2, err3); err != nil {
 			t.Errorf("%s: %v", f.key, err)
 		}
@@ -198,10 +207,20 @@ func TestFaults(t *testing.T) {
 		{args: "--port 70000 --intra-port 70001", says: []string{"port: 70000 is outside 1..65535", "intra_port: 70001"}},
 		{args: "--port 60000", says: []string{"intra_port: 70000 is outside 1..65535; it is port + 10000 unless set"}},
 		{args: "--port 80 --intra-port 80", says: []string{"intra_port: 80 is also the public port"}},
+		{args: "--tls-port -1", says: []string{`"-1" is no port: use 1..65535, or 0 for off`}},
+		{args: "--tls-port 70000", says: []string{`"70000" is no port`}},
+		{args: "--tls-port 8443", says: []string{"tls_cert: is not set, but tls_port is"}},
+		{args: "--tls-port 8443 --tls-cert c", says: []string{"tls_key: is not set, but tls_cert is"}},
+		{args: "--tls-key k", says: []string{"tls_cert: is not set, but tls_key is"}},
+		{args: "--tls-port 8080 --tls-cert c --tls-key k", says: []string{"tls_port: 8080 is also the public port"}},
+		{args: "--tls-port 18080 --tls-cert c --tls-key k", says: []string{"tls_port: 18080 is also the intra-cluster port"}},
+		{args: "--s3-domain s3.example.org:80,a..b,127.0.0.1,_x", says: []string{`s3_domain: "s3.example.org:80" is no domain`, `"a..b" is`, `"127.0.0.1" is`, `"_x" is`}},
+		{args: "--s3-domain a.org,A.org.", says: []string{"s3_domain: a.org stands there twice"}},
 		{args: "--host 0.0.0.0", says: []string{"public_url: http://0.0.0.0:8080 is no address that a client can reach"}},
 		{args: "--host a/b", says: []string{`host: "a/b" is neither`}},
 		{args: "--public-url h:80", says: []string{`public_url: "h:80" is not a node's URL: write it as http://HOST:PORT`}},
 		{args: "--join http://h:80/v1", says: []string{`join: "http://h:80/v1" has more than a host and a port: write it as http://h:80`}},
+		{args: "--join https://h:8443", says: []string{"join: https://h:8443 is not for nodes"}},
 		{args: "--join h", says: []string{`join: "h" is not a node's URL`}},
 		{args: "--id a/b --zone=-", says: []string{`id: "a/b" is no name`, `zone: "-" is no name`}},
 		{args: "--weight 200000", says: []string{"weight: 200000 is outside 1..100000"}},
@@ -225,6 +244,9 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%s %s %s: error %q does not say %q", c.file, c.env, c.args, err, s)
 			}
 		}
+	}
+	if n, err := Load(strings.Fields("--tls-port 0 --tls-cert c --tls-key k"), nil); err != nil || n.TLSPort != 0 {
+		t.Errorf("TLS switched off: %+v, %v", n, err)
 	}
 	if _, err := Load([]string{"--mountpaths", "/a,/ab"}, nil); err != nil {
 		t.Errorf("mountpaths with a common beginning: %v", err)

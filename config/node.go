@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,17 +36,17 @@ type Node struct {
 	Role       string   // RoleProxy, RoleTarget or RoleAll
 	ID         string   // "" = the one in Dir or on the mountpaths, or a new one
 	Dir        string   // identity, replicated log, last view
-	Host       string   // of both listeners
+	Host       string   // of all listeners
 	Port       int      // public listener
 	IntraPort  int      // intra-cluster listener
+	TLSPort    int      // public listener over TLS; 0 = off
+	TLSCert    string   // PEM file: the certificate and what leads to its root; read again when it changes
+	TLSKey     string   // PEM file of its key
+	S3Domain   []string // domains of virtual-host style: BUCKET.DOMAIN is a bucket's own host name
 	PublicURL  string   // what clients are redirected to
 	Mountpaths []string // one per disk; none on a proxy
 	Join       []string // public URLs of nodes of the cluster to join
 	Bootstrap  Toggle   // whether to found a cluster when there is none to join
-	TLSPort    int      // second public listener, over TLS; 0 = none
-	TLSCert    string   // file of its certificate chain, PEM; read again when it changes
-	TLSKey     string   // file of its key
-	S3Domain   []string // domains whose hosts BUCKET.DOMAIN name a bucket to S3 clients
 	Zone       string   // failure domain
 	Weight     uint32   // share of names relative to other targets; 100 is normal
 	CacheSize  Size     // block cache shared by the node's mountpaths
@@ -95,9 +96,11 @@ func (n Node) WithDefaults() Node {
 			n.Bootstrap = On
 		}
 	}
-	if n.TLSPort != 0 {
-		n.TLSCert = orElse(n.TLSCert, filepath.Join(n.Dir, "tls.crt"))
-		n.TLSKey = orElse(n.TLSKey, filepath.Join(n.Dir, "tls.key"))
+	for i, d := range n.S3Domain {
+		if l := strings.ToLower(strings.TrimSuffix(d, ".")); l != d {
+			n.S3Domain = slices.Clone(n.S3Domain)
+			n.S3Domain[i] = l
+		}
 	}
 	n.Weight = orElse(n.Weight, 100)
 	n.CacheSize = orElse(n.CacheSize, 64*MiB)
@@ -141,9 +144,12 @@ func (n Node) Validate() error {
 	}
 	c.address(n)
 	c.tls(n)
+	c.domains(n.S3Domain)
 	c.mountpaths(n)
 	for _, u := range n.Join {
-		c.url("join", u)
+		if p := c.url("join", u); p != nil && p.Scheme != "http" {
+			c.bad("join", "%s is not for nodes, which join in the clear: name the public port, http://HOST:PORT", u)
+		}
 	}
 	return errors.Join(c.faults...)
 }
@@ -191,17 +197,39 @@ func (c *checker) address(n Node) {
 	}
 }
 
-// tls checks the second public listener and the domains of S3.
 func (c *checker) tls(n Node) {
 	switch {
 	case n.TLSPort < 0 || n.TLSPort > 65535:
-		c.bad("tls_port", "%d is outside 1..65535; 0 is none", n.TLSPort)
-	case n.TLSPort != 0 && (n.TLSPort == n.Port || n.TLSPort == n.IntraPort):
-		c.bad("tls_port", "%d is another listener's port: choose another", n.TLSPort)
+		c.bad("tls_port", "%d is outside 1..65535, and 0 is off", n.TLSPort)
+	case n.TLSPort == 0:
+	case n.TLSPort == n.Port:
+		c.bad("tls_port", "%d is also the public port: choose another", n.TLSPort)
+	case n.TLSPort == n.IntraPort:
+		c.bad("tls_port", "%d is also the intra-cluster port: choose another", n.TLSPort)
 	}
-	for _, d := range n.S3Domain {
-		if !regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`).MatchString(d) {
-			c.bad("s3_domain", "%q is no domain: write it as s3.example.com, without scheme and port", d)
+	switch {
+	case n.TLSCert == "" && n.TLSKey != "":
+		c.bad("tls_cert", "is not set, but tls_key is: set both or neither")
+	case n.TLSKey == "" && n.TLSCert != "":
+		c.bad("tls_key", "is not set, but tls_cert is: set both or neither")
+	case n.TLSPort != 0 && n.TLSCert == "":
+		c.bad("tls_cert", "is not set, but tls_port is: name the files of a certificate and of its key (tls_key)")
+	}
+}
+
+// domains checks names of hosts that buckets' names are put before: RFC 1123, and no address.
+func (c *checker) domains(all []string) {
+	label := regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	for i, d := range all {
+		bad := len(d) > 253-64 || net.ParseIP(d) != nil // 64: a bucket's name and a dot
+		for part := range strings.SplitSeq(d, ".") {
+			bad = bad || !label.MatchString(part)
+		}
+		switch {
+		case bad:
+			c.bad("s3_domain", "%q is no domain: write it as s3.example.org, without a port", d)
+		case slices.Contains(all[:i], d):
+			c.bad("s3_domain", "%s stands there twice", d)
 		}
 	}
 }

@@ -97,6 +97,25 @@ func (v numberValue[T]) String() string {
 	return fmt.Sprint(*v.p)
 }
 
+// A portValue is a port that may be switched off with 0.
+type portValue struct{ p *int }
+
+func (v portValue) Set(s string) error {
+	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 16)
+	if err != nil {
+		return fmt.Errorf("%q is no port: use 1..65535, or 0 for off", s)
+	}
+	*v.p = int(n)
+	return nil
+}
+
+func (v portValue) String() string {
+	if v.p == nil || *v.p == 0 {
+		return ""
+	}
+	return strconv.Itoa(*v.p)
+}
+
 type sizeValue struct{ p *Size }
 
 func (v sizeValue) Set(s string) error {

@@ -57,12 +57,23 @@ type File interface {
 	io.WriterAt
 	// Sync makes the bytes durable, and of the metadata what is needed to read them (fdatasync).
 	Sync() error
+	// WriteThrough writes p at off past the kernel's cache and makes it durable, for much less than WriteAt and Sync cost.
+	// Address, offset and length are multiples of Block; see Aligned. errors.ErrUnsupported says that the file system
+	// cannot, and that nothing was written.
+	WriteThrough(p []byte, off int64) error
 	Truncate(size int64) error
 	Stat() (os.FileInfo, error)
 	// Allocate reserves space for length bytes from off without changing the size. It may do nothing.
 	Allocate(off, length int64) error
 	// Fd is the descriptor for advice to the kernel, or ^uintptr(0) where there is none.
 	Fd() uintptr
+}
+
+// Piper is a File that can move its bytes into a pipe without copying them.
+type Piper interface {
+	// PipeTo moves n bytes from off into the pipe, which must have room for them: a short count is an error. Kind
+	// Unsupported where it cannot be done.
+	PipeTo(pipe uintptr, off int64, n int) error
 }
 
 // Capacity of a file system, in bytes. Free is what an unprivileged writer may still take.

@@ -143,6 +143,18 @@ func files(t *testing.T, r Root) {
 	if n, err := f.ReadAt(b[:3], 3); n != 3 || err != nil || string(b[:3]) != "two" {
 		t.Errorf("%q %v", b[:3], err)
 	}
+	if p, ok := f.(Piper); ok {
+		r, w, err := os.Pipe()
+		must(t, err)
+		must(t, p.PipeTo(w.Fd(), 3, 3))
+		if _, err := io.ReadFull(r, b[:3]); err != nil || string(b[:3]) != "two" {
+			t.Errorf("%q %v", b[:3], err)
+		}
+		if err := p.PipeTo(w.Fd(), 3, 100); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("more than there is: %v", err)
+		}
+		must(t, errors.Join(r.Close(), w.Close()))
+	}
 	must(t, f.Truncate(4))
 	if got := read(t, r, "file"); got != "onet" {
 		t.Errorf("%q", got)

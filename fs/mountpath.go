@@ -31,7 +31,7 @@ type Mountpath struct {
 
 	failed  atomic.Pointer[failure]
 	down    chan struct{} // closed by Fail
-	onFail  func(error) // called once, from any goroutine
+	onFail  func(error)   // called once, from any goroutine
 	counts  counters
 	spaceMu sync.Mutex
 	space   Capacity
@@ -359,6 +359,20 @@ func (f *mpFile) ReadAt(p []byte, off int64) (int, error) {
 	start := clock()
 	n, err := f.File.ReadAt(p, off)
 	return f.read(n, start, err)
+}
+
+// PipeTo implements Piper where the file below does.
+func (f *mpFile) PipeTo(pipe uintptr, off int64, n int) error {
+	p, ok := f.File.(Piper)
+	if !ok {
+		return errs.E("fs.PipeTo", f.mp.path, errs.Unsupported)
+	}
+	start := clock()
+	if err := p.PipeTo(pipe, off, n); err != nil {
+		return err // not counted: whoever cannot pipe reads, and finds the same
+	}
+	_, err := f.read(n, start, nil)
+	return err
 }
 
 func (f *mpFile) Write(p []byte) (int, error) {

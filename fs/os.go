@@ -77,7 +77,7 @@ func (r *osRoot) OpenFile(name string, flag int) (File, error) {
 	if err != nil {
 		return nil, r.fail("open", name, err)
 	}
-	return &osFile{File: os.NewFile(uintptr(fd), name), fd: fd}, nil
+	return &osFile{File: os.NewFile(uintptr(fd), name), fd: fd, root: r}, nil
 }
 
 func (r *osRoot) Rename(from, to string) error {
@@ -204,7 +204,9 @@ func (r *osRoot) Close() error { return r.dir.Close() }
 
 type osFile struct {
 	*os.File
-	fd int
+	fd     int
+	root   *osRoot
+	direct *os.File // of WriteThrough; nil before the first
 }
 
 func (f *osFile) Sync() error {
@@ -227,6 +229,25 @@ func (f *osFile) Allocate(off, length int64) error {
 
 // Fd does not set the file to blocking mode, as (*os.File).Fd does: regular files always block.
 func (f *osFile) Fd() uintptr { return uintptr(f.fd) }
+
+// PipeTo implements Piper.
+func (f *osFile) PipeTo(pipe uintptr, off int64, n int) error {
+	for n > 0 {
+		var moved int64
+		err := retry(func() (err error) {
+			moved, err = unix.Splice(f.fd, &off, int(pipe), nil, n, unix.SPLICE_F_NONBLOCK) //nolint:gosec // a descriptor
+			return err
+		})
+		if err == nil && moved == 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return &os.PathError{Op: "splice", Path: f.Name(), Err: err}
+		}
+		n -= int(moved)
+	}
+	return nil
+}
 
 // clean makes a name fit for a Root: slashes only, no leading or trailing one, "" is ".".
 func clean(name string) string {

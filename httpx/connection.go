@@ -27,6 +27,7 @@ const (
 // connection is one client connection: one goroutine that reads a request, runs its handler, and goes on.
 type connection struct {
 	net.Conn
+	sock *socket // of Conn, where there can be one
 	s    *Server
 	br   *bufio.Reader
 	ctx  Ctx
@@ -64,13 +65,20 @@ func (cn *connection) Read(p []byte) (int, error) {
 		if waits && cn.poked.Load() {
 			return 0, os.ErrDeadlineExceeded // the deadline just armed replaced the drain's
 		}
-		n, err := cn.Conn.Read(p)
+		n, err := cn.receive(p)
 		if err != nil && !waits && errors.Is(err, os.ErrDeadlineExceeded) && cn.poked.Swap(false) {
 			cn.readBy = time.Time{} // a drain took this connection for an idle one: the request goes on
 			continue
 		}
 		return n, err
 	}
+}
+
+func (cn *connection) receive(p []byte) (int, error) {
+	if cn.sock != nil {
+		return cn.sock.Read(p)
+	}
+	return cn.Conn.Read(p)
 }
 
 func (cn *connection) armRead() error {
@@ -106,6 +114,9 @@ func renewed(now, set time.Time, limit time.Duration) time.Time {
 func (cn *connection) Write(p []byte) (int, error) {
 	if err := cn.armWrite(); err != nil {
 		return 0, err
+	}
+	if cn.sock != nil && len(p) <= maxRaw {
+		return cn.sock.Write(p)
 	}
 	return cn.Conn.Write(p)
 }

@@ -202,3 +202,14 @@ func TestShutdownDrains(t *testing.T) {
 	}
 	<-ended
 }
+
+func TestTimes(t *testing.T) {
+	for _, at := range []time.Time{
+		{}, time.Unix(0, 0), time.Unix(1e9, 999999999), time.Unix(1709210096, 0).In(time.FixedZone("", 3600)), time.Unix(-1e11, 0), time.Unix(1e12, 0),
+		time.Date(2025, 12, 31, 23, 59, 59, 0, time.UTC),
+	} {
+		if got, want := string(httpx.AppendTime(nil, at)), httpx.Time(at); got != want {
+			t.Errorf("%q, should be %q", got, want)
+		}
+	}
+}

@@ -87,6 +87,7 @@ type Server struct {
 	byOp    map[string]Meter
 	unknown Meter // requests without a route
 	readers readerPool
+	pipes   pipePool
 	limits  atomic.Pointer[Limits]
 
 	inflight [classCount]atomic.Int64
@@ -162,6 +163,7 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 		<-ended // closed by us
 	}
 	s.drain(cut)
+	s.pipes.close()
 	return err
 }
 
@@ -188,7 +190,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 		}
 		pause = 0
 		boundUnsent(rawConn(nc))
-		cn := &connection{Conn: nc, s: s}
+		cn := &connection{Conn: nc, sock: newSocket(nc), s: s}
 		s.mu.Lock()
 		full := len(s.conns) >= s.cfg.MaxConns
 		if !full {
@@ -238,7 +240,7 @@ func (s *Server) drain(cut context.CancelFunc) {
 	}
 	n := 0
 	cut()
-	s.each(func(cn *connection) { n++; _ = cn.Conn.Close() })
+	s.each(func(cn *connection) { n++; _ = rawConn(cn.Conn).Close() }) // TLS would first try to say so
 	s.cfg.Log.Warn("drain time is over: connections cut", "connections", n)
 	<-done // handlers end because their context and their connection have
 }
@@ -291,8 +293,24 @@ const timeLayout = "Mon, 02 Jan 2006 15:04:05 GMT"
 // Time formats t as a header (RFC 9110 section 5.6.7).
 func Time(t time.Time) string { return t.UTC().Format(timeLayout) }
 
-// AppendTime is Time without the string.
-func AppendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, timeLayout) }
+// AppendTime is Time without the string, and without reading the layout each time.
+func AppendTime(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(b, timeLayout)
+	}
+	hour, minute, second := t.Clock()
+	b = append(append(b, t.Weekday().String()[:3]...), ", "...)
+	b = append(appendTwo(b, day), ' ')
+	b = append(append(b, month.String()[:3]...), ' ')
+	b = append(appendTwo(appendTwo(b, year/100), year%100), ' ')
+	b = append(appendTwo(b, hour), ':')
+	b = append(appendTwo(b, minute), ':')
+	return append(appendTwo(b, second), " GMT"...)
+}
+
+func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
 
 // ParseTime reads a date header in any of the three forms that servers must take.
 func ParseTime(s string) (time.Time, bool) {

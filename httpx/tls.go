@@ -23,6 +23,11 @@ func (cn *connection) handshake() bool {
 	if !ok {
 		return true
 	}
+	cn.idle.Store(true) // a drain need not wait for a client that has asked for nothing
+	defer cn.idle.Store(false)
+	if cn.s.draining.Load() { // the drain looks at idle after it has set draining
+		return false
+	}
 	ctx, cancel := context.WithTimeout(cn.s.base, cn.s.cfg.HeaderTimeout)
 	defer cancel()
 	err := t.HandshakeContext(ctx)

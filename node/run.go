@@ -19,12 +19,14 @@ func (n *Node) Routes() []httpx.Route {
 	health := httpx.Policy{Listener: httpx.Public, Class: httpx.ClassHealth}
 	both := httpx.Policy{Listener: httpx.Both, Class: httpx.ClassHealth}
 	control := httpx.Policy{Listener: httpx.Public, Class: httpx.ClassControl, MaxBody: 64 << 10}
+	daemon := control
+	daemon.Listener = httpx.Both // gateways ask other nodes, whose public URL may be TLS
 	intra := httpx.Policy{Listener: httpx.Intra, Class: httpx.ClassHealth}
 	return append([]httpx.Route{
 		{Method: "GET", Path: api.PathHealth, Op: "health", Policy: health, Handler: n.health},
 		{Method: "GET", Path: "/" + api.PathHealth, Op: "health", Policy: health, Handler: n.health}, // as AIStore's documentation writes it
 		{Method: "GET", Path: api.PathMetrics, Op: "metrics", Policy: both, Handler: n.getMetrics},
-		{Method: "GET", Path: api.PathDaemon, Op: "get-daemon", Policy: control, Handler: n.getDaemon},
+		{Method: "GET", Path: api.PathDaemon, Op: "get-daemon", Policy: daemon, Handler: n.getDaemon},
 		{Method: "GET", Path: pathPprof + "*", Op: "pprof", Policy: intra, Handler: n.getProfile},
 	}, (&users{n}).routes(control)...)
 }
@@ -35,10 +37,18 @@ type Part struct {
 	Run  func(context.Context) error
 }
 
-// Listeners are the node's ports. Intra is the HTTP half of the intra-cluster port; TLS is public too, nil if there is none.
+// Listeners are the node's ports. Intra is the HTTP half of the intra-cluster port, TLS a second public one or nil.
 type Listeners struct{ Public, TLS, Intra net.Listener }
 
-// Run serves routes until ctx ends or a part fails. parts start before the public listener is served and
+// public are the listeners of one server: its limits count the connections and requests of both together.
+func (ls Listeners) public() []net.Listener {
+	if ls.TLS == nil {
+		return []net.Listener{ls.Public}
+	}
+	return []net.Listener{ls.Public, ls.TLS}
+}
+
+// Run serves routes until ctx ends or a part fails. parts start before the public listeners are served and
 // stop after its last request has been answered: a request in flight at SIGTERM still finds its lease.
 func (n *Node) Run(ctx context.Context, ls Listeners, routes []httpx.Route, parts ...Part) error {
 	router, err := httpx.NewRouter(routes)
@@ -61,10 +71,7 @@ func (n *Node) Run(ctx context.Context, ls Listeners, routes []httpx.Route, part
 		defer end()
 		defer context.AfterFunc(ctx, end)()
 		defer stop() // after the drain everything else may go
-		if ls.TLS != nil {
-			return public.Serve(front, ls.Public, ls.TLS)
-		}
-		return public.Serve(front, ls.Public)
+		return public.Serve(front, ls.public()...)
 	})
 	return g.Wait()
 }

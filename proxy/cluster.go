@@ -160,7 +160,7 @@ func gather[T any](g *Gateway, c *httpx.Ctx, nodes []*cluster.Node, what string)
 		}
 		wg.Go(func() {
 			v := new(T)
-			err := g.node.Client.JSON(ctx, "GET", n.PublicURL+api.PathDaemon+"?"+api.QueryWhat+"="+what, nil, v)
+			err := g.node.Client.JSON(ctx, "GET", "http://"+n.IntraAddr+api.PathDaemon+"?"+api.QueryWhat+"="+what, nil, v)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -335,7 +335,7 @@ func (g *Gateway) reverse(c *httpx.Ctx) error {
 	if !n.Alive {
 		return errs.F(op, "node "+string(id), errs.Unavailable, "does not answer")
 	}
-	u := n.PublicURL + api.PathDaemon
+	u := "http://" + n.IntraAddr + api.PathDaemon
 	if q := c.RawQuery(); q != "" {
 		u += "?" + q
 	}

@@ -66,8 +66,20 @@ func (h *Headers) Add(name, value string) {
 		return
 	}
 	if f := h.plain(key); f != nil {
-		*f = value
+		h.set(f, value)
 	}
+}
+
+// set gives a field its value. Lists may come in several lines (RFC 9110 section 5.3), as some SDKs send them; of anything else the
+// last line counts.
+func (h *Headers) set(f *string, value string) {
+	switch f {
+	case &h.Attributes, &h.ContentEncoding, &h.CacheControl, &h.IfMatch, &h.IfNoneMatch:
+		if *f != "" {
+			value = *f + "," + value
+		}
+	}
+	*f = value
 }
 
 const metaPrefix = "x-amz-meta-"
@@ -124,7 +136,7 @@ func (h *Headers) addAmazon(key []byte, value string) {
 		}
 	default:
 		if f := h.amazon(rest); f != nil {
-			*f = value
+			h.set(f, value)
 		} else {
 			h.addUnserved(key, value)
 		}

@@ -261,3 +261,14 @@ func BenchmarkHeaders(b *testing.B) {
 		}
 	}
 }
+
+// TestListsInSeveralLines: aws-sdk-go-v2 sends x-amz-object-attributes once for each name.
+func TestListsInSeveralLines(t *testing.T) {
+	var h Headers
+	for _, f := range [][2]string{{"X-Amz-Object-Attributes", "ETag"}, {"X-Amz-Object-Attributes", "ObjectSize"}, {"Content-Encoding", "aws-chunked"}, {"Content-Encoding", "gzip"}, {"Range", "a"}, {"Range", "b"}} {
+		h.Add(f[0], f[1])
+	}
+	if h.Attributes != "ETag,ObjectSize" || h.ContentEncoding != "aws-chunked,gzip" || h.Range != "b" {
+		t.Errorf("got %q %q %q", h.Attributes, h.ContentEncoding, h.Range)
+	}
+}

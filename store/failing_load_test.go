@@ -233,8 +233,8 @@ func TestHungDisk(t *testing.T) {
 	await(t, "a sync hangs", func() bool { return s.vols[i].durable.Load() > 0 })
 	for k := 0; ; k++ {
 		n := b1(fmt.Sprint("other", k))
-		if l := s.locks.of(n); s.set.Home(n.Key) != i && l.mu.TryLock() { // not the lock of a name that hangs
-			l.mu.Unlock()
+		if l := s.locks.of(n); s.set.Home(n.Key) != i && l.mu.plain.TryLock() { // not the lock of a name that hangs
+			l.mu.plain.Unlock()
 			put(t, s, n.Key, random(1000))
 			break
 		}

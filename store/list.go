@@ -32,7 +32,7 @@ func (s *Store) List(ctx context.Context, q ListQuery, yield func(*object.Info) 
 	if _, gone := s.destroyed.Load(q.Bucket); gone {
 		return errs.F(op, "", errs.NoBucket, "bucket %d is gone", q.Bucket)
 	}
-	m, err := s.newMerge(q)
+	m, err := newMerge(s, q)
 	if err != nil {
 		return errs.E(op, "", err)
 	}
@@ -64,7 +64,7 @@ type cursor struct {
 	seek []byte
 }
 
-func (s *Store) newMerge(q ListQuery) (*merge, error) {
+func newMerge(s *Store, q ListQuery) (*merge, error) {
 	m := &merge{q: q, settled: s.set.Settled()}
 	lower := format.ObjectKey(nil, format.FamRecord, q.Bucket, q.Prefix)
 	upper := format.PrefixEnd(lower)

@@ -14,6 +14,9 @@ import (
 // The index shows a batch to readers before its sync is done. A reader that returned it would have
 // told of a write that a crash can still undo, so each shard also says that a commit is under way and
 // readers of that shard wait for its end. Idle, that costs them one atomic load.
+//
+// Whoever changes a name's record holds the name's lock, always: what was read from the index is known to be
+// still so by the lock not having been taken since.
 type nameLocks struct {
 	shards [lockShards]nameLock
 }
@@ -21,13 +24,34 @@ type nameLocks struct {
 const lockShards = 4096
 
 type nameLock struct {
-	mu         sync.Mutex
+	mu         turnMutex
 	committing atomic.Bool // written under mu
 }
 
-func (l *nameLocks) shard(n object.Name) uint64 {
-	return cksum.DigestString64(n.Key, n.Bucket) % lockShards
+// turnMutex is a mutex that counts how often it was taken and let go: the turn, odd while a writer holds it. See package hot.
+type turnMutex struct {
+	plain sync.Mutex // for who waits for writers and is none
+	turn  atomic.Uint64
 }
+
+// Lock begins a writer's turn.
+func (m *turnMutex) Lock() {
+	m.plain.Lock()
+	m.turn.Add(1)
+}
+
+// Unlock ends it.
+func (m *turnMutex) Unlock() {
+	m.turn.Add(1)
+	m.plain.Unlock()
+}
+
+// ownTurn stands for the turn of who holds the lock.
+const ownTurn = 1
+
+func digestOf(n object.Name) uint64 { return cksum.DigestString64(n.Key, n.Bucket) }
+
+func (l *nameLocks) shard(n object.Name) uint64 { return digestOf(n) % lockShards }
 
 func (l *nameLocks) of(n object.Name) *nameLock { return &l.shards[l.shard(n)] }
 
@@ -51,16 +75,16 @@ func (l *nameLocks) pair(a, b object.Name) (la, lb *nameLock, unlock func()) {
 // settle waits until what a reader saw of the shard is durable or has failed.
 func (l *nameLock) settle() {
 	if l.committing.Load() {
-		l.mu.Lock()
-		l.mu.Unlock() //nolint:staticcheck // waiting is the purpose
+		l.mu.plain.Lock()
+		l.mu.plain.Unlock() //nolint:staticcheck // waiting is the purpose
 	}
 }
 
 // barrier returns after every writer that held a lock has let it go once.
 func (l *nameLocks) barrier() {
 	for i := range l.shards {
-		l.shards[i].mu.Lock()
-		l.shards[i].mu.Unlock() //nolint:staticcheck // waiting is the purpose
+		l.shards[i].mu.plain.Lock()
+		l.shards[i].mu.plain.Unlock() //nolint:staticcheck // waiting is the purpose
 	}
 }
 

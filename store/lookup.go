@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"aistore/fs"
 	"aistore/object"
 	"aistore/store/format"
+	"aistore/store/hot"
 )
 
 // found is a record together with the index value it aliases. Close it.
@@ -19,6 +21,12 @@ type found struct {
 	vol    *volume
 	value  []byte
 	closer io.Closer
+
+	// of lookup alone
+	named  bool                // it is the name's current record, as turn says
+	hot    *hot.Entry[*volume] // where value is from, nil: the index
+	digest uint64              // of the name
+	turn   uint64              // of its lock, before value was read
 
 	at    byte     // family of the key it was read from
 	id    [16]byte // with FamVersion: what its key ends with
@@ -104,11 +112,12 @@ func (v *volume) readError(op string, n object.Name, err error) error {
 	return errs.E(op, n, kind, err)
 }
 
-// places are the mountpaths at work and the locks of the names on them.
+// places are the mountpaths at work, the locks of the names on them, and what is kept of those read often.
 type places struct {
 	set   *fs.Set
 	vols  []*volume // as set.All()
 	locks nameLocks
+	hot   *hot.Cache[*volume] // nil: nothing is kept
 	pins  pins
 
 	sharing sync.Map // content id -> nothing: references to its parts are being made
@@ -170,8 +179,14 @@ func (s *places) current(f *found, n object.Name) (bool, error) {
 
 // lookup reads the current version of n for a reader, who is told only what is durable; kind NotFound.
 func (s *places) lookup(f *found, n object.Name) error {
-	ok, err := s.current(f, n)
-	s.locks.of(n).settle()
+	digest := digestOf(n)
+	lock := &s.locks.shards[digest%lockShards]
+	f.named, f.digest, f.turn, f.hot = true, digest, lock.mu.turn.Load(), nil
+	ok, err := s.lookupHot(f, n), error(nil)
+	if !ok {
+		ok, err = s.current(f, n)
+		lock.settle()
+	}
 	if herr := s.homesErr(n); herr != nil { // the commit waited for may have failed
 		err = herr
 	} else if err == nil && (!ok || f.Tombstone()) {
@@ -181,6 +196,34 @@ func (s *places) lookup(f *found, n object.Name) error {
 		f.close()
 	}
 	return err
+}
+
+// lookupHot is current for what is kept of names read often.
+func (s *places) lookupHot(f *found, n object.Name) bool {
+	e := s.hot.Get(n, f.digest, f.turn)
+	if e == nil {
+		return false
+	}
+	if format.DecodeRecord(&f.Record, e.Record, e.Key) != nil || f.Bucket != n.Bucket {
+		s.hot.Forget(e) // damaged in memory
+		return false
+	}
+	f.hot, f.vol, f.value, f.at = e, e.Home, e.Record, format.FamRecord
+	return true
+}
+
+// keep lets hot have what lookup found, with content if that is not nil, if the name is read often and still as it was.
+func (s *places) keep(f *found, n object.Name, content []byte) {
+	if !f.named || f.hot != nil && content == nil || len(content) > hot.MaxContent || !s.hot.Wants(f.digest, f.turn) {
+		return
+	}
+	e := &hot.Entry[*volume]{Name: n, Digest: f.digest, Turn: f.turn, Home: f.vol, Key: []byte(n.Key), Record: bytes.Clone(f.value)}
+	if content != nil {
+		e.Content = bytes.Clone(content)
+	}
+	if s.locks.shards[f.digest%lockShards].mu.turn.Load() == f.turn {
+		s.hot.Add(e)
+	}
 }
 
 // homesErr is nil while every place of n may be used.

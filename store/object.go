@@ -51,6 +51,7 @@ func (s *Store) Stat(n object.Name) (info object.Info, err error) {
 		return info, errs.E(op, n, err)
 	}
 	f.Info(&info, n.Key)
+	s.keep(&f, n, nil)
 	f.close()
 	return info, nil
 }
@@ -93,7 +94,7 @@ func (o *Object) open(n object.Name) (again bool, err error) {
 }
 
 func (o *Object) openLocked(n object.Name) (again bool, err error) {
-	var f found
+	f := found{turn: ownTurn}
 	ok, err := o.store.current(&f, n)
 	if err == nil && (!ok || f.Tombstone()) {
 		err = errs.E("store.read", n, errs.NotFound)
@@ -124,15 +125,7 @@ func (o *Object) content(f *found) (again bool, err error) {
 func (o *Object) readInline(f *found) (again bool, err error) {
 	const op = "store.readInline"
 	v, p := f.vol, &f.Parts[0]
-	if err := v.gate.Enter(); err != nil {
-		return false, err
-	}
-	kb := v.keys.get()
-	val, closer, err := v.db.Get(inlineKey(kb[:0], o.name, p))
-	v.keys.put(kb)
-	if err != nil {
-		v.gate.Leave()
-	}
+	val, closer, err := o.inlineValue(f)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return true, o.damaged(op, "the content is missing from the index")
 	}
@@ -145,6 +138,10 @@ func (o *Object) readInline(f *found) (again bool, err error) {
 	} else if !ok || int64(len(data)) != p.Length || cksum.Block(data) != p.CRC {
 		err = o.damaged(op, "the content in the index does not match its checksum")
 	}
+	if err != nil && closer == nil { // damaged in memory: the index has it
+		o.store.hot.Forget(f.hot)
+		return true, err
+	}
 	if err != nil {
 		_ = closer.Close() // gives a cached block back; nothing to lose
 		v.gate.Leave()
@@ -153,8 +150,29 @@ func (o *Object) readInline(f *found) (again bool, err error) {
 		}
 		return again, err
 	}
+	if closer != nil {
+		o.store.keep(f, o.name, val)
+	}
 	o.inline, o.closer = data, closer
 	return false, nil
+}
+
+// inlineValue returns the index's value for content. A nil closer says that it is a copy that hot keeps.
+func (o *Object) inlineValue(f *found) (val []byte, closer io.Closer, err error) {
+	if f.hot != nil && f.hot.Content != nil {
+		return f.hot.Content, nil, nil
+	}
+	v := f.vol
+	if err := v.gate.Enter(); err != nil {
+		return nil, nil, err
+	}
+	kb := v.keys.get()
+	val, closer, err = v.db.Get(inlineKey(kb[:0], o.name, &f.Parts[0]))
+	v.keys.put(kb)
+	if err != nil {
+		v.gate.Leave()
+	}
+	return val, closer, err
 }
 
 func (o *Object) openBlobs(f *found) (again bool, err error) {
@@ -177,6 +195,7 @@ func (o *Object) openBlobs(f *found) (again bool, err error) {
 		at += p.Length
 	}
 	if err == nil {
+		o.store.keep(f, o.name, nil)
 		return false, nil
 	}
 	o.closeParts()
@@ -234,9 +253,13 @@ func (o *Object) WriteSpan(w io.Writer, sp object.Span) error {
 
 // writePart writes the bytes [from, to) of a part, reading whole blocks.
 func (o *Object) writePart(w io.Writer, p *part, from, to int64) error {
+	from, to = from+p.Offset, to+p.Offset // within the blob's content
+	from, err := o.sendPages(w, p, from, to)
+	if err != nil || from == to {
+		return err
+	}
 	bp, _ := chunkPool.Get().(*[]byte)
 	defer chunkPool.Put(bp)
-	from, to = from+p.Offset, to+p.Offset // within the blob's content
 	size := max(chunkSize/p.BlockSize, 1) * p.BlockSize
 	for at := from / p.BlockSize * p.BlockSize; at < to; at += size {
 		n := min(size, p.Total-at, (to-at+p.BlockSize-1)/p.BlockSize*p.BlockSize)
@@ -251,6 +274,38 @@ func (o *Object) writePart(w io.Writer, p *part, from, to int64) error {
 	return nil
 }
 
+// pageSender is a writer that can send a file's pages without copying them: fill moves n bytes into a pipe, check sees
+// them there, then they go out. False: nothing was sent, which must be written instead.
+type pageSender interface {
+	SendPages(n int, fill func(pipe uintptr) error, check func(p []byte) error) (bool, error)
+}
+
+// sendPages sends as many whole blocks from the start of [from, to) as w can send without a copy; it returns where what is
+// left begins. A blob is never written again once a record names it, so pages that were checked stay as they are.
+func (o *Object) sendPages(w io.Writer, p *part, from, to int64) (int64, error) {
+	sender, ok := w.(pageSender)
+	file, piper := p.f.(fs.Piper)
+	if !ok || !piper || p.BlockSize > pageChunk || from%p.BlockSize != 0 {
+		return from, nil
+	}
+	at := from
+	var n int64
+	fill := func(pipe uintptr) error { return file.PipeTo(pipe, format.BlobHeaderSize+at, int(n)) }
+	check := func(b []byte) error { return o.checkBlocks(p, b, at) }
+	for at < to {
+		n = min(pageChunk/p.BlockSize*p.BlockSize, p.Total-at)
+		if at+n > to { // what ends inside a block
+			break
+		}
+		sent, err := sender.SendPages(int(n), fill, check)
+		if !sent || err != nil {
+			return at, err
+		}
+		at += n
+	}
+	return at, nil
+}
+
 // readBlocks reads the blocks at off, a multiple of the block size, and verifies each.
 func (o *Object) readBlocks(p *part, b []byte, off int64) error {
 	const op = "store.readBlocks"
@@ -261,6 +316,12 @@ func (o *Object) readBlocks(p *part, b []byte, off int64) error {
 		}
 		return p.vol.readError(op, o.name, err)
 	}
+	return o.checkBlocks(p, b, off)
+}
+
+// checkBlocks verifies b, the blocks at off.
+func (o *Object) checkBlocks(p *part, b []byte, off int64) error {
+	const op = "store.checkBlocks"
 	for i := off / p.BlockSize; len(b) > 0; i++ {
 		n := min(int64(len(b)), p.BlockSize)
 		want, err := o.blockSum(p, i)

@@ -34,6 +34,9 @@ var recordPool bytePool
 // up to it, and small enough that copying, checksumming and sending find it in the processor's cache.
 const chunkSize = 256 << 10
 
+// pageChunk is how many bytes are sent at once where they are not copied: they pass through a pipe.
+const pageChunk = 128 << 10
+
 // chunkPool holds buffers of a header's page and chunkSize bytes.
 //
 //nolint:gochecknoglobals // a pool has no state that anyone can see

@@ -25,6 +25,7 @@ import (
 	"aistore/fs"
 	"aistore/object"
 	"aistore/store/format"
+	"aistore/store/hot"
 )
 
 // Defaults of Config.
@@ -41,6 +42,7 @@ type Config struct {
 	NodeID     string
 	Existing   bool  // this node has run before: a mountpath without marker is then a missing disk (see fs.SetConfig)
 	CacheSize  int64 // bytes of index blocks cached, all mountpaths together, besides memtables
+	HotSize    int64 // bytes of records and small contents kept for names read often; 0 = half of CacheSize, -1 = none
 	InlineMax  int   // objects up to this many bytes live in the index; -1 puts all in blobs
 	BlockSize  int64 // bytes per checksum of a blob; a power of two from 4 KiB to 1 MiB
 	Log        *slog.Logger
@@ -60,6 +62,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.CacheSize == 0 {
 		c.CacheSize = DefaultCacheSize
+	}
+	if c.HotSize == 0 {
+		c.HotSize = c.CacheSize / 2
 	}
 	if c.InlineMax == 0 {
 		c.InlineMax = DefaultInlineMax
@@ -133,7 +138,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, errs.E(op, "", err)
 	}
 	s := &Store{cfg: cfg, log: cfg.Log, cache: pebble.NewCache(cfg.CacheSize + reserved(set))}
-	s.set = set
+	s.set, s.hot = set, hot.New[*volume](cfg.HotSize)
 	for _, mp := range set.All() {
 		s.vols = append(s.vols, newVolume(mp, s.cache, cfg.Log))
 	}

@@ -97,6 +97,9 @@ try:
 // s3Line says how S3 clients get in. A secret that somebody chose is not printed.
 func s3Line(a *app.App) string {
 	line := "S3:    " + a.URL()
+	if u := a.TLSURL(); u != "" {
+		line += " and " + u
+	}
 	switch access, secret := a.RootKey(); {
 	case secret != "":
 		return line + "  (access key " + access + ", secret key " + secret + ": the default, for trying things out)"

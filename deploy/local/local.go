@@ -30,7 +30,7 @@ type Options struct {
 	Mountpaths  int           // per target; default 2
 	Port        int           // public port of the first gateway, the other nodes follow; default 8080
 	All         bool          // instead: one process, a1, in role "all"
-	TLS         bool          // each node also listens for TLS, on the ports that follow; a self-signed certificate is made
+	TLS         bool          // every node also listens over TLS; those ports follow the public ones
 	Binary      string        // aisnode; default: see FindNode
 	Env         []string      // "KEY=VALUE" added to the environment of every node started
 	CacheSize   string        // cache_size of each target, such as "16MiB"; default: the node's own
@@ -88,12 +88,12 @@ func (o Options) Validate() error {
 			bad(n.field, "%d is outside 0..%d", n.val, n.max)
 		}
 	}
-	count := o.Gateways + o.Targets
+	ports := o.Gateways + o.Targets
 	if o.TLS {
-		count = 2*max(count, 1) - 1
+		ports += max(1, ports)
 	}
-	if o.Port < 1 || o.Port+count > 65535 {
-		bad("port", "%d is no port that %d others can follow", o.Port, count)
+	if o.Port < 1 || o.Port+ports > 65535 {
+		bad("port", "%d is no port that %d others can follow", o.Port, ports)
 	}
 	return errors.Join(all...)
 }
@@ -161,22 +161,19 @@ func create(o Options) (*Cluster, error) {
 	}
 	file := newClusterFile(o)
 	for _, n := range file.Nodes {
-		for _, port := range n.ports() {
-			if port == 0 {
-				continue // not chosen yet
-			}
+		for _, port := range n.publicPorts() {
 			if err := portFree(port); err != nil {
 				return nil, errs.F("local.create", n.ID, errs.Conflict, "port %d on 127.0.0.1 is taken: choose another first port with --port (make cluster-up PORT=N) (%w)", port, err)
 			}
 		}
 	}
-	if o.TLS {
-		if err := writeCertificate(dir, time.Now()); err != nil {
-			return nil, err
-		}
-	}
 	if err := assignIntraPorts(dir, file.Nodes); err != nil {
 		return nil, err
+	}
+	if o.TLS {
+		if err := MakeCertificate(certificateDir(dir)); err != nil {
+			return nil, err
+		}
 	}
 	if err := file.write(dir); err != nil {
 		return nil, err
@@ -207,9 +204,6 @@ func (c *Cluster) sameShape(o Options) error {
 	if c.file.Nodes[0].Role == RoleAll {
 		targets = 0
 	}
-	if o.TLS && c.file.Nodes[0].TLSPort == 0 {
-		return errs.E("local.Up", "tls", errs.Conflict, "the directory holds a cluster without TLS: leave the option out to start it again, or use another directory")
-	}
 	for _, f := range []struct {
 		name     string
 		want, is int
@@ -219,7 +213,20 @@ func (c *Cluster) sameShape(o Options) error {
 				"the directory holds a cluster with %d: leave the option out to start it again, or use another directory", f.is)
 		}
 	}
+	if o.TLS && c.file.Nodes[0].TLSPort == 0 {
+		return errs.E("local.Up", "tls", errs.Conflict,
+			"the directory holds a cluster without TLS: leave the option out to start it again, or use another directory")
+	}
 	return nil
+}
+
+// Certificate returns the PEM file that clients of TLS ports are told to trust, "" if there are none.
+func (c *Cluster) Certificate() string {
+	if c.Nodes()[0].TLSPort == 0 {
+		return ""
+	}
+	cert, _ := CertificateFiles(certificateDir(c.dir))
+	return cert
 }
 
 // Dir returns the cluster's directory, absolute.
@@ -227,9 +234,6 @@ func (c *Cluster) Dir() string { return c.dir }
 
 // Endpoint returns the URL of the first gateway, the value for AIS_ENDPOINT.
 func (c *Cluster) Endpoint() string { return c.Nodes()[0].URL() }
-
-// Certificate returns the file of the certificate that the nodes show over TLS.
-func (c *Cluster) Certificate() string { return certPath(c.dir) }
 
 // Nodes returns what the cluster consists of, gateways first. The order never changes.
 func (c *Cluster) Nodes() []Node {

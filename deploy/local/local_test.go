@@ -3,6 +3,8 @@ package local
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -206,6 +208,62 @@ func TestStatusJSON(t *testing.T) {
 		c.Status()[0].PID, filepath.Join(c.Dir(), "a1", "mp1"), filepath.Join(c.Dir(), "a1", "mp2"))
 	if string(b) != want {
 		t.Errorf("status is %s\nwant      %s", b, want)
+	}
+}
+
+// TestTLS gives nodes TLS ports behind the public ones, and keeps them and the certificate over restarts.
+func TestTLS(t *testing.T) {
+	o := options(t, 24250)
+	o.TLS = true
+	c := up(t, o)
+	if s := c.Status(); s[0].TLS != "https://127.0.0.1:24253" || s[2].TLS != "https://127.0.0.1:24255" || c.Nodes()[2].TLSURL() != s[2].TLS {
+		t.Fatalf("TLS is at %+v", s)
+	}
+	pair, err := tls.LoadX509KeyPair(CertificateFiles(certificateDir(c.Dir())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(pair.Leaf)
+	for _, name := range []string{"127.0.0.1", "::1", "localhost"} {
+		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: time.Now().AddDate(9, 11, 0)}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if st, err := os.Stat(filepath.Join(c.Dir(), "tls", "key.pem")); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("the key: %v %v", st, err)
+	}
+	yaml, err := os.ReadFile(c.Nodes()[1].yaml())
+	if err != nil || !strings.Contains(string(yaml), fmt.Sprintf("tls_port: 24254\ntls_cert: %q\n", c.Certificate())) {
+		t.Errorf("configuration: %v\n%s", err, yaml)
+	}
+	if err := c.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	back := up(t, Options{Dir: o.Dir, Binary: o.Binary})
+	again, err := tls.LoadX509KeyPair(CertificateFiles(certificateDir(c.Dir())))
+	if err != nil || !again.Leaf.Equal(pair.Leaf) || fmt.Sprint(back.Nodes()) != fmt.Sprint(c.Nodes()) {
+		t.Errorf("up again changed something: %v %v", err, back.Nodes())
+	}
+
+	plain := options(t, 24260)
+	p := up(t, plain)
+	if p.Certificate() != "" || p.Nodes()[0].TLSURL() != "" {
+		t.Errorf("TLS without being asked for: %+v", p.Nodes())
+	}
+	plain.TLS = true
+	if _, err := Up(t.Context(), plain); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "tls") {
+		t.Errorf("TLS in a directory without: %v", err)
+	}
+	taken := options(t, 24270)
+	taken.TLS = true
+	busy, err := net.Listen("tcp", "127.0.0.1:24274")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	if _, err := Up(t.Context(), taken); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "24274") {
+		t.Errorf("a TLS port is taken: %v", err)
 	}
 }
 

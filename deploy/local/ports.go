@@ -13,14 +13,6 @@ import (
 	"aistore/errs"
 )
 
-// ports are all that the node listens on.
-func (n Node) ports() []int {
-	if n.TLSPort == 0 {
-		return []int{n.Port, n.IntraPort}
-	}
-	return []int{n.Port, n.IntraPort, n.TLSPort}
-}
-
 // portFree reports whether a listener can be opened on the port right now.
 func portFree(port int) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
@@ -41,7 +33,9 @@ func assignIntraPorts(dir string, nodes []Node) error {
 	defer reg.close()
 	taken := reg.taken(dir)
 	for _, n := range nodes {
-		taken[n.Port], taken[n.TLSPort] = dir, dir
+		for _, port := range n.publicPorts() {
+			taken[port] = dir
+		}
 	}
 	first, last := intraRange()
 	next := first + rand.IntN(last-first+1) // clusters of other users are not in the file: start anywhere

@@ -75,7 +75,7 @@ func (c *Cluster) start(n Node, env []string) (bool, error) {
 	if _, ok := runningProcess(n); ok {
 		return false, nil
 	}
-	for _, port := range n.ports() {
+	for _, port := range []int{n.Port, n.IntraPort} {
 		if err := portFree(port); err != nil {
 			return false, errs.F(op, n.ID, errs.Conflict, "port %d on 127.0.0.1 is taken by another process: stop that one first (%w)", port, err)
 		}
@@ -152,7 +152,7 @@ func (p process) write(n Node) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(n.pidFile(), append(b, '\n'))
+	return writeFile(n.pidFile(), append(b, '\n'), 0o644)
 }
 
 // runningProcess returns the node's process if the pid file names one and it is still the same one.

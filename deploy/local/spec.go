@@ -28,8 +28,8 @@ type Node struct {
 	ID         string   `json:"id"`
 	Role       Role     `json:"role"`
 	Port       int      `json:"port"`
+	TLSPort    int      `json:"tls_port,omitempty"` // 0: none
 	IntraPort  int      `json:"intra_port"`
-	TLSPort    int      `json:"tls_port,omitempty"`   // 0 = none
 	Dir        string   `json:"dir"`                  // configuration, log, pid and state; absolute
 	Mountpaths []string `json:"mountpaths,omitempty"` // absolute
 }
@@ -43,6 +43,13 @@ func (n Node) TLSURL() string {
 		return ""
 	}
 	return "https://127.0.0.1:" + strconv.Itoa(n.TLSPort)
+}
+
+func (n Node) publicPorts() []int {
+	if n.TLSPort == 0 {
+		return []int{n.Port}
+	}
+	return []int{n.Port, n.TLSPort}
 }
 
 func (n Node) log() string     { return filepath.Join(n.Dir, "log") }
@@ -78,8 +85,8 @@ func newClusterFile(o Options) clusterFile {
 	for i := range o.Targets {
 		add("t"+strconv.Itoa(i+1), RoleTarget, o.Mountpaths)
 	}
-	for i := range f.Nodes {
-		if o.TLS {
+	if o.TLS {
+		for i := range f.Nodes {
 			f.Nodes[i].TLSPort = o.Port + len(f.Nodes) + i
 		}
 	}
@@ -125,7 +132,7 @@ func (f clusterFile) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, clusterFileName), append(b, '\n'))
+	return writeFile(filepath.Join(dir, clusterFileName), append(b, '\n'), 0o644)
 }
 
 func (n *Node) mapDirs(change func(string) string) {
@@ -139,12 +146,7 @@ func (n *Node) mapDirs(change func(string) string) {
 
 // writeFile puts data at path by rename, so that a reader sees the old file or the new one. The data is
 // synced first: a cluster must be found again after a power cut.
-func writeFile(path string, data []byte) error { return replaceFile(path, data, 0o644) }
-
-// writePrivate is writeFile for what nobody else may read.
-func writePrivate(path string, data []byte) error { return replaceFile(path, data, 0o600) }
-
-func replaceFile(path string, data []byte, mode fs.FileMode) error {
+func writeFile(path string, data []byte, mode os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
@@ -185,9 +187,10 @@ func (c *Cluster) writeConfig(n Node) error {
 	line("port", n.Port)
 	line("intra_port", n.IntraPort)
 	if n.TLSPort != 0 {
+		cert, key := CertificateFiles(certificateDir(c.dir))
 		line("tls_port", n.TLSPort)
-		line("tls_cert", certPath(c.dir))
-		line("tls_key", keyPath(c.dir))
+		line("tls_cert", cert)
+		line("tls_key", key)
 	}
 	if len(n.Mountpaths) > 0 {
 		line("mountpaths", n.Mountpaths)
@@ -207,5 +210,5 @@ func (c *Cluster) writeConfig(n Node) error {
 	if c.opts.LogLevel != "" {
 		fmt.Fprintf(&b, "log:\n  level: %s\n", strconv.Quote(c.opts.LogLevel))
 	}
-	return writeFile(n.yaml(), []byte(b.String()))
+	return writeFile(n.yaml(), []byte(b.String()), 0o644)
 }

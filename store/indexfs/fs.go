@@ -128,13 +128,15 @@ func journal(name string) bool {
 func (x *FS) room(f func() error) error {
 	seen := x.owner.Given()
 	err := f()
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if full(err) {
 		if x.owner.GiveReserve(seen) {
 			err = f()
 		}
 	}
 	return err
 }
+
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // change runs a change of names; on a frozen index it does nothing.
 func (x *FS) change(f func() error) error {
@@ -163,8 +165,14 @@ func (x *FS) open(name string, flag int) (vfs.File, error) {
 		}
 		return nil, err
 	}
-	n, isLog := LogNumber(name)
-	return &indexFile{x: x, f: f, name: name, log: isLog, number: n}, nil
+	file := &indexFile{x: x, f: f, name: name}
+	if n, ok := LogNumber(name); ok && flag&os.O_CREATE != 0 {
+		return x.newLogFile(file, n), nil
+	}
+	if flag&os.O_EXCL != 0 && (strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")) {
+		return &tableFile{indexFile: file}, nil
+	}
+	return file, nil
 }
 
 // refused is the answer to the creation of a file that failed. Pebble cannot go on without a log or manifest, also when the
@@ -334,11 +342,6 @@ type indexFile struct {
 	x    *FS
 	f    fs.File
 	name string
-
-	log     bool // a write-ahead log
-	number  uint64
-	written atomic.Int64 // log: bytes since it was opened
-	dirty   atomic.Bool  // log: a sync was left out
 }
 
 // swallow hides an error of a journal, and fails the mountpath for it.
@@ -433,7 +436,6 @@ func (f *indexFile) write(p []byte, off int64) (int, error) {
 		done += n
 		return err
 	})
-	f.written.Add(int64(done))
 	if !journal(f.name) {
 		f.x.outgrew(err)
 		return done, err
@@ -444,39 +446,8 @@ func (f *indexFile) write(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// SyncData syncs, except a log on which only writers of class volatile wait: their bytes are in the
-// page cache, which is all they were promised.
-func (f *indexFile) SyncData() error {
-	if f.log && f.x.onlyVolatile() {
-		f.dirty.Store(true)
-		return nil
-	}
-	f.dirty.Store(false)
-	upTo := f.written.Load()
-	waiting, _ := f.x.owner.Waiting()
-	began := time.Now()
-	err := f.f.Sync()
-	if f.log {
-		f.x.owner.Synced(waiting, time.Since(began))
-	}
-	if err == nil && f.log {
-		if nerr := fs.Named(f.f); nerr != nil {
-			f.x.mp.Fail(nerr)
-			return nil
-		}
-		f.x.synced.Store(packMark(f.number, upTo))
-	}
-	return f.swallow(err)
-}
-
-// Close makes up for syncs that were left out: pebble takes every log but the last to be whole.
-func (f *indexFile) Close() error {
-	var err error
-	if f.dirty.Load() {
-		err = f.f.Sync()
-	}
-	return f.swallow(errors.Join(err, f.f.Close()))
-}
+func (f *indexFile) SyncData() error { return f.swallow(f.f.Sync()) }
+func (f *indexFile) Close() error    { return f.swallow(f.f.Close()) }
 
 // indexDir is a directory opened to be synced.
 type indexDir struct {
@@ -508,6 +479,7 @@ func (nullFile) Write(p []byte) (int, error)            { return len(p), nil }
 func (nullFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 func (nullFile) Close() error                           { return nil }
 func (nullFile) Sync() error                            { return nil }
+func (nullFile) WriteThrough([]byte, int64) error       { return nil }
 func (nullFile) Truncate(int64) error                   { return nil }
 func (nullFile) Allocate(int64, int64) error            { return nil }
 func (nullFile) Fd() uintptr                            { return fs.NoFd }

@@ -2,6 +2,9 @@
 // straight to the owners and through the gateway, at several concurrencies; a listing of many names; and the time from
 // start to ready. `make bench` runs it; docs/benchmarks.md explains the figures.
 //
+// With -s3 (`make bench-s3`) the same is measured in the S3 dialect, signed and through the gateway, beside nginx and, where it is
+// in PATH, MinIO; and whole uploads and downloads by the aws command line.
+//
 // It starts a cluster of 1 gateway and 3 targets with 2 mountpaths each (package deploy/local), loads it with bin/aisloader,
 // gives nginx the very same objects as files, and removes everything afterwards. It draws no
 // conclusions: the table is the result.
@@ -39,6 +42,7 @@ type options struct {
 	starts         int
 	targets, disks int
 	noNginx        bool
+	s3             bool
 	asJSON         bool
 	env            string
 }
@@ -51,12 +55,13 @@ func main() {
 	flag.DurationVar(&o.seconds, "time", 2*time.Second, "`time` per cell")
 	flag.StringVar(&o.sizes, "sizes", "4KiB,64KiB,1MiB", "object `sizes`")
 	flag.StringVar(&o.concurrency, "concurrency", "1,8,32", "`connections`")
-	flag.StringVar(&o.ops, "ops", "put,get,head,delete,list,start", "`what` to measure")
+	flag.StringVar(&o.ops, "ops", "put,get,head,delete,list,start", "`what` to measure; with -s3 also multipart")
 	flag.Int64Var(&o.names, "names", 100_000, "`number` of objects to list")
 	flag.IntVar(&o.starts, "starts", 5, "`times` to start a single node")
 	flag.IntVar(&o.targets, "targets", 3, "`number` of targets")
 	flag.IntVar(&o.disks, "mountpaths", 2, "`number` of mountpaths per target")
 	flag.BoolVar(&o.noNginx, "no-nginx", false, "leave nginx out")
+	flag.BoolVar(&o.s3, "s3", false, "measure the S3 dialect through the gateway, beside MinIO where it is in PATH")
 	flag.BoolVar(&o.asJSON, "json", false, "print JSON")
 	flag.StringVar(&o.env, "node-env", "", "`K=V,...` for the nodes' environment")
 	flag.Parse()
@@ -77,6 +82,7 @@ type bench struct {
 	cluster *local.Cluster
 	pids    []int
 	nginx   *nginx
+	minio   *minio
 	res     Result
 }
 
@@ -127,7 +133,7 @@ func (b *bench) measure(ctx context.Context, plan []group) (err error) {
 	}
 	b.cluster, err = local.Up(ctx, local.Options{
 		Dir: filepath.Join(b.dir, "cluster"), Gateways: 1, Targets: b.o.targets, Mountpaths: b.o.disks, Port: b.o.port,
-		Binary: filepath.Join(b.o.bin, "aisnode"), Env: env,
+		Binary: filepath.Join(b.o.bin, "aisnode"), Env: append(env, "AIS_ROOT_ACCESS_KEY="+accessKey, "AIS_ROOT_SECRET_KEY="+secretKey),
 	})
 	if err != nil {
 		return err
@@ -150,6 +156,16 @@ func (b *bench) measure(ctx context.Context, plan []group) (err error) {
 	if b.nginx != nil {
 		defer b.nginx.stop()
 		b.note("%s, sendfile, same objects as files; its PUTs are not synced", b.nginx.version)
+	}
+	if b.o.s3 {
+		if b.minio, err = startMinio(ctx, filepath.Join(b.dir, "minio"), b.o.port+40); errors.Is(err, exec.ErrNotFound) {
+			b.note("minio is not in PATH: its rows are left out")
+		} else if err != nil {
+			return err
+		} else {
+			defer b.minio.stop()
+			b.note("%s, one drive", b.minio.version)
+		}
 	}
 	for _, g := range plan {
 		if err := b.group(ctx, g); err != nil {

@@ -19,6 +19,8 @@ const (
 	direct  = "direct"  // to the owners by the cluster map, as the SDKs do
 	gateway = "gateway" // through the gateway's redirect, as curl does
 	viaWWW  = "nginx"
+	viaS3   = "s3"    // signed, to the gateway, which relays
+	viaPeer = "minio" // likewise
 )
 
 // Cell is one row of the table. Times are microseconds.
@@ -36,6 +38,8 @@ type Cell struct {
 	ClientCPU   float64 `json:"client_cpu_us_per_op"`
 	Ratio       float64 `json:"ratio_to_nginx,omitempty"`     // of operations per second; above 1 is faster
 	CPURatio    float64 `json:"cpu_ratio_to_nginx,omitempty"` // of server CPU per operation; below 1 is cheaper
+	Peer        float64 `json:"ratio_to_minio,omitempty"`
+	PeerCPU     float64 `json:"cpu_ratio_to_minio,omitempty"`
 }
 
 // group is the cells that share objects.
@@ -55,7 +59,7 @@ func newPlan(o options) ([]group, error) {
 		}
 		conc = append(conc, n)
 	}
-	known := []string{"put", "get", "head", "delete", "list", "start"}
+	known := []string{"put", "get", "head", "delete", "list", "multipart", "start"}
 	ops := strings.Split(o.ops, ",")
 	for _, op := range ops {
 		if !slices.Contains(known, op) {
@@ -74,6 +78,9 @@ func newPlan(o options) ([]group, error) {
 			of = sizes[:1]
 		case "list":
 			plan = append(plan, group{op: op, size: "100", conc: []int{1}, objects: o.names})
+			of = nil
+		case "multipart":
+			plan = append(plan, group{op: op, size: "256MiB", conc: []int{1}})
 			of = nil
 		case "start":
 			of = nil
@@ -121,6 +128,8 @@ func (b *bench) group(ctx context.Context, g group) error {
 		})
 	case "list":
 		return b.list(ctx, g)
+	case "multipart":
+		return b.multipart(ctx, g)
 	}
 	return b.reads(ctx, g)
 }
@@ -131,7 +140,7 @@ func (b *bench) warmup() string { return (b.o.seconds / 4).String() }
 func (b *bench) each(ctx context.Context, g group, one func(c *Cell, to []string) (*report, error)) error {
 	for _, conc := range g.conc {
 		base := len(b.res.Cells)
-		for _, route := range []string{viaWWW, direct, gateway} {
+		for _, route := range b.routes() {
 			to := b.target(route)
 			if to == nil {
 				continue
@@ -163,22 +172,31 @@ func (c *Cell) take(r *report) {
 	c.P50, c.P99, c.ServerCPU, c.ClientCPU = r.Total.P50, r.Total.P99, r.ServerCPU, r.ClientCPU
 }
 
-// compare fills in the ratios to the nginx row of the same cells.
+// compare fills in the ratios to the rows of nginx and MinIO of the same cells.
 func compare(cells []Cell) {
-	i := slices.IndexFunc(cells, func(c Cell) bool { return c.Route == viaWWW })
-	if i < 0 {
-		return
-	}
-	www := cells[i]
-	for j := range cells {
-		if j == i || www.PerSecond == 0 {
-			continue
+	for i, c := range cells {
+		if www := slices.IndexFunc(cells, func(c Cell) bool { return c.Route == viaWWW }); www >= 0 && i != www {
+			cells[i].Ratio, cells[i].CPURatio = over(c.PerSecond, cells[www].PerSecond), over(c.ServerCPU, cells[www].ServerCPU)
 		}
-		cells[j].Ratio = cells[j].PerSecond / www.PerSecond
-		if www.ServerCPU > 0 {
-			cells[j].CPURatio = cells[j].ServerCPU / www.ServerCPU
+		if peer := slices.IndexFunc(cells, func(c Cell) bool { return c.Route == viaPeer }); peer >= 0 && c.Route == viaS3 {
+			cells[i].Peer, cells[i].PeerCPU = over(c.PerSecond, cells[peer].PerSecond), over(c.ServerCPU, cells[peer].ServerCPU)
 		}
 	}
+}
+
+func over(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
+
+// routes are the rows of every cell.
+func (b *bench) routes() []string {
+	if b.o.s3 {
+		return []string{viaWWW, viaPeer, viaS3}
+	}
+	return []string{viaWWW, direct, gateway}
 }
 
 // settle waits, at most half a minute, until what earlier cells left behind is done and not charged to the next: dirty pages,
@@ -210,6 +228,16 @@ func (b *bench) target(route string) []string {
 		}
 		return []string{"--api", "http", "--endpoint", b.nginx.url, "--bucket", "bench", "--server-pids", join(b.nginx.workers)}
 	}
+	signed := []string{"--api", "s3", "--s3-access-key", accessKey, "--s3-secret-key", secretKey, "--bucket", "bench", "--create-bucket"}
+	switch route {
+	case viaPeer:
+		if b.minio == nil {
+			return nil
+		}
+		return append(signed, "--endpoint", b.minio.url, "--server-pids", strconv.Itoa(b.minio.cmd.Process.Pid))
+	case viaS3:
+		return append(signed, "--endpoint", b.cluster.Endpoint(), "--server-pids", join(b.pids))
+	}
 	to := []string{"--endpoint", b.cluster.Endpoint(), "--bucket", "bench", "--create-bucket", "--server-pids", join(b.pids)}
 	if route == direct {
 		to = append(to, "--direct")
@@ -221,9 +249,11 @@ func (b *bench) target(route string) []string {
 func (b *bench) reads(ctx context.Context, g group) error {
 	n := strconv.FormatInt(g.objects, 10)
 	same := []string{"--size", g.size, "--objects", n}
-	fill := append(b.target(direct), same...)
-	if _, err := b.loader(ctx, append(fill, "--op", "get", "--fill", "--ops", n, "--order", "seq", "--verify", "--concurrency", "32")...); err != nil {
-		return err
+	for _, to := range b.stores() {
+		fill := append(to, same...)
+		if _, err := b.loader(ctx, append(fill, "--op", "get", "--fill", "--ops", n, "--order", "seq", "--verify", "--concurrency", "32")...); err != nil {
+			return err
+		}
 	}
 	if b.nginx != nil {
 		if err := b.copyOut(ctx); err != nil {
@@ -243,6 +273,17 @@ func (b *bench) reads(ctx context.Context, g group) error {
 		return err
 	}
 	return b.empty(ctx)
+}
+
+// stores are the servers that objects are put into, as flags.
+func (b *bench) stores() [][]string {
+	if !b.o.s3 {
+		return [][]string{b.target(direct)}
+	}
+	if b.minio == nil {
+		return [][]string{b.target(viaS3)}
+	}
+	return [][]string{b.target(viaS3), b.target(viaPeer)}
 }
 
 // sdk returns a client of the cluster.
@@ -295,22 +336,35 @@ func (b *bench) empty(ctx context.Context) error {
 // list measures whole listings in pages of 1,000; one operation is one listing.
 func (b *bench) list(ctx context.Context, g group) error {
 	n := strconv.FormatInt(g.objects, 10)
-	to := append(b.target(direct), "--size", g.size, "--objects", n)
-	if _, err := b.loader(ctx, append(to, "--op", "head", "--fill", "--ops", "1", "--concurrency", "32")...); err != nil {
-		return err
+	for _, to := range b.stores() {
+		if _, err := b.loader(ctx, append(to, "--size", g.size, "--objects", n, "--op", "head", "--fill", "--ops", "1", "--concurrency", "32")...); err != nil {
+			return err
+		}
 	}
-	if err := b.settle(ctx); err != nil {
-		return err
+	routes := []string{gateway}
+	if b.o.s3 {
+		routes = []string{viaPeer, viaS3}
 	}
-	rep, err := b.loader(ctx, append(b.target(gateway), "--op", "list", "--ops", "10", "--warmup", time.Second.String(), "--concurrency", "1")...)
-	if err != nil {
-		return err
+	base := len(b.res.Cells)
+	for _, route := range routes {
+		to := b.target(route)
+		if to == nil {
+			continue
+		}
+		if err := b.settle(ctx); err != nil {
+			return err
+		}
+		rep, err := b.loader(ctx, append(to, "--op", "list", "--ops", "10", "--warmup", time.Second.String(), "--concurrency", "1")...)
+		if err != nil {
+			return err
+		}
+		if rep.Names != 10*g.objects {
+			return fmt.Errorf("10 listings yielded %d names, not %d", rep.Names, 10*g.objects)
+		}
+		c := Cell{Op: "list", Size: n + " names", Concurrency: 1, Route: route}
+		c.take(rep)
+		b.res.Cells = append(b.res.Cells, c)
 	}
-	if rep.Names != 10*g.objects {
-		return fmt.Errorf("10 listings yielded %d names, not %d", rep.Names, 10*g.objects)
-	}
-	c := Cell{Op: "list", Size: n + " names", Concurrency: 1, Route: gateway}
-	c.take(rep)
-	b.res.Cells = append(b.res.Cells, c)
+	compare(b.res.Cells[base:])
 	return b.empty(ctx)
 }

@@ -25,16 +25,35 @@ func (r *Result) print(w io.Writer, asJSON bool) error {
 	}
 	fmt.Fprintln(w)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "op\tsize\tconc\troute\tdurability\tops/s\tMiB/s\tp50 us\tp99 us\tserver us/op\tops/s : nginx\tCPU : nginx\t")
+	fmt.Fprintln(tw, "op\tsize\tconc\troute\tdurability\tops/s\tMiB/s\tp50 us\tp99 us\tserver us/op\tops/s : nginx\tCPU : nginx\t"+peerHead(r.Cells))
 	for _, c := range r.Cells {
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%.0f\t%.0f\t%.0f\t%.1f\t%s\t%s\t\n", c.Op, c.Size, c.Concurrency, c.Route,
-			or(c.Durability, "-"), rate(c.PerSecond), c.MiBPerSec, c.P50, c.P99, c.ServerCPU, ratio(c.Ratio), ratio(c.CPURatio))
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%.0f\t%.0f\t%.0f\t%.1f\t%s\t%s\t%s\n", c.Op, c.Size, c.Concurrency, c.Route,
+			or(c.Durability, "-"), rate(c.PerSecond), c.MiBPerSec, c.P50, c.P99, c.ServerCPU, ratio(c.Ratio), ratio(c.CPURatio), c.peer(r.Cells))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w, r.startLines())
 	return err
+}
+
+// hasPeer reports whether MinIO was measured.
+func hasPeer(cells []Cell) bool {
+	return slices.ContainsFunc(cells, func(c Cell) bool { return c.Route == viaPeer })
+}
+
+func peerHead(cells []Cell) string {
+	if !hasPeer(cells) {
+		return ""
+	}
+	return "ops/s : minio\tCPU : minio\t"
+}
+
+func (c *Cell) peer(cells []Cell) string {
+	if !hasPeer(cells) {
+		return ""
+	}
+	return ratio(c.Peer) + "\t" + ratio(c.PeerCPU) + "\t"
 }
 
 func or(s, other string) string {

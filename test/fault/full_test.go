@@ -52,7 +52,7 @@ func TestFullDisk(t *testing.T) {
 	c := procs.Start(t, local.Options{Dir: dir, Gateways: 1, Targets: 1, Mountpaths: 1})
 	gw := c.Client("g1")
 	must(t, gw.CreateBucket(ctx, "full"))
-	l := &linear.Load{Clients: []*plain.Client{gw}, Bucket: "full", History: linear.NewHistory()}
+	l := &linear.Load{Clients: linear.Plain(gw), Bucket: "full", History: linear.NewHistory()}
 	id := uint64(0)
 	do := func(kind linear.Kind, name string, size int64) *linear.Op {
 		o := &linear.Op{Kind: kind, Name: name, Via: gw.Endpoint()}

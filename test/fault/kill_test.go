@@ -98,7 +98,7 @@ func newKiller(t *testing.T, c *procs.Cluster, seed uint64) *killer {
 	k := &killer{t: t, c: c, gw: c.Client("g1"), url: n.URL(), rnd: rand.New(rand.NewPCG(seed, 0)), values: seed << 32}
 	must(t, k.gw.CreateBucket(context.Background(), "kill"))
 	must(t, k.gw.CreateBucket(context.Background(), "names"))
-	k.load = &linear.Load{Clients: []*plain.Client{k.gw}, Bucket: "kill", History: linear.NewHistory(), Timeout: 15 * time.Second}
+	k.load = &linear.Load{Clients: linear.Plain(k.gw), Bucket: "kill", History: linear.NewHistory(), Timeout: 15 * time.Second}
 	return k
 }
 
@@ -393,7 +393,7 @@ func killAll(t *testing.T, class string, rounds int) {
 	_, err := gw.Action(ctx, http.MethodPatch, "/v1/buckets/load", "set-bprops", map[string]string{"durability": class})
 	must(t, err)
 	l := &linear.Load{
-		Clients: c.Clients(), Listers: c.Gateways(), Bucket: "load", Names: linear.Names(60), Workers: 12, Lists: true,
+		Clients: linear.Plain(c.Clients()...), Listers: linear.Plain(c.Gateways()...), Bucket: "load", Names: linear.Names(60), Workers: 12, Lists: true,
 		Timeout: 10 * time.Second, History: linear.NewHistory(),
 	}
 	b := &bucketLoad{gw: gw, state: map[string]string{}}
@@ -429,7 +429,7 @@ func TestKillOneUnderLoad(t *testing.T) {
 	c := procs.Start(t, local.Options{Dir: dir, Gateways: 3, Targets: 3, Mountpaths: 2})
 	must(t, c.Client("g1").CreateBucket(ctx, "load"))
 	l := &linear.Load{
-		Clients: c.Clients(), Listers: c.Gateways(), Bucket: "load", Names: linear.Names(60), Workers: 8, Lists: true,
+		Clients: linear.Plain(c.Clients()...), Listers: linear.Plain(c.Gateways()...), Bucket: "load", Names: linear.Names(60), Workers: 8, Lists: true,
 		Timeout: 10 * time.Second, Seed: seed, History: linear.NewHistory(),
 	}
 	loading, stop := context.WithCancel(ctx)

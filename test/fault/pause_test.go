@@ -69,7 +69,7 @@ func TestPausedTarget(t *testing.T) {
 	must(t, err)
 	must(t, gw.CreateBucket(ctx, "probes"))
 	name := ownedBy(t, gw, n.URL(), "probes", "probe", 1)[0]
-	l := &linear.Load{Clients: c.Clients(), Listers: c.Gateways(), Bucket: "pause", Names: linear.Names(40), Workers: 10, Timeout: time.Minute, Seed: seed, History: linear.NewHistory()}
+	l := &linear.Load{Clients: linear.Plain(c.Clients()...), Listers: linear.Plain(c.Gateways()...), Bucket: "pause", Names: linear.Names(40), Workers: 10, Timeout: time.Minute, Seed: seed, History: linear.NewHistory()}
 	loading, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { defer close(done); l.Run(loading) }()

@@ -53,7 +53,7 @@ func TestPrimaryLost(t *testing.T) {
 				gateways = append(gateways, n.ID)
 			}
 		}
-		l := &linear.Load{Clients: c.Clients(ids...), Listers: c.Clients(gateways...), Bucket: "data", Names: names, Workers: 10, Timeout: 20 * time.Second, Seed: seed + uint64(round), History: history}
+		l := &linear.Load{Clients: linear.Plain(c.Clients(ids...)...), Listers: linear.Plain(c.Clients(gateways...)...), Bucket: "data", Names: names, Workers: 10, Timeout: 20 * time.Second, Seed: seed + uint64(round), History: history}
 		loading, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() { defer close(done); l.Run(loading) }()
@@ -135,7 +135,7 @@ func TestPrimaryHandedOver(t *testing.T) {
 	dir := procs.Dir(t)
 	c := procs.Start(t, local.Options{Dir: dir, Gateways: 3, Targets: 2, Mountpaths: 1})
 	must(t, c.Client("g1").CreateBucket(ctx, "data"))
-	l := &linear.Load{Clients: c.Clients(), Listers: c.Gateways(), Bucket: "data", Names: linear.Names(40), Workers: 8, Seed: seed, History: linear.NewHistory()}
+	l := &linear.Load{Clients: linear.Plain(c.Clients()...), Listers: linear.Plain(c.Gateways()...), Bucket: "data", Names: linear.Names(40), Workers: 8, Seed: seed, History: linear.NewHistory()}
 	loading, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { defer close(done); l.Run(loading) }()

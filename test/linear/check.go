@@ -226,7 +226,7 @@ func checkVersions(ops []*Op) error {
 		var ws []*Op
 		written := map[uint64]string{}
 		for _, o := range of {
-			if o.writes() && o.Result == OK {
+			if o.writes() && o.Result == OK && o.Version != "" {
 				ws = append(ws, o)
 				written[o.Value] = o.Version
 			}

@@ -28,7 +28,7 @@ func TestLinearizable(t *testing.T) {
 			c := cluster.Start(t, spec)
 			cs := c.Clients()
 			must(t, cs[0].CreateBucket(ctx, "linear"))
-			l := &linear.Load{Clients: cs, Listers: c.Gateways(), Bucket: "linear", Names: linear.Names(100), Workers: 20, Ops: ops, Lists: true, Seed: seed}
+			l := &linear.Load{Clients: linear.Plain(cs...), Listers: linear.Plain(c.Gateways()...), Bucket: "linear", Names: linear.Names(100), Workers: 20, Ops: ops, Lists: true, Seed: seed}
 			h := l.Run(ctx)
 			must(t, l.Audit(ctx))
 			n := h.Count()

@@ -15,10 +15,29 @@ import (
 	"aistore/test/value"
 )
 
+// Client is one way to the cluster. *plain.Client is the native API's; errors of another must be plain's too.
+type Client interface {
+	Endpoint() string
+	Put(ctx context.Context, bucket, name string, body []byte, hs ...plain.Header) (plain.Meta, error)
+	Get(ctx context.Context, bucket, name string, hs ...plain.Header) ([]byte, plain.Meta, error)
+	Head(ctx context.Context, bucket, name string, hs ...plain.Header) (plain.Meta, error)
+	Delete(ctx context.Context, bucket, name string, hs ...plain.Header) error
+	List(ctx context.Context, bucket string, q plain.ListQuery) ([]plain.Entry, error)
+}
+
+// Plain returns clients of the native API as what Load takes.
+func Plain(cs ...*plain.Client) []Client {
+	all := make([]Client, len(cs))
+	for i, c := range cs {
+		all[i] = c
+	}
+	return all
+}
+
 // Load is a mixed load over few names.
 type Load struct {
-	Clients []*plain.Client // each request for an object goes to one of them
-	Listers []*plain.Client // lists go to them: gateways; nil = Clients
+	Clients []Client // each request for an object goes to one of them
+	Listers []Client // lists go to them: gateways; nil = Clients
 	Bucket  string
 	Names   []string
 	Workers int
@@ -26,6 +45,7 @@ type Load struct {
 	Timeout time.Duration // of one request; 0 = 20 s
 	Sizes   []int64       // one is drawn for each write; nil = DefaultSizes
 	Lists   bool          // one more worker lists the bucket all the time
+	S3      bool          // the clients speak S3: a DELETE does not say whether there was something, and there are no versions
 	Seed    uint64
 	History *History
 
@@ -137,7 +157,7 @@ func (l *Load) one(ctx context.Context, rnd *rand.Rand, worker int, last map[str
 }
 
 // Do sends o through c and records it. A Swap needs base, the operation whose ETag it expects.
-func (l *Load) Do(ctx context.Context, c *plain.Client, o, base *Op) {
+func (l *Load) Do(ctx context.Context, c Client, o, base *Op) {
 	var hs []plain.Header
 	switch o.Kind {
 	case Create:
@@ -181,8 +201,11 @@ func (l *Load) classify(o *Op, got []byte, m plain.Meta, err error) {
 		o.Result = readResult(status, err)
 	case o.Kind == Delete && status == http.StatusNotFound:
 		o.Result = Absent
-	case (o.Kind == Create || o.Kind == Swap) && status == http.StatusPreconditionFailed:
+	case (o.Kind == Create || o.Kind == Swap) && status == http.StatusPreconditionFailed, l.S3 && o.Kind == Swap && status == http.StatusNotFound:
 		o.Result = Failed
+	case l.S3 && o.Kind == Delete && err == nil:
+		o.Result = Unknown // of what was there before; it took effect before it returned
+		return
 	default:
 		o.Result = map[plain.Outcome]Result{plain.Done: OK, plain.NotDone: Nothing, plain.Unknown: Unknown}[plain.OutcomeOf(err)]
 	}
@@ -192,7 +215,7 @@ func (l *Load) classify(o *Op, got []byte, m plain.Meta, err error) {
 	if o.Result != OK {
 		return
 	}
-	if o.Kind != Delete && (o.ETag == "" || o.Version == "") {
+	if o.Kind != Delete && (o.ETag == "" || o.Version == "" && !l.S3) {
 		l.History.Fault(fmt.Errorf("no ETag or version in the reply to %v", o))
 	}
 	if o.Kind == Get {
@@ -219,7 +242,7 @@ func readResult(status int, err error) Result {
 }
 
 // List lists the bucket through c and records it; a failure is the caller's to judge and not recorded.
-func (l *Load) List(ctx context.Context, c *plain.Client) error {
+func (l *Load) List(ctx context.Context, c Client) error {
 	ctx, cancel := context.WithTimeout(ctx, l.Timeout)
 	defer cancel()
 	li := &Listing{Via: c.Endpoint(), Call: l.History.Now(), Sizes: map[string]int64{}}

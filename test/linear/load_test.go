@@ -124,7 +124,7 @@ func TestLoadFindsLiars(t *testing.T) {
 			defer s.Close()
 			c := plain.New(s.URL)
 			defer c.Close()
-			l := &Load{Clients: []*plain.Client{c}, Bucket: "b", Names: Names(20), Workers: 8, Ops: 300, Sizes: []int64{100, 200}, Lists: true, Seed: 1}
+			l := &Load{Clients: Plain(c), Bucket: "b", Names: Names(20), Workers: 8, Ops: 300, Sizes: []int64{100, 200}, Lists: true, Seed: 1}
 			h := l.Run(context.Background())
 			if err := l.Audit(context.Background()); err != nil {
 				t.Fatal(err)

@@ -3,17 +3,15 @@ package pysdk
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"aistore/deploy/local"
+	"aistore/test/venv"
 )
 
 // TestCluster runs every check against a cluster of 1 gateway and 3 targets with 2 mountpaths each.
@@ -55,7 +53,7 @@ func check(t *testing.T, o local.Options, nodes int, files ...string) {
 // runPython starts a cluster of so many nodes and runs Python beside it; it returns what that printed.
 func runPython(t *testing.T, o local.Options, nodes int, args ...string) string {
 	t.Helper()
-	python := environment(t)
+	python := venv.Python(t, "pysdk.txt")
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	bin, err := local.Build(ctx, t.TempDir())
@@ -89,45 +87,6 @@ func runPython(t *testing.T, o local.Options, nodes int, args ...string) string 
 		}
 	}
 	return string(out)
-}
-
-// environment returns the interpreter of a virtual environment below the repository's .venv with what
-// requirements.txt names, making it if it is missing or made from another list.
-func environment(t *testing.T) string {
-	t.Helper()
-	python3, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("python3 is not installed: the published Python SDK cannot be checked")
-	}
-	list, err := os.ReadFile("requirements.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(append(list, python3...))
-	dir, err := filepath.Abs(filepath.Join("..", "..", ".venv", "pysdk-"+hex.EncodeToString(sum[:6])))
-	if err != nil {
-		t.Fatal(err)
-	}
-	python := filepath.Join(dir, "bin", "python")
-	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
-		return python
-	}
-	if err := os.RemoveAll(dir); err != nil { // a part of an earlier attempt
-		t.Fatal(err)
-	}
-	run(t, python3, "-m", "venv", dir)
-	run(t, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt")
-	if err := os.WriteFile(filepath.Join(dir, "complete"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return python
-}
-
-func run(t *testing.T, name string, args ...string) {
-	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
 }
 
 // freePorts finds n ports in a row that nobody listens on, below the range of ephemeral ports.

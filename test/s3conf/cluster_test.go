@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"aistore/api"
 	"aistore/api/client"
 	"aistore/deploy/local"
 )
@@ -36,23 +37,24 @@ func startCluster(t *testing.T) (gateway, target, secure *env) {
 		t.Fatal(err)
 	}
 	alt := keys{"OTHERACCESSKEY", "other-secret-of-the-tests"}
-	cl, err := client.New(client.Config{Endpoints: []string{c.Endpoint()}})
+	cl, err := client.New(client.Options{Endpoints: []string{c.Endpoint()}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cl.AddUser(ctx, client.User{Name: "other", Role: "user"}); err != nil {
+	defer cl.Close()
+	if err := cl.Auth().AddUser(ctx, api.AddUserMsg{Name: "other", Role: "user"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cl.AddKey(ctx, "other", alt.access, alt.secret); err != nil {
+	if _, err := cl.Auth().AddKey(ctx, "other", client.KeyPair{Access: alt.access, Secret: alt.secret}); err != nil {
 		t.Fatal(err)
 	}
 	var targetURL, tlsURL string
 	for _, n := range c.Nodes() {
 		switch {
 		case n.ID == "t2":
-			targetURL = n.URL
+			targetURL = n.URL()
 		case n.ID == "g1":
-			tlsURL = n.TLSURL
+			tlsURL = n.TLSURL()
 		}
 	}
 	gateway, target, secure = newEnv(t, c.Endpoint(), root, alt), newEnv(t, targetURL, root, alt), newEnv(t, tlsURL, root, alt)

@@ -172,7 +172,7 @@ func multipartLists(t *testing.T, e *env) {
 		u.put(t, n*2, []byte{byte(n)})
 	}
 	p := must[*s3.ListPartsOutput](t)(e.s3.ListParts(ctx, &s3.ListPartsInput{Bucket: b, Key: u.k, UploadId: u.i, MaxParts: aws.Int32(2), PartNumberMarker: aws.String("2")}))
-	equal(t, "page of parts", fmt.Sprint(*p.Parts[0].PartNumber, *p.Parts[1].PartNumber, *p.IsTruncated, *p.NextPartNumberMarker), "4 6 true 6")
+	equal(t, "page of parts", fmt.Sprint(*p.Parts[0].PartNumber, *p.Parts[1].PartNumber, *p.IsTruncated)+" "+*p.NextPartNumberMarker, "4 6 true 6")
 }
 
 func multipartPartNumber(t *testing.T, e *env) {
@@ -182,7 +182,7 @@ func multipartPartNumber(t *testing.T, e *env) {
 	u.put(t, 3, one)
 	u.put(t, 7, two)
 	must[*s3.CompleteMultipartUploadOutput](t)(u.complete(t))
-	g := must[*s3.GetObjectOutput](t)(e.s3.GetObject(t.Context(), &s3.GetObjectInput{Bucket: b, Key: u.k, PartNumber: aws.Int32(2)}))
+	g := must[*s3.GetObjectOutput](t)(e.s3.GetObject(t.Context(), &s3.GetObjectInput{Bucket: b, Key: u.k, PartNumber: aws.Int32(7)}))
 	equal(t, "parts", aws.ToInt32(g.PartsCount), 2)
 	equal(t, "second part", read(t, g.Body), string(two))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,17 +37,17 @@ func (a devVerbs) command() *cli.Command {
 			a.verb(&cli.Command{
 				Name: "up", Usage: "start a cluster in DIR, or the one that is there, and wait until it is ready",
 				Description: "A new cluster has the nodes g1, g2, ... (gateways) and t1, t2, ... (targets), which listen on 127.0.0.1,\n" +
-					"the first gateway on PORT and the others on the ports that follow. With --all (or --targets 0) it is one\n" +
+					"the first gateway on PORT and the others on the ports that follow. With --tls as many ports more follow, one a\n" +
+					"node in the same order, with a certificate that is made in DIR/tls. With --all (or --targets 0) it is one\n" +
 					"process, a1, which is both. On a directory that holds a cluster, options that contradict it are refused.\n" +
-					"With --tls the nodes also listen on the ports behind those, in the same order; clients trust DIR/tls.crt.\n" +
 					"The binary aisnode is found next to ais, in PATH, or by the environment's AISNODE.",
 				Flags: dir(
 					&cli.IntFlag{Name: "gateways", Usage: "number of gateways", DefaultText: "1"},
 					&cli.IntFlag{Name: "targets", Usage: "number of targets", DefaultText: "3"},
 					&cli.IntFlag{Name: "mountpaths", Usage: "number of mountpaths per target", DefaultText: "2"},
 					&cli.IntFlag{Name: "port", Usage: "public port of the first gateway", DefaultText: "8080"},
-					&cli.BoolFlag{Name: "tls", Usage: "let each node listen for TLS too, with a self-signed certificate in DIR", DisableDefaultText: true},
 					&cli.BoolFlag{Name: "all", Usage: "one process instead, gateway and target in one", DisableDefaultText: true},
+					&cli.BoolFlag{Name: "tls", Usage: "every node also listens over TLS", DisableDefaultText: true},
 					&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error"},
 					within,
 				),
@@ -113,8 +114,8 @@ func (a devVerbs) up(c *cli.Context) error {
 		return err
 	}
 	a.out.Printf("\nReady after %v. To use it:\n  export AIS_ENDPOINT=%s", time.Since(begin).Round(time.Millisecond), cluster.Endpoint())
-	if u := cluster.Nodes()[0].TLSURL(); u != "" {
-		a.out.Printf("Over TLS: %s, with the certificate %s", u, cluster.Certificate())
+	if cert := cluster.Certificate(); cert != "" {
+		a.out.Printf("Over TLS, for clients that trust the certificate %s:\n  export AIS_ENDPOINT=%s SSL_CERT_FILE=%s", cert, cluster.Nodes()[0].TLSURL(), cert)
 	}
 	return nil
 }
@@ -129,16 +130,28 @@ func openDev(c *cli.Context) (*local.Cluster, error) {
 func (a devVerbs) status(cluster *local.Cluster) error {
 	nodes := cluster.Status()
 	if a.out.JSON {
-		return a.out.Value(map[string]any{"nodes": nodes})
+		v := map[string]any{"nodes": nodes}
+		if cert := cluster.Certificate(); cert != "" {
+			v["certificate"] = cert
+		}
+		return a.out.Value(v)
 	}
-	t := a.out.NewTable(term.Columns("NODE", "ROLE", "URL", "PID>", "STATE")...)
+	columns := []string{"NODE", "ROLE", "URL", "TLS", "PID>", "STATE"}
+	secure := cluster.Certificate() != ""
+	if !secure {
+		columns = slices.Delete(columns, 3, 4)
+	}
+	t := a.out.NewTable(term.Columns(columns...)...)
 	for _, n := range nodes {
 		pid, style := strconv.Itoa(n.PID), term.Green
 		if n.State != local.Running {
 			pid, style = "-", term.Red
 		}
-		if err := t.AddCells(term.Cell{Text: n.ID}, term.Cell{Text: string(n.Role)}, term.Cell{Text: n.URL}, term.Cell{Text: pid},
-			term.Cell{Text: string(n.State), Style: style}); err != nil {
+		cells := []term.Cell{{Text: n.ID}, {Text: string(n.Role)}, {Text: n.URL}, {Text: n.TLS}, {Text: pid}, {Text: string(n.State), Style: style}}
+		if !secure {
+			cells = slices.Delete(cells, 3, 4)
+		}
+		if err := t.AddCells(cells...); err != nil {
 			return err
 		}
 	}

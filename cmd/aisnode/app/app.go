@@ -126,16 +126,8 @@ func (a *App) listen(ctx context.Context) (raft net.Listener, err error) {
 	if a.ls.Public, err = take("port", a.cfg.Port); err != nil {
 		return nil, err
 	}
-	if a.cfg.TLSPort != 0 {
-		cert, err := newCertificate(a.cfg.TLSCert, a.cfg.TLSKey, a.log)
-		if err != nil {
-			return nil, err
-		}
-		ln, err := take("tls_port", a.cfg.TLSPort)
-		if err != nil {
-			return nil, err
-		}
-		a.ls.TLS = tls.NewListener(ln, httpx.TLSConfig(cert.get))
+	if err := a.listenTLS(take); err != nil {
+		return nil, err
 	}
 	intra, err := take("intra_port", a.cfg.IntraPort)
 	if err != nil {
@@ -143,6 +135,22 @@ func (a *App) listen(ctx context.Context) (raft net.Listener, err error) {
 	}
 	raft, a.ls.Intra = control.SplitListener(intra)
 	return raft, nil
+}
+
+// listenTLS takes the port of the second public listener, if there is to be one.
+func (a *App) listenTLS(take func(field string, port int) (net.Listener, error)) error {
+	if a.cfg.TLSPort == 0 {
+		return nil
+	}
+	cert, err := httpx.OpenCertificate(a.cfg.TLSCert, a.cfg.TLSKey, a.log)
+	if err != nil {
+		return errs.E("app.listen", "tls_cert, tls_key", errs.Invalid, err)
+	}
+	ln, err := take("tls_port", a.cfg.TLSPort)
+	if err == nil {
+		a.ls.TLS = tls.NewListener(ln, httpx.TLSConfig(cert.Get))
+	}
+	return err
 }
 
 func (a *App) controlConfig(who identity, raft net.Listener, version string) control.Config {
@@ -260,6 +268,14 @@ func (a *App) Ready() error { return a.node.Ready() }
 
 // URL is the node's public URL.
 func (a *App) URL() string { return a.cfg.PublicURL }
+
+// TLSURL is where the node listens for TLS; "" if it does not. Its host is the configured one, which the certificate need not name.
+func (a *App) TLSURL() string {
+	if a.cfg.TLSPort == 0 {
+		return ""
+	}
+	return "https://" + net.JoinHostPort(a.cfg.Host, strconv.Itoa(a.cfg.TLSPort))
+}
 
 // ID is the node's id.
 func (a *App) ID() cluster.NodeID { return a.node.ID }

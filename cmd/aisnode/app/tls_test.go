@@ -1,101 +1,206 @@
 package app_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"fmt"
-	"math/big"
+	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
-	"time"
 
 	"aistore/cmd/aisnode/app"
+	"aistore/config"
+	"aistore/deploy/local"
 	"aistore/errs"
 )
 
-// certificateFiles writes a certificate for 127.0.0.1 with the given name.
-func certificateFiles(t *testing.T, dir, name string) {
+// secured adds a TLS port to cfg, with a certificate of its own.
+func secured(t *testing.T, cfg config.Node) config.Node {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tpl, tpl, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, block := range map[string]*pem.Block{"tls.crt": {Type: "CERTIFICATE", Bytes: der}, "tls.key": {Type: "PRIVATE KEY", Bytes: raw}} {
-		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// shown returns the name of the certificate that the node shows to a new connection.
-func shown(t *testing.T, port int) string {
-	t.Helper()
-	conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // self-signed
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
-}
-
-// await repeats f until it gives want.
-func await(t *testing.T, want string, f func() string) {
-	t.Helper()
-	limit := time.NewTimer(20 * time.Second)
-	defer limit.Stop()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for f() != want {
-		select {
-		case <-tick.C:
-		case <-limit.C:
-			t.Fatalf("still %q, want %q", f(), want)
-		}
-	}
-}
-
-// TestTLS serves S3 and native routes over TLS, and takes over a changed certificate.
-func TestTLS(t *testing.T) {
 	dir := t.TempDir()
-	cfg := settings(t, dir)
-	cfg.TLSPort = freePort(t)
-	cfg = cfg.WithDefaults()
-	if _, err := app.Open(t.Context(), cfg, app.Options{}); !errs.Is(err, errs.Invalid) {
-		t.Fatalf("without a certificate: %v", err)
+	if err := local.MakeCertificate(dir); err != nil {
+		t.Fatal(err)
 	}
-	certificateFiles(t, dir, "first")
-	start(t, cfg)
-	hc := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // self-signed
-	defer hc.CloseIdleConnections()
-	for path, want := range map[string]int{"/v1/health": 200, "/": 200, "/nobucket/key": 404, "/v1/nothing": 404} {
-		resp, err := hc.Get(fmt.Sprintf("https://127.0.0.1:%d%s", cfg.TLSPort, path))
+	cfg.TLSPort = freePort(t)
+	cfg.TLSCert, cfg.TLSKey = local.CertificateFiles(dir)
+	return cfg
+}
+
+// trusting returns a client that believes the certificate in file and no other.
+func trusting(t *testing.T, file string) *http.Client {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		t.Fatalf("no certificate in %s", text)
+	}
+	tr := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
+}
+
+func do(t *testing.T, cl *http.Client, method, url, body string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := cl.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(b)
+}
+
+// TestTLS serves the same objects on both public ports and takes a renewed certificate.
+func TestTLS(t *testing.T) {
+	cfg := secured(t, settings(t, t.TempDir()))
+	a, _ := start(t, cfg)
+	cl := trusting(t, cfg.TLSCert)
+	if want := "https://127.0.0.1:"; !strings.HasPrefix(a.TLSURL(), want) {
+		t.Fatalf("TLS is at %s", a.TLSURL())
+	}
+	big := strings.Repeat("0123456789", 300_000)
+	if resp, body := do(t, cl, "POST", a.TLSURL()+"/v1/buckets/bk", `{"action":"create-bck"}`); resp.StatusCode != 200 {
+		t.Fatalf("create: %s %s", resp.Status, body)
+	}
+	if resp, body := do(t, cl, "PUT", a.TLSURL()+"/v1/objects/bk/big", big); resp.StatusCode != 200 {
+		t.Fatalf("put: %s %s", resp.Status, body)
+	}
+	resp, body := do(t, cl, "GET", a.TLSURL()+"/v1/objects/bk/big", "")
+	if resp.StatusCode != 200 || body != big || resp.ProtoMajor != 1 || resp.TLS.NegotiatedProtocol != "http/1.1" || resp.TLS.Version != tls.VersionTLS13 {
+		t.Errorf("over TLS: %s, %d bytes, %s, ALPN %q, version %x", resp.Status, len(body), resp.Proto, resp.TLS.NegotiatedProtocol, resp.TLS.Version)
+	}
+	if code, body := request(t, "GET", a.URL()+"/v1/objects/bk/big", ""); code != 200 || body != big {
+		t.Errorf("in the clear: %d, %d bytes", code, len(body))
+	}
+
+	for version, served := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(a.TLSURL(), "https://"), &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version}) //nolint:gosec // old ones are to be refused
+		if served != (err == nil) {
+			t.Errorf("version %x: %v", version, err)
+		}
+		if err == nil {
+			_ = conn.Close()
+		}
+	}
+	if _, err := http.Get(a.TLSURL() + "/v1/health"); err == nil {
+		t.Error("a stranger's certificate is believed")
+	}
+
+	for _, f := range []string{cfg.TLSCert, cfg.TLSKey} { // a bad renewal: the old certificate stays
+		old, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp.Body.Close()
-		if resp.StatusCode != want {
-			t.Errorf("%s: %d, want %d", path, resp.StatusCode, want)
+		replace(t, f, "nonsense")
+		cl.CloseIdleConnections()
+		if resp, _ := do(t, cl, "GET", a.TLSURL()+"/v1/health", ""); resp.StatusCode != 200 {
+			t.Errorf("after nonsense in %s: %s", f, resp.Status)
+		}
+		replace(t, f, string(old))
+	}
+	if err := local.MakeCertificate(filepath.Dir(cfg.TLSCert)); err != nil {
+		t.Fatal(err)
+	}
+	cl.CloseIdleConnections()
+	if _, err := cl.Get(a.TLSURL() + "/v1/health"); err == nil {
+		t.Error("the old certificate is still served")
+	}
+	if resp, _ := do(t, trusting(t, cfg.TLSCert), "GET", a.TLSURL()+"/v1/health", ""); resp.StatusCode != 200 {
+		t.Errorf("the new certificate: %s", resp.Status)
+	}
+}
+
+func replace(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(name+".new", []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTLSRedirects follows redirects between nodes whose public URLs are TLS alone, and asks one node through another.
+func TestTLSRedirects(t *testing.T) {
+	gw := secured(t, settings(t, t.TempDir()))
+	both := func(cfg config.Node) config.Node {
+		cfg.TLSCert, cfg.TLSKey = gw.TLSCert, gw.TLSKey
+		cfg.PublicURL = "https://localhost:" + strings.TrimPrefix(config.Node{Port: cfg.TLSPort}.WithDefaults().PublicURL, "http://127.0.0.1:")
+		return cfg
+	}
+	join := gw.PublicURL
+	gw = both(gw)
+	gw.Role, gw.Mountpaths, gw.Bootstrap = config.RoleProxy, nil, config.On
+	g, _ := start(t, gw)
+	tg := both(secured(t, settings(t, t.TempDir())))
+	tg.Role, tg.Join, tg.Bootstrap = config.RoleTarget, []string{join}, config.Off
+	target, _ := start(t, tg)
+	cl := trusting(t, gw.TLSCert)
+	if resp, body := do(t, cl, "POST", g.URL()+"/v1/buckets/bk", `{"action":"create-bck"}`); resp.StatusCode != 200 {
+		t.Fatalf("create: %s %s", resp.Status, body)
+	}
+	url := g.URL() + "/v1/objects/bk/a%20b"
+	if resp, body := do(t, cl, "PUT", url, "hello"); resp.StatusCode != 200 {
+		t.Fatalf("put: %s %s", resp.Status, body)
+	}
+	resp, body := do(t, cl, "GET", url, "")
+	if resp.StatusCode != 200 || body != "hello" || !strings.HasPrefix(resp.Request.URL.String(), target.URL()+"/") {
+		t.Errorf("%s %q from %s", resp.Status, body, resp.Request.URL)
+	}
+	if resp, body := do(t, cl, "GET", g.URL()+"/v1/cluster?what=stats", ""); resp.StatusCode != 200 || !strings.Contains(body, string(target.ID())) || strings.Contains(body, "HOST:PORT") {
+		t.Errorf("the cluster's statistics: %s %.2000s", resp.Status, body)
+	}
+}
+
+func TestTLSRefuses(t *testing.T) {
+	cfg := secured(t, settings(t, t.TempDir()))
+	taken, missing, mixed := cfg, cfg, cfg
+	taken.TLSPort = settings(t, t.TempDir()).Port
+	_, stop := start(t, config.Node{Dir: t.TempDir(), Port: taken.TLSPort, IntraPort: freePort(t)}.WithDefaults())
+	defer stop()
+	missing.TLSKey = filepath.Join(t.TempDir(), "none.pem")
+	mixed.TLSKey = cfg.TLSCert
+	for name, c := range map[string]struct {
+		cfg  config.Node
+		text string
+	}{"port in use": {taken, "tls_port"}, "no key": {missing, "none.pem"}, "no pair": {mixed, "tls_cert, tls_key"}} {
+		_, err := app.Open(t.Context(), c.cfg, app.Options{})
+		if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), "tls_") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if name := shown(t, cfg.TLSPort); name != "first" {
-		t.Errorf("the certificate is %q", name)
+}
+
+// TestTLSPython has Python believe the certificate of a local cluster as a root.
+func TestTLSPython(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("python3 is not installed")
 	}
-	certificateFiles(t, dir, "second")
-	await(t, "second", func() string { return shown(t, cfg.TLSPort) })
+	cfg := secured(t, settings(t, t.TempDir()))
+	a, _ := start(t, cfg)
+	program := `
+import ssl, sys, urllib.request
+c = ssl.create_default_context(cafile=sys.argv[2])
+c.verify_flags |= ssl.VERIFY_X509_STRICT
+for url in sys.argv[1], sys.argv[1].replace("127.0.0.1", "localhost"):
+    with urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=c)).open(url + "/v1/health") as r:
+        print(r.status)
+`
+	out, err := exec.CommandContext(t.Context(), "python3", "-c", program, a.TLSURL(), cfg.TLSCert).CombinedOutput()
+	if err != nil || string(out) != "200\n200\n" {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

@@ -1,0 +1,117 @@
+//go:build linux && !race
+
+package httpx
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+// socket reads and writes a TCP connection without telling the Go scheduler of each call. Announced calls (net.Conn's)
+// may block for long, so the scheduler's monitor wakes every 20 us while they happen and gives their processor to
+// another thread; calls on a socket that does not block are over in microseconds, and all that watching costs more than
+// they do where several processes share the cores. Waiting is still net.Conn's poller's.
+//
+// The race detector sees no order in what goes through such calls: under it socket_plain.go takes their place.
+type socket struct {
+	nc  *net.TCPConn
+	raw syscall.RawConn
+
+	in, out []byte
+	how     uintptr // flags of sending
+	n       int
+	err     syscall.Errno
+
+	pipe, left, flags int // of splice
+
+	read, write, spliceTo func(fd uintptr) bool // method values, made once
+}
+
+// maxRaw bounds the bytes of one unannounced call, and so how long the scheduler may have to wait for it.
+const maxRaw = 64 << 10
+
+// newSocket returns nil for what is not TCP.
+func newSocket(c net.Conn) *socket {
+	nc, ok := c.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := nc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	s := &socket{nc: nc, raw: raw}
+	s.read, s.write, s.spliceTo = s.readOnce, s.writeOnce, s.spliceOnce
+	return s
+}
+
+// Read is net.Conn's.
+func (s *socket) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	s.in = p[:min(len(p), maxRaw)]
+	err := s.raw.Read(s.read)
+	s.in = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case s.err != 0:
+		return 0, s.fault("read")
+	case s.n == 0:
+		return 0, io.EOF
+	}
+	return s.n, nil
+}
+
+func (s *socket) readOnce(fd uintptr) bool {
+	s.n, s.err = transfer(syscall.SYS_RECVFROM, fd, s.in, 0)
+	return s.err != syscall.EAGAIN
+}
+
+// Write is net.Conn's; p has at most maxRaw bytes.
+func (s *socket) Write(p []byte) (int, error) { return s.send(p, 0) }
+
+// send is Write with flags of send(2).
+func (s *socket) send(p []byte, flags uintptr) (int, error) {
+	s.out, s.err, s.how = p, 0, flags
+	err := s.raw.Write(s.write)
+	n := len(p) - len(s.out)
+	s.out = nil
+	if err == nil && s.err != 0 {
+		err = s.fault("write")
+	}
+	return n, err
+}
+
+func (s *socket) writeOnce(fd uintptr) bool {
+	for len(s.out) > 0 {
+		var n int
+		if n, s.err = transfer(syscall.SYS_SENDTO, fd, s.out, syscall.MSG_NOSIGNAL|s.how); s.err != 0 {
+			return s.err != syscall.EAGAIN
+		}
+		s.out = s.out[n:]
+	}
+	return true
+}
+
+// transfer is recv(2) or send(2) of a p that is not empty, which know at once that it is a socket, or read(2).
+func transfer(call, fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {
+	for {
+		n, _, err := syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0)
+		switch err {
+		case 0:
+			return int(n), 0
+		case syscall.EINTR:
+		default:
+			return 0, err
+		}
+	}
+}
+
+func (s *socket) fault(op string) error {
+	return &net.OpError{Op: op, Net: "tcp", Source: s.nc.LocalAddr(), Addr: s.nc.RemoteAddr(), Err: os.NewSyscallError(op, s.err)}
+}
