@@ -12,7 +12,7 @@ import (
 func bucketChecks() []check {
 	return []check{
 		{"create head list delete", bucketLife}, {"create again", bucketAgain}, {"owned by another", bucketOfAnother},
-		{"names", bucketNames}, {"not empty", bucketNotEmpty}, {"missing", bucketMissing}, {"location", bucketLocation},
+		{"names", bucketNames}, {"not empty", bucketNotEmpty}, {"open upload", bucketOpenUpload}, {"missing", bucketMissing}, {"location", bucketLocation},
 		{"unset sub-resources", bucketUnset}, {"unknown sub-resource", bucketUnknown}, {"minio client", bucketMinio},
 	}
 }
@@ -71,6 +71,14 @@ func bucketNotEmpty(t *testing.T, e *env) {
 	_, err := e.s3.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: b})
 	wantCode(t, err, "BucketNotEmpty", 409)
 	equal(t, "content", e.get(t, b, "k"), "x")
+}
+
+func bucketOpenUpload(t *testing.T, e *env) {
+	b, ctx := e.bucket(t), t.Context()
+	must[*s3.CreateMultipartUploadOutput](t)(e.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: b, Key: aws.String("k")}))
+	must[*s3.DeleteBucketOutput](t)(e.s3.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: b}))
+	_, err := e.s3.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: b})
+	wantCode(t, err, "NoSuchBucket", 404)
 }
 
 func bucketMissing(t *testing.T, e *env) {

@@ -14,7 +14,7 @@ import (
 func listChecks() []check {
 	return []check{
 		{"order", listOrder}, {"prefix and delimiter", listDelimiter}, {"long delimiter", listLongDelimiter}, {"pages v2", listPages}, {"pages v1", listPagesV1},
-		{"common prefixes count", listPrefixesCount}, {"max-keys zero", listZero}, {"url encoding", listEncoding}, {"start-after", listStartAfter},
+		{"common prefixes count", listPrefixesCount}, {"max-keys zero", listZero}, {"url encoding", listEncoding}, {"start-after", listStartAfter}, {"marker in a group", listMarkerInGroup},
 		{"bad arguments", listBad}, {"owner", listOwner}, {"minio client", listMinio},
 	}
 }
@@ -178,4 +178,20 @@ func listMinio(t *testing.T, e *env) {
 		got = append(got, o.Key)
 	}
 	equal(t, "keys", strings.Join(got, "|"), "a b|d/")
+}
+
+// listMarkerInGroup: a common prefix that does not come behind the marker is left out, whatever keys it has behind it.
+func listMarkerInGroup(t *testing.T, e *env) {
+	b, ctx := e.bucket(t), t.Context()
+	e.names(t, b, "a/1", "a/2", "b/1", "c")
+	for _, m := range []string{"a/", "a/1"} {
+		l1 := must[*s3.ListObjectsOutput](t)(e.s3.ListObjects(ctx, &s3.ListObjectsInput{Bucket: b, Delimiter: aws.String("/"), Marker: &m}))
+		l2 := must[*s3.ListObjectsV2Output](t)(e.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: b, Delimiter: aws.String("/"), StartAfter: &m}))
+		lv := must[*s3.ListObjectVersionsOutput](t)(e.s3.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: b, Delimiter: aws.String("/"), KeyMarker: &m}))
+		for _, ps := range [][]types.CommonPrefix{l1.CommonPrefixes, l2.CommonPrefixes, lv.CommonPrefixes} {
+			if len(ps) != 1 || aws.ToString(ps[0].Prefix) != "b/" {
+				t.Errorf("behind %q: %d prefixes", m, len(ps))
+			}
+		}
+	}
 }
