@@ -213,7 +213,9 @@ func TestSecretsStayInside(t *testing.T) {
 			rests = []string{"", "ann", "annaccess", "bk", "bk/obj", "ais/@#/bk"}
 		}
 		bodies := []string{""}
-		if r.Policy.MaxBody != 0 {
+		if strings.HasPrefix(r.Path, api.PathObjects) || strings.HasPrefix(r.Path, api.PathEasy) {
+			bodies = []string{"", "{}", `{"action":"list"}`} // what is put there may be read there
+		} else if r.Policy.MaxBody != 0 {
 			bodies = []string{"", "{}", `{"action":"list"}`, `{"name":"x","access":"xaccess","secret":"hushhush too"}`, `{"user":"ann","access":"xaccess","secret":"hushhush too"}`,
 				`{"user":"ann","access":"annaccess","secret":"hushhush-again"}`, `{"secret":["hushhush"]}`, `{"secret":"hushhush"`}
 		}
