@@ -153,7 +153,7 @@ func (s *Store) deleteVersion(n object.Name, o *DeleteOptions, lock *nameLock, f
 			return err
 		}
 	}
-	if err := failpoint.Hit("delete.version-ready"); err != nil {
+	if err := failpoint.Hit("version.before-delete"); err != nil {
 		return err
 	}
 	lock.committing.Store(true)
