@@ -3,7 +3,6 @@ package pysdk
 import (
 	"bytes"
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"aistore/deploy/local"
+	"aistore/test/procs"
 	"aistore/test/venv"
 )
 
@@ -60,7 +60,7 @@ func runPython(t *testing.T, o local.Options, nodes int, args ...string) string 
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Dir, o.Binary, o.Port = t.TempDir(), bin, freePorts(t, nodes)
+	o.Dir, o.Binary, o.Port = t.TempDir(), bin, procs.FreePorts(t, nodes)
 	c, err := local.Up(ctx, o)
 	if c != nil {
 		defer func() {
@@ -87,26 +87,6 @@ func runPython(t *testing.T, o local.Options, nodes int, args ...string) string 
 		}
 	}
 	return string(out)
-}
-
-// freePorts finds n ports in a row that nobody listens on, below the range of ephemeral ports.
-func freePorts(t *testing.T, n int) int {
-	t.Helper()
-next:
-	for first := 22100; first < 22900; first += n {
-		for p := first; p < first+n; p++ {
-			ln, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: p})
-			if err != nil {
-				continue next
-			}
-			if err := ln.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return first
-	}
-	t.Fatal("no free ports from 22100 to 22900")
-	return 0
 }
 
 func tail(text []byte, lines int) string {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/pem"
-	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"aistore/deploy/local"
+	"aistore/test/procs"
 	"aistore/test/venv"
 )
 
@@ -77,7 +76,7 @@ func cluster(t *testing.T) (plain, secure string) {
 		t.Fatal(err)
 	}
 	c, err := local.Up(ctx, local.Options{
-		Dir: t.TempDir(), Binary: bin, Gateways: 1, Targets: 3, Mountpaths: 2, Port: freePorts(t, 8), CacheSize: "16MiB", TLS: true,
+		Dir: t.TempDir(), Binary: bin, Gateways: 1, Targets: 3, Mountpaths: 2, Port: procs.FreePorts(t, 8), CacheSize: "16MiB", TLS: true,
 		Env: []string{"AIS_ROOT_ACCESS_KEY=" + access, "AIS_ROOT_SECRET_KEY=" + secret},
 	})
 	if c != nil {
@@ -121,22 +120,4 @@ func certificate(t *testing.T, endpoint string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// freePorts finds n ports in a row that nobody listens on.
-func freePorts(t *testing.T, n int) int {
-	t.Helper()
-next:
-	for first := 24100; first < 24900; first += n {
-		for p := first; p < first+n; p++ {
-			ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
-			if err != nil {
-				continue next
-			}
-			_ = ln.Close()
-		}
-		return first
-	}
-	t.Fatal("no free ports from 24100 to 24900")
-	return 0
 }

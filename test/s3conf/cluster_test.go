@@ -2,14 +2,13 @@ package s3conf
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"testing"
 	"time"
 
 	"aistore/api"
 	"aistore/api/client"
 	"aistore/deploy/local"
+	"aistore/test/procs"
 )
 
 // startCluster starts 1 gateway and 3 targets with a second user and returns the ways in.
@@ -23,7 +22,7 @@ func startCluster(t *testing.T) (gateway, target, secure *env) {
 	}
 	root := keys{"ROOTACCESSKEY", "root-secret-of-the-tests"}
 	c, err := local.Up(ctx, local.Options{
-		Dir: t.TempDir(), Binary: bin, Gateways: 1, Targets: 3, Mountpaths: 2, Port: freePorts(t, 8), CacheSize: "16MiB", TLS: true,
+		Dir: t.TempDir(), Binary: bin, Gateways: 1, Targets: 3, Mountpaths: 2, Port: procs.FreePorts(t, 8), CacheSize: "16MiB", TLS: true,
 		Env: []string{"AIS_ROOT_ACCESS_KEY=" + root.access, "AIS_ROOT_SECRET_KEY=" + root.secret},
 	})
 	if c != nil {
@@ -60,22 +59,4 @@ func startCluster(t *testing.T) (gateway, target, secure *env) {
 	gateway, target, secure = newEnv(t, c.Endpoint(), root, alt), newEnv(t, targetURL, root, alt), newEnv(t, tlsURL, root, alt)
 	gateway.native, target.native, secure.native = c.Endpoint(), c.Endpoint(), c.Endpoint()
 	return gateway, target, secure
-}
-
-// freePorts finds n ports in a row that nobody listens on.
-func freePorts(t *testing.T, n int) int {
-	t.Helper()
-next:
-	for first := 23100; first < 23900; first += n {
-		for p := first; p < first+n; p++ {
-			ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
-			if err != nil {
-				continue next
-			}
-			_ = ln.Close()
-		}
-		return first
-	}
-	t.Fatal("no free ports from 23100 to 23900")
-	return 0
 }

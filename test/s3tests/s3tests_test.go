@@ -2,8 +2,6 @@ package s3tests
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -14,6 +12,7 @@ import (
 	"aistore/api"
 	"aistore/api/client"
 	"aistore/deploy/local"
+	"aistore/test/procs"
 	"aistore/test/venv"
 )
 
@@ -33,7 +32,7 @@ func TestSuite(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := local.Up(ctx, local.Options{
-		Dir: t.TempDir(), Binary: bin, Gateways: 1, Targets: 3, Mountpaths: 2, Port: freePorts(t, 4), CacheSize: "16MiB",
+		Dir: t.TempDir(), Binary: bin, Gateways: 1, Targets: 3, Mountpaths: 2, Port: procs.FreePorts(t, 4), CacheSize: "16MiB",
 		Env: []string{"AIS_ROOT_ACCESS_KEY=MAINACCESSKEY", "AIS_ROOT_SECRET_KEY=secret-of-main"},
 	})
 	if c != nil {
@@ -91,22 +90,4 @@ func prepare(ctx context.Context, t *testing.T, endpoint string) {
 	if err := cl.SetConfig(ctx, map[string]string{"s3.lifecycle_day": "2s"}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// freePorts finds n ports in a row that nobody listens on.
-func freePorts(t *testing.T, n int) int {
-	t.Helper()
-next:
-	for first := 24900; first < 24980; first += n {
-		for p := first; p < first+n; p++ {
-			ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
-			if err != nil {
-				continue next
-			}
-			_ = ln.Close()
-		}
-		return first
-	}
-	t.Fatal("no free ports from 24900 to 24980")
-	return 0
 }
