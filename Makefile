@@ -19,7 +19,7 @@ BENCHFLAGS ?=
 .PHONY: help run build test test-linear-long test-fault-long test-tree race lint fuzz bench bench-s3 test-clients test-s3tests cluster-up cluster-down ci clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build, start a whole store in one process in ./data (DATA=DIR, PORT=N); it prints its endpoint and what to try
 	@exec bin/aisnode --dir $(DATA) --port $(PORT)

@@ -170,7 +170,7 @@ type prop struct {
 func props() []prop {
 	return []prop{
 		{
-			"checksum.type", "checksum of whole objects: xxhash, crc32c, md5, sha256 or none",
+			"checksum.type", "checksum of whole objects: xxhash, crc32, crc32c, crc64nvme, md5, sha1, sha256 or none",
 			func(p *cluster.BucketProps, v string) (err error) { p.Checksum, err = cksum.ParseType(v); return err },
 			func(p *cluster.BucketProps) string { return p.Checksum.String() },
 		},

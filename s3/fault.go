@@ -95,7 +95,7 @@ func FaultOf(err error) *Fault {
 	}
 	k := errs.KindOf(err)
 	f = &Fault{Code: codeOf(k)}
-	if k == errs.Invalid || k == errs.Unsupported || k == errs.TooLarge || k == errs.Checksum {
+	if k == errs.Invalid || k == errs.Unsupported || k == errs.TooLarge {
 		f.Message = err.Error() // of the request, and so the client's to know; what is ours stays in the log
 	}
 	return f

@@ -58,6 +58,9 @@ const maxBuckets = 10_000
 
 // listBuckets lists the caller's buckets, and all of them to an administrator.
 func (r *request) listBuckets() error {
+	if r.c.HasQuery("list-type") { // a client that puts the bucket into the host's name, of which this node knows nothing
+		return s3.E("edge.listBuckets", "list-type", "InvalidRequest", "This is the list of buckets, not of objects: use path-style requests, or name the domain of the host in s3_domain.")
+	}
 	q := policy.Request{Caller: r.subject(), Action: r.op.Action}
 	if err := policy.Authorize(&q, &policy.Inputs{}); err != nil {
 		return err

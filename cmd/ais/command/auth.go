@@ -35,8 +35,8 @@ func (a authVerbs) command() *cli.Command {
 				role("user"), &cli.StringFlag{Name: "id", Usage: "S3's canonical `ID` of the user, for ever", DefaultText: "the first access key"},
 			}, name...)}, argAny),
 			a.verb(&cli.Command{Name: "key", Usage: "give a user a key pair; its secret is shown this once", ArgsUsage: "USER", Action: a.addKey, Flags: []cli.Flag{
-				&cli.StringFlag{Name: "access", Usage: "access `KEY`", DefaultText: "a random one"},
-				&cli.StringFlag{Name: "secret", Usage: "its secret `KEY`; - reads it from standard input", DefaultText: "a random one"},
+				&cli.StringFlag{Name: "access", Usage: "access `KEY`", DefaultText: "a random pair, if --secret is not given either"},
+				&cli.StringFlag{Name: "secret", Usage: "its secret `KEY`; - reads it from standard input", DefaultText: "a random pair"},
 			}}, argUser),
 		),
 		group("rm", "remove a user with its keys, or a key",
