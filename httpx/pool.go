@@ -128,9 +128,9 @@ type idlePool struct {
 	closed bool
 }
 
-// get returns a live pooled connection or nil. Closed ones are found by looking at the socket, so that a
-// call is not lost on a connection that the server has ended.
-func (p *idlePool) get(addr string, cfg ClientConfig) *clientConn {
+// get returns a pooled connection or nil. For a call that is sent once it is a live one: closed ones are found by looking at
+// the socket, so that the call is not lost on a connection that the server has ended.
+func (p *idlePool) get(addr string, cfg ClientConfig, once bool) *clientConn {
 	for {
 		p.mu.Lock()
 		list := p.byAddr[addr]
@@ -142,7 +142,7 @@ func (p *idlePool) get(addr string, cfg ClientConfig) *clientConn {
 		list[len(list)-1] = nil
 		p.byAddr[addr] = list[:len(list)-1]
 		p.mu.Unlock()
-		if time.Since(cn.since) < cfg.IdleTimeout && cn.br.Buffered() == 0 && !cn.ended() {
+		if time.Since(cn.since) < cfg.IdleTimeout && cn.br.Buffered() == 0 && !(once && cn.ended()) {
 			cn.uses++
 			cn.heard = false
 			return cn
