@@ -29,7 +29,10 @@ type socket struct {
 
 	pipe, left, flags int // of splice
 
+	one [1]byte // of ended
+
 	read, write, spliceTo func(fd uintptr) bool // method values, made once
+	look                  func(fd uintptr)
 }
 
 // maxRaw bounds the bytes of one unannounced call, and so how long the scheduler may have to wait for it.
@@ -46,7 +49,7 @@ func newSocket(c net.Conn) *socket {
 		return nil
 	}
 	s := &socket{nc: nc, raw: raw}
-	s.read, s.write, s.spliceTo = s.readOnce, s.writeOnce, s.spliceOnce
+	s.read, s.write, s.spliceTo, s.look = s.readOnce, s.writeOnce, s.spliceOnce, s.lookOnce
 	return s
 }
 
@@ -71,13 +74,12 @@ func (s *socket) Read(p []byte) (int, error) {
 
 // ended reports whether the peer has closed the connection. Nobody else reads.
 func (s *socket) ended() bool {
-	ended := false
-	err := s.raw.Control(func(fd uintptr) {
-		var one [1]byte
-		n, err := transfer(syscall.SYS_RECVFROM, fd, one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		ended = n == 0 && err == 0 || err == syscall.ECONNRESET
-	})
-	return ended || err != nil
+	err := s.raw.Control(s.look)
+	return err != nil || s.n == 0 && s.readErr == 0 || s.readErr == syscall.ECONNRESET
+}
+
+func (s *socket) lookOnce(fd uintptr) {
+	s.n, s.readErr = transfer(syscall.SYS_RECVFROM, fd, s.one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 }
 
 func (s *socket) readOnce(fd uintptr) bool {
