@@ -137,9 +137,10 @@ func (cl *Client) Do(ctx context.Context, call *Call) (*Reply, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, errs.E(op, addr, err)
 	}
-	if cn := cl.idle.get(addr, cl.cfg); cn != nil {
+	once := call.streams() || len(call.Body) > 0
+	if cn := cl.idle.get(addr, cl.cfg, once); cn != nil {
 		rep, err := cl.exchange(ctx, cn, call, target)
-		if err == nil || !errors.Is(err, errStale) || call.streams() || len(call.Body) > 0 {
+		if err == nil || !errors.Is(err, errStale) || once {
 			return rep, err
 		}
 	}

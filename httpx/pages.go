@@ -67,13 +67,13 @@ func (w *replyWriter) sendPages(p *pipes, n int, fill func(pipe uintptr) error, 
 
 // splice sends n bytes that are in a pipe; more says that others follow at once.
 func (s *socket) splice(pipe, n int, more bool) error {
-	s.pipe, s.left, s.flags, s.err = pipe, n, 0, 0
+	s.pipe, s.left, s.flags, s.writeErr = pipe, n, 0, 0
 	if more {
 		s.flags = unix.SPLICE_F_MORE
 	}
 	err := s.raw.Write(s.spliceTo)
-	if err == nil && s.err != 0 {
-		err = s.fault("splice")
+	if err == nil && s.writeErr != 0 {
+		err = s.fault("splice", s.writeErr)
 	}
 	return err
 }
@@ -84,16 +84,16 @@ func (s *socket) spliceOnce(fd uintptr) bool {
 		switch {
 		case err == syscall.EINTR:
 		case err != 0:
-			s.err = err
+			s.writeErr = err
 			return err != syscall.EAGAIN
 		case n == 0:
-			s.err = syscall.EPIPE
+			s.writeErr = syscall.EPIPE
 			return true
 		default:
 			s.left -= int(n)
 		}
 	}
-	s.err = 0
+	s.writeErr = 0
 	return true
 }
 

@@ -16,6 +16,7 @@ import (
 // clientConn is one connection of a Client, used by one call at a time.
 type clientConn struct {
 	net.Conn
+	sock  *socket // of Conn, where there can be one
 	addr  string
 	br    *bufio.Reader
 	bufs  [3][]byte
@@ -59,6 +60,9 @@ func (cn *clientConn) Read(p []byte) (int, error) {
 	if err := cn.arm(cn.Conn.SetReadDeadline, &cn.readBy, cn.readLimit); err != nil {
 		return 0, err
 	}
+	if cn.sock != nil {
+		return cn.sock.Read(p)
+	}
 	return cn.Conn.Read(p)
 }
 
@@ -66,6 +70,9 @@ func (cn *clientConn) Read(p []byte) (int, error) {
 func (cn *clientConn) Write(p []byte) (int, error) {
 	if err := cn.arm(cn.Conn.SetWriteDeadline, &cn.writeBy, cn.writeLimit); err != nil {
 		return 0, err
+	}
+	if cn.sock != nil && len(p) <= maxRaw {
+		return cn.sock.Write(p)
 	}
 	return cn.Conn.Write(p)
 }
@@ -78,6 +85,14 @@ func (cn *clientConn) writev(pieces ...[]byte) error {
 	_, err := cn.iov.WriteTo(cn.Conn)
 	cn.bufs = [3][]byte{}
 	return err
+}
+
+// ended reports whether the peer has closed the connection, which must be idle.
+func (cn *clientConn) ended() bool {
+	if cn.sock != nil {
+		return cn.sock.ended()
+	}
+	return gone(cn.Conn)
 }
 
 func (cn *clientConn) close(cl *Client) {
@@ -101,7 +116,7 @@ func (cl *Client) dial(ctx context.Context, addr string) (*clientConn, error) {
 		}
 		return nil, errs.F("httpx.Do", addr, errs.Unavailable, "cannot connect: %w", err)
 	}
-	cn := &clientConn{Conn: nc, addr: addr, readLimit: cl.cfg.Progress, writeLimit: cl.cfg.Progress}
+	cn := &clientConn{Conn: nc, sock: newSocket(nc), addr: addr, readLimit: cl.cfg.Progress, writeLimit: cl.cfg.Progress}
 	cn.br = newReader(cl, cn)
 	return cn, nil
 }
@@ -113,9 +128,9 @@ type idlePool struct {
 	closed bool
 }
 
-// get returns a live pooled connection or nil. Closed ones are found by looking at the socket, so that a
-// call is not lost on a connection that the server has ended.
-func (p *idlePool) get(addr string, cfg ClientConfig) *clientConn {
+// get returns a pooled connection or nil. For a call that is sent once it is a live one: closed ones are found by looking at
+// the socket, so that the call is not lost on a connection that the server has ended.
+func (p *idlePool) get(addr string, cfg ClientConfig, once bool) *clientConn {
 	for {
 		p.mu.Lock()
 		list := p.byAddr[addr]
@@ -127,7 +142,7 @@ func (p *idlePool) get(addr string, cfg ClientConfig) *clientConn {
 		list[len(list)-1] = nil
 		p.byAddr[addr] = list[:len(list)-1]
 		p.mu.Unlock()
-		if time.Since(cn.since) < cfg.IdleTimeout && cn.br.Buffered() == 0 && !gone(cn.Conn) {
+		if time.Since(cn.since) < cfg.IdleTimeout && cn.br.Buffered() == 0 && !(once && cn.ended()) {
 			cn.uses++
 			cn.heard = false
 			return cn

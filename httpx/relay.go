@@ -38,7 +38,7 @@ func (c *Ctx) Relay(cl *Client, r *Relay) error {
 	if err := x.takeSmall(); err != nil {
 		return err
 	}
-	if up := cl.idle.get(r.Addr, cl.cfg); up != nil {
+	if up := cl.idle.get(r.Addr, cl.cfg, x.stream || len(r.body) > 0); up != nil {
 		err := x.exchange(up)
 		if err == nil || !errors.Is(err, errStale) {
 			return err
@@ -172,15 +172,32 @@ func (x *relaying) appendHead(b []byte) []byte {
 
 // ofConnection reports whether a header is about one connection or is written anew by whoever passes a message on.
 func ofConnection(key string) bool {
-	for _, k := range [...]string{
-		"host", "content-length", "connection", "keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate", "te", "trailer", "transfer-encoding",
-		"upgrade", "expect", "x-request-id", "ais-timeout-ms", "date", headerKind,
-	} {
-		if len(k) == len(key) && strings.EqualFold(k, key) {
-			return k != "date" // of a request: signatures may be judged by it
-		}
+	k := ""
+	switch len(key) { // most names are settled by it
+	case 2:
+		k = "te"
+	case 4:
+		k = "host"
+	case 6:
+		k = "expect"
+	case 7:
+		return strings.EqualFold(key, "upgrade") || strings.EqualFold(key, "trailer")
+	case 10:
+		return strings.EqualFold(key, "connection") || strings.EqualFold(key, "keep-alive")
+	case 12:
+		k = "x-request-id"
+	case 14:
+		return strings.EqualFold(key, "content-length") || strings.EqualFold(key, headerTimeout) || strings.EqualFold(key, headerKind)
+	case 16:
+		k = "proxy-connection"
+	case 17:
+		k = "transfer-encoding"
+	case 18:
+		k = "proxy-authenticate"
+	case 19:
+		k = "proxy-authorization"
 	}
-	return false
+	return k != "" && strings.EqualFold(key, k)
 }
 
 // named reports whether the Connection header names key as one of its own.
@@ -259,7 +276,7 @@ func (x *relaying) parseHead(text string) bool {
 		if !ok {
 			return false
 		}
-		value = strings.Trim(value, " \t")
+		value = trimField(value)
 		switch {
 		case strings.EqualFold(key, "content-length"):
 			if h.length == -1 {

@@ -151,6 +151,30 @@ func TestRelayHeaders(t *testing.T) {
 	}
 }
 
+// TestRelayDropsHeadersOfTheConnection: none of them goes upstream, nearly the same names do.
+func TestRelayDropsHeadersOfTheConnection(t *testing.T) {
+	up, _ := start(t, behind())
+	r := dial(t, front(t, up, httpx.ClientConfig{}))
+	dropped := []string{"Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Proxy-Authenticate", "TE", "Trailer", "Upgrade"}
+	kept := []string{"Keep-Alivf", "Proxy-Connectioo", "Proxy-Authorizatioo", "Proxy-Authenticatf", "TF", "Trailes", "Upgradf", "Content-Lengti", "Transfer-Encodinh", "Expecu", "Hosu", "X-Request-Ie"}
+	head := "GET /headers HTTP/1.1\r\nHost: client\r\n"
+	for _, name := range append(dropped, kept...) {
+		head += name + ":\t v \r\n"
+	}
+	r.send(head + "\r\n")
+	_, body := r.reply("GET")
+	for _, name := range dropped {
+		if strings.Contains(strings.ToLower(body), strings.ToLower(name)+"=") {
+			t.Errorf("%s was passed on", name)
+		}
+	}
+	for _, name := range kept {
+		if !strings.Contains(body, name+"=v\n") {
+			t.Errorf("%s was not passed on", name)
+		}
+	}
+}
+
 func TestRelayBodies(t *testing.T) {
 	up, _ := start(t, behind())
 	url := front(t, up, httpx.ClientConfig{})

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"aistore/errs"
 )
@@ -196,14 +195,11 @@ func (c *Ctx) appendHead(b []byte, size int64) []byte {
 
 // appendValue appends a header value; control characters, which would end the header, become spaces.
 func appendValue(b []byte, v string) []byte {
-	if strings.IndexFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) < 0 {
-		return append(b, v...)
-	}
-	for i := 0; i < len(v); i++ {
-		if c := v[i]; c < ' ' || c == 0x7f {
-			b = append(b, ' ')
-		} else {
-			b = append(b, c)
+	from := len(b)
+	b = append(b, v...)
+	for i, c := range b[from:] {
+		if c < ' ' || c == 0x7f {
+			b[from+i] = ' '
 		}
 	}
 	return b

@@ -17,11 +17,24 @@ func (c *Ctx) EachHeader(f func(key, value string)) {
 	for rest := c.raw; rest != ""; {
 		var line string
 		line, rest, _ = strings.Cut(rest, "\n")
-		if key, value, ok := strings.Cut(line, ":"); ok {
-			f(key, strings.Trim(value, " \t\r"))
+		if colon := strings.IndexByte(line, ':'); colon >= 0 {
+			f(line[:colon], trimField(line[colon+1:]))
 		}
 	}
 }
+
+// trimField takes the white space around a header's value away.
+func trimField(v string) string {
+	for len(v) > 0 && isSpace(v[0]) {
+		v = v[1:]
+	}
+	for len(v) > 0 && isSpace(v[len(v)-1]) {
+		v = v[:len(v)-1]
+	}
+	return v
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }
 
 // TLS reports whether the request came over TLS.
 func (c *Ctx) TLS() bool {

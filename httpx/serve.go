@@ -92,12 +92,15 @@ func (cn *connection) setBody() error {
 
 // hasField reports whether a line of the raw headers begins with field, which is lower-case and ends with a colon.
 func hasField(raw []byte, field string) bool {
-	for len(raw) > 0 {
-		line, rest, _ := bytes.Cut(raw, []byte{'\n'})
-		if len(line) >= len(field) && strings.EqualFold(string(line[:len(field)]), field) {
+	for len(raw) >= len(field) {
+		if raw[0]|0x20 == field[0] && strings.EqualFold(string(raw[:len(field)]), field) {
 			return true
 		}
-		raw = rest
+		end := bytes.IndexByte(raw, '\n')
+		if end < 0 {
+			return false
+		}
+		raw = raw[end+1:]
 	}
 	return false
 }

@@ -11,6 +11,8 @@ const maxRaw = 0
 
 func newSocket(net.Conn) *socket { return nil }
 
+func (s *socket) ended() bool { return gone(s.Conn) }
+
 // pipePool is that of pages.go.
 type pipePool struct{}
 

@@ -22,12 +22,17 @@ type socket struct {
 
 	in, out []byte
 	how     uintptr // flags of sending
-	n       int
-	err     syscall.Errno
+	n       int     // bytes read
+
+	// Two, because one goroutine may read while another writes.
+	readErr, writeErr syscall.Errno
 
 	pipe, left, flags int // of splice
 
+	one [1]byte // of ended
+
 	read, write, spliceTo func(fd uintptr) bool // method values, made once
+	look                  func(fd uintptr)
 }
 
 // maxRaw bounds the bytes of one unannounced call, and so how long the scheduler may have to wait for it.
@@ -44,7 +49,7 @@ func newSocket(c net.Conn) *socket {
 		return nil
 	}
 	s := &socket{nc: nc, raw: raw}
-	s.read, s.write, s.spliceTo = s.readOnce, s.writeOnce, s.spliceOnce
+	s.read, s.write, s.spliceTo, s.look = s.readOnce, s.writeOnce, s.spliceOnce, s.lookOnce
 	return s
 }
 
@@ -59,17 +64,27 @@ func (s *socket) Read(p []byte) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case s.err != 0:
-		return 0, s.fault("read")
+	case s.readErr != 0:
+		return 0, s.fault("read", s.readErr)
 	case s.n == 0:
 		return 0, io.EOF
 	}
 	return s.n, nil
 }
 
+// ended reports whether the peer has closed the connection. Nobody else reads.
+func (s *socket) ended() bool {
+	err := s.raw.Control(s.look)
+	return err != nil || s.n == 0 && s.readErr == 0 || s.readErr == syscall.ECONNRESET
+}
+
+func (s *socket) lookOnce(fd uintptr) {
+	s.n, s.readErr = transfer(syscall.SYS_RECVFROM, fd, s.one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+}
+
 func (s *socket) readOnce(fd uintptr) bool {
-	s.n, s.err = transfer(syscall.SYS_RECVFROM, fd, s.in, 0)
-	return s.err != syscall.EAGAIN
+	s.n, s.readErr = transfer(syscall.SYS_RECVFROM, fd, s.in, 0)
+	return s.readErr != syscall.EAGAIN
 }
 
 // Write is net.Conn's; p has at most maxRaw bytes.
@@ -77,12 +92,12 @@ func (s *socket) Write(p []byte) (int, error) { return s.send(p, 0) }
 
 // send is Write with flags of send(2).
 func (s *socket) send(p []byte, flags uintptr) (int, error) {
-	s.out, s.err, s.how = p, 0, flags
+	s.out, s.writeErr, s.how = p, 0, flags
 	err := s.raw.Write(s.write)
 	n := len(p) - len(s.out)
 	s.out = nil
-	if err == nil && s.err != 0 {
-		err = s.fault("write")
+	if err == nil && s.writeErr != 0 {
+		err = s.fault("write", s.writeErr)
 	}
 	return n, err
 }
@@ -90,8 +105,8 @@ func (s *socket) send(p []byte, flags uintptr) (int, error) {
 func (s *socket) writeOnce(fd uintptr) bool {
 	for len(s.out) > 0 {
 		var n int
-		if n, s.err = transfer(syscall.SYS_SENDTO, fd, s.out, syscall.MSG_NOSIGNAL|s.how); s.err != 0 {
-			return s.err != syscall.EAGAIN
+		if n, s.writeErr = transfer(syscall.SYS_SENDTO, fd, s.out, syscall.MSG_NOSIGNAL|s.how); s.writeErr != 0 {
+			return s.writeErr != syscall.EAGAIN
 		}
 		s.out = s.out[n:]
 	}
@@ -112,6 +127,6 @@ func transfer(call, fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {
 	}
 }
 
-func (s *socket) fault(op string) error {
-	return &net.OpError{Op: op, Net: "tcp", Source: s.nc.LocalAddr(), Addr: s.nc.RemoteAddr(), Err: os.NewSyscallError(op, s.err)}
+func (s *socket) fault(op string, err syscall.Errno) error {
+	return &net.OpError{Op: op, Net: "tcp", Source: s.nc.LocalAddr(), Addr: s.nc.RemoteAddr(), Err: os.NewSyscallError(op, err)}
 }

@@ -13,6 +13,7 @@ import (
 
 // perform is the table of what the edge does itself. Operations on the sub-resources of buckets are in subresource.go.
 func (r *request) perform() error {
+	r.h = new(s3.Headers) // large, and nothing to requests about one key
 	r.c.EachHeader(r.h.Add)
 	switch r.op.Op {
 	case s3.ListBuckets:

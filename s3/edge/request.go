@@ -22,7 +22,7 @@ type request struct {
 	key    string
 	host   bool // virtual-host style
 	caller s3.Caller
-	h      s3.Headers // of operations on buckets
+	h      *s3.Headers // of operations on buckets
 
 	view   *cluster.View
 	bucket *cluster.Bucket
