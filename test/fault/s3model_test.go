@@ -167,16 +167,16 @@ func (h *held) read(ctx context.Context, s *state, id string) error {
 		in.VersionId = &id
 	}
 	out, err := h.c.GetObject(ctx, in)
-	if s.marker {
-		if statusOf(err) == http.StatusNotFound {
-			return nil
-		}
-		return fmt.Errorf("%s/%s: should be gone: %w", h.bucket, h.key, errors.Join(err, errors.ErrUnsupported))
+	if s.marker && statusOf(err) == http.StatusNotFound {
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("%s/%s version %q: %w", h.bucket, h.key, id, err)
 	}
 	defer out.Body.Close()
+	if s.marker {
+		return fmt.Errorf("%s/%s is there, and should be gone", h.bucket, h.key)
+	}
 	b, err := io.ReadAll(out.Body)
 	if err != nil || !bytes.Equal(b, s.bytes()) {
 		return fmt.Errorf("%s/%s version %q: %d bytes are not the %d written (%v)", h.bucket, h.key, id, len(b), len(s.bytes()), err)
@@ -370,7 +370,7 @@ func (u *upload) settle(ctx context.Context) error {
 		return err
 	}
 	if is := slices.Contains(open, u.id); is == gone {
-		return fmt.Errorf("upload %s of %s: among the uploads under way: %v, its parts: %w", u.id, u.h.key, is, err)
+		return fmt.Errorf("upload %s of %s is listed: %v; its parts are not to be found: %v", u.id, u.h.key, is, gone)
 	}
 	if u.aborting && gone {
 		u.over = true
