@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"aistore/cksum"
 	"aistore/cluster"
+	"aistore/object"
 	"aistore/s3"
 )
 
@@ -72,6 +74,35 @@ func TestCopyNeedsToRead(t *testing.T) {
 		for _, at := range w.targets {
 			w.want(200, "", call{method: "PUT", bucket: "other", key: w.keyOf(at, "other", "k"), who: &bob, header: []string{"x-amz-copy-source", "plain/" + key}})
 		}
+	}
+}
+
+// What was uploaded in parts has no checksum of the whole, whatever the bucket wants: that is no reason to copy its bytes.
+func TestCopyOfPartsShares(t *testing.T) {
+	w := newWorld(t, 1)
+	w.plane.set(func(v *viewT) {
+		for _, b := range []string{"plain", "kept"} {
+			v.Buckets.Get("", b).Props.Checksum = cksum.XXHash
+		}
+	})
+	u := w.begin("plain", "source")
+	u.put(random(5 << 20))
+	u.put(random(100))
+	w.want(200, "", u.completion())
+	for _, bucket := range []string{"plain", "kept"} {
+		w.want(200, "", call{method: "PUT", bucket: bucket, key: "copy", header: []string{"x-amz-copy-source", "plain/source"}})
+		g := w.want(200, "", call{method: "GET", bucket: bucket, key: "copy"})
+		if !bytes.Equal(g.body, u.data) || g.Header.Get("ETag") != u.etagOf() {
+			t.Errorf("copy in %s: %d bytes, %v", bucket, len(g.body), g.Header)
+		}
+		parts, err := w.targets[0].store.Parts(object.Name{Bucket: w.bucket(bucket).ID, Key: "copy"}, "")
+		if err != nil || len(parts) != 2 {
+			t.Errorf("the copy in %s has parts %v (%v): its bytes were copied", bucket, parts, err)
+		}
+	}
+	w.want(204, "", call{method: "DELETE", bucket: "plain", key: "source"})
+	if g := w.want(200, "", call{method: "GET", bucket: "plain", key: "copy"}); !bytes.Equal(g.body, u.data) {
+		t.Errorf("without its source: %d bytes", len(g.body))
 	}
 }
 
