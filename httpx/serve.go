@@ -81,13 +81,20 @@ func (cn *connection) setBody() error {
 	case n > 0:
 		c.in.reset(cn.br, int64(n))
 		c.inLen = int64(n)
+	case n == 0 && c.expects():
+		return cn.sayContinue() // nothing follows, but botocore mistakes a final status here for that of its next request
 	default:
 		return nil
 	}
-	if string(c.hdr.Peek("Expect")) == "100-continue" && c.hdr.IsHTTP11() {
+	if c.expects() {
 		c.in.ask = cn.sayContinue
 	}
 	return nil
+}
+
+// expects reports whether the client waits for "100 Continue" (RFC 9110 section 10.1.1).
+func (c *Ctx) expects() bool {
+	return string(c.hdr.Peek("Expect")) == "100-continue" && c.hdr.IsHTTP11()
 }
 
 // hasField reports whether a line of the raw headers begins with field, which is lower-case and ends with a colon.

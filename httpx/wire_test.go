@@ -281,6 +281,18 @@ func TestContinue(t *testing.T) {
 		}
 		r.wantOpen("/ok")
 	})
+	t.Run("nothing follows", func(t *testing.T) { // botocore: the first line must not be the final status
+		r := dial(t, url)
+		r.send("PUT /read HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n")
+		if line, _ := r.br.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
+			t.Fatalf("got %q", line)
+		}
+		_, _ = r.br.ReadString('\n')
+		if resp, body := r.reply("PUT"); resp.StatusCode != 200 || body != "0" || resp.Close {
+			t.Errorf("status %d: %s", resp.StatusCode, body)
+		}
+		r.wantOpen("/ok")
+	})
 	t.Run("not wanted", func(t *testing.T) {
 		for path, status := range map[string]int{"/refuse": 403, "/redirect": 307, "/limited2": 404} {
 			r := dial(t, url)

@@ -97,7 +97,10 @@ func (s *multipart) CompleteUpload(ctx context.Context, n object.Name, id string
 		if !u.Clean {
 			s.clean(u)
 		}
-		return u.result()
+		if info, err = u.result(); err == nil && !repeats(parts, info.ETag) {
+			return object.Info{}, errs.E(op, n, errs.Invalid, &PartFault{Number: parts[0].Number, Why: PartMissing})
+		}
+		return info, err
 	}
 	if info, err = s.complete(op, u, parts, &o); err != nil {
 		return object.Info{}, errs.E(op, n, err)
@@ -260,6 +263,20 @@ func uploadETag(parts []format.Part) string {
 		_, _ = h.Write(parts[i].MD5[:]) // never fails
 	}
 	return hex.EncodeToString(h.Sum(nil)) + "-" + strconv.Itoa(len(parts))
+}
+
+// repeats reports whether a completion names the parts that the one with the ETag was made of. Another must not be told that what it
+// asked for is there.
+func repeats(named []CompletePart, etag string) bool {
+	h := md5.New() //nolint:gosec // see import
+	for i := range named {
+		sum, err := hex.DecodeString(named[i].ETag)
+		if err != nil || len(sum) != md5.Size {
+			return len(named) == 0 || named[i].ETag == "" // says nothing
+		}
+		_, _ = h.Write(sum) // never fails
+	}
+	return len(named) == 0 || hex.EncodeToString(h.Sum(nil))+"-"+strconv.Itoa(len(named)) == etag
 }
 
 // allUsable is nil when every mountpath can be used.

@@ -6,8 +6,10 @@ import (
 	"encoding/base64"
 	"io"
 	"strconv"
+	"sync/atomic"
 
 	"aistore/cksum"
+	"aistore/errs"
 	"aistore/s3"
 )
 
@@ -25,6 +27,14 @@ func (r *request) document(may emptiness) ([]byte, error) {
 	if n := r.c.BodyLen(); n > limit+limit/8+4096 { // more than chunk signatures can add
 		return nil, tooLong(limit)
 	}
+	cost := 2 * limit // reading grows its buffer by doubling
+	if n := r.c.BodyLen(); n >= 0 {
+		cost = 2 * n
+	}
+	if err := r.e.documents.take(cost); err != nil {
+		return nil, err
+	}
+	defer r.e.documents.give(cost)
 	br, err := r.e.verifier.Reader(r.c.Body(), r.caller.Access, &r.caller.Body, r.secrets)
 	if err != nil {
 		return nil, err
@@ -79,3 +89,20 @@ func typeOf(a s3.Algorithm) cksum.Type {
 	}
 	return cksum.None
 }
+
+// budget bounds the memory of the documents that are being read. What does not fit is refused at once: waiting would hold a
+// connection as well.
+type budget struct{ used atomic.Int64 }
+
+// maxDocuments is some thirty of the longest documents at a time.
+const maxDocuments = 64 << 20
+
+func (b *budget) take(n int64) error {
+	if b.used.Add(n) > maxDocuments {
+		b.used.Add(-n)
+		return errs.E("edge.take", "memory", errs.Busy, "too many documents at the same time: retry after a second")
+	}
+	return nil
+}
+
+func (b *budget) give(n int64) { b.used.Add(-n) }

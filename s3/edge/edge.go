@@ -50,6 +50,8 @@ type Edge struct {
 	remote   *list.Remote
 	domains  []string
 	settings s3.Cache
+
+	documents budget
 }
 
 // New returns an Edge. It starts nothing.

@@ -427,6 +427,10 @@ func (r *request) sendXML(doc []byte) error {
 
 // body reads a document that the request carries, at most what the operation takes.
 func (r *request) body() ([]byte, error) {
+	if err := r.w.target.Reserve(); err != nil {
+		return nil, err
+	}
+	defer r.w.target.Release()
 	br, err := r.reader()
 	if err != nil {
 		return nil, err

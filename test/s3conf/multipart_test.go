@@ -88,6 +88,10 @@ func multipartTwice(t *testing.T, e *env) {
 	first := must[*s3.CompleteMultipartUploadOutput](t)(u.complete(t))
 	second := must[*s3.CompleteMultipartUploadOutput](t)(u.complete(t))
 	equal(t, "ETag", aws.ToString(second.ETag), aws.ToString(first.ETag))
+	u.parts[0].ETag = aws.String(`"00000000000000000000000000000000"`) // another request, not the same again
+	_, err := u.complete(t)
+	wantCode(t, err, "InvalidPart", 400)
+	equal(t, "content", e.get(t, b, "k"), "only")
 }
 
 func multipartSmall(t *testing.T, e *env) {
