@@ -135,8 +135,8 @@ func uitoa(n uint64) string { return strconv.FormatUint(n, 10) }
 // keepView writes the newest view to disk, at most twice a second, so that a restarted node knows whom to
 // ask. Failure costs only that: the view is a copy.
 func (c *Control) keepView(ctx context.Context) error {
-	var saved uint64
-	if v := c.View(); v != nil {
+	var saved uint64 // what is on disk; a voter may know more by now, from its log
+	if v, err := loadView(c.cfg.Dir); err == nil && v != nil {
 		saved = v.Index
 	}
 	save := func() (pause time.Duration) {
