@@ -258,6 +258,9 @@ func AppendUploads(b []byte, u *UploadList) []byte {
 
 // NewToken returns a continuation token that stands behind key; of a common prefix, behind all that it stands for.
 func NewToken(after string) string {
+	if after == "" { // the start needs no token
+		return ""
+	}
 	return base64.URLEncoding.EncodeToString(append([]byte{tokenVersion}, after...))
 }
 
