@@ -34,9 +34,13 @@ func smallDisk(t *testing.T, image, dir string, size int64) {
 		t.Skipf("no loop mounts here: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
-		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
-			t.Errorf("umount %s: %v: %s", dir, err, out)
-		}
+		// A killed process is reaped before the kernel has dropped the last of its files.
+		procs.Eventually(t, 20*time.Second, func(context.Context) error {
+			if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+				return fmt.Errorf("umount %s: %w: %s", dir, err, out)
+			}
+			return nil
+		})
 	})
 	if err := os.Remove(filepath.Join(dir, "lost+found")); err != nil {
 		t.Log(err)
