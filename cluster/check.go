@@ -48,12 +48,13 @@ func checkParts(m *Map, bs *BucketMap, cfg *Config, secret []byte) error {
 			bad("node %s has a wrong placement digest", id)
 		case n.Voter != (n.RaftID != ""):
 			bad("node %s: voter without raft id, or the reverse", id)
-		case n.State == Decommissioned && n.Alive:
-			bad("node %s is decommissioned and alive", id)
+		case n.Phase != "" && !n.Role.Target() && n.Phase != Drained:
+			bad("node %s is %s and no target", id, n.Phase)
 		default:
 			faults = append(faults, CheckNodeID(id))
 		}
 	}
+	checkSources(m, bad)
 	seen := map[uint64]bool{}
 	for key, b := range bs.Buckets {
 		switch {
@@ -69,6 +70,31 @@ func checkParts(m *Map, bs *BucketMap, cfg *Config, secret []byte) error {
 		}
 	}
 	return errors.Join(append(faults, cfg.Validate())...)
+}
+
+// checkSources finds what contradicts itself in who may hold what it does not own.
+func checkSources(m *Map, bad func(string, ...any)) {
+	for id, s := range m.Sources {
+		switch n := m.Nodes[id]; {
+		case n == nil || !n.Role.Target():
+			bad("source %s is no target of the map", id)
+		case s.Stage != Moving && s.Stage != Moved && s.Stage != Swept, s.Keeps && s.Stage != Moved:
+			bad("source %s is %q, keeps: %v", id, string(s.Stage), s.Keeps)
+		case s.Keeps && n.InService():
+			bad("source %s keeps copies and is in service", id)
+		}
+	}
+	if len(m.Former) > 0 != m.Rebalancing() {
+		bad("%d former placements, sources at work: %v", len(m.Former), m.Rebalancing())
+	}
+	if m.Settled > m.Epoch {
+		bad("settled at epoch %d of %d", m.Settled, m.Epoch)
+	}
+	for i, p := range m.Former {
+		if len(p.Targets) == 0 || p.Epoch >= m.Epoch || i > 0 && p.Epoch <= m.Former[i-1].Epoch {
+			bad("former placement %d is of epoch %d with %d targets", i, p.Epoch, len(p.Targets))
+		}
+	}
 }
 
 // Follows joins every rule that next breaks as a successor of v: indexes and versions only grow, a part
@@ -95,7 +121,7 @@ func (v *View) Follows(next *View) error {
 		}
 	}
 	owners, ranks := moved(v.Map, next.Map)
-	if next.Map.Epoch < v.Map.Epoch || (owners || ranks) != (next.Map.Epoch > v.Map.Epoch) {
+	if next.Map.Epoch < v.Map.Epoch || (owners || ranks) && next.Map.Epoch == v.Map.Epoch {
 		bad("epoch %d -> %d, names moved: %v", v.Map.Epoch, next.Map.Epoch, owners || ranks)
 	}
 	return errors.Join(faults...)

@@ -33,8 +33,14 @@ func decodeCommand(op string) func(json.RawMessage) (Command, error) {
 		return decodeAs[SetPrimary]
 	case SetNode{}.Op():
 		return decodeAs[SetNode]
-	case RemoveNode{}.Op():
-		return decodeAs[RemoveNode]
+	case MoveNodes{}.Op():
+		return decodeAs[MoveNodes]
+	case ReportSource{}.Op():
+		return decodeAs[ReportSource]
+	case ForgetNode{}.Op():
+		return decodeAs[ForgetNode]
+	case SetRebalance{}.Op():
+		return decodeAs[SetRebalance]
 	case CreateBucket{}.Op():
 		return decodeAs[CreateBucket]
 	case DestroyBucket{}.Op():

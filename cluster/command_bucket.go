@@ -98,7 +98,7 @@ func (b CreateBucket) apply(c *change) error {
 // takeStandbysIn puts live standby targets in service while there is no bucket, hence nothing to move.
 func (c *change) takeStandbysIn() {
 	for _, n := range c.Map.All() {
-		if n.State == Standby && n.Alive {
+		if n.State == Standby && n.Alive && !n.Manual {
 			c.editNode(n.ID).State = Online
 		}
 	}

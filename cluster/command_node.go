@@ -45,17 +45,11 @@ type SetPrimary struct {
 	ID NodeID `json:"id"`
 }
 
-// SetNode changes a node's state, weight or zone; "", 0 and nil leave them as they are.
+// SetNode changes a target's weight or a node's zone; 0 and nil leave them as they are.
 type SetNode struct {
 	ID     NodeID  `json:"id"`
-	State  State   `json:"state,omitempty"`
 	Weight uint32  `json:"weight,omitempty"`
 	Zone   *string `json:"zone,omitempty"`
-}
-
-// RemoveNode forgets a decommissioned node. Its id stays refused for ever.
-type RemoveNode struct {
-	ID NodeID `json:"id"`
 }
 
 // Op implements Command.
@@ -75,9 +69,6 @@ func (SetPrimary) Op() string { return "set-primary" }
 
 // Op implements Command.
 func (SetNode) Op() string { return "set-node" }
-
-// Op implements Command.
-func (RemoveNode) Op() string { return "remove-node" }
 
 func (f Found) apply(c *change) error {
 	const op = "cluster.Found"
@@ -127,7 +118,7 @@ func (j Join) apply(c *change) error {
 	if old := c.Map.Nodes[n.ID]; old != nil {
 		return j.again(c, old, n)
 	}
-	if n.Role.Target() && len(c.Buckets.Buckets) > 0 && holding(c.Map) {
+	if n.Role.Target() && (n.Manual || len(c.Buckets.Buckets) > 0 && holding(c.Map)) {
 		n.State = Standby
 	}
 	c.editMap().Nodes[n.ID] = n
@@ -138,9 +129,6 @@ func (j Join) apply(c *change) error {
 // again updates what a known node announces about itself. Its weight counts only while no names can move.
 func (j Join) again(c *change, old, n *Node) error {
 	const op = "cluster.Join"
-	if old.State == Decommissioned {
-		return errs.E(op, string(n.ID), errs.Forbidden, "was decommissioned: start it with an empty directory and a new id")
-	}
 	if old.Role != n.Role {
 		return errs.F(op, string(n.ID), errs.Conflict, "joined as %q and cannot become %q: use a new id and directory", old.Role, n.Role)
 	}
@@ -176,7 +164,7 @@ func newNode(n Node, c *change) (*Node, error) {
 	}
 	return &Node{
 		ID: n.ID, Role: n.Role, State: Online, Alive: true, PublicURL: n.PublicURL, IntraAddr: n.IntraAddr,
-		Weight: n.Weight, Zone: n.Zone, Joined: c.now, Digest: NodeDigest(string(n.ID)),
+		Weight: n.Weight, Zone: n.Zone, Joined: c.now, Digest: NodeDigest(string(n.ID)), Manual: n.Manual, Era: c.Forgotten[n.ID],
 	}, nil
 }
 
@@ -197,7 +185,7 @@ func CheckNodeID(id NodeID) error {
 func (a SetAlive) apply(c *change) error {
 	set := func(ids []NodeID, alive bool) {
 		for _, id := range ids {
-			if n := c.Map.Nodes[id]; n != nil && n.Alive != alive && (!alive || n.State != Decommissioned) {
+			if n := c.Map.Nodes[id]; n != nil && n.Alive != alive {
 				c.editNode(id).Alive = alive
 			}
 		}
@@ -236,13 +224,6 @@ func (s SetNode) apply(c *change) error {
 		return unknownNode(op, s.ID)
 	}
 	next := *old
-	if s.State != "" {
-		if err := checkTransition(old, s.State, c.Map); err != nil {
-			return err
-		}
-		next.State = s.State
-		next.Alive = next.Alive && s.State != Decommissioned
-	}
 	if s.Weight != 0 {
 		next.Weight = s.Weight
 	}
@@ -253,37 +234,6 @@ func (s SetNode) apply(c *change) error {
 		*c.editNode(s.ID) = next
 	}
 	c.result.Node = c.Map.Nodes[s.ID]
-	return nil
-}
-
-func checkTransition(n *Node, to State, m *Map) error {
-	const op = "cluster.SetNode"
-	switch to {
-	case Online, Maintenance, Shutdown, Decommissioned:
-	default:
-		return errs.F(op, "state", errs.Invalid, "%q cannot be set: use online, maintenance, shutdown or decommissioned", string(to))
-	}
-	if n.State == Decommissioned && to != Decommissioned {
-		return errs.E(op, string(n.ID), errs.Conflict, "is decommissioned, which is for ever")
-	}
-	if m.Primary == n.ID && to != Online {
-		return errs.E(op, string(n.ID), errs.Conflict, "is the primary: make another node the primary first")
-	}
-	return nil
-}
-
-func (r RemoveNode) apply(c *change) error {
-	const op = "cluster.RemoveNode"
-	n := c.Map.Nodes[r.ID]
-	if n == nil {
-		return unknownNode(op, r.ID)
-	}
-	if n.State != Decommissioned {
-		return errs.F(op, string(r.ID), errs.Conflict, "is %s: decommission it first", n.State)
-	}
-	delete(c.editMap().Nodes, r.ID)
-	c.Retired = append(slices.Clone(c.Retired), r.ID)
-	c.result.Node = n
 	return nil
 }
 

@@ -2,15 +2,17 @@ package cluster
 
 import "strings"
 
-// Level counts the releases that added commands, or fields of commands, to the replicated log: 1 knew no users.
+// Level counts the releases that added commands, or fields of commands, to the replicated log: 1 knew no users, 2 moved no names.
 // Every node tells the primary its own. A replica of a lower level than a command needs would stop at it, or
 // apply it differently.
-const Level = 2
+const Level = 3
 
 // Needs returns the level that every replica must have to apply cmd.
 func Needs(cmd Command) int {
-	const users = 2
+	const users, moves = 2, 3
 	switch c := cmd.(type) {
+	case MoveNodes, ReportSource, ForgetNode, SetRebalance:
+		return moves
 	case AddUser, SetUser, RemoveUser, AddKey, RemoveKey, SetBucketOwner:
 		return users
 	case CreateBucket:

@@ -20,8 +20,10 @@ type Machine struct {
 	Config  *Config    `json:"config"`
 	Users   *UserMap   `json:"users"`
 	Secret  []byte     `json:"secret"`
-	Retired []NodeID   `json:"retired,omitempty"` // ids of removed nodes: refused for ever
+	Retired []NodeID   `json:"retired,omitempty"` // ids of decommissioned nodes: refused for ever
 	Recent  []Done     `json:"recent,omitempty"`  // the last proposals that changed something, oldest first
+
+	Forgotten map[NodeID]uint64 `json:"forgotten,omitempty"` // eras of the targets that were removed from the map as they were
 
 	// Leases may still run that were granted under a longer timeout.lease than the present one.
 	FormerLease Duration  `json:"former_lease,omitempty"`
@@ -47,6 +49,8 @@ type Result struct {
 	Index  uint64  `json:"index"`            // of the View that shows it
 	Bucket *Bucket `json:"bucket,omitempty"` // as it is now, or was when it was destroyed
 	Node   *Node   `json:"node,omitempty"`
+
+	Rebalance string `json:"rebalance,omitempty"` // the generation that the change began, "" if nothing moves
 }
 
 // Done remembers a proposal, so that one whose answer was lost can be sent again without harm.
@@ -107,13 +111,11 @@ func (m *Machine) Apply(index uint64, e Entry) (Result, error) {
 	if err := e.Command.apply(c); err != nil {
 		return Result{}, err
 	}
-	if !c.changed {
+	if !c.changed && !c.again {
 		c.result.Index = m.Index
 		return c.result, nil
 	}
-	if err := c.settleEpoch(m); err != nil {
-		return Result{}, err
-	}
+	c.settleEpoch(m)
 	c.Users.freeze()
 	*m = c.Machine
 	m.Index, c.result.Index = index, index
@@ -134,6 +136,8 @@ type change struct {
 	ownMap     bool
 	ownBuckets bool
 	ownUsers   bool
+	ownSources bool
+	again      bool // a new epoch although no name moves
 }
 
 // editMap returns the cluster map to change; its version has grown.
@@ -175,18 +179,17 @@ func (c *change) editUsers() *UserMap {
 	return c.Users
 }
 
-// settleEpoch counts the epoch if names move, and refuses what would part names from their objects.
-func (c *change) settleEpoch(before *Machine) error {
+// settleEpoch counts the epoch if names move, and draws the conclusions of what nodes have reached.
+func (c *change) settleEpoch(before *Machine) {
 	owners, ranks := moved(before.Map, c.Map)
-	if !owners && !ranks {
-		return nil
+	if owners || ranks || c.again {
+		c.newEpoch(before, owners)
+		if c.Map.Rebalancing() {
+			c.result.Rebalance = c.Map.Generation()
+		}
 	}
-	if owners && len(before.Buckets.Buckets) > 0 && holding(before.Map) {
-		return errs.E("cluster.Apply", "cluster map", errs.Conflict,
-			"names would move to targets that do not have their objects: possible only while there is no bucket")
-	}
-	c.editMap().Epoch++
-	return nil
+	c.progress()
+	c.settled(before)
 }
 
 // moved compares what placement sees of two maps: whether owners can differ, or ranks beyond the owner.
@@ -206,7 +209,7 @@ func moved(a, b *Map) (owners, ranks bool) {
 // holding reports whether some target may hold objects: it is or was in service.
 func holding(m *Map) bool {
 	for _, n := range m.Nodes {
-		if n.Role.Target() && n.State != Standby && n.State != Decommissioned {
+		if n.Role.Target() && n.State != Standby {
 			return true
 		}
 	}
@@ -217,7 +220,7 @@ func holding(m *Map) bool {
 // is gone. What such a node merely lacks it asks the primary for before it answers.
 func Fenced(cmd Command) bool {
 	switch cmd.(type) {
-	case DestroyBucket, RenameBucket, SetBucketProps, SetBucketOwner, SetNode, SetConfig, SetUser, RemoveUser, RemoveKey:
+	case DestroyBucket, RenameBucket, SetBucketProps, SetBucketOwner, SetNode, MoveNodes, ForgetNode, SetConfig, SetUser, RemoveUser, RemoveKey:
 		return true
 	}
 	return false

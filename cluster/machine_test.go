@@ -218,13 +218,23 @@ func (s *script) command(op string, plain []string, args map[string]string) Comm
 	case "primary":
 		return SetPrimary{ID: NodeID(arg(0))}
 	case "node":
-		c := SetNode{ID: NodeID(arg(0)), State: State(args["state"]), Weight: uint32(num("weight"))}
+		c := SetNode{ID: NodeID(arg(0)), Weight: uint32(num("weight"))}
 		if z, ok := args["zone"]; ok {
 			c.Zone = &z
 		}
 		return c
-	case "remove":
-		return RemoveNode{ID: NodeID(arg(0))}
+	case "move":
+		return MoveNodes{IDs: ids(arg(0)), Step: Transition(arg(1)), KeepData: arg(2) == "keep-data"}
+	case "report":
+		epoch := s.m.Map.Epoch
+		if e, ok := args["epoch"]; ok {
+			epoch, _ = strconv.ParseUint(e, 10, 64)
+		}
+		return ReportSource{ID: NodeID(arg(0)), Stage: Stage(arg(1)), Epoch: epoch}
+	case "forget":
+		return ForgetNode{ID: NodeID(arg(0))}
+	case "rebalance":
+		return SetRebalance{Run: arg(0) == "start"}
 	case "create":
 		return CreateBucket{Namespace: args["ns"], Name: arg(0), Props: s.props(args), Owner: args["owner"]}
 	case "destroy":
@@ -287,7 +297,19 @@ func (s *script) props(args map[string]string) BucketProps {
 func showMap(m *Machine) string {
 	lines := []string{fmt.Sprintf("v%d epoch %d primary %s", m.Map.Version, m.Map.Epoch, m.Map.Primary)}
 	for _, n := range m.Map.All() {
-		l := fmt.Sprintf("%s %s %s weight %d %s", n.ID, n.Role, n.State, n.Weight, n.IntraAddr)
+		l := fmt.Sprintf("%s %s %s weight %d %s", n.ID, n.Role, describe(n), n.Weight, n.IntraAddr)
+		if s, ok := m.Map.Sources[n.ID]; ok {
+			l += " source " + string(s.Stage)
+			if s.Keeps {
+				l += " keeps"
+			}
+		}
+		if n.Manual {
+			l += " manual"
+		}
+		if n.Era != 0 {
+			l += fmt.Sprintf(" era %d", n.Era)
+		}
 		if n.Zone != "" {
 			l += " zone " + n.Zone
 		}
@@ -298,6 +320,12 @@ func showMap(m *Machine) string {
 			l += " votes as " + n.RaftID
 		}
 		lines = append(lines, l)
+	}
+	for _, p := range m.Map.Former {
+		lines = append(lines, fmt.Sprintf("until epoch %d: %v", p.Epoch, p.Targets))
+	}
+	if m.Map.Stage > 0 {
+		lines = append(lines, fmt.Sprintf("stage %d settled %d paused %v", m.Map.Stage, m.Map.Settled, m.Map.Paused))
 	}
 	if len(m.Retired) > 0 {
 		lines = append(lines, fmt.Sprintf("retired %v", m.Retired))

@@ -32,7 +32,7 @@ func (r Role) Gateway() bool { return r == RoleProxy || r == RoleAll }
 // Target reports whether the role stores objects.
 func (r Role) Target() bool { return r == RoleTarget || r == RoleAll }
 
-// State of a node in its life cycle. Only Online targets own names.
+// State of a node in its life cycle. Online targets own names, and those whose Phase is Joining.
 type State string
 
 // The states. Standby has joined but owns nothing until a rebalance brings it its share.
@@ -58,10 +58,17 @@ type Node struct {
 	RaftID    string    `json:"raft_id,omitempty"` // of a voter: names its copy of the log, so that a lost log is never taken for the same voter
 	Joined    time.Time `json:"joined"`
 	Digest    uint64    `json:"digest"` // placement digest of the id, computed when the node is added
+
+	Phase    Phase  `json:"phase,omitempty"`
+	Manual   bool   `json:"manual,omitempty"`    // it asked to stay standby until it is joined by hand
+	KeepData bool   `json:"keep_data,omitempty"` // decommissioned: its objects stay on its disks
+	Era      uint64 `json:"era,omitempty"`       // grows when the node was forgotten and joins again: what its disks have of another era is not the cluster's
 }
 
 // InService reports whether n owns names.
-func (n *Node) InService() bool { return n.Role.Target() && n.State == Online }
+func (n *Node) InService() bool {
+	return n.Role.Target() && (n.State == Online || n.Phase == Joining)
+}
 
 // Map is the cluster map (AIStore: Smap). Immutable once published in a View.
 type Map struct {
@@ -71,6 +78,12 @@ type Map struct {
 	Primary NodeID           `json:"primary"` // the leader that committed this version
 	Created time.Time        `json:"created"`
 	Nodes   map[NodeID]*Node `json:"nodes"`
+
+	Former  []Placement       `json:"former,omitempty"`  // placements by which some copy may still lie
+	Sources map[NodeID]Source `json:"sources,omitempty"` // who may hold what it does not own, and how far it is in this epoch
+	Stage   uint64            `json:"stage,omitempty"`   // grows with Epoch, Former and Sources
+	Settled uint64            `json:"settled,omitempty"` // the last epoch of which nobody but owners has anything: marks up to it say nothing
+	Paused  bool              `json:"paused,omitempty"`  // the rebalance was stopped by hand
 }
 
 // Targets returns the targets in service, ordered by id.

@@ -11,6 +11,8 @@ type View struct {
 
 	byID  map[uint64]*Bucket // built by Freeze
 	place placement          // built by Freeze
+
+	former []formerPlacement // built by Freeze
 }
 
 // Freeze builds the lookup tables. Call it once, before the View is shared.
@@ -20,6 +22,7 @@ func (v *View) Freeze() *View {
 		v.byID[b.ID] = b
 	}
 	v.place = newPlacement(v.Map.Targets())
+	v.former = newFormer(v.Map.Former)
 	if v.Users == nil {
 		v.Users = newUserMap()
 	}

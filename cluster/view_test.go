@@ -202,7 +202,7 @@ func TestFollowsFindsFaults(t *testing.T) {
 		"next id":   func(v *View) { v.Buckets.NextID = 1 },
 		"reused id": func(v *View) { v.Buckets.Buckets = map[string]*Bucket{"#/x": {ID: 3, Name: "x"}} },
 		"users":     func(v *View) { v.Users.Version-- },
-		"epoch":     func(v *View) { v.Map.Epoch++ },
+		"epoch":     func(v *View) { v.Map.Epoch-- },
 		"no epoch":  func(v *View) { v.Map.Nodes = map[NodeID]*Node{} },
 	} {
 		if base.Follows(changed(f)) == nil {

@@ -159,7 +159,6 @@ func (l *ledger) judge(m *cluster.Map, lease time.Duration, now time.Time) (lost
 	for _, n := range m.All() {
 		silent := now.Sub(l.lastWord(n.ID))
 		switch r := l.nodes[n.ID]; {
-		case n.State == cluster.Decommissioned:
 		case n.Alive && silent > lease+margin(lease):
 			lost = append(lost, n.ID)
 		case !n.Alive && r != nil && now.Sub(r.heard) < lease:
@@ -199,7 +198,7 @@ func (l *ledger) announced(v *cluster.View) []cluster.Node {
 	var news []cluster.Node
 	for id, r := range l.nodes {
 		n, says := v.Map.Nodes[id], r.beat.Node
-		if n == nil || n.State == cluster.Decommissioned {
+		if n == nil {
 			continue
 		}
 		weight := says.Weight != 0 && says.Weight != n.Weight && len(v.Buckets.Buckets) == 0

@@ -48,7 +48,6 @@ func TestLedgerJudges(t *testing.T) {
 		}
 	}
 	m.Nodes["a"].Alive, m.Nodes["c"].Alive = false, false
-	m.Nodes["d"] = &cluster.Node{ID: "d", State: cluster.Decommissioned}
 	l.hear(beatOf("a", 1), at(8))
 	lost, back := l.judge(m, lease, at(9))
 	if lost != nil || !slices.Equal(back, []cluster.NodeID{"a"}) {

@@ -332,7 +332,7 @@ func (r *reign) answer(ctx context.Context, hb heartbeat) heartbeatReply {
 	id := hb.Node.ID
 	n := mach.Map.Nodes[id]
 	rep := heartbeatReply{Primary: r.c.cfg.Self.ID, Addr: r.c.cfg.Self.IntraAddr, Index: mach.Index}
-	if n == nil || n.State == cluster.Decommissioned || hb.Cluster != mach.Map.UUID {
+	if n == nil || hb.Cluster != mach.Map.UUID {
 		rep.Unknown = true
 		return rep
 	}

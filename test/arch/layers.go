@@ -37,6 +37,7 @@ func layers() []layer {
 		{"1 nouns", []member{
 			{"object", nil},
 			{"cluster", []string{"object"}},
+			{"cluster/ownership", []string{"cluster", "object"}},
 			{"api", []string{"object", "cluster"}},
 			{"archive", []string{"object"}},
 			{"auth/sigv4", nil},
