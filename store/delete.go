@@ -295,10 +295,10 @@ func (v *volume) unlink(id format.BlobID) {
 	if v.all.pins.leave(v, id) {
 		return
 	}
-	v.removeBlob(id)
+	removeBlob(v, id)
 }
 
-func (v *volume) removeBlob(id format.BlobID) {
+func removeBlob(v *volume, id format.BlobID) {
 	if err := v.mp.Remove(id.Path()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		v.log.Warn("blob not removed; it will be swept", "mountpath", v.mp.Path(), "blob", id.String(), "err", err)
 	}

@@ -213,7 +213,7 @@ func (g *gatherer) gather(n object.Name) *wholeKey {
 
 // volume adds what is in v.
 func (g *gatherer) volume(w *wholeKey, v *volume) error {
-	epoch, err := v.mark(w.n)
+	epoch, err := markIn(v, w.n)
 	if err != nil {
 		return err
 	}

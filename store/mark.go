@@ -56,7 +56,7 @@ func (s *places) markOf(n object.Name) (epoch uint64, err error) {
 		if err := v.err(); err != nil {
 			return 0, err
 		}
-		one, err := v.mark(n)
+		one, err := markIn(v, n)
 		if err != nil {
 			return 0, err
 		}
@@ -65,9 +65,9 @@ func (s *places) markOf(n object.Name) (epoch uint64, err error) {
 	return epoch, nil
 }
 
-// mark reads the mark of n in v; 0 when there is none.
-func (v *volume) mark(n object.Name) (epoch uint64, err error) {
-	const op = "store.mark"
+// markIn reads the mark of n in v; 0 when there is none.
+func markIn(v *volume, n object.Name) (epoch uint64, err error) {
+	const op = "store.markIn"
 	kb := v.keys.get()
 	defer v.keys.put(kb)
 	key := format.ObjectKey(kb[:0], format.FamMark, n.Bucket, n.Key)

@@ -133,10 +133,10 @@ type blobWriter struct {
 }
 
 func (v *volume) newBlob(blockSize, sizeHint int64) (*blobWriter, error) {
-	return v.newBlobAs(format.NewBlobID(v.blobCount.Add(1)), blockSize, sizeHint)
+	return newBlobAs(v, format.NewBlobID(v.blobCount.Add(1)), blockSize, sizeHint)
 }
 
-func (v *volume) newBlobAs(id format.BlobID, blockSize, sizeHint int64) (*blobWriter, error) {
+func newBlobAs(v *volume, id format.BlobID, blockSize, sizeHint int64) (*blobWriter, error) {
 	w := &blobWriter{v: v, id: id, name: "work/" + id.String(), blockSize: blockSize}
 	if sizeHint > 0 {
 		w.crcs = make([]byte, 0, 4*min(format.BlocksOf(sizeHint, blockSize), 1<<20))

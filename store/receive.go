@@ -371,7 +371,7 @@ func (a *arrival) receiveBlobs(ctx context.Context, r *frameReader) error {
 			return errs.E("store.receive", a.n, errs.Corrupt, "a frame is shorter than what it describes")
 		}
 		var err error
-		if x.w, err = a.vol.newBlobAs(x.id, x.BlockSize, x.Length); err != nil {
+		if x.w, err = newBlobAs(a.vol, x.id, x.BlockSize, x.Length); err != nil {
 			return err
 		}
 		if err := x.w.receive(ctx, a.n, &x.FrameBlob, r, *bp); err != nil {

@@ -263,7 +263,7 @@ func (p *pins) letGo(blobs []blobAt) {
 	p.mu.Unlock()
 	for _, at := range left {
 		if at.vol.err() == nil {
-			at.vol.removeBlob(at.id)
+			removeBlob(at.vol, at.id)
 		}
 	}
 }
