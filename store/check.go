@@ -125,6 +125,16 @@ func (c *checker) kept(ctx context.Context) error {
 	})
 }
 
+// marks looks at the marks of keys. A damaged one costs no bytes, but a state that holds no more may be taken for the newest.
+func (c *checker) marks(ctx context.Context) error {
+	return c.scan(ctx, format.FamMark, func(key, val []byte) {
+		if _, err := format.DecodeMark(val, key); err != nil {
+			bucket, k, _ := format.SplitObjectKey(key)
+			c.fault(Fault{Harmful: true, Name: object.Name{Bucket: bucket, Key: string(k)}, What: text(err)})
+		}
+	})
+}
+
 // names reports whether a record of n, current or older, fits.
 func (c *checker) names(ctx context.Context, n object.Name, fits func(*format.Record) bool) (bool, error) {
 	r, err := c.recordOf(n)

@@ -117,7 +117,7 @@ func (w *workload) upload(t *testing.T, rng *rand.Rand, n object.Name) {
 		w.mu.Lock()
 		cu.endCall, cu.complete = w.clock.Add(1), nil
 		w.mu.Unlock()
-		if err := w.s.AbortUpload(t.Context(), n, u.ID); err != nil {
+		if err := w.s.AbortUpload(t.Context(), n, u.ID, AbortOptions{}); err != nil {
 			t.Errorf("abort: %v", err)
 		}
 		w.mu.Lock()

@@ -21,6 +21,7 @@ type DeleteOptions struct {
 	Durability cluster.Durability
 	Conditions *object.Conditions
 	Guard      func() error
+	Mark       bool
 
 	Versioning Versioning // of the bucket
 	VersionID  string     // "" = as Versioning says; otherwise this version goes, or this delete marker
@@ -83,6 +84,10 @@ func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, ol
 	if !exists || old.Tombstone() {
 		return nil, errs.E("store.delete", n, errs.NotFound)
 	}
+	mark, err := s.raise(n, o.Mark, &o.Epoch)
+	if err != nil {
+		return nil, err
+	}
 	if o.Guard != nil {
 		if err := o.Guard(); err != nil {
 			return nil, err
@@ -98,7 +103,7 @@ func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, ol
 			return nil, err
 		}
 	}
-	return nil, old.vol.removeRecord(old, n, o.Durability)
+	return nil, old.vol.removeRecord(old, n, o.Durability, mark)
 }
 
 // checkDelete checks a delete's conditions against f, of which it fills info. A delete marker is something too: S3 says so.
@@ -122,7 +127,7 @@ func (s *Store) putMarker(n object.Name, o *DeleteOptions, lock *nameLock, old *
 	}
 	old.close()
 	*old = found{}
-	w := &write{op: op, name: n, vol: v, o: &PutOptions{Epoch: o.Epoch, Durability: o.Durability, Guard: o.Guard, Versioning: o.Versioning}}
+	w := &write{op: op, name: n, vol: v, o: &PutOptions{Epoch: o.Epoch, Durability: o.Durability, Guard: o.Guard, Mark: o.Mark, Versioning: o.Versioning}}
 	if w.o.Versioning == Unversioned {
 		w.o.Versioning = Suspended
 	}
@@ -147,6 +152,10 @@ func (s *Store) deleteVersion(n object.Name, o *DeleteOptions, lock *nameLock, f
 	if !ok {
 		return errs.E("store.delete", n, errs.NotFound)
 	}
+	mark, err := s.raise(n, o.Mark, &o.Epoch)
+	if err != nil {
+		return err
+	}
 	gone.Marker, gone.VersionID = f.Tombstone(), o.VersionID
 	if o.Guard != nil {
 		if err := o.Guard(); err != nil {
@@ -163,14 +172,17 @@ func (s *Store) deleteVersion(n object.Name, o *DeleteOptions, lock *nameLock, f
 			return err
 		}
 	}
-	return f.remove(n, o.Durability)
+	return f.remove(n, o.Durability, mark)
 }
 
 // remove takes a version out of the index, current or older. The newest of the older ones becomes current in its place.
-func (f *found) remove(n object.Name, d cluster.Durability) error {
+func (f *found) remove(n object.Name, d cluster.Durability, mark *mark) error {
 	v := f.vol
 	b := v.db.NewBatch()
 	defer closeBatch(b)
+	if err := mark.put(b); err != nil {
+		return err
+	}
 	if f.at == format.FamVersion {
 		if err := f.dropVersion(b, n); err != nil {
 			return err
@@ -184,7 +196,7 @@ func (f *found) remove(n object.Name, d cluster.Durability) error {
 	}
 	defer next.close()
 	if !ok {
-		return v.removeRecord(f, n, d)
+		return v.removeRecord(f, n, d, mark)
 	}
 	if err := f.dropContent(b, n, false); err != nil {
 		return err
@@ -199,9 +211,12 @@ func (f *found) remove(n object.Name, d cluster.Durability) error {
 }
 
 // removeRecord takes a record, its content and its references out of the index.
-func (v *volume) removeRecord(f *found, n object.Name, d cluster.Durability) error {
+func (v *volume) removeRecord(f *found, n object.Name, d cluster.Durability, mark *mark) error {
 	b := v.db.NewBatch()
 	defer closeBatch(b)
+	if err := mark.put(b); err != nil {
+		return err
+	}
 	if err := b.Delete(format.ObjectKey(nil, format.FamRecord, n.Bucket, n.Key), nil); err != nil {
 		return err
 	}
@@ -245,7 +260,7 @@ func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durabili
 	}
 	slices.SortFunc(copies, func(a, b *found) int { return a.Version.Compare(b.Version) })
 	for _, c := range copies {
-		if err := c.remove(n, d); err != nil {
+		if err := c.remove(n, d, nil); err != nil {
 			return err
 		}
 		c.unlinkBlobs()
@@ -275,7 +290,15 @@ func (f *found) unlinkBlobs() {
 	}
 }
 
+// unlink removes a blob, or lets the last who has it pinned do so.
 func (v *volume) unlink(id format.BlobID) {
+	if v.all.pins.leave(v, id) {
+		return
+	}
+	removeBlob(v, id)
+}
+
+func removeBlob(v *volume, id format.BlobID) {
 	if err := v.mp.Remove(id.Path()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		v.log.Warn("blob not removed; it will be swept", "mountpath", v.mp.Path(), "blob", id.String(), "err", err)
 	}

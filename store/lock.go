@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -70,6 +71,29 @@ func (l *nameLocks) pair(a, b object.Name) (la, lb *nameLock, unlock func()) {
 	first.mu.Lock()
 	second.mu.Lock()
 	return la, lb, func() { second.mu.Unlock(); first.mu.Unlock() }
+}
+
+// shardsOf returns the shards of names in the order in which they are to be locked.
+func (l *nameLocks) shardsOf(names []object.Name) []uint64 {
+	shards := make([]uint64, len(names))
+	for i := range names {
+		shards[i] = l.shard(names[i])
+	}
+	slices.Sort(shards)
+	return slices.Compact(shards)
+}
+
+// lockNames locks many names without deadlock and returns how to unlock them.
+func (s *places) lockNames(names []object.Name) (unlock func()) {
+	shards := s.locks.shardsOf(names)
+	for _, i := range shards {
+		s.locks.shards[i].mu.Lock()
+	}
+	return func() {
+		for _, i := range shards {
+			s.locks.shards[i].mu.Unlock()
+		}
+	}
 }
 
 // settle waits until what a reader saw of the shard is durable or has failed.

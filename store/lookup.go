@@ -119,6 +119,7 @@ type places struct {
 	locks nameLocks
 	hot   *hot.Cache[*volume] // nil: nothing is kept
 	pins  pins
+	parts partLocks
 
 	sharing sync.Map // content id -> nothing: references to its parts are being made
 }

@@ -318,7 +318,7 @@ func testFull(t *testing.T, s *Store, occupy func(int64) func()) {
 	if got := get(t, s, object.Name{Bucket: 2, Key: "multi"}); !bytes.Equal(got, multi) {
 		t.Error("an object in parts is wrong on a full disk")
 	}
-	for _, err := range []error{s.AbortUpload(t.Context(), b1("early"), upload), second(s.Delete(t.Context(), object.Name{Bucket: 2, Key: "multi"}, DeleteOptions{})),
+	for _, err := range []error{s.AbortUpload(t.Context(), b1("early"), upload, AbortOptions{}), second(s.Delete(t.Context(), object.Name{Bucket: 2, Key: "multi"}, DeleteOptions{})),
 		second(s.Delete(t.Context(), object.Name{Bucket: 2, Key: "marked"}, DeleteOptions{Versioning: Versioned}))} {
 		if err != nil {
 			t.Errorf("abort, delete and delete marker on a full disk: %v", err)

@@ -140,7 +140,7 @@ func (c *checker) fault(f Fault) {
 func (o *Offline) Check(ctx context.Context, report func(Fault)) (CheckSummary, error) {
 	const op = "store.Check"
 	c := &checker{o: o, report: report}
-	for _, step := range []func(context.Context) error{c.records, c.versions, c.parts, c.contents, c.kept, c.refs, c.files} {
+	for _, step := range []func(context.Context) error{c.records, c.versions, c.parts, c.contents, c.kept, c.marks, c.refs, c.files} {
 		if err := step(ctx); err != nil {
 			return c.sum, errs.E(op, o.v.mp.Path(), err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"aistore/cksum"
@@ -24,6 +25,8 @@ type PartOptions struct {
 	Also       []cksum.Type // computed and kept with the part
 	Finish     func(*Finish) error
 	Guard      func() error
+	Epoch      uint64
+	Mark       bool
 }
 
 // PartInfo is what is known of a part, of an upload or of a completed object.
@@ -87,7 +90,7 @@ func (s *multipart) PutPart(ctx context.Context, n object.Name, id string, numbe
 	if err != nil {
 		return info, errs.E(op, n, err)
 	}
-	if err := s.commitPart(op, u, p, v, o.Guard); err != nil {
+	if err := s.commitPart(op, u, p, v, &o); err != nil {
 		return info, errs.E(op, n, err)
 	}
 	committed = true
@@ -156,23 +159,26 @@ func (s *multipart) writePart(ctx context.Context, op string, n object.Name, id 
 }
 
 // commitPart makes p the part of its number, if the upload is still under way.
-func (s *multipart) commitPart(op string, u *upload, p *format.Part, v *volume, guard func() error) error {
+func (s *multipart) commitPart(op string, u *upload, p *format.Part, v *volume, o *PartOptions) error {
 	l := s.uploads.of(u.id)
 	l.RLock()
 	defer l.RUnlock()
 	n := u.n
+	if err := s.markFirst(n, o); err != nil {
+		return err
+	}
 	key := format.PartKey(nil, n.Bucket, n.Key, u.id, p.Number)
-	lock := s.locks.of(object.Name{Bucket: n.Bucket, Key: string(key)}) // against another of the same number
-	lock.mu.Lock()
-	defer lock.mu.Unlock()
+	lock := s.places.parts.of(key) // against another of the same number
+	lock.Lock()
+	defer lock.Unlock()
 	if err := s.live(op, n); err != nil {
 		return err
 	}
 	if _, err := s.openUpload(op, n, u.id.String()); err != nil {
 		return err
 	}
-	if guard != nil {
-		if err := guard(); err != nil {
+	if o.Guard != nil {
+		if err := o.Guard(); err != nil {
 			return err
 		}
 	}
@@ -192,6 +198,42 @@ func (s *multipart) commitPart(op string, u *upload, p *format.Part, v *volume, 
 		}
 	}
 	return nil
+}
+
+// partLocks serialise those who change the entry of a part.
+type partLocks [256]sync.Mutex
+
+func (l *partLocks) of(key []byte) *sync.Mutex { return &l[cksum.Digest64(key, 0)%uint64(len(l))] }
+
+// dropEntry removes the entry of an upload's part if it names the blob: its reference is gone.
+func (s *places) dropEntry(v *volume, t *table, p *format.Part) error {
+	key := format.PartKey(nil, t.name.Bucket, t.name.Key, t.id, p.Number)
+	if _, err := v.getCopy(key); err != nil { // nearly always
+		if errs.Is(err, errs.NotFound) {
+			return nil
+		}
+		return err
+	}
+	lock := s.parts.of(key)
+	lock.Lock()
+	defer lock.Unlock()
+	val, err := v.getCopy(key)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	var have format.Part
+	if err == nil {
+		err = format.DecodePart(&have, val, key)
+	}
+	if err != nil || have.Blob != p.Blob {
+		return err
+	}
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	if err := b.Delete(key, nil); err != nil {
+		return err
+	}
+	return v.commit(b, cluster.Local)
 }
 
 // replacePart writes p under its key, nil for nothing, and removes what was there.

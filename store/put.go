@@ -34,6 +34,7 @@ type PutOptions struct {
 	// Guard is called under the name's lock right before the commit (a lease check); its error ends the
 	// write with nothing changed.
 	Guard func() error
+	Mark  bool // the same batch notes that the key was changed in this epoch
 }
 
 // Put writes data, replacing what n had. Up to Config.InlineMax bytes are one synced index batch. data is
@@ -133,6 +134,10 @@ func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.
 	if w.shares {
 		old.Flags |= format.FlagShared // perhaps with this write: a name may be written over itself
 	}
+	mark, err := s.raise(w.name, w.o.Mark, &w.o.Epoch)
+	if err != nil {
+		return err
+	}
 	if err := s.stamp(w, old); err != nil {
 		return err
 	}
@@ -151,6 +156,9 @@ func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.
 		return err
 	}
 	if err := w.encode(b); err != nil {
+		return err
+	}
+	if err := mark.put(b); err != nil {
 		return err
 	}
 	if w.also != nil {

@@ -133,7 +133,10 @@ type blobWriter struct {
 }
 
 func (v *volume) newBlob(blockSize, sizeHint int64) (*blobWriter, error) {
-	id := format.NewBlobID(v.blobCount.Add(1))
+	return newBlobAs(v, format.NewBlobID(v.blobCount.Add(1)), blockSize, sizeHint)
+}
+
+func newBlobAs(v *volume, id format.BlobID, blockSize, sizeHint int64) (*blobWriter, error) {
 	w := &blobWriter{v: v, id: id, name: "work/" + id.String(), blockSize: blockSize}
 	if sizeHint > 0 {
 		w.crcs = make([]byte, 0, 4*min(format.BlocksOf(sizeHint, blockSize), 1<<20))
@@ -248,9 +251,17 @@ func (v *volume) makeBlobDir(id format.BlobID) error {
 	return nil
 }
 
+// shut closes the file before finish.
+func (w *blobWriter) shut() {
+	if w.f != nil {
+		_ = w.f.Close() // synced already, or of no use
+		w.f = nil
+	}
+}
+
 // finish closes the file and, unless the blob was committed, removes it.
 func (w *blobWriter) finish(committed bool) {
-	_ = w.f.Close() // synced already, or of no use
+	w.shut()
 	if !committed {
 		_ = w.v.mp.Remove(w.name) // else swept
 	}

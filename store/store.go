@@ -117,6 +117,7 @@ type Store struct {
 	places
 	multipart
 	appends
+	transfer
 	versions versions
 
 	destroyed sync.Map // bucket id -> nothing: refuses everything
@@ -144,7 +145,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.versions.vols = s.vols
 	s.adopt()
-	s.multipart.Store, s.appends.Store = s, s
+	s.multipart.Store, s.appends.Store, s.transfer.Store = s, s, s
 	if err := s.openVolumes(ctx); err != nil {
 		return nil, errors.Join(errs.E(op, "", err), s.Close())
 	}

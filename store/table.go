@@ -53,7 +53,7 @@ func readTable(v *volume, n object.Name, id [16]byte) (val []byte, parts []forma
 func (f *found) dropTable(b *pebble.Batch, n object.Name) error {
 	v := f.vol
 	id, _ := f.Table()
-	val, parts, err := readTable(v, n, id)
+	_, parts, err := readTable(v, n, id)
 	if err != nil && !errs.Is(err, errs.NotFound, errs.Corrupt) {
 		return err
 	}
@@ -75,7 +75,38 @@ func (f *found) dropTable(b *pebble.Batch, n object.Name) error {
 	if !f.table.remote {
 		return nil
 	}
-	return b.Set(format.IDKey(nil, format.FamGone, n.Bucket, n.Key, id), val, nil)
+	return f.table.announce(b)
+}
+
+// announce says in b that the references of t must go, besides those of the same content of which that was said before: a content
+// may have been here earlier.
+func (t *table) announce(b *pebble.Batch) error {
+	key := format.IDKey(nil, format.FamGone, t.name.Bucket, t.name.Key, t.id)
+	val, err := t.home.getCopy(key)
+	if err != nil && !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	if err == nil {
+		if before, err := format.DecodeTable(val, key); err == nil {
+			t.add(before)
+		}
+	}
+	t.remote = true
+	return b.Set(key, format.AppendTable(nil, t.parts, key), nil)
+}
+
+// add adds parts that t has not got.
+func (t *table) add(parts []format.Part) {
+	have := make(map[format.BlobID]bool, len(t.parts))
+	for i := range t.parts {
+		have[t.parts[i].Blob] = true
+	}
+	t.parts = slices.Clone(t.parts)
+	for i := range parts {
+		if !have[parts[i].Blob] {
+			t.parts = append(t.parts, parts[i])
+		}
+	}
 }
 
 // release removes the references of a content that left the index, and the blobs that have none left. What fails is redone by Run.
@@ -111,6 +142,11 @@ func (s *places) unrefAll(t *table) (err error) {
 		verr := v.err()
 		if verr == nil {
 			verr = t.unref(v, ids)
+		}
+		for i := range t.parts {
+			if verr == nil && t.parts[i].Mount == v.mount {
+				verr = s.dropEntry(v, t, &t.parts[i])
+			}
 		}
 		if verr != nil {
 			err = errors.Join(err, verr)
@@ -172,9 +208,78 @@ func (s *places) finishGone(v *volume) error {
 // pins keep the blobs of contents that are being read. The parts of such a content are opened one at a time, so its blobs must
 // stay although their references are gone.
 type pins struct {
-	n  atomic.Int64 // contents pinned
+	n  atomic.Int64 // contents and blobs pinned
 	mu sync.Mutex
 	m  map[format.BlobID]*pin // by first blob: two contents have all blobs in common, or none
+
+	held map[blobAt]*hold // single blobs
+}
+
+// blobAt is where a blob is.
+type blobAt struct {
+	vol *volume
+	id  format.BlobID
+}
+
+// hold keeps one blob.
+type hold struct {
+	users int
+	left  bool // to be removed by the last user
+}
+
+// hold keeps blobs until they are let go. The caller holds the lock of a name that refers to them.
+func (p *pins) hold(blobs []blobAt) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held == nil {
+		p.held = map[blobAt]*hold{}
+	}
+	for _, at := range blobs {
+		h := p.held[at]
+		if h == nil {
+			h = new(hold)
+			p.held[at] = h
+			p.n.Add(1)
+		}
+		h.users++
+	}
+}
+
+// letGo is the inverse of hold.
+func (p *pins) letGo(blobs []blobAt) {
+	var left []blobAt
+	p.mu.Lock()
+	for _, at := range blobs {
+		h := p.held[at]
+		if h.users--; h.users > 0 {
+			continue
+		}
+		delete(p.held, at)
+		p.n.Add(-1)
+		if h.left {
+			left = append(left, at)
+		}
+	}
+	p.mu.Unlock()
+	for _, at := range left {
+		if at.vol.err() == nil {
+			removeBlob(at.vol, at.id)
+		}
+	}
+}
+
+// leave lets the last user of a blob that nothing refers to remove it; false when there is none.
+func (p *pins) leave(v *volume, id format.BlobID) bool {
+	if p.n.Load() == 0 {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.held[blobAt{v, id}]
+	if h != nil {
+		h.left = true
+	}
+	return h != nil
 }
 
 type pin struct {

@@ -19,6 +19,7 @@ type UpdateOptions struct {
 
 	VersionID string // "" = the current version; another is changed in place
 	InPlace   bool   // the version stays as it is (tags, ACL)
+	Mark      bool
 }
 
 // Update changes the metadata of n: change gets what is there and may alter Custom, System, Tags and
@@ -61,6 +62,10 @@ func (s *Store) updateLocked(n object.Name, o *UpdateOptions, lock *nameLock, ol
 	if err := change(info); err != nil {
 		return err
 	}
+	mark, err := s.raise(n, o.Mark, &o.Epoch)
+	if err != nil {
+		return err
+	}
 	rec := old.Record
 	if !o.InPlace && o.VersionID == "" {
 		if rec.Version, err = s.versions.next(old.Version, o.Epoch); err != nil {
@@ -75,6 +80,9 @@ func (s *Store) updateLocked(n object.Name, o *UpdateOptions, lock *nameLock, ol
 	b := v.db.NewBatch()
 	defer closeBatch(b)
 	if err := b.Set(old.key(n), format.AppendRecord(nil, &rec, n.Key), nil); err != nil {
+		return err
+	}
+	if err := mark.put(b); err != nil {
 		return err
 	}
 	if o.Guard != nil {

@@ -22,6 +22,15 @@ const MaxParts = 10_000
 type UploadOptions struct {
 	Custom, System, Tags map[string]string
 	Guard                func() error
+	Epoch                uint64
+	Mark                 bool
+}
+
+// AbortOptions of an AbortUpload; the fields mean what they do in PutOptions.
+type AbortOptions struct {
+	Epoch uint64
+	Guard func() error
+	Mark  bool
 }
 
 // Upload is a multipart upload under way.
@@ -117,10 +126,13 @@ func (s *places) openUpload(op string, n object.Name, id string) (*upload, error
 	return u, nil
 }
 
-// put writes u into the index of its volume.
-func (u *upload) put(d cluster.Durability) error {
+// put writes u into the index of its volume, and the mark if there is one.
+func (u *upload) put(d cluster.Durability, mark *mark) error {
 	b := u.vol.db.NewBatch()
 	defer closeBatch(b)
+	if err := mark.put(b); err != nil {
+		return err
+	}
 	key := u.key()
 	if err := b.Set(key, format.AppendUpload(nil, &u.Upload, key), nil); err != nil {
 		return err
@@ -149,8 +161,15 @@ func (s *multipart) CreateUpload(ctx context.Context, n object.Name, o UploadOpt
 	l := s.uploads.of(u.id)
 	l.RLock()
 	defer l.RUnlock()
+	lock := s.locks.of(n) // who holds it sees all uploads of the name
+	lock.mu.Lock()
+	defer lock.mu.Unlock()
 	if err := s.live(op, n); err != nil {
 		return Upload{}, err
+	}
+	mark, err := s.raise(n, o.Mark, &o.Epoch)
+	if err != nil {
+		return Upload{}, errs.E(op, n, err)
 	}
 	if o.Guard != nil {
 		if err := o.Guard(); err != nil {
@@ -160,7 +179,7 @@ func (s *multipart) CreateUpload(ctx context.Context, n object.Name, o UploadOpt
 	if err := failpoint.Hit("upload.before-commit"); err != nil {
 		return Upload{}, err
 	}
-	if err := u.put(cluster.Local); err != nil {
+	if err := u.put(cluster.Local, mark); err != nil {
 		return Upload{}, errs.E(op, n, err)
 	}
 	return u.info(), nil
@@ -183,7 +202,7 @@ func (s *multipart) Upload(n object.Name, id string) (Upload, error) {
 }
 
 // AbortUpload gives an upload up and removes its parts; kind NotFound when it is not under way.
-func (s *multipart) AbortUpload(ctx context.Context, n object.Name, id string) error {
+func (s *multipart) AbortUpload(ctx context.Context, n object.Name, id string, o AbortOptions) error {
 	const op = "store.AbortUpload"
 	if err := errors.Join(ctx.Err(), s.live(op, n)); err != nil {
 		return errs.E(op, n, err)
@@ -197,7 +216,7 @@ func (s *multipart) AbortUpload(ctx context.Context, n object.Name, id string) e
 	defer l.Unlock()
 	u, err := s.openUpload(op, n, id)
 	if err == nil {
-		err = s.abort(u)
+		err = s.abort(u, o)
 	}
 	if err != nil {
 		return errs.E(op, n, err)
@@ -206,17 +225,33 @@ func (s *multipart) AbortUpload(ctx context.Context, n object.Name, id string) e
 }
 
 // abort ends u; the caller holds its lock.
-func (s *multipart) abort(u *upload) error {
-	u.State, u.Ended = format.UploadAborted, time.Now().UnixNano()
-	if err := failpoint.Hit("upload.before-abort"); err != nil {
-		return err
-	}
-	if err := u.put(cluster.Local); err != nil {
+func (s *multipart) abort(u *upload, o AbortOptions) error {
+	if err := s.commitAbort(u, o); err != nil {
 		return err
 	}
 	_ = failpoint.Hit("upload.after-abort") // past the commit: only a kill matters
 	s.clean(u)
 	return nil
+}
+
+func (s *multipart) commitAbort(u *upload, o AbortOptions) error {
+	lock := s.locks.of(u.n)
+	lock.mu.Lock()
+	defer lock.mu.Unlock()
+	mark, err := s.raise(u.n, o.Mark, &o.Epoch)
+	if err != nil {
+		return err
+	}
+	if o.Guard != nil {
+		if err := o.Guard(); err != nil {
+			return err
+		}
+	}
+	u.State, u.Ended = format.UploadAborted, time.Now().UnixNano()
+	if err := failpoint.Hit("upload.before-abort"); err != nil {
+		return err
+	}
+	return u.put(cluster.Local, mark)
 }
 
 // clean removes what an ended upload left: the entries of its parts, and those parts that are not the object's. The caller holds its
@@ -240,7 +275,7 @@ func (s *multipart) clean(u *upload) {
 	var err error
 	if u.State == format.UploadCompleted {
 		u.Clean = true
-		err = u.put(cluster.Volatile) // if it is lost, all is done once more
+		err = u.put(cluster.Volatile, nil) // if it is lost, all is done once more
 	} else {
 		err = u.forget()
 	}
@@ -313,7 +348,7 @@ func (s *multipart) SweepUploads(ctx context.Context, before time.Time) (aborted
 		switch {
 		case u.State == format.UploadOpen && u.Initiated < before.UnixNano():
 			aborted++
-			return s.abort(u)
+			return s.abort(u, AbortOptions{})
 		case u.State != format.UploadOpen && !u.Clean:
 			s.clean(u)
 		case u.State == format.UploadCompleted && u.Ended < before.UnixNano():

@@ -85,7 +85,7 @@ func TestUploadLife(t *testing.T) {
 		if err != nil || again.ETag != info.ETag || again.Version != info.Version {
 			t.Errorf("completed once more: %+v %v", again, err)
 		}
-		for _, err := range []error{second(s.Upload(n, id)), s.AbortUpload(t.Context(), n, id), second(s.PutPart(t.Context(), n, id, 1, strings.NewReader(""), PartOptions{}))} {
+		for _, err := range []error{second(s.Upload(n, id)), s.AbortUpload(t.Context(), n, id, AbortOptions{}), second(s.PutPart(t.Context(), n, id, 1, strings.NewReader(""), PartOptions{}))} {
 			if !errs.Is(err, errs.NotFound) {
 				t.Errorf("after it is complete: %v", err)
 			}
@@ -176,7 +176,7 @@ func TestUploadFaults(t *testing.T) {
 		t.Errorf("another length: %v", err)
 	}
 	for _, bad := range []string{"", "x", strings.Repeat("0", 32)} {
-		for _, err := range []error{second(s.Upload(n, bad)), s.AbortUpload(t.Context(), n, bad), second(s.CompleteUpload(t.Context(), n, bad, nil, CompleteOptions{}))} {
+		for _, err := range []error{second(s.Upload(n, bad)), s.AbortUpload(t.Context(), n, bad, AbortOptions{}), second(s.CompleteUpload(t.Context(), n, bad, nil, CompleteOptions{}))} {
 			if !errs.Is(err, errs.NotFound) {
 				t.Errorf("upload %q: %v", bad, err)
 			}
@@ -299,7 +299,7 @@ func TestListUploads(t *testing.T) {
 			want = append(want, key+" "+createUpload(t, s, b1(key)))
 		}
 		aborted := createUpload(t, s, b1("a"))
-		must(t, s.AbortUpload(t.Context(), b1("a"), aborted))
+		must(t, s.AbortUpload(t.Context(), b1("a"), aborted, AbortOptions{}))
 		for limit := range 4 {
 			var got []string
 			q := UploadQuery{Bucket: 1, Limit: limit}

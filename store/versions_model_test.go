@@ -88,7 +88,7 @@ func (m *model) upload() {
 		named = append(named, CompletePart{Number: p.Number, ETag: p.ETag})
 	}
 	if len(named) == 0 {
-		must(m.t, m.s.AbortUpload(m.t.Context(), n, u.ID))
+		must(m.t, m.s.AbortUpload(m.t.Context(), n, u.ID, AbortOptions{}))
 		return
 	}
 	info, err := m.s.CompleteUpload(m.t.Context(), n, u.ID, named, CompleteOptions{PutOptions: PutOptions{Versioning: m.state}})

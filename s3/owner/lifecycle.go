@@ -255,7 +255,7 @@ func (x *sweep) uploads(ctx context.Context) error {
 	}
 	for i := range old {
 		name := object.Name{Bucket: x.bucket.ID, Key: old[i].Key}
-		if err := x.w.store.AbortUpload(ctx, name, old[i].ID); err != nil && !errs.Is(err, errs.NotFound) {
+		if err := x.w.store.AbortUpload(ctx, name, old[i].ID, store.AbortOptions{}); err != nil && !errs.Is(err, errs.NotFound) {
 			return err
 		}
 	}

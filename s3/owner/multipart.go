@@ -269,7 +269,7 @@ func (r multipart) abort() error {
 	if err := r.guard(); err != nil {
 		return err
 	}
-	if err := r.w.store.AbortUpload(r.c.Context(), r.Name(), r.uploadID()); err != nil {
+	if err := r.w.store.AbortUpload(r.c.Context(), r.Name(), r.uploadID(), store.AbortOptions{}); err != nil {
 		return r.uploadFault("owner.abort", err)
 	}
 	r.c.Status(204)

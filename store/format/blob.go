@@ -74,8 +74,8 @@ func TableCRC(id BlobID, page int64, crcs []byte) uint32 {
 	return cksum.BlockUpdate(cksum.Block(head[:]), crcs)
 }
 
-// tableSize is the length of the checksum table of n blocks.
-func tableSize(n int64) int64 { return 4*n + 4*((n+CrcsPerPage-1)/CrcsPerPage) }
+// TableSize is the length of the checksum table of n blocks.
+func TableSize(n int64) int64 { return 4*n + 4*((n+CrcsPerPage-1)/CrcsPerPage) }
 
 // BlocksOf is the number of blocks of a content; the last may be short.
 func BlocksOf(length, blockSize int64) int64 { return (length + blockSize - 1) / blockSize }
@@ -98,7 +98,7 @@ func AppendFooter(b []byte, f *Foot, crcs []byte) []byte {
 		b = binary.LittleEndian.AppendUint32(b, TableCRC(f.ID, page, crcs[:n]))
 		crcs = crcs[n:]
 	}
-	metaAt := tableAt + tableSize(BlocksOf(f.Length, f.BlockSize))
+	metaAt := tableAt + TableSize(BlocksOf(f.Length, f.BlockSize))
 	start := len(b)
 	b = appendBytes(b, []byte(f.Key))
 	b = append(b, f.Record...)
@@ -138,7 +138,7 @@ func decodeTrailer(b []byte, fileSize int64) (t trailer, err error) {
 	t.metaAt = int64(d.u64())
 	t.metaCRC = d.u32()
 	if t.Length < 0 || t.Length > math.MaxInt64/2 || t.BlockSize < MinBlockSize || t.BlockSize > MaxBlockSize ||
-		tableAt != BlobHeaderSize+t.Length || t.metaAt != tableAt+tableSize(BlocksOf(t.Length, t.BlockSize)) ||
+		tableAt != BlobHeaderSize+t.Length || t.metaAt != tableAt+TableSize(BlocksOf(t.Length, t.BlockSize)) ||
 		t.metaAt+t.metaLen+blobTrailerSize != fileSize {
 		return t, errs.E(op, "", errs.Corrupt, "the blob's trailer contradicts the file")
 	}

@@ -298,7 +298,7 @@ func TestBlobIsGolden(t *testing.T) {
 
 func TestFooterRefuses(t *testing.T) {
 	good, f := sampleBlob()
-	from := int(BlobHeaderSize+f.Length) + int(tableSize(3))
+	from := int(BlobHeaderSize+f.Length) + int(TableSize(3))
 	for i := from; i < len(good); i++ {
 		b := slices.Clone(good)
 		b[i] ^= 1

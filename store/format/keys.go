@@ -21,11 +21,12 @@ const (
 	FamPart    = 'p' // bucket, key, 0, upload id, number -> a part of an upload
 	FamTable   = 't' // bucket, key, 0, content id -> the parts of a completed object
 	FamGone    = 'g' // bucket, key, 0, content id -> parts whose references are to be removed
+	FamMark    = 'k' // bucket, key -> epoch in which this node, as owner, took the key over
 )
 
 // Families lists every family of an index.
 func Families() []byte {
-	return []byte{FamMeta, FamRecord, FamContent, FamRef, FamAppend, FamVersion, FamKept, FamNull, FamUpload, FamPart, FamTable, FamGone}
+	return []byte{FamMeta, FamRecord, FamContent, FamRef, FamAppend, FamVersion, FamKept, FamNull, FamUpload, FamPart, FamTable, FamGone, FamMark}
 }
 
 // ObjectKey appends the key of a name in one of the families of objects. Object keys order as their bytes do, since
@@ -158,6 +159,7 @@ const (
 	MetaCounter = "mcounter" // 8 bytes: no version has a counter above it
 	MetaDestroy = "mdestroy" // + bucket: the bucket is being removed
 	MetaRebuilt = "mrebuilt" // empty: references from other mountpaths may be missing
+	MetaEra     = "mera"     // 8 bytes: the node's membership in its cluster to which this mountpath's content belongs
 )
 
 // DestroyKey is the key that says that a bucket is being removed.

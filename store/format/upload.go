@@ -238,6 +238,18 @@ func DecodePart(p *Part, b, key []byte) error {
 	return d.end(op)
 }
 
+// DecodePartOf parses the entry of a part of an upload whose number is not known beforehand. Nothing in p aliases b.
+func DecodePartOf(p *Part, b []byte, n object.Name, id UploadID) error {
+	const op = "format.DecodePartOf"
+	d := decoder{b: b}
+	d.u8()
+	number := d.number()
+	if d.bad {
+		return errs.E(op, n, errs.Corrupt, errUpload)
+	}
+	return DecodePart(p, b, PartKey(nil, n.Bucket, n.Key, id, int(number)))
+}
+
 // AppendTable encodes the parts of a content, whose index key is key.
 func AppendTable(b []byte, parts []Part, key []byte) []byte {
 	start := len(b)

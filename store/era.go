@@ -1,0 +1,135 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"os"
+	"strconv"
+
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/fs"
+	"aistore/store/format"
+)
+
+// Era is the membership of this node to which the content of its mountpaths belongs, as SetEra noted it; 0 = never. Where they differ it
+// is the greatest: see OtherEras.
+func (s *transfer) Era() (era uint64, err error) {
+	err = s.eachEra(func(_ *volume, noted uint64) { era = max(era, noted) })
+	return era, err
+}
+
+// OtherEras returns the paths of the mountpaths whose content belongs to another membership than era: SetAside is for them. One on which
+// none was noted, as on a new disk, is not among them.
+func (s *transfer) OtherEras(era uint64) (paths []string, err error) {
+	err = s.eachEra(func(v *volume, noted uint64) {
+		if noted != 0 && noted != era {
+			paths = append(paths, v.mp.Path())
+		}
+	})
+	return paths, err
+}
+
+func (s *transfer) eachEra(do func(v *volume, noted uint64)) error {
+	const op = "store.Era"
+	for _, v := range s.vols {
+		if v.err() != nil {
+			continue
+		}
+		val, err := v.getCopy([]byte(format.MetaEra))
+		if errs.Is(err, errs.NotFound) {
+			continue
+		}
+		if err == nil && len(val) != 8 {
+			err = errs.E(op, v.mp.Path(), errs.Corrupt, "the era is unreadable")
+		}
+		if err != nil {
+			return errs.E(op, v.mp.Path(), err)
+		}
+		do(v, binary.LittleEndian.Uint64(val))
+	}
+	return nil
+}
+
+// SetEra notes the membership on every mountpath, durably.
+func (s *transfer) SetEra(era uint64) error {
+	const op = "store.SetEra"
+	for _, v := range s.vols {
+		if v.err() != nil {
+			continue // it is noted when it can be used again
+		}
+		b := v.db.NewBatch()
+		err := b.Set([]byte(format.MetaEra), binary.LittleEndian.AppendUint64(nil, era), nil)
+		if err == nil {
+			err = v.commit(b, cluster.Local)
+		}
+		if closeBatch(b); err != nil {
+			return errs.E(op, v.mp.Path(), err)
+		}
+	}
+	return nil
+}
+
+// setAsideDir is where in a mountpath the content of former eras lies.
+const setAsideDir = "set-aside"
+
+// SetAside moves what mountpaths of a stopped node hold to set-aside/ERA in each of them: the node then opens them empty, and nothing
+// is destroyed. Interrupted, it can be repeated; the index goes last, so that until then it says whose the blobs are. A path that is no
+// mountpath yet is left alone.
+func SetAside(sys fs.FS, paths []string, era uint64, log *slog.Logger) error {
+	const op = "store.SetAside"
+	if sys == nil {
+		sys = fs.OS{}
+	}
+	for _, path := range paths {
+		set, err := fs.OpenStopped(sys, path, log)
+		if errs.Is(err, errs.NotFound) {
+			continue
+		}
+		if err == nil {
+			err = errors.Join(setAside(set.All()[0], era), set.Close())
+		}
+		if err != nil {
+			return errs.E(op, path, err)
+		}
+	}
+	return nil
+}
+
+func setAside(mp *fs.Mountpath, era uint64) error {
+	dir := setAsideDir + "/" + strconv.FormatUint(era, 10)
+	for _, d := range []string{setAsideDir, dir} {
+		if err := mp.Mkdir(d); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+	if err := errors.Join(mp.SyncDir("."), mp.SyncDir(setAsideDir)); err != nil {
+		return err
+	}
+	for _, what := range []string{"blobs", "work", indexDirName} {
+		if _, err := mp.Stat(what); errors.Is(err, os.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		to := dir + "/" + what
+		for i := 1; ; i++ { // an earlier call may have been interrupted
+			_, err := mp.Stat(to)
+			if errors.Is(err, os.ErrNotExist) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			to = dir + "/" + what + "-" + strconv.Itoa(i)
+		}
+		if err := mp.Rename(what, to); err != nil {
+			return err
+		}
+		if err := errors.Join(mp.SyncDir(dir), mp.SyncDir(".")); err != nil {
+			return err
+		}
+	}
+	return nil
+}

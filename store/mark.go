@@ -1,0 +1,187 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/object"
+	"aistore/store/format"
+)
+
+// A mark is an epoch beside a key: in it this node, as the key's owner, took the key over and perhaps changed it. Lists do not see
+// marks, and a mark without anything else says that the key was deleted. It stands on any of the key's homes; the greatest counts.
+
+// mark is one on its way into an index.
+type mark struct {
+	n     object.Name
+	epoch uint64
+}
+
+// put adds the mark to b; nil is none.
+func (m *mark) put(b *pebble.Batch) error {
+	if m == nil {
+		return nil
+	}
+	key := format.ObjectKey(nil, format.FamMark, m.n.Bucket, m.n.Key)
+	return b.Set(key, format.AppendMark(nil, m.epoch, key), nil)
+}
+
+// raise returns the mark that a change of n must write; nil when none is wanted or it is there already. A key that was marked in a
+// later epoch is changed in that one: its versions must go on growing. The caller holds the name's lock.
+func (s *places) raise(n object.Name, wanted bool, epoch *uint64) (*mark, error) {
+	if !wanted {
+		return nil, nil
+	}
+	have, err := s.markOf(n)
+	if err != nil {
+		return nil, err
+	}
+	if have >= *epoch {
+		*epoch = have
+		return nil, nil
+	}
+	return &mark{n, *epoch}, nil
+}
+
+// markOf reads the mark of n; 0 when it has none.
+func (s *places) markOf(n object.Name) (epoch uint64, err error) {
+	var buf [8]int
+	for _, i := range s.homes(n, buf[:0]) {
+		v := s.vols[i]
+		if err := v.err(); err != nil {
+			return 0, err
+		}
+		one, err := markIn(v, n)
+		if err != nil {
+			return 0, err
+		}
+		epoch = max(epoch, one)
+	}
+	return epoch, nil
+}
+
+// markIn reads the mark of n in v; 0 when there is none.
+func markIn(v *volume, n object.Name) (epoch uint64, err error) {
+	const op = "store.markIn"
+	kb := v.keys.get()
+	defer v.keys.put(kb)
+	key := format.ObjectKey(kb[:0], format.FamMark, n.Bucket, n.Key)
+	if err := v.gate.Enter(); err != nil {
+		return 0, err
+	}
+	defer v.gate.Leave()
+	val, closer, err := v.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, nil
+	}
+	if err == nil {
+		epoch, err = format.DecodeMark(val, key)
+		err = errors.Join(err, closer.Close())
+	}
+	if err != nil {
+		return 0, v.readError(op, n, err)
+	}
+	return epoch, nil
+}
+
+// markFirst notes the mark before the part of an upload, which may be on a mountpath that is none of the key's homes.
+func (s *multipart) markFirst(n object.Name, o *PartOptions) error {
+	if !o.Mark {
+		return nil
+	}
+	lock := s.locks.of(n)
+	lock.mu.Lock()
+	defer lock.mu.Unlock()
+	m, err := s.raise(n, true, &o.Epoch)
+	if m == nil || err != nil {
+		return err
+	}
+	home, err := s.home(n)
+	if err != nil {
+		return err
+	}
+	b := home.db.NewBatch()
+	defer closeBatch(b)
+	if err := m.put(b); err != nil {
+		return err
+	}
+	return home.commit(b, cluster.Local)
+}
+
+// marksAtOnce is how many marks are dropped in one step.
+const marksAtOnce = 512
+
+// DropMarks removes the marks up to an epoch. It can be repeated, and ended at any time.
+func (s *transfer) DropMarks(ctx context.Context, upTo uint64) (dropped int64, err error) {
+	const op = "store.DropMarks"
+	for _, v := range s.vols {
+		if v.err() != nil {
+			continue // marks that say nothing do no harm where they come back
+		}
+		for from := []byte{format.FamMark}; from != nil; {
+			var n int
+			if err = ctx.Err(); err == nil {
+				from, n, err = s.dropMarks(v, from, upTo)
+			}
+			if err != nil {
+				return dropped, errs.E(op, v.mp.Path(), err)
+			}
+			dropped += int64(n)
+		}
+	}
+	return dropped, nil
+}
+
+// dropMarks is one step, from the index key on; it returns where to go on, nil at the end.
+func (s *transfer) dropMarks(v *volume, from []byte, upTo uint64) (next []byte, dropped int, err error) {
+	c, err := v.newCursor(from, []byte{format.FamMark + 1})
+	if err != nil {
+		return nil, 0, err
+	}
+	var names []object.Name
+	ok := c.it.First()
+	for seen := 0; ok && err == nil && seen < 64*marksAtOnce && len(names) < marksAtOnce; seen++ {
+		var val []byte
+		if val, err = c.it.ValueAndErr(); err != nil {
+			break
+		}
+		bucket, key, good := format.SplitObjectKey(c.it.Key())
+		if epoch, derr := format.DecodeMark(val, c.it.Key()); good && (derr != nil || epoch <= upTo) { // a damaged one says nothing
+			names = append(names, object.Name{Bucket: bucket, Key: string(key)})
+		}
+		ok = c.it.Next()
+	}
+	if ok {
+		next = slices.Clone(c.it.Key())
+	}
+	if err := errors.Join(err, c.it.Error(), c.close()); err != nil || len(names) == 0 {
+		return next, 0, err
+	}
+	unlock := s.lockNames(names)
+	defer unlock()
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	for _, n := range names {
+		key := format.ObjectKey(nil, format.FamMark, n.Bucket, n.Key)
+		val, err := v.getCopy(key) // it may have been written anew
+		if errs.Is(err, errs.NotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		if epoch, derr := format.DecodeMark(val, key); derr == nil && epoch > upTo {
+			continue
+		}
+		if err := b.Delete(key, nil); err != nil {
+			return nil, 0, err
+		}
+		dropped++
+	}
+	return next, dropped, v.commit(b, cluster.Volatile) // if it is lost, all is done once more
+}
