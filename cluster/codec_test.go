@@ -29,7 +29,7 @@ func sample(t testing.TB) *Machine {
 		Join{Node: Node{ID: "t2", Role: RoleTarget, IntraAddr: "10.0.0.3:18080", PublicURL: "http://10.0.0.3:8080"}},
 		SetVoters{Voters: map[NodeID]string{"g1": "g1.00", "t1": "t1.01"}},
 		MoveNodes{IDs: []NodeID{"t2"}, Step: DecommissionNode},
-		ReportSource{ID: "t2", Epoch: 2, Stage: Swept},
+		ReportSource{ID: "t2", Epoch: 2, Stage: Wiped},
 		CreateBucket{Name: "first"},
 		CreateBucket{Namespace: "team", Name: "second", Props: lossy},
 		RenameBucket{Name: "first", To: "renamed"},

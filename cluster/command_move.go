@@ -144,11 +144,15 @@ func (r ReportSource) apply(c *change) error {
 	s, ok := c.Map.Sources[r.ID]
 	n := c.Map.Nodes[r.ID]
 	switch {
-	case r.Stage != Moved && r.Stage != Swept:
-		return errs.F(op, "stage", errs.Invalid, "%q cannot be reported: use moved or swept", string(r.Stage))
-	case r.Stage == Swept && n != nil && n.Phase == Wiping:
+	case r.Stage != Moved && r.Stage != Swept && r.Stage != Wiped:
+		return errs.F(op, "stage", errs.Invalid, "%q cannot be reported: use moved, swept or wiped", string(r.Stage))
+	case r.Stage == Wiped && n != nil && n.Phase == Wiping:
 		c.retire(n)
 		return nil
+	case r.Stage == Wiped && n != nil:
+		return errs.F(op, string(r.ID), errs.Conflict, "is not told to wipe")
+	case r.Stage == Wiped:
+		return nil // said before
 	case r.Epoch != c.Map.Epoch:
 		return errs.F(op, string(r.ID), errs.StaleMap, "reports on epoch %d, the cluster is at %d", r.Epoch, c.Map.Epoch)
 	case !ok || s.Stage == r.Stage || s.Stage == Swept:

@@ -23,6 +23,7 @@ const (
 	Moving Stage = "moving" // may hold names that it does not own, and have a newer state of them than their owner
 	Moved  Stage = "moved"  // all it does not own is durable at the owner: nobody needs to ask it
 	Swept  Stage = "swept"  // it holds nothing that it does not own
+	Wiped  Stage = "wiped"  // reported by a decommissioned node, which then leaves the map: it holds nothing at all
 )
 
 // Source is a node that may hold names that it does not own.

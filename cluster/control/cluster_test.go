@@ -373,7 +373,7 @@ func TestEmptyNodeNeverFounds(t *testing.T) {
 func TestDecommissionedIsRefused(t *testing.T) {
 	tc, all := grow(t, 2)
 	gone := all[1]
-	for _, cmd := range []cluster.Command{cluster.MoveNodes{IDs: []cluster.NodeID{"t1"}, Step: cluster.DecommissionNode}, cluster.ReportSource{ID: "t1", Stage: cluster.Swept}} {
+	for _, cmd := range []cluster.Command{cluster.MoveNodes{IDs: []cluster.NodeID{"t1"}, Step: cluster.DecommissionNode}, cluster.ReportSource{ID: "t1", Stage: cluster.Wiped}} {
 		if _, err := all[0].Propose(soon(t), cmd); err != nil {
 			t.Fatal(err)
 		}

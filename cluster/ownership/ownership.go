@@ -90,14 +90,30 @@ func Answers(v *cluster.View, epoch uint64) (ok, behind bool) {
 	return v.Map.Epoch == epoch, v.Map.Epoch < epoch
 }
 
-// Accepts reports whether a node takes a proposal of a key state that a source sends in epoch: it must own the key in exactly that epoch. It is
-// evaluated under the key's lock.
-func Accepts(v *cluster.View, self cluster.NodeID, b *cluster.Bucket, key string, epoch uint64) bool {
-	if v.Map.Epoch != epoch {
-		return false
-	}
+// Accepts reports whether a node takes a proposal of a key state that the source from sends in epoch: it must own the key in exactly that epoch, and its map must still call
+// from a source that is moving. A proposal that comes later than that was made again and acknowledged meanwhile; what it finds may be what a delete has left, without a mark by now. Accepts is evaluated
+// under the key's lock.
+func Accepts(v *cluster.View, self, from cluster.NodeID, b *cluster.Bucket, key string, epoch uint64) bool {
+	return v.Map.Epoch == epoch && v.Map.Sources[from].Stage == cluster.Moving && owns(v, self, b, key)
+}
+
+func owns(v *cluster.View, self cluster.NodeID, b *cluster.Bucket, key string) bool {
 	owner := v.Owner(b, key)
 	return owner != nil && owner.ID == self
+}
+
+// Pulls reports whether a node may apply the state of a key that the holder from told it in epoch: as Accepts, and from must still be one to ask,
+// given the key's present mark. It is evaluated under the key's lock.
+func Pulls(v *cluster.View, self, from cluster.NodeID, b *cluster.Bucket, key string, mark, epoch uint64) bool {
+	if v.Map.Epoch != epoch || !owns(v, self, b, key) {
+		return false
+	}
+	for _, n := range v.Holders(nil, b, key, self, mark) {
+		if n.ID == from {
+			return true
+		}
+	}
+	return false
 }
 
 // Mark returns the epoch to leave as mark with a change under v, 0 = none is needed.
@@ -116,7 +132,7 @@ const (
 	Idle  Duty = iota // nothing
 	Move              // send what it does not own to the owners, then report moved
 	Sweep             // remove what it does not own, then report swept
-	Wipe              // remove everything, then report swept: the node is decommissioned
+	Wipe              // remove everything, then report wiped: the node is decommissioned
 )
 
 // DutyOf returns what self has to do by v.
