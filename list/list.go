@@ -27,6 +27,7 @@ const (
 	Custom
 	ETag
 	Extra            // what Local.Describe says
+	State            // marks, and keys that have a mark and no object: see state.go
 	allFields Fields = 1<<iota - 1
 )
 
@@ -41,6 +42,7 @@ const (
 type Query struct {
 	Bucket    uint64 // id
 	Epoch     uint64 // of the map that says who is asked; another one at the target is kind StaleMap
+	Stage     uint64 // of the same map; as Epoch
 	Prefix    string
 	After     string // names strictly greater in byte order; see AfterDir
 	Delimiter string // not empty: names are cut behind its first occurrence after the prefix and become one Dir entry
@@ -59,6 +61,9 @@ type Entry struct {
 	Custom   string // "k=v,k=v", sorted
 	ETag     string
 	Extra    string
+
+	Mark uint64 // with State: the epoch in which the target took the key over, if that is not settled
+	Gone bool   // with State: there is no object, the mark alone speaks
 }
 
 // After returns the Query.After that continues behind e.

@@ -26,6 +26,7 @@ type Map interface {
 type Local struct {
 	names    Names
 	rows     map[Kind]Rows
+	marks    Marks
 	describe func(*object.Info) string
 	cl       Map
 }
@@ -64,20 +65,20 @@ func (l *Local) encoded(ctx context.Context, q *Query, w *pageWriter) ([]byte, e
 }
 
 // check tells whether this target may answer: it holds its lease, and its map is the one that the query was routed with.
-func (l *Local) check(ctx context.Context, bucket, epoch uint64) error {
+func (l *Local) check(ctx context.Context, bucket, epoch, stage uint64) error {
 	const op = "list.check"
 	if err := l.cl.Lease(); err != nil {
 		return err
 	}
 	v := l.cl.View()
-	if v == nil || v.Map.Epoch < epoch || v.BucketByID(bucket) == nil {
+	if v == nil || v.Map.Epoch < epoch || v.Map.Stage < stage || v.BucketByID(bucket) == nil {
 		var err error
 		if v, err = l.cl.Latest(ctx); err != nil {
 			return errs.E(op, "cluster map", err)
 		}
 	}
-	if v.Map.Epoch != epoch {
-		return errs.F(op, "cluster map", errs.StaleMap, "is at epoch %d here, the request is of %d", v.Map.Epoch, epoch)
+	if v.Map.Epoch != epoch || v.Map.Stage != stage {
+		return errs.F(op, "cluster map", errs.StaleMap, "is at epoch %d and stage %d here, the request is of %d and %d", v.Map.Epoch, v.Map.Stage, epoch, stage)
 	}
 	if v.BucketByID(bucket) == nil {
 		return errs.F(op, "bucket", errs.NoBucket, "id %d is gone", bucket)
@@ -90,8 +91,11 @@ const skipBySeek = 48
 
 // scan calls emit for every entry of the page. emit returns how much of the limit is used up.
 func (l *Local) scan(ctx context.Context, q *Query, emit func(*Entry) int) (more bool, err error) {
-	if err := l.check(ctx, q.Bucket, q.Epoch); err != nil {
+	if err := l.check(ctx, q.Bucket, q.Epoch, q.Stage); err != nil {
 		return false, err
+	}
+	if q.Fields&State != 0 {
+		return l.scanStates(ctx, q, emit)
 	}
 	var (
 		e       Entry
@@ -119,10 +123,7 @@ func (l *Local) scan(ctx context.Context, q *Query, emit func(*Entry) int) (more
 					return true
 				}
 			}
-			q.Fields.fill(&e, o)
-			if q.Fields&Extra != 0 && l.describe != nil {
-				e.Extra = l.describe(o)
-			}
+			l.fill(&e, o, q.Fields)
 			used = emit(&e)
 			return true
 		})
@@ -137,7 +138,7 @@ func (l *Local) scan(ctx context.Context, q *Query, emit func(*Entry) int) (more
 }
 
 // fill makes e of what f asks for.
-func (f Fields) fill(e *Entry, o *object.Info) {
+func (l *Local) fill(e *Entry, o *object.Info, f Fields) {
 	*e = Entry{Name: o.Key, Version: o.Version}
 	if f&Size != 0 {
 		e.Size = o.Size
@@ -153,5 +154,8 @@ func (f Fields) fill(e *Entry, o *object.Info) {
 	}
 	if f&ETag != 0 {
 		e.ETag = o.ETag
+	}
+	if f&Extra != 0 && l.describe != nil {
+		e.Extra = l.describe(o)
 	}
 }

@@ -3,6 +3,7 @@ package list
 import (
 	"context"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,15 +51,19 @@ func (l *Lister) Page(ctx context.Context, v *cluster.View, b *cluster.Bucket, r
 		return nil, errs.E("list.Page", b, err)
 	}
 	q := Query{
-		Bucket: b.ID, Epoch: v.Map.Epoch, Prefix: r.Prefix, After: r.After, Delimiter: r.Delimiter,
+		Bucket: b.ID, Epoch: v.Map.Epoch, Stage: v.Map.Stage, Prefix: r.Prefix, After: r.After, Delimiter: r.Delimiter,
 		Limit: share(r.Limit, len(nodes)), Fields: r.Fields,
+	}
+	join := merge
+	if moving(v.Map) && r.Target == "" {
+		q.Fields, q.Delimiter, join = q.Fields|State, "", mergeStates
 	}
 	pctx, cancel := context.WithTimeout(ctx, patience(v))
 	defer cancel()
 	var res *Result
 	streams, err := l.first(pctx, nodes, q)
 	if err == nil {
-		res, err = merge(pctx, streams, r)
+		res, err = join(pctx, streams, r)
 	}
 	if errs.Is(err, errs.Timeout) && ctx.Err() == nil {
 		err = errs.F("list.Page", b, errs.Unavailable, "not every target answers in time: %w", err)
@@ -76,7 +81,7 @@ func patience(v *cluster.View) time.Duration { return v.Config.Timeout.Lease.D()
 // sources are the targets whose names make the page, or why there can be none now.
 func sources(m *cluster.Map, only cluster.NodeID) ([]*cluster.Node, error) {
 	const op = "list.sources"
-	nodes := m.Targets()
+	nodes := append(m.Targets(), m.Asked()...)
 	if only != "" {
 		n := m.Nodes[only]
 		if n == nil || !n.Role.Target() {
@@ -127,6 +132,7 @@ type stream struct {
 	page  *Page
 	at    int
 	ended bool
+	skip  string // names below it are of no interest any more
 }
 
 func (s *stream) head() *Entry { return &s.page.Entries[s.at] }
@@ -157,7 +163,9 @@ func (s *stream) next(ctx context.Context) error {
 		s.ended = true
 		return nil
 	}
-	s.q.After = last.After()
+	if s.q.After = last.After(); s.skip != "" && strings.HasPrefix(last.Name, s.skip) {
+		s.q.After = AfterDir(s.skip)
+	}
 	return s.load(ctx)
 }
 
@@ -201,8 +209,8 @@ func (h streamHeap) down(i int) {
 	h[i] = s
 }
 
-// merge takes names in order until the page is full. A name that several targets hold (it is moving) appears once,
-// in its greatest version; so does a group.
+// merge takes names in order until the page is full. A group that several targets have appears once; so does a name, should one be
+// where it is not looked for.
 func merge(ctx context.Context, streams []*stream, r Request) (*Result, error) {
 	h := newHeap(streams)
 	res := &Result{Entries: make([]*Entry, 0, min(r.Limit, 1024))}

@@ -83,13 +83,19 @@ func mergedRows(ctx context.Context, f rowFetcher, v *cluster.View, b *cluster.B
 		return &RowPage{}, nil
 	}
 	limit := q.Limit
-	q.Bucket, q.Epoch, q.Limit = b.ID, v.Map.Epoch, share(limit, len(nodes))
+	q.Bucket, q.Epoch, q.Stage, q.Limit = b.ID, v.Map.Epoch, v.Map.Stage, share(limit, len(nodes))
+	join := func(ctx context.Context, streams []*rowStream) (*RowPage, error) {
+		return mergeRows(ctx, streams, q.Kind, limit)
+	}
+	if moving(v.Map) {
+		join = newRowStates(&q, limit).merge
+	}
 	pctx, cancel := context.WithTimeout(ctx, patience(v))
 	defer cancel()
 	var p *RowPage
 	streams, err := firstRows(pctx, f, nodes, q)
 	if err == nil {
-		p, err = mergeRows(pctx, streams, q.Kind, limit)
+		p, err = join(pctx, streams)
 	}
 	if errs.Is(err, errs.Timeout) && ctx.Err() == nil {
 		err = errs.F(op, b, errs.Unavailable, "not every target answers in time: %w", err)
@@ -143,6 +149,7 @@ type rowStream struct {
 	q    RowQuery
 	page *RowPage
 	at   int
+	skip string // keys below it are of no interest any more
 }
 
 // head is the row it stands on; nil at the end.
@@ -173,6 +180,11 @@ func (s *rowStream) next(ctx context.Context) error {
 	}
 	if s.q.After, s.q.AfterID = last.Key, last.ID; last.Dir {
 		s.q.After = AfterDir(last.Key)
+	} else if last.Head {
+		s.q.AfterID = s.q.Kind.fromStart()
+	}
+	if s.skip != "" && strings.HasPrefix(last.Key, s.skip) {
+		s.q.After, s.q.AfterID = AfterDir(s.skip), ""
 	}
 	return s.load(ctx)
 }

@@ -22,6 +22,8 @@ type RowQuery struct {
 	Kind      Kind
 	Bucket    uint64
 	Epoch     uint64 // as Query's
+	Stage     uint64 // as Query's
+	State     bool   // every key begins with a row that has its mark, and AfterID may be fromStart: see rowstate.go
 	Prefix    string
 	After     string // keys up to and including it are left out; see AfterMarker
 	AfterID   string // with After: of that key only the rows up to and including this one
@@ -41,6 +43,9 @@ type Row struct {
 	Time    int64 // unix nanoseconds
 	ETag    string
 	Extra   string
+
+	Head bool   // with RowQuery.State: begins a key; only Key and Mark are set
+	Mark uint64 // as Entry's
 }
 
 // Rows yields the rows of one target in order until yield returns false. The Row may be reused.
@@ -107,10 +112,13 @@ func (l *Local) scanRows(ctx context.Context, q *RowQuery, emit func(*Row) int, 
 	if source == nil {
 		return errs.F("list.Rows", "kind", errs.Unsupported, "%.20q is not listed here", string(q.Kind))
 	}
-	if err := l.check(ctx, q.Bucket, q.Epoch); err != nil {
+	if err := l.check(ctx, q.Bucket, q.Epoch, q.Stage); err != nil {
 		return err
 	}
 	used := 0
+	if q.State {
+		source = l.stateRows
+	}
 	err := source(ctx, q, func(r *Row) bool {
 		if *more = used >= q.Limit; *more {
 			return false

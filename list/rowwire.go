@@ -11,15 +11,16 @@ import (
 
 // The messages about rows, in the terms of wire.go.
 //
-//	row query:  format(1 byte) kind bucket epoch limit prefix after after-id delimiter
+//	row query:  format(1 byte) kind bucket epoch stage state(1 byte) limit prefix after after-id delimiter
 //	row page:   format(1 byte) more(1 byte) count(4 bytes, little-endian), rows, CRC32C of all before (4 bytes, little-endian)
-//	row:        flags(1 byte: 1 dir, 2 latest, 4 delete marker) key; unless a dir: id epoch counter size time (zigzag varint) etag extra
-const rowVersion = 1
+//	row:        flags(1 byte: 1 dir, 2 latest, 4 delete marker, 8 head) key; a head: mark; unless a dir or head: id epoch counter size time (zigzag varint) etag extra
+const rowVersion = 2
 
 const (
 	rowDir = 1 << iota
 	rowLatest
 	rowMarker
+	rowHead
 	rowPageHead = 2 + 4
 )
 
@@ -28,6 +29,12 @@ func AppendRowQuery(b []byte, q *RowQuery) []byte {
 	b = appendString(append(b, rowVersion), string(q.Kind))
 	b = binary.AppendUvarint(b, q.Bucket)
 	b = binary.AppendUvarint(b, q.Epoch)
+	b = binary.AppendUvarint(b, q.Stage)
+	if q.State {
+		b = append(b, 1)
+	} else {
+		b = append(b, 0)
+	}
 	b = binary.AppendUvarint(b, uint64(q.Limit))
 	b = appendString(b, q.Prefix)
 	b = appendString(b, q.After)
@@ -45,10 +52,12 @@ func DecodeRowQuery(msg []byte) (*RowQuery, error) {
 	if v := d.byte(); v != rowVersion && !d.bad {
 		return nil, errs.F(op, "row query", errs.Unsupported, "is of format %d, this node knows %d", v, rowVersion)
 	}
-	q := &RowQuery{Kind: Kind(d.string()), Bucket: d.uvarint(), Epoch: d.uvarint()}
+	q := &RowQuery{Kind: Kind(d.string()), Bucket: d.uvarint(), Epoch: d.uvarint(), Stage: d.uvarint()}
+	state := d.byte()
+	q.State = state == 1
 	limit := d.uvarint()
 	q.Prefix, q.After, q.AfterID, q.Delimiter = d.string(), d.string(), d.string(), d.string()
-	if d.bad || d.s != "" {
+	if d.bad || d.s != "" || state > 1 {
 		return nil, errs.E(op, "row query", errs.Invalid, "is cut short or too long")
 	}
 	if limit < 1 || limit > MaxLimit {
@@ -72,6 +81,10 @@ func (w *rowWriter) add(r *Row) {
 	w.count++
 	if r.Dir {
 		w.b = appendString(append(w.b, rowDir), r.Key)
+		return
+	}
+	if r.Head {
+		w.b = binary.AppendUvarint(appendString(append(w.b, rowHead), r.Key), r.Mark)
 		return
 	}
 	flags := byte(0)
@@ -134,6 +147,10 @@ func (d *decoder) row(r *Row) {
 	r.Key = d.string()
 	if flags == rowDir {
 		r.Dir = true
+		return
+	}
+	if flags == rowHead {
+		r.Head, r.Mark = true, d.uvarint()
 		return
 	}
 	d.bad = d.bad || flags&^(rowLatest|rowMarker) != 0

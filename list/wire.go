@@ -12,11 +12,12 @@ import (
 // The messages between gateway and target. Integers are unsigned varints unless said otherwise, strings a varint
 // length and bytes.
 //
-//	query:  format(1 byte) bucket epoch limit fields(1 byte) prefix after delimiter
+//	query:  format(1 byte) bucket epoch stage limit fields(1 byte) prefix after delimiter
 //	page:   format(1 byte) more(1 byte) fields(1 byte) count, entries, CRC32C of all before (4 bytes, little-endian)
 //	entry:  kind(1 byte: 0 object, 1 dir) name; an object goes on with epoch counter and the fields in the order of
-//	        their bits: size, checksum, created (zigzag varint), custom, etag, extra
-const wireVersion = 1
+//	        their bits: size, checksum, created (zigzag varint), custom, etag, extra, mark. Kind 2 is a key without an
+//	        object, and goes on with its mark alone
+const wireVersion = 2
 
 // maxQueryBytes bounds an encoded query.
 const maxQueryBytes = 4*object.MaxKeyLen + 64
@@ -26,6 +27,7 @@ func AppendQuery(b []byte, q *Query) []byte {
 	b = append(b, wireVersion)
 	b = binary.AppendUvarint(b, q.Bucket)
 	b = binary.AppendUvarint(b, q.Epoch)
+	b = binary.AppendUvarint(b, q.Stage)
 	b = binary.AppendUvarint(b, uint64(q.Limit))
 	b = append(b, byte(q.Fields))
 	b = appendString(b, q.Prefix)
@@ -43,7 +45,7 @@ func DecodeQuery(msg []byte) (*Query, error) {
 	if v := d.byte(); v != wireVersion && !d.bad {
 		return nil, errs.F(op, "list query", errs.Unsupported, "is of format %d, this node knows %d", v, wireVersion)
 	}
-	q := &Query{Bucket: d.uvarint(), Epoch: d.uvarint()}
+	q := &Query{Bucket: d.uvarint(), Epoch: d.uvarint(), Stage: d.uvarint()}
 	limit := d.uvarint()
 	q.Fields = Fields(d.byte())
 	q.Prefix, q.After, q.Delimiter = d.string(), d.string(), d.string()
@@ -78,6 +80,10 @@ func (w *pageWriter) add(e *Entry) {
 		w.b = appendString(append(w.b, 1), e.Name)
 		return
 	}
+	if e.Gone {
+		w.b = binary.AppendUvarint(appendString(append(w.b, 2), e.Name), e.Mark)
+		return
+	}
 	b := appendString(append(w.b, 0), e.Name)
 	b = binary.AppendUvarint(b, e.Version.Epoch)
 	b = binary.AppendUvarint(b, e.Version.Counter)
@@ -98,6 +104,9 @@ func (w *pageWriter) add(e *Entry) {
 	}
 	if w.fields&Extra != 0 {
 		b = appendString(b, e.Extra)
+	}
+	if w.fields&State != 0 {
+		b = binary.AppendUvarint(b, e.Mark)
 	}
 	w.b = b
 }
@@ -154,6 +163,10 @@ func (d *decoder) entry(e *Entry, fields Fields) {
 		e.Dir = true
 		return
 	}
+	if kind == 2 && fields&State != 0 {
+		e.Gone, e.Mark = true, d.uvarint()
+		return
+	}
 	d.bad = d.bad || kind != 0
 	e.Version = object.Version{Epoch: d.uvarint(), Counter: d.uvarint()}
 	if fields&Size != 0 {
@@ -174,6 +187,9 @@ func (d *decoder) entry(e *Entry, fields Fields) {
 	}
 	if fields&Extra != 0 {
 		e.Extra = d.string()
+	}
+	if fields&State != 0 {
+		e.Mark = d.uvarint()
 	}
 }
 
