@@ -38,6 +38,10 @@ const (
 	maxPageBytes = 16 << 20
 )
 
+// MaxStale is how often a page is begun again because the cluster map changed meanwhile: with every target that has moved what it
+// had, at the end of a rebalance in quick succession.
+const MaxStale = 16
+
 // Query asks one target for its next names.
 type Query struct {
 	Bucket    uint64 // id

@@ -14,9 +14,6 @@ import (
 	"aistore/xact"
 )
 
-// maxStale is how often a page is begun again because the cluster map changed meanwhile.
-const maxStale = 3
-
 // listObjects answers with one page of the bucket's names.
 func (g *Gateway) listObjects(c *httpx.Ctx, v *cluster.View, b *cluster.Bucket, m *api.ActionMsg) error {
 	msg, err := listMessage(c, m)
@@ -35,7 +32,7 @@ func (g *Gateway) listObjects(c *httpx.Ctx, v *cluster.View, b *cluster.Bucket, 
 	var res *list.Result
 	for try := 0; ; try++ {
 		res, err = g.lister.Page(c.Context(), v, b, req)
-		if !errs.Is(err, errs.StaleMap) || try == maxStale {
+		if !errs.Is(err, errs.StaleMap) || try == list.MaxStale {
 			break
 		}
 		if v, err = g.ctl.Latest(c.Context()); err != nil {

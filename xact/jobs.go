@@ -49,6 +49,7 @@ func (g *Jobs) Start(ctx context.Context, v *cluster.View, s Spec) (string, erro
 	s.ID, s.Epoch = NewID(), v.Map.Epoch
 	for _, n := range targets {
 		s.Targets = append(s.Targets, n.ID)
+		s.Placement = append(s.Placement, cluster.Placed{ID: n.ID, Weight: n.Weight})
 		if !n.Alive {
 			return "", errs.F(op, "target "+string(n.ID), errs.Unavailable, "does not answer, and a part of the job is its")
 		}

@@ -25,8 +25,8 @@ const (
 	maxWorkers = 256
 )
 
-// Objects is what jobs do to the objects of this target. Names are those this target owns; Delete and Copy check
-// that, the lease and the epoch, as for a client's request.
+// Objects is what jobs do to objects. Names are those this target holds; Delete, Copy and Size go to the owner of a name, and check what a
+// client's request would.
 type Objects interface {
 	// Names yields objects in byte order, as list.Names does.
 	Names(ctx context.Context, bucket uint64, prefix, after string, yield func(*object.Info) bool) error
@@ -36,9 +36,18 @@ type Objects interface {
 	Delete(ctx context.Context, b *cluster.Bucket, key string) (size int64, err error)
 	// Copy makes an object known under another name too, wherever the owner of that name is.
 	Copy(ctx context.Context, from *cluster.Bucket, key string, to *cluster.Bucket, toKey string) (size int64, err error)
-	// Stat returns what is known of an object; kind NotFound if there is none.
-	Stat(n object.Name) (object.Info, error)
+	// Size returns the bytes of an object; kind NotFound if there is none.
+	Size(ctx context.Context, b *cluster.Bucket, key string) (int64, error)
 }
+
+// Found is a name that Pages lists.
+type Found struct {
+	Key  string
+	Size int64
+}
+
+// Pages lists a bucket's names over all targets, as a client does: one page, and where the next one goes on, "" at the end.
+type Pages func(ctx context.Context, bucket uint64, prefix, after string) (found []Found, next string, err error)
 
 // Map is what jobs need of the control plane. *control.Control is the one real Map.
 type Map interface {
@@ -52,6 +61,7 @@ type Config struct {
 	Self    cluster.NodeID
 	Objects Objects
 	Map     Map
+	Pages   Pages
 	Log     *slog.Logger     // nil: none
 	Now     func() time.Time // nil: time.Now
 }
@@ -95,7 +105,7 @@ type run struct {
 	spec    Spec
 	row     Row
 	rt      *Runtime
-	view    *cluster.View // the shares are made of this one
+	shares  shares
 	from    *cluster.Bucket
 	to      *cluster.Bucket // nil for jobs with one bucket
 	started time.Time
@@ -168,7 +178,7 @@ func (r *Runtime) forget(keep int) {
 	})
 }
 
-// bind finds the buckets in this target's newest view, which must be the one the shares were made of.
+// bind finds the buckets in this target's newest view.
 func (j *run) bind(ctx context.Context) error {
 	const op = "xact.bind"
 	v := j.rt.cfg.Map.View()
@@ -182,10 +192,8 @@ func (j *run) bind(ctx context.Context) error {
 			return err
 		}
 	}
-	j.view, j.from = v, v.BucketByID(j.spec.Bucket)
+	j.shares, j.from = sharesOf(j.spec.Placement), v.BucketByID(j.spec.Bucket)
 	switch {
-	case v.Map.Epoch != j.spec.Epoch:
-		return errs.F(op, "cluster map", errs.StaleMap, "is at epoch %d here, the job is of %d", v.Map.Epoch, j.spec.Epoch)
 	case j.from == nil:
 		return errs.F(op, "bucket", errs.NoBucket, "id %d is gone", j.spec.Bucket)
 	case j.spec.To != 0:

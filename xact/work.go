@@ -12,27 +12,16 @@ import (
 	"aistore/object"
 )
 
-// names is a source of object names; yield returns false when it wants no more.
-type names func(ctx context.Context, yield func(key string) bool) error
-
-// underPrefix yields what this target holds of the job's bucket.
-func (j *run) underPrefix(prefix string) names {
-	return func(ctx context.Context, yield func(string) bool) error {
-		return j.rt.cfg.Objects.Names(ctx, j.from.ID, prefix, "", func(o *object.Info) bool { return yield(o.Key) })
-	}
-}
+// names is a source of object names; yield returns false when it wants no more. size is -1 where it is not known.
+type names func(ctx context.Context, yield func(key string, size int64) bool) error
 
 // selected yields this target's share of a selection. listed says that the names were given one by one, so that
 // one that does not exist is an error.
 func (j *run) selected(s *api.ObjectSelection) (src names, listed bool, err error) {
-	mine := func(key string) bool {
-		n := j.view.Owner(j.from, key)
-		return n != nil && n.ID == j.rt.cfg.Self
-	}
 	if len(s.Names) > 0 {
-		return func(_ context.Context, yield func(string) bool) error {
+		return func(_ context.Context, yield func(string, int64) bool) error {
 			for _, key := range s.Names {
-				if mine(key) && !yield(key) {
+				if j.mine(key) && !yield(key, -1) {
 					break
 				}
 			}
@@ -46,13 +35,13 @@ func (j *run) selected(s *api.ObjectSelection) (src names, listed bool, err erro
 	if t.IsPrefix() {
 		return j.underPrefix(t.Prefix()), false, nil
 	}
-	return func(ctx context.Context, yield func(string) bool) error {
+	return func(ctx context.Context, yield func(string, int64) bool) error {
 		n := 0
 		for key := range t.Names() {
 			if n++; n%4096 == 0 && ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if mine(key) && !yield(key) {
+			if j.mine(key) && !yield(key, -1) {
 				break
 			}
 		}
@@ -62,7 +51,7 @@ func (j *run) selected(s *api.ObjectSelection) (src names, listed bool, err erro
 
 // each calls do for every name of src, with workers per mountpath so that a slow disk holds up its own names only.
 // total > 0 is the number of workers wanted over all mountpaths, -1 a single one.
-func (j *run) each(src names, total int, do func(ctx context.Context, key string) error) error {
+func (j *run) each(src names, total int, do func(ctx context.Context, key string, size int64) error) error {
 	_, lanes := j.rt.cfg.Objects.Lane(object.Name{Bucket: j.from.ID})
 	workers := perLane
 	switch {
@@ -73,16 +62,20 @@ func (j *run) each(src names, total int, do func(ctx context.Context, key string
 	}
 	j.workers.Store(int64(lanes * workers))
 	g, ctx := errgroup.WithContext(j.ctx)
-	queues := make([]chan string, lanes)
+	type task struct {
+		key  string
+		size int64
+	}
+	queues := make([]chan task, lanes)
 	for i := range queues {
-		queues[i] = make(chan string, 16*workers)
+		queues[i] = make(chan task, 16*workers)
 		for range workers {
 			g.Go(func() error {
-				for key := range queues[i] {
+				for t := range queues[i] {
 					if ctx.Err() != nil {
 						return ctx.Err()
 					}
-					if err := do(ctx, key); err != nil {
+					if err := do(ctx, t.key, t.size); err != nil {
 						return err
 					}
 				}
@@ -96,13 +89,13 @@ func (j *run) each(src names, total int, do func(ctx context.Context, key string
 				close(q)
 			}
 		}()
-		return src(ctx, func(key string) bool {
+		return src(ctx, func(key string, size int64) bool {
 			lane := 0
 			if lanes > 1 {
 				lane, _ = j.rt.cfg.Objects.Lane(object.Name{Bucket: j.from.ID, Key: key})
 			}
 			select {
-			case queues[lane] <- key:
+			case queues[lane] <- task{key, size}:
 				return true
 			case <-ctx.Done():
 				return false
@@ -132,7 +125,7 @@ func (j *run) deleteObjects() error {
 	if err != nil {
 		return err
 	}
-	return j.each(src, 0, func(ctx context.Context, key string) error {
+	return j.each(src, 0, func(ctx context.Context, key string, _ int64) error {
 		size, err := j.rt.cfg.Objects.Delete(ctx, j.from, key)
 		switch {
 		case err == nil:
@@ -166,8 +159,8 @@ func (j *run) copyObjects() error {
 
 // copy copies what src yields. Without ContinueOn the first error ends the job.
 func (j *run) copy(src names, listed bool, msg *api.CopyMsg) error {
-	return j.each(src, msg.NumWorkers, func(ctx context.Context, key string) error {
-		size, err := j.copyOne(ctx, key, msg)
+	return j.each(src, msg.NumWorkers, func(ctx context.Context, key string, size int64) error {
+		size, err := j.copyOne(ctx, key, size, msg)
 		switch {
 		case err == nil:
 			j.handled(size)
@@ -184,10 +177,12 @@ func (j *run) copy(src names, listed bool, msg *api.CopyMsg) error {
 	})
 }
 
-func (j *run) copyOne(ctx context.Context, key string, msg *api.CopyMsg) (int64, error) {
+func (j *run) copyOne(ctx context.Context, key string, size int64, msg *api.CopyMsg) (int64, error) {
+	if msg.DryRun && size >= 0 {
+		return size, nil
+	}
 	if msg.DryRun {
-		info, err := j.rt.cfg.Objects.Stat(object.Name{Bucket: j.from.ID, Key: key})
-		return info.Size, err
+		return j.rt.cfg.Objects.Size(ctx, j.from, key)
 	}
 	to := msg.Prepend + newExt(key, msg.Ext)
 	if err := object.CheckKey(to); err != nil {
@@ -227,15 +222,16 @@ func (j *run) summary() error {
 	if err := j.rt.cfg.Map.Lease(); err != nil {
 		return err
 	}
-	n := 0
 	var sizes Sizes
-	err := j.rt.cfg.Objects.Names(j.ctx, j.from.ID, msg.Prefix, "", func(o *object.Info) bool {
-		if n++; n == 1 || o.Size < sizes.Min {
-			sizes.Min = o.Size
+	first := true
+	err := j.walk(j.ctx, msg.Prefix, func(_ string, size int64) bool {
+		if first || size < sizes.Min {
+			sizes.Min = size
 		}
-		sizes.Max = max(sizes.Max, o.Size)
-		j.handled(o.Size)
-		return n%1024 != 0 || j.ctx.Err() == nil
+		first = false
+		sizes.Max = max(sizes.Max, size)
+		j.handled(size)
+		return true
 	})
 	j.mu.Lock()
 	j.sizes = sizes

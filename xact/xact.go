@@ -2,8 +2,8 @@
 //
 // Table declares the kinds; API, help and completion are made from it. A gateway's Jobs starts a job on all targets
 // in service under one id, stops it, and gathers what they report; a target's Runtime runs its share, counts objects,
-// bytes and errors, and remembers a bounded number of ended jobs. A target decides alone, from the cluster map, what
-// its share is. An object that fails is counted and named in the job's error, never passed over in silence.
+// bytes and errors, and remembers a bounded number of ended jobs. A target decides alone what its share is: the names that were its own when the
+// job began. Names that go elsewhere meanwhile are worked on by their owners on its behalf (walk.go). An object that fails is counted and named in the job's error, never passed over in silence.
 //
 // Jobs live in memory: a target that restarts forgets its share, and the job then reads as aborted, with that
 // target named. What it did is done; the job can be started again.
@@ -83,10 +83,13 @@ type Spec struct {
 	Kind    string           `json:"kind"`
 	Bucket  uint64           `json:"bucket"`       // id
 	To      uint64           `json:"to,omitempty"` // id of the destination bucket
-	Epoch   uint64           `json:"epoch"`        // of the map that the shares are made of
+	Epoch   uint64           `json:"epoch"`        // of the map that the job was started by: a target has this one, or a newer one
 	Targets []cluster.NodeID `json:"targets"`      // who takes part
-	Message json.RawMessage  `json:"message"`      // api.ObjectSelection, CopyMsg, CopyObjectsMsg or SummaryMsg
-	About   string           `json:"about"`        // what was asked for, in words
+
+	Placement []cluster.Placed `json:"placement"` // the targets with their weights: they make the shares, whoever owns the names meanwhile
+
+	Message json.RawMessage `json:"message"` // api.ObjectSelection, CopyMsg, CopyObjectsMsg or SummaryMsg
+	About   string          `json:"about"`   // what was asked for, in words
 }
 
 // Snap is one target's report of one job.

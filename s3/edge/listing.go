@@ -83,12 +83,11 @@ func (r *lists) names(l *s3.List, after string) error {
 	q := list.Request{
 		Prefix: l.Prefix, After: after, Delimiter: l.Delimiter, Limit: l.MaxKeys, Fields: list.Size | list.Created | list.ETag | list.Extra,
 	}
-	res, err := r.e.lister.Page(r.c.Context(), r.view, r.bucket, q)
-	if errs.Is(err, errs.StaleMap) {
-		if err = r.findLatest(); err == nil {
-			res, err = r.e.lister.Page(r.c.Context(), r.view, r.bucket, q)
-		}
-	}
+	var res *list.Result
+	err := r.newest(func() (err error) {
+		res, err = r.e.lister.Page(r.c.Context(), r.view, r.bucket, q)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -174,14 +173,25 @@ func AddRows(l *list.Local, st *store.Store) {
 }
 
 // rows asks for one page of rows.
-func (r *lists) rows(q list.RowQuery) (*list.RowPage, error) {
-	p, err := r.e.remote.Rows(r.c.Context(), r.view, r.bucket, q)
-	if errs.Is(err, errs.StaleMap) {
-		if err = r.findLatest(); err == nil {
-			p, err = r.e.remote.Rows(r.c.Context(), r.view, r.bucket, q)
+func (r *lists) rows(q list.RowQuery) (p *list.RowPage, err error) {
+	err = r.newest(func() error {
+		p, err = r.e.remote.Rows(r.c.Context(), r.view, r.bucket, q)
+		return err
+	})
+	return p, err
+}
+
+// newest makes a page, again while the cluster map changes.
+func (r *lists) newest(page func() error) error {
+	for try := 0; ; try++ {
+		err := page()
+		if !errs.Is(err, errs.StaleMap) || try == list.MaxStale {
+			return err
+		}
+		if err = r.findLatest(); err != nil {
+			return err
 		}
 	}
-	return p, err
 }
 
 func (r *lists) listVersions() error {

@@ -204,6 +204,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 	if a.store != nil {
 		t := target.New(a.node, a.store)
 		lists := list.NewLocal(t.Objects().Names, a.control)
+		lists.SetMarks(a.store.Marks)
 		jobs := xact.NewRuntime(xact.Config{Self: who.ID, Objects: t.Objects(), Map: a.control, Log: a.log})
 		lists.Describe(edge.Describe)
 		edge.AddRows(lists, a.store)
