@@ -130,7 +130,12 @@ func (o *objects) Names(_ context.Context, bucket uint64, prefix, after string, 
 
 func (o *objects) Lane(object.Name) (int, int) { return 0, 1 }
 
-func (o *objects) Stat(n object.Name) (object.Info, error) {
+func (o *objects) Size(_ context.Context, b *cluster.Bucket, key string) (int64, error) {
+	info, err := o.stat(object.Name{Bucket: b.ID, Key: key})
+	return info.Size, err
+}
+
+func (o *objects) stat(n object.Name) (object.Info, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	size, ok := o.sets[n.Bucket][n.Key]
@@ -152,7 +157,7 @@ func (o *objects) Delete(_ context.Context, b *cluster.Bucket, key string) (int6
 }
 
 func (o *objects) Copy(_ context.Context, from *cluster.Bucket, key string, to *cluster.Bucket, toKey string) (int64, error) {
-	info, err := o.Stat(object.Name{Bucket: from.ID, Key: key})
+	info, err := o.stat(object.Name{Bucket: from.ID, Key: key})
 	if err == nil {
 		o.put(to, toKey, info.Size)
 	}

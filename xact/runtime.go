@@ -244,10 +244,10 @@ func (j *run) running() bool {
 	return j.ended.IsZero()
 }
 
-// handled counts an object that was worked on.
+// handled counts an object that was worked on; a size below 0 is not known.
 func (j *run) handled(size int64) {
 	j.objects.Add(1)
-	j.bytes.Add(size)
+	j.bytes.Add(max(size, 0))
 }
 
 // fail counts an object that could not be worked on. An error that will meet every object alike is returned: the

@@ -125,11 +125,11 @@ func (j *run) deleteObjects() error {
 	if err != nil {
 		return err
 	}
-	return j.each(src, 0, func(ctx context.Context, key string, _ int64) error {
-		size, err := j.rt.cfg.Objects.Delete(ctx, j.from, key)
+	return j.each(src, 0, func(ctx context.Context, key string, size int64) error {
+		done, err := j.rt.cfg.Objects.Delete(ctx, j.from, key)
 		switch {
 		case err == nil:
-			j.handled(size)
+			j.handled(max(done, size))
 		case !errs.Is(err, errs.NotFound):
 			return j.fail(key, err)
 		}
@@ -160,10 +160,10 @@ func (j *run) copyObjects() error {
 // copy copies what src yields. Without ContinueOn the first error ends the job.
 func (j *run) copy(src names, listed bool, msg *api.CopyMsg) error {
 	return j.each(src, msg.NumWorkers, func(ctx context.Context, key string, size int64) error {
-		size, err := j.copyOne(ctx, key, size, msg)
+		done, err := j.copyOne(ctx, key, size, msg)
 		switch {
 		case err == nil:
-			j.handled(size)
+			j.handled(max(done, size))
 			return nil
 		case !listed && errs.Is(err, errs.NotFound):
 			return nil // a number of the range without an object, or deleted since it was listed

@@ -205,7 +205,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 		t := target.New(a.node, a.store)
 		lists := list.NewLocal(t.Objects().Names, a.control)
 		lists.SetMarks(a.store.Marks)
-		jobs := xact.NewRuntime(xact.Config{Self: who.ID, Objects: t.Objects(), Map: a.control, Log: a.log})
+		jobs := xact.NewRuntime(xact.Config{Self: who.ID, Objects: t.Objects(), Map: a.control, Pages: a.pages(lists), Log: a.log})
 		lists.Describe(edge.Describe)
 		edge.AddRows(lists, a.store)
 		w := owner.New(a.node, t, ec.Verifier)
@@ -226,6 +226,21 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 		a.routes = append(a.routes, proxy.New(gw).Routes()...)
 	}
 	a.routes = append(a.routes, edge.New(ec).Routes()...)
+}
+
+// pages lists names over all targets for jobs.
+func (a *App) pages(own *list.Local) xact.Pages {
+	lister := list.NewLister(list.NewRemote(a.client, a.node.ID, own))
+	return func(ctx context.Context, bucket uint64, prefix, after string) (found []xact.Found, next string, err error) {
+		res, err := lister.Names(ctx, a.control, bucket, prefix, after)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, e := range res.Entries {
+			found = append(found, xact.Found{Key: e.Name, Size: e.Size})
+		}
+		return found, res.Next, nil
+	}
 }
 
 // bind writes the cluster's id onto the mountpaths once it is known, so that disks of different clusters are
