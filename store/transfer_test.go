@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
-	"slices"
 	"testing"
 
 	"aistore/cksum"
@@ -102,7 +101,6 @@ type history struct {
 	rng   *rand.Rand
 	n     object.Name
 	epoch uint64
-	ups   []Upload
 }
 
 func (h *history) step() {
@@ -156,13 +154,13 @@ func (h *history) step() {
 func (h *history) upload(po PutOptions) {
 	ctx := h.t.Context()
 	marked := h.epoch > 0
-	if len(h.ups) == 0 || h.rng.IntN(3) == 0 {
+	ups := pictureOf(h.t, h.s, h.n).Uploads
+	if len(ups) == 0 || h.rng.IntN(3) == 0 {
 		u, err := h.s.CreateUpload(ctx, h.n, UploadOptions{Epoch: h.epoch, Mark: marked, Custom: map[string]string{"c": "d"}})
 		must(h.t, err)
-		h.ups = append(h.ups, u)
+		ups = append(ups, u)
 	}
-	i := h.rng.IntN(len(h.ups))
-	u := h.ups[i]
+	u := ups[h.rng.IntN(len(ups))]
 	for range 1 + h.rng.IntN(3) {
 		_, err := h.s.PutPart(ctx, h.n, u.ID, 1+h.rng.IntN(5), bytes.NewReader(random(h.rng.IntN(9000))), PartOptions{Size: -1, Epoch: h.epoch, Mark: marked})
 		must(h.t, err)
@@ -171,10 +169,8 @@ func (h *history) upload(po PutOptions) {
 	must(h.t, err)
 	switch h.rng.IntN(3) {
 	case 0:
-		h.ups = slices.Delete(h.ups, i, i+1)
 		must(h.t, h.s.AbortUpload(ctx, h.n, u.ID, AbortOptions{Epoch: h.epoch, Mark: marked}))
 	case 1:
-		h.ups = slices.Delete(h.ups, i, i+1)
 		var named []CompletePart
 		for _, p := range parts[:1+h.rng.IntN(len(parts))] {
 			named = append(named, CompletePart{Number: p.Number, ETag: p.ETag})
