@@ -647,3 +647,52 @@ func countBlobs(t *testing.T, sys fs.FS, dir string) (n int) {
 	}
 	return n
 }
+
+// TestReplacedBlobsGo: what an import replaces and what is removed frees its space at once, on every mountpath.
+func TestReplacedBlobsGo(t *testing.T) {
+	from, to := memStore(t, "n1", 3), memStore(t, "n2", 3)
+	n := b1("k")
+	blobs := func() (sum int) {
+		for _, m := range to.Mountpaths() {
+			sum += countBlobs(t, to.cfg.FS, m.Path)
+		}
+		return sum
+	}
+	upload := func(s *Store, parts int) Upload {
+		u, err := s.CreateUpload(t.Context(), n, UploadOptions{})
+		must(t, err)
+		for i := range parts {
+			must(t, second(s.PutPart(t.Context(), n, u.ID, i+1, bytes.NewReader(random(5000)), PartOptions{Size: -1})))
+		}
+		return u
+	}
+	must(t, second(to.Put(t.Context(), n, random(5000), PutOptions{Versioning: Versioned})))
+	done := upload(to, 5)
+	must(t, second(to.CompleteUpload(t.Context(), n, done.ID, []CompletePart{{Number: 1}, {Number: 2}, {Number: 4}, {Number: 5}}, CompleteOptions{PutOptions: PutOptions{Versioning: Versioned}})))
+	upload(to, 6)
+	if got := blobs(); got != 1+4+6 {
+		t.Fatalf("%d blobs", got)
+	}
+	must(t, second(from.Put(t.Context(), n, random(5000), PutOptions{Epoch: 9})))
+	upload(from, 2)
+	if r := move(t, from, to, n); r.Outcome != Applied {
+		t.Fatalf("%+v", r)
+	}
+	if got := blobs(); got != 1+2 {
+		t.Errorf("%d blobs after the import", got)
+	}
+	must(t, to.RemoveKeys(t.Context(), []object.Name{n}, nil)[0])
+	if got := blobs(); got != 0 {
+		t.Errorf("%d blobs after the removal", got)
+	}
+	for _, v := range to.vols {
+		for _, fam := range format.Families() {
+			c, err := v.newCursor([]byte{fam}, []byte{fam + 1})
+			must(t, err)
+			if fam != format.FamMeta && c.it.First() {
+				t.Errorf("left in the index: %q", c.it.Key())
+			}
+			must(t, c.close())
+		}
+	}
+}
