@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -53,23 +55,38 @@ type ImportResult struct {
 func (s *transfer) Import(ctx context.Context, frames [][]byte, o ImportOptions) []ImportResult {
 	results := make([]ImportResult, len(frames))
 	arrivals := make([]*arrival, len(frames))
-	always := func(*arrival) (bool, error) { return true, nil }
-	for i, f := range frames {
-		r := bytes.NewReader(f)
-		a, err := s.receive(ctx, r, always)
-		if err == nil && r.Len() > 0 {
-			a.finish(false)
-			err = errs.E("store.Import", a.n, errs.Corrupt, "something follows the frame")
-		}
-		if a != nil {
-			results[i].Name = a.n
-		}
-		if results[i].Err = err; err == nil {
-			arrivals[i] = a
-		}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(len(frames), receiveAtOnce) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(frames)); i = next.Add(1) - 1 {
+				arrivals[i] = s.receiveOne(ctx, frames[i], &results[i])
+			}
+		})
 	}
+	wg.Wait()
 	s.apply(arrivals, &o, results)
 	return results
+}
+
+// receiveAtOnce is how many frames of a batch are received at a time: those with blobs wait for the disk.
+const receiveAtOnce = 8
+
+// receiveOne receives a frame that is in memory; nil when it failed.
+func (s *transfer) receiveOne(ctx context.Context, frame []byte, result *ImportResult) *arrival {
+	r := bytes.NewReader(frame)
+	a, err := s.receive(ctx, r, func(*arrival) (bool, error) { return true, nil })
+	if a != nil {
+		result.Name = a.n
+	}
+	if err == nil && r.Len() > 0 {
+		a.finish(false)
+		err = errs.E("store.Import", a.n, errs.Corrupt, "something follows the frame")
+	}
+	if result.Err = err; err != nil {
+		return nil
+	}
+	return a
 }
 
 // ImportStream takes over one key of any size from a frame that is read from r, no byte more. When what is here is not less, the blobs
