@@ -109,8 +109,12 @@ func TestJoin(t *testing.T) {
 		if verdict, _ := Admit(nil, v, is.ID, b, key, v.Map.Epoch); verdict != Serve {
 			t.Fatalf("%s: touched, and %v", key, verdict)
 		}
-		if !Accepts(v, is.ID, b, key, v.Map.Epoch) || Accepts(v, is.ID, b, key, v.Map.Epoch-1) || Accepts(v, was.ID, b, key, v.Map.Epoch) {
+		e := v.Map.Epoch
+		if !Accepts(v, is.ID, was.ID, b, key, e) || Accepts(v, is.ID, was.ID, b, key, e-1) || Accepts(v, was.ID, is.ID, b, key, e) || Accepts(v, is.ID, is.ID, b, key, e) {
 			t.Fatalf("%s: who takes proposals", key)
+		}
+		if !Pulls(v, is.ID, was.ID, b, key, 0) || Pulls(v, is.ID, was.ID, b, key, e) || Pulls(v, was.ID, is.ID, b, key, 0) {
+			t.Fatalf("%s: who may be pulled from", key)
 		}
 	}
 	if moved < 250 || moved > 420 {
