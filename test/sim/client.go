@@ -255,13 +255,14 @@ func (c *client) choose(r *named) request {
 // request makes a request, through a gateway or by the client's own view, and writes the history.
 func (c *client) request(req request, r *named, b *bucketHistory, g *gateway, direct bool, then func()) {
 	w := c.w
+	going := b.going
 	o := r.begin(w, &operation{request: &req})
 	end := func(rep reply) {
 		switch rep.status {
 		case done:
 			r.end(w, o, rep.seen)
 		case noBucket:
-			if req.op.changes() {
+			if req.op.changes() || going || b.going {
 				r.drop(o)
 			} else {
 				r.end(w, o, "")

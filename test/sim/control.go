@@ -24,7 +24,7 @@ type control struct {
 	m      *cluster.Machine
 	view   *cluster.View
 	log    [][]byte // every entry that changed something, encoded
-	starts map[cluster.NodeID]uint64
+	starts map[cluster.NodeID]start
 
 	ledger  map[cluster.NodeID]*lease
 	foreign time.Duration // leases that an earlier process granted are over after this
@@ -50,7 +50,7 @@ type waiter struct {
 }
 
 func newControl(w *world) *control {
-	c := &control{m: cluster.NewMachine(), starts: map[cluster.NodeID]uint64{}}
+	c := &control{m: cluster.NewMachine(), starts: map[cluster.NodeID]start{}}
 	c.endpoint = endpoint{w: w, name: "control", up: true}
 	c.begin()
 	return c
@@ -220,15 +220,22 @@ type admission struct {
 	serial uint64 // of the newest view
 }
 
-// join takes a node in, or back: starts is how often it has been started, as its disks tell.
-func (c *control) join(n cluster.Node, starts uint64) admission {
-	if starts <= c.starts[n.ID] && !c.w.broken(OldDiskServed) {
-		return admission{old: c.starts[n.ID] + 1}
+// start is what the control plane remembers of the last process of a node; it outlives every primary.
+type start struct {
+	number uint64 // how often the node had been started, as its disks told
+	boot   int    // which process that was: it may announce itself again
+}
+
+// join takes a node in, or back. Disks that know of fewer starts than there were are a copy of an earlier time.
+func (c *control) join(n cluster.Node, s start) admission {
+	last := c.starts[n.ID]
+	if (s.number < last.number || s.number == last.number && s.boot != last.boot) && !c.w.broken(OldDiskServed) {
+		return admission{old: last.number + 1}
 	}
 	if _, err := c.commit(cluster.Join{Node: n}); err != nil {
 		return admission{gone: errs.Is(err, errs.Forbidden)}
 	}
-	c.starts[n.ID] = max(c.starts[n.ID], starts)
+	c.starts[n.ID] = start{max(last.number, s.number), s.boot}
 	l := c.of(n.ID)
 	l.heard, l.seen = c.w.now, 0 // a process that has just started may have an older view than its predecessor told of
 	return admission{era: c.m.Map.Nodes[n.ID].Era, serial: c.m.Index}
@@ -248,6 +255,7 @@ func (c *control) forget(id cluster.NodeID) {
 		lost := c.w.soleCopies(n)
 		if _, err := c.commit(cluster.ForgetNode{ID: id}); err == nil && c.m.Index > before {
 			c.w.lose(n, lost, "forgotten")
+			n.keepsData = true // if it was to leave, it leaves now
 			delete(c.ledger, id)
 		}
 	}

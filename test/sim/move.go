@@ -29,6 +29,7 @@ func (n *node) work() {
 	n.duty = duty{what, epoch, n.duty.run + 1}
 	switch what {
 	case ownership.Move:
+		n.sent = map[key]bool{}
 		w := &walk{n: n, duty: n.duty, acked: map[key]*content{}}
 		n.after(n.pace(), w.begin)
 	case ownership.Sweep:
@@ -113,6 +114,7 @@ func (w *walk) push(k key, c *content, to *node) {
 		w.next()
 		return
 	}
+	n.sent[k] = true
 	p := &push{from: n.id, k: k, c: c, epoch: w.duty.epoch}
 	call(&n.endpoint, &to.endpoint, false, 300*time.Millisecond, func(answer func(bool)) { to.pushed(p, answer) }, func(applied, ok bool) {
 		if ok && applied {

@@ -114,7 +114,7 @@ func (m *nemesis) crash() {
 // restore replaces the disks by an old copy of them: of before the latest start, for later ones cannot be told from the present.
 func (m *nemesis) restore(n *node) {
 	w := m.w
-	old := slices.DeleteFunc(slices.Clone(n.old), func(i image) bool { return i.starts >= w.ctl.starts[n.id] })
+	old := slices.DeleteFunc(slices.Clone(n.old), func(i image) bool { return i.starts >= w.ctl.starts[n.id].number })
 	n.tell("is killed")
 	if len(old) == 0 {
 		n.crash()
@@ -131,7 +131,10 @@ func (m *nemesis) restore(n *node) {
 
 func (m *nemesis) pause() {
 	if n := m.some(running); n != nil {
-		d := m.w.between(50*time.Millisecond, 3*time.Second)
+		d := m.w.between(20*time.Millisecond, 600*time.Millisecond)
+		if m.w.chance(0.25) {
+			d = m.w.between(time.Second, 3*time.Second)
+		}
 		n.tell("stands still for %v", d)
 		n.pause()
 		m.w.after(d, n.wake)
@@ -190,7 +193,10 @@ func (m *nemesis) partition() {
 	for _, l := range cut {
 		w.net.cut[l]++
 	}
-	d := w.between(50*time.Millisecond, 2*time.Second)
+	d := w.between(30*time.Millisecond, 700*time.Millisecond)
+	if w.chance(0.2) {
+		d = w.between(700*time.Millisecond, 2*time.Second)
+	}
 	w.tell("network: %d links are cut for %v, at %s", len(cut), d, a.name)
 	w.after(d, func() {
 		for _, l := range cut {
@@ -237,6 +243,10 @@ func (m *nemesis) propose(step cluster.Transition) {
 	}
 	w.rng.Shuffle(len(fit), func(i, j int) { fit[i], fit[j] = fit[j], fit[i] })
 	fit = fit[:min(len(fit), 1+w.rng.IntN(2))]
+	leaves := step != cluster.StopMaintenance && step != cluster.JoinNode
+	if leaves && len(w.ctl.m.Map.Targets())-len(fit) < 2 && w.chance(0.8) {
+		return
+	}
 	cmd := cluster.MoveNodes{IDs: fit, Step: step, KeepData: w.chance(0.3)}
 	for _, id := range fit {
 		w.node(id).keepsData = step == cluster.DecommissionNode && cmd.KeepData
@@ -303,6 +313,9 @@ func (m *nemesis) rebalance() {
 
 // forget removes a node from the map, with what only it has.
 func (m *nemesis) forget() {
+	if len(m.w.ctl.m.Map.Targets()) < 3 && m.w.chance(0.8) {
+		return
+	}
 	if n := m.some(func(n *node) bool { return m.w.ctl.m.Map.Nodes[n.id] != nil }); n != nil && m.w.ctl.up {
 		n.tell("is to be forgotten")
 		m.w.ctl.forget(n.id)
@@ -316,7 +329,7 @@ func (m *nemesis) pauseAndForget() {
 		mn := w.ctl.m.Map.Nodes[n.id]
 		return running(n) && mn != nil && mn.InService()
 	})
-	if n == nil || !w.ctl.up {
+	if n == nil || !w.ctl.up || len(w.ctl.m.Map.Targets()) < 3 && w.chance(0.8) {
 		return
 	}
 	d := w.between(800*time.Millisecond, 3*time.Second)
@@ -389,11 +402,13 @@ func (m *nemesis) buckets() {
 	for i, r := range b.names {
 		ops[i] = r.begin(w, &operation{request: &request{op: opClear, name: r.key}})
 	}
+	b.going = true
 	boot := w.ctl.boot
 	w.ctl.propose(cluster.DestroyBucket{Name: b.name}, func(cluster.Result, error) {
 		for i, r := range b.names {
 			r.end(w, ops[i], "")
 		}
+		b.going = false
 		w.after(w.between(0, 100*time.Millisecond), create)
 	})
 	w.after(3*time.Second, func() {

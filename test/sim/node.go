@@ -32,6 +32,7 @@ type node struct {
 	commits []*commit
 	fetches []func(ok bool) // who waits for the newest view
 	duty    duty
+	sent    map[key]bool // what the walk of this epoch has proposed
 }
 
 // lock of a name; waiters get it in the order in which they came.
@@ -69,7 +70,7 @@ func (n *node) start() {
 	n.up = true
 	n.accepted, n.met, n.floor, n.until, n.wall = false, false, 0, 0, 0
 	n.locks, n.touched, n.commits = map[key]*lock{}, map[key]uint64{}, nil
-	n.fetches, n.duty = nil, duty{}
+	n.fetches, n.duty, n.sent = nil, duty{}, nil
 	n.view = n.disk.now.kept
 	n.disk.now.starts++
 	n.disk.synced.starts = n.disk.now.starts
@@ -82,15 +83,15 @@ func (n *node) join() {
 	if n.accepted {
 		return
 	}
-	starts, ctl := n.disk.now.starts, n.w.ctl
+	ctl, s := n.w.ctl, start{n.disk.now.starts, n.boot}
 	me := cluster.Node{ID: n.id, Role: cluster.RoleTarget, IntraAddr: string(n.id) + ":1", PublicURL: "http://" + string(n.id) + ":2"}
-	call(&n.endpoint, &ctl.endpoint, false, 200*time.Millisecond, func(answer func(admission)) { answer(ctl.join(me, starts)) }, func(a admission, ok bool) {
+	call(&n.endpoint, &ctl.endpoint, false, 200*time.Millisecond, func(answer func(admission)) { answer(ctl.join(me, s)) }, func(a admission, ok bool) {
 		switch {
 		case n.accepted:
 		case ok && a.gone:
 			n.dead = true
 			n.stop()
-		case ok && a.old > starts && starts == n.disk.now.starts:
+		case ok && a.old > s.number && s.number == n.disk.now.starts:
 			n.tell("the disks are of another time: they are set aside")
 			n.setAside(0)
 			n.disk.now.starts, n.disk.synced.starts = a.old, a.old
@@ -103,6 +104,9 @@ func (n *node) join() {
 				n.setAside(a.era)
 			}
 			n.floor, n.met = a.serial, true
+			if n.view != nil {
+				n.cleanUp(nil) // what had been removed and not synced is back after a loss of power
+			}
 			n.beat()
 			n.work()
 		default:

@@ -24,6 +24,7 @@ type bucketHistory struct {
 	name      string
 	versioned bool
 	names     []*named
+	going     bool // is being destroyed: some nodes know, others do not
 }
 
 // named is a register with what clients know to ask for.
@@ -127,8 +128,9 @@ func (w *world) soleCopies(n *node) map[key][]picture {
 	if n.suspect {
 		return lost
 	}
-	counts := func(m *node, b *cluster.Bucket, k key) bool {
-		return !m.suspect && v.Map.Nodes[m.id] != nil && (v.Map.Sources[m.id].Stage == cluster.Moving || v.Owner(b, k.name).ID == m.id)
+	counts := func(m *node, b *cluster.Bucket, k key) bool { // a source may rely on what the owner has confirmed
+		return !m.suspect && v.Map.Nodes[m.id] != nil &&
+			(v.Owner(b, k.name).ID == m.id || v.Map.Sources[m.id].Stage == cluster.Moving && (m == n || !m.sent[k]))
 	}
 	for _, k := range n.disk.keys() {
 		b := v.BucketByID(k.bucket)

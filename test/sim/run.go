@@ -15,7 +15,7 @@ func Run(opt Options) Outcome {
 	w.found()
 	w.chaos = true
 	newNemesis(w)
-	for range 3 {
+	for range 4 {
 		c := &client{}
 		c.endpoint = endpoint{w: w, name: "client", up: true}
 		w.clients = append(w.clients, c)
@@ -35,7 +35,7 @@ func Run(opt Options) Outcome {
 	return out
 }
 
-// found makes a cluster of two gateways, three targets and three buckets, and lets it come up.
+// found makes a cluster of two gateways, four targets and three buckets, and lets it come up.
 func (w *world) found() {
 	w.ctl = newControl(w)
 	must := func(cmd cluster.Command) {
@@ -53,7 +53,7 @@ func (w *world) found() {
 		g.endpoint = endpoint{w: w, name: id, up: true}
 		w.gates = append(w.gates, g)
 	}
-	for _, id := range []cluster.NodeID{"t1", "t2", "t3"} {
+	for _, id := range []cluster.NodeID{"t1", "t2", "t3", "t4"} {
 		w.addNode(id).start()
 	}
 	w.run(500*time.Millisecond, nil)

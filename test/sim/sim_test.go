@@ -6,6 +6,7 @@ import (
 )
 
 var seed = flag.Uint64("seed", 0, "the seed whose story TestSeed prints")
+var count = flag.Uint64("seeds", 300, "how many")
 var fault = flag.String("fault", "", "the rule that TestSeed breaks")
 
 func TestSeed(t *testing.T) {
@@ -22,8 +23,8 @@ func TestSeed(t *testing.T) {
 func TestSeeds(t *testing.T) {
 	bad := 0
 	var ops, events, epochs, losses int
-	for s := uint64(1); s <= 300; s++ {
-		out := Run(Options{Seed: s})
+	for s := uint64(1); s <= *count; s++ {
+		out := Run(Options{Seed: s, Fault: Fault(*fault)})
 		ops += out.Ops
 		events += out.Events
 		epochs += int(out.Epochs)
