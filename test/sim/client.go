@@ -46,6 +46,12 @@ type operation struct {
 	list  bool
 }
 
+// left reports whether the operation left what it was to leave: then nothing older can come up any more.
+func (o *operation) left() bool {
+	versions, uploads := o.seen.split()
+	return o.op.creates() && (slices.Contains(versions, o.value) || slices.Contains(uploads, o.value))
+}
+
 func (o *operation) String() string { return fmt.Sprintf("%v -> %v", o.request, o.seen) }
 
 // step tells whether the operation may take effect on p with the result that it had, and what is there afterwards.

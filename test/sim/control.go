@@ -23,8 +23,8 @@ type control struct {
 	endpoint
 	m      *cluster.Machine
 	view   *cluster.View
-	log    [][]byte // every entry that changed something, encoded
-	starts map[cluster.NodeID]start
+	log    [][]byte               // every entry that changed something, encoded
+	starts map[cluster.NodeID]int // the process of each node that was accepted last; outlives every primary
 
 	ledger  map[cluster.NodeID]*lease
 	foreign time.Duration // leases that an earlier process granted are over after this
@@ -50,7 +50,7 @@ type waiter struct {
 }
 
 func newControl(w *world) *control {
-	c := &control{m: cluster.NewMachine(), starts: map[cluster.NodeID]start{}}
+	c := &control{m: cluster.NewMachine(), starts: map[cluster.NodeID]int{}}
 	c.endpoint = endpoint{w: w, name: "control", up: true}
 	c.begin()
 	return c
@@ -214,31 +214,25 @@ func (c *control) required() uint64 {
 
 // admission is the answer to a node that starts.
 type admission struct {
-	old    uint64 // not 0: the disks are copies of an earlier time; the number of the start that they would have to know
-	gone   bool   // the id is refused for ever
+	old    bool // the disks are copies of an earlier time
+	gone   bool // the id is refused for ever
 	era    uint64
 	serial uint64 // of the newest view
 }
 
-// start is what the control plane remembers of the last process of a node; it outlives every primary.
-type start struct {
-	number uint64 // how often the node had been started, as its disks told
-	boot   int    // which process that was: it may announce itself again
-}
-
-// join takes a node in, or back. Disks that know of fewer starts than there were are a copy of an earlier time.
-func (c *control) join(n cluster.Node, s start) admission {
+// join takes a node in, or back. Disks that do not know of its latest start are a copy of an earlier time; empty ones are not.
+func (c *control) join(n cluster.Node, starts []int, boot int) (a admission, ok bool) {
 	last := c.starts[n.ID]
-	if (s.number < last.number || s.number == last.number && s.boot != last.boot) && !c.w.broken(OldDiskServed) {
-		return admission{old: last.number + 1}
+	if len(starts) > 0 && boot != last && !slices.Contains(starts, last) && !c.w.broken(OldDiskServed) {
+		return admission{old: true}, true
 	}
 	if _, err := c.commit(cluster.Join{Node: n}); err != nil {
-		return admission{gone: errs.Is(err, errs.Forbidden)}
+		return admission{gone: errs.Is(err, errs.Forbidden)}, errs.Is(err, errs.Forbidden)
 	}
-	c.starts[n.ID] = start{max(last.number, s.number), s.boot}
+	c.starts[n.ID] = boot
 	l := c.of(n.ID)
 	l.heard, l.seen = c.w.now, 0 // a process that has just started may have an older view than its predecessor told of
-	return admission{era: c.m.Map.Nodes[n.ID].Era, serial: c.m.Index}
+	return admission{era: c.m.Map.Nodes[n.ID].Era, serial: c.m.Index}, true
 }
 
 // forget removes a node as it is, once it may not serve any more.

@@ -88,7 +88,7 @@ func (c *content) picture() picture {
 type image struct {
 	keys   map[key]*content
 	kept   *cluster.View // newest view that was written down
-	starts uint64        // how often the node was started with these disks
+	starts []int         // the last start that was accepted with these disks, and those that were tried since
 	era    uint64        // of the node when the disks were made its own
 }
 

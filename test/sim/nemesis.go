@@ -100,10 +100,7 @@ func (m *nemesis) crash() {
 		lost := w.soleCopies(n)
 		n.tell("loses its disks")
 		n.crash()
-		starts, era := n.disk.now.starts, n.disk.now.era
-		n.disk = newDisk()
-		n.disk.now.starts, n.disk.synced.starts = starts, starts // an operator starts it under its id
-		n.disk.now.era, n.disk.synced.era = era, era
+		n.disk = newDisk() // an operator starts it under its id
 		w.lose(n, lost, "without disks")
 	default:
 		m.restore(n)
@@ -111,10 +108,10 @@ func (m *nemesis) crash() {
 	w.after(back, n.start)
 }
 
-// restore replaces the disks by an old copy of them: of before the latest start, for later ones cannot be told from the present.
+// restore replaces the disks by an old copy of them: of before the latest start, for a later one cannot be told from the present.
 func (m *nemesis) restore(n *node) {
 	w := m.w
-	old := slices.DeleteFunc(slices.Clone(n.old), func(i image) bool { return i.starts >= w.ctl.starts[n.id].number })
+	old := slices.DeleteFunc(slices.Clone(n.old), func(i image) bool { return slices.Contains(i.starts, w.ctl.starts[n.id]) })
 	n.tell("is killed")
 	if len(old) == 0 {
 		n.crash()
@@ -123,7 +120,7 @@ func (m *nemesis) restore(n *node) {
 	lost := w.soleCopies(n)
 	n.crash()
 	i := old[w.rng.IntN(len(old))]
-	n.tell("gets the disks of its start %d again", i.starts)
+	n.tell("gets the disks of its starts %v again", i.starts)
 	n.disk = disk{i.clone(), i.clone()}
 	n.suspect = true
 	w.lose(n, lost, "restored")

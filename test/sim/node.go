@@ -20,7 +20,8 @@ type node struct {
 
 	// Of the process:
 	view     *cluster.View
-	accepted bool // the control plane knows of this start
+	found    []int // the starts that the disks knew of
+	accepted bool  // the control plane knows of this start
 	met      bool
 	floor    uint64 // the view to have at least
 	until    time.Duration
@@ -72,10 +73,15 @@ func (n *node) start() {
 	n.locks, n.touched, n.commits = map[key]*lock{}, map[key]uint64{}, nil
 	n.fetches, n.duty, n.sent = nil, duty{}, nil
 	n.view = n.disk.now.kept
-	n.disk.now.starts++
-	n.disk.synced.starts = n.disk.now.starts
-	n.tell("starts for the %d. time with %d keys", n.disk.now.starts, len(n.disk.now.keys))
+	n.tell("starts with %d keys, of the starts %v", len(n.disk.now.keys), n.disk.now.starts)
+	n.found = n.disk.now.starts
+	n.noteStarts(append(slices.Clone(n.found), n.boot))
 	n.join()
+}
+
+// noteStarts writes down, durably, which starts the disks know of.
+func (n *node) noteStarts(starts []int) {
+	n.disk.now.starts, n.disk.synced.starts = starts, starts
 }
 
 // join announces the start to the control plane until that answers.
@@ -83,36 +89,47 @@ func (n *node) join() {
 	if n.accepted {
 		return
 	}
-	ctl, s := n.w.ctl, start{n.disk.now.starts, n.boot}
+	ctl, found := n.w.ctl, n.found
 	me := cluster.Node{ID: n.id, Role: cluster.RoleTarget, IntraAddr: string(n.id) + ":1", PublicURL: "http://" + string(n.id) + ":2"}
-	call(&n.endpoint, &ctl.endpoint, false, 200*time.Millisecond, func(answer func(admission)) { answer(ctl.join(me, s)) }, func(a admission, ok bool) {
-		switch {
-		case n.accepted:
-		case ok && a.gone:
-			n.dead = true
-			n.stop()
-		case ok && a.old > s.number && s.number == n.disk.now.starts:
+	boot := n.boot
+	call(&n.endpoint, &ctl.endpoint, false, 200*time.Millisecond, func(answer func(admission)) {
+		if a, ok := ctl.join(me, found, boot); ok {
+			answer(a)
+		}
+	}, func(a admission, ok bool) { n.joined(a, ok) })
+}
+
+// joined hears the answer.
+func (n *node) joined(a admission, ok bool) {
+	switch {
+	case n.accepted:
+	case ok && a.gone:
+		n.dead = true
+		n.stop()
+	case ok && a.old:
+		if len(n.found) > 0 {
 			n.tell("the disks are of another time: they are set aside")
 			n.setAside(0)
-			n.disk.now.starts, n.disk.synced.starts = a.old, a.old
-			n.join()
-		case ok && a.old == 0:
-			n.tell("is accepted")
-			n.accepted = true
-			if n.disk.now.era != a.era && !n.w.broken(ForgottenDiskServed) {
-				n.tell("the disks are of era %d, this is %d: they are set aside", n.disk.now.era, a.era)
-				n.setAside(a.era)
-			}
-			n.floor, n.met = a.serial, true
-			if n.view != nil {
-				n.cleanUp(nil) // what had been removed and not synced is back after a loss of power
-			}
-			n.beat()
-			n.work()
-		default:
-			n.after(100*time.Millisecond, n.join)
+			n.found = nil
 		}
-	})
+		n.join()
+	case ok:
+		n.tell("is accepted")
+		n.accepted = true
+		n.noteStarts([]int{n.boot})
+		if n.disk.now.era != a.era && !n.w.broken(ForgottenDiskServed) {
+			n.tell("the disks are of era %d, this is %d: they are set aside", n.disk.now.era, a.era)
+			n.setAside(a.era)
+		}
+		n.floor, n.met = a.serial, true
+		if n.view != nil {
+			n.cleanUp(nil) // what had been removed and not synced is back after a loss of power
+		}
+		n.beat()
+		n.work()
+	default:
+		n.after(100*time.Millisecond, n.join)
+	}
 }
 
 // setAside empties the disks. What only they had was lost when they became another's, or another time's.
@@ -126,7 +143,7 @@ func (n *node) setAside(era uint64) {
 
 // beat tells the control plane that the node lives, and hears whether it may serve.
 func (n *node) beat() {
-	ctl, sent, wall, seen := n.w.ctl, n.w.now, n.w.now+n.skew, uint64(0)
+	ctl, boot, sent, wall, seen := n.w.ctl, n.boot, n.w.now, n.w.now+n.skew, uint64(0)
 	if n.view != nil {
 		seen = n.view.Index
 	}
@@ -136,13 +153,15 @@ func (n *node) beat() {
 		case b.unknown:
 			n.until, n.wall = 0, 0
 		default:
+			if n.take(b.view); n.boot != boot {
+				return
+			}
 			if b.lease > 0 {
 				if !n.met || n.remaining() <= 0 {
 					n.floor, n.met = max(n.floor, b.view.Index), true
 				}
 				n.until, n.wall = max(n.until, sent+b.lease), max(n.wall, wall+b.lease)
 			}
-			n.take(b.view)
 		}
 		n.after(heartbeat, n.beat)
 	})
@@ -168,6 +187,12 @@ func (n *node) mayServe() bool { return n.ready() && n.met && n.remaining() > 0 
 // take makes v the present view if it is newer.
 func (n *node) take(v *cluster.View) {
 	if n.view != nil && v.Index <= n.view.Index {
+		return
+	}
+	if mn := v.Map.Nodes[n.id]; n.accepted && mn != nil && mn.Era != n.disk.now.era && !n.w.broken(ForgottenDiskServed) {
+		n.tell("was forgotten, and is in the map again with era %d", mn.Era)
+		n.crash()
+		n.w.after(10*time.Millisecond, n.start)
 		return
 	}
 	before := n.view

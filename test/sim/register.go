@@ -207,7 +207,7 @@ func (j *judge) end(o *operation) bool {
 	j.slots[o.slot], j.used = nil, j.used&^bit
 	if j.fresh[o] {
 		delete(j.fresh, o)
-		if o.op.creates() {
+		if o.left() {
 			j.zombies, j.fresh = nil, nil
 		}
 	}
