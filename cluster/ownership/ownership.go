@@ -7,6 +7,7 @@ package ownership
 
 import (
 	"cmp"
+	"slices"
 
 	"aistore/cluster"
 	"aistore/object"
@@ -90,30 +91,23 @@ func Answers(v *cluster.View, epoch uint64) (ok, behind bool) {
 	return v.Map.Epoch == epoch, v.Map.Epoch < epoch
 }
 
-// Accepts reports whether a node takes a proposal of a key state that the source from sends in epoch: it must own the key in exactly that epoch, and its map must still call
-// from a source that is moving. A proposal that comes later than that was made again and acknowledged meanwhile; what it finds may be what a delete has left, without a mark by now. Accepts is evaluated
-// under the key's lock.
+// Pulls reports whether self may apply, now, a key state that it pulled from another node: from is still one of those that may know it better. It is
+// evaluated under the key's lock, after the check that the epoch is still that of the question; mark is as for Admit. What was pulled and arrives when all
+// has settled is of the past: a delete since then left no mark.
+func Pulls(v *cluster.View, self, from cluster.NodeID, b *cluster.Bucket, key string, mark uint64) bool {
+	_, holders := Admit(nil, v, self, b, key, mark)
+	return slices.ContainsFunc(holders, func(n *cluster.Node) bool { return n.ID == from })
+}
+
+// Accepts reports whether self takes a proposal of a key state that the source from sends in epoch: self must own the key in exactly that epoch, and from
+// must not have moved by what self knows. It is evaluated under the key's lock. An epoch does not end when it settles: a proposal that arrives after that
+// finds no marks of what has been deleted since.
 func Accepts(v *cluster.View, self, from cluster.NodeID, b *cluster.Bucket, key string, epoch uint64) bool {
-	return v.Map.Epoch == epoch && v.Map.Sources[from].Stage == cluster.Moving && owns(v, self, b, key)
-}
-
-func owns(v *cluster.View, self cluster.NodeID, b *cluster.Bucket, key string) bool {
-	owner := v.Owner(b, key)
-	return owner != nil && owner.ID == self
-}
-
-// Pulls reports whether a node may apply the state of a key that the holder from told it in epoch: as Accepts, and from must still be one to ask,
-// given the key's present mark. It is evaluated under the key's lock.
-func Pulls(v *cluster.View, self, from cluster.NodeID, b *cluster.Bucket, key string, mark, epoch uint64) bool {
-	if v.Map.Epoch != epoch || !owns(v, self, b, key) {
+	if v.Map.Epoch != epoch || v.Map.Sources[from].Stage != cluster.Moving {
 		return false
 	}
-	for _, n := range v.Holders(nil, b, key, self, mark) {
-		if n.ID == from {
-			return true
-		}
-	}
-	return false
+	owner := v.Owner(b, key)
+	return owner != nil && owner.ID == self
 }
 
 // Mark returns the epoch to leave as mark with a change under v, 0 = none is needed.

@@ -1,0 +1,148 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"aistore/cluster"
+)
+
+// Options say what to simulate.
+type Options struct {
+	Seed  uint64
+	Fault Fault                            // the rule to break; "" = none
+	Story func(format string, args ...any) // told what happens; nil = nobody listens
+}
+
+// Outcome is what a run came to.
+type Outcome struct {
+	Violations []string // empty: every oracle is content
+	Ops        int      // operations of clients that ended
+	Events     int      // steps of the event loop
+	Epochs     uint64   // of the last map
+	Losses     int      // keys that lost what only one disk had
+	Histories  []*register
+}
+
+// world is one simulated cluster and everything around it.
+type world struct {
+	opt    Options
+	rng    *rand.Rand
+	now    time.Duration // since the beginning
+	queue  queue
+	events int
+
+	ctl     *control
+	nodes   []*node // in order of creation
+	gates   []*gateway
+	clients []*client
+	net     network
+	hist    history
+
+	chaos      bool // faults may happen
+	violations []string
+	nextValue  uint16
+}
+
+// broken reports whether the run breaks the rule f.
+func (w *world) broken(f Fault) bool { return w.opt.Fault == f }
+
+func (w *world) tell(format string, args ...any) {
+	if w.opt.Story != nil {
+		w.opt.Story("%9.4fs  %s", w.now.Seconds(), fmt.Sprintf(format, args...))
+	}
+}
+
+// violate notes that an oracle is not content.
+func (w *world) violate(format string, args ...any) {
+	s := fmt.Sprintf(format, args...)
+	w.violations = append(w.violations, s)
+	w.tell("VIOLATION: %s", s)
+}
+
+// chance is true with probability p.
+func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
+
+// between returns a duration of [lo, hi).
+func (w *world) between(lo, hi time.Duration) time.Duration {
+	return lo + time.Duration(w.rng.Int64N(int64(max(1, hi-lo))))
+}
+
+// after has fn run d from now.
+func (w *world) after(d time.Duration, fn func()) {
+	w.queue.push(event{at: w.now + max(0, d), fn: fn})
+}
+
+// run goes on until the time is over, or until is true.
+func (w *world) run(end time.Duration, until func() bool) {
+	for len(w.queue.heap) > 0 && w.queue.heap[0].at <= end {
+		e := w.queue.pop()
+		w.now = e.at
+		w.events++
+		e.fn()
+		if until != nil && until() {
+			return
+		}
+	}
+	w.now = max(w.now, end)
+}
+
+func (w *world) node(id cluster.NodeID) *node {
+	for _, n := range w.nodes {
+		if n.id == id {
+			return n
+		}
+	}
+	return nil
+}
+
+// event is something that happens at a time; equal times keep the order of planning.
+type event struct {
+	at  time.Duration
+	seq uint64
+	fn  func()
+}
+
+func (e event) before(o event) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
+
+// queue is a heap of events.
+type queue struct {
+	heap []event
+	seq  uint64
+}
+
+func (q *queue) push(e event) {
+	q.seq++
+	e.seq = q.seq
+	q.heap = append(q.heap, e)
+	for i := len(q.heap) - 1; i > 0; {
+		up := (i - 1) / 2
+		if !q.heap[i].before(q.heap[up]) {
+			break
+		}
+		q.heap[i], q.heap[up] = q.heap[up], q.heap[i]
+		i = up
+	}
+}
+
+func (q *queue) pop() event {
+	top := q.heap[0]
+	last := len(q.heap) - 1
+	q.heap[0] = q.heap[last]
+	q.heap[last] = event{}
+	q.heap = q.heap[:last]
+	for i := 0; ; {
+		least := i
+		for c := 2*i + 1; c <= 2*i+2 && c < last; c++ {
+			if q.heap[c].before(q.heap[least]) {
+				least = c
+			}
+		}
+		if least == i {
+			return top
+		}
+		q.heap[i], q.heap[least] = q.heap[least], q.heap[i]
+		i = least
+	}
+}
