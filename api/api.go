@@ -113,6 +113,9 @@ const (
 	WhatNodes  = "nodes"  // []NodeInfo: what `ais show cluster` shows
 	WhatKinds  = "kinds"  // []JobKind: the table of jobs
 	WhatHealth = "health" // []NodeHealth of all nodes
+
+	WhatRebalance = "rebalance" // Rebalance; of one node RebalanceStatus
+	WhatCheck     = "check"     // CheckReport; of one node NodeCheck
 )
 
 // Request and reply headers of AIStore.
