@@ -25,6 +25,7 @@ type MoveNodes struct {
 	IDs      []NodeID   `json:"ids"`
 	Step     Transition `json:"step"`
 	KeepData bool       `json:"keep_data,omitempty"` // decommission: forget the node's metadata but leave its objects on its disks
+	Paused   bool       `json:"paused,omitempty"`    // the rebalance waits until it is started by hand
 }
 
 // ReportSource says that a source has reached a stage in an epoch.
@@ -83,6 +84,7 @@ func (m MoveNodes) apply(c *change) error {
 	if len(m.IDs) == 0 {
 		return errs.E(op, "nodes", errs.Invalid, "none is named")
 	}
+	c.paused = m.Paused
 	for _, id := range m.IDs {
 		if err := m.step(c, id); err != nil {
 			return err
@@ -266,7 +268,9 @@ func (c *change) newEpoch(before *Machine, owners bool) {
 			sources[t.ID] = Source{Stage: Moving}
 		}
 	}
-	m.Paused = false
+	if m.Paused = c.paused; m.Rebalancing() {
+		m.Began = c.now
+	}
 }
 
 // progress draws the conclusions from what sources have reached.
@@ -291,6 +295,7 @@ func (c *change) progress() {
 	}
 	if len(c.Map.Former) > 0 {
 		c.settle()
+		c.editMap().Ended = c.now
 	}
 	for _, n := range c.Map.All() {
 		if n.Phase == Joining {
