@@ -183,7 +183,6 @@ func UnsupportedActions() map[string]string {
 		remote    = "works on remote buckets, which this cluster does not have"
 		transform = "needs ETL, which this cluster does not run"
 		archived  = "works on archives, which are not served yet"
-		member    = "changes membership, which is not served yet"
 		multipart = "native multipart upload is not served: PUT the object whole or append to it"
 		redundant = "changes redundancy, which is not served yet"
 	)
@@ -194,8 +193,6 @@ func UnsupportedActions() map[string]string {
 		"archive": archived, "promote": "reads files of the servers, which is not served",
 		"mpt-upload": multipart, "mpt-complete": multipart, "mpt-abort": multipart,
 		"make-n-copies": redundant, "ec-encode": redundant,
-		"decommission": member, "decommission-node": member, "shutdown": member, "shutdown-node": member,
-		"start-maintenance": member, "stop-maintenance": member,
 	}
 }
 

@@ -108,7 +108,7 @@ func (m MoveNodes) step(c *change, id NodeID) error {
 	case to == "" && !ok:
 		return errs.F(op, "step", errs.Invalid, "%q is unknown: use %s", string(m.Step), strings.Join(transitionNames(), ", "))
 	case !ok:
-		return errs.F(op, string(id), errs.Conflict, "is %s: %s is not possible from there", describe(n), m.Step)
+		return errs.F(op, string(id), errs.Conflict, "is %s: %s is not possible from there, only %s", n.Describe(), m.Step, strings.Join(n.Steps(), ", "))
 	case already:
 		return nil
 	case c.Map.Primary == id && phase == Migrating:
@@ -121,12 +121,26 @@ func (m MoveNodes) step(c *change, id NodeID) error {
 	return nil
 }
 
-// describe names a node's state as messages do.
-func describe(n *Node) string {
+// Describe names a node's state as messages do: "maintenance (migrating)".
+func (n *Node) Describe() string {
 	if n.Phase == "" {
 		return string(n.State)
 	}
 	return string(n.State) + " (" + string(n.Phase) + ")"
+}
+
+// Steps lists the transitions that would change n; forgetting it is possible always.
+func (n *Node) Steps() []string {
+	var steps []string
+	for _, t := range transitionNames() {
+		if _, _, already, ok := Transition(t).legal(n); ok && !already {
+			steps = append(steps, t)
+		}
+	}
+	if len(steps) == 0 {
+		return []string{"removing it from the map"}
+	}
+	return steps
 }
 
 func transitionNames() []string {

@@ -145,6 +145,8 @@ type Control struct {
 	fatal   chan error
 	stopped chan struct{}
 
+	retired atomic.Bool
+
 	beats, missed, proposals, reigns atomic.Uint64
 }
 
@@ -327,6 +329,9 @@ func (c *Control) Ready() bool {
 	v := c.View()
 	return v != nil && v.Map.Nodes[c.cfg.Self.ID] != nil && c.lease.met.Load() && v.Index >= c.lease.floor.Load()
 }
+
+// Retired reports whether the primary has told that this node was decommissioned.
+func (c *Control) Retired() bool { return c.retired.Load() }
 
 // Health returns what the primary knows of every node.
 func (c *Control) Health(ctx context.Context) ([]NodeHealth, error) {

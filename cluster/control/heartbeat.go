@@ -114,6 +114,9 @@ func (c pulse) rejoin(ctx context.Context, rep heartbeatReply) error {
 func (c pulse) heed(ctx context.Context, rep heartbeatReply, sent time.Time, invited uint64) {
 	switch {
 	case rep.Unknown:
+		if rep.Retired {
+			c.retired.Store(true)
+		}
 		c.lease.refuse("this node is not in the cluster map: it was removed or decommissioned; if it was removed, start it again and it joins, with empty disks")
 		return
 	case rep.Twin != "":

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -343,6 +344,7 @@ func (r *reign) answer(ctx context.Context, hb heartbeat) heartbeatReply {
 	rep := heartbeatReply{Primary: r.c.cfg.Self.ID, Addr: r.c.cfg.Self.IntraAddr, Index: mach.Index}
 	if n == nil || hb.Cluster != mach.Map.UUID {
 		rep.Unknown, rep.Removed = true, hb.Cluster == mach.Map.UUID
+		rep.Retired = rep.Removed && slices.Contains(mach.Retired, id)
 		return rep
 	}
 	if rep.Twin = r.occupied(hb.Node, n); rep.Twin != "" {

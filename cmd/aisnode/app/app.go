@@ -13,6 +13,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"aistore/auth/sigv4"
@@ -51,6 +52,10 @@ type App struct {
 	routes  []httpx.Route
 	parts   []node.Part
 	closers []func() error // in order of opening
+
+	stop    context.CancelFunc // ends Run
+	retired atomic.Bool        // the node is no more when its process has ended
+	wipes   atomic.Bool        // and neither are its objects
 }
 
 // Open takes the ports and opens what is on disk. It serves nothing yet; call Run, which also closes.
@@ -70,6 +75,9 @@ func Open(ctx context.Context, cfg config.Node, o Options) (*App, error) {
 }
 
 func (a *App) open(ctx context.Context, logs *node.Logs, version string) error {
+	if err := refuseRetired(a.cfg.Dir); err != nil {
+		return err
+	}
 	if err := rootKey(&a.cfg).Validate(); err != nil {
 		return errs.E("app.open", "AIS_ROOT_ACCESS_KEY, AIS_ROOT_SECRET_KEY", errs.Invalid, err)
 	}
@@ -157,7 +165,7 @@ func (a *App) controlConfig(who identity, raft net.Listener, version string) con
 	cfg := &a.cfg
 	return control.Config{
 		Self: cluster.Node{
-			ID: who.ID, Role: cluster.Role(cfg.Role), PublicURL: cfg.PublicURL, Weight: cfg.Weight, Zone: cfg.Zone,
+			ID: who.ID, Role: cluster.Role(cfg.Role), PublicURL: cfg.PublicURL, Weight: cfg.Weight, Zone: cfg.Zone, Manual: cfg.Standby.On(),
 			IntraAddr: net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.IntraPort)),
 		},
 		Cluster: who.Cluster, Dir: cfg.Dir, Join: cfg.Join, Bootstrap: cfg.Bootstrap.On(), Root: rootKey(cfg),
@@ -188,7 +196,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 	reg.ControlPlane(func() metrics.ControlPlane { return controlMetrics(a.control) })
 	nc := node.Config{
 		ID: who.ID, Role: cluster.Role(cfg.Role), Version: version, Control: a.control, Client: a.client,
-		Metrics: reg, Logs: logs, Settings: cfg, Propose: a.control.Propose,
+		Metrics: reg, Logs: logs, Settings: cfg, Propose: a.control.Propose, End: a.end,
 	}
 	if a.store != nil {
 		nc.Disks = a.store.Mountpaths
@@ -197,7 +205,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 	}
 	a.node = node.New(nc)
 	a.routes = append(a.node.Routes(), a.control.Routes()...)
-	a.parts = []node.Part{{Name: "control", Run: a.control.Run}, {Name: "root-key", Run: a.watchRoot}}
+	a.parts = []node.Part{{Name: "control", Run: a.control.Run}, {Name: "root-key", Run: a.watchRoot}, {Name: "life", Run: a.live}}
 
 	gw := proxy.Config{Node: a.node, Control: a.control}
 	ec := edge.Config{Node: a.node, Control: a.control, Verifier: sigv4.New(), Domains: cfg.S3Domain}
@@ -244,8 +252,13 @@ func (a *App) bind(ctx context.Context) error {
 
 // Run serves until ctx ends or a part fails, drains, and closes everything.
 func (a *App) Run(ctx context.Context) error {
+	ctx, a.stop = context.WithCancel(ctx)
+	defer a.stop()
 	err := a.node.Run(ctx, a.ls, a.routes, a.parts...)
 	err = errors.Join(err, a.close())
+	if a.retired.Load() {
+		err = errors.Join(err, a.retire())
+	}
 	if err != nil {
 		a.log.Error("node stopped", "err", err)
 	} else {
