@@ -135,19 +135,14 @@ func (a lifeVerbs) moved(ctx context.Context, sdk *client.Client, verb string, i
 	return nil
 }
 
-// advancedCommand is `ais advanced`.
-func (a lifeVerbs) advancedCommand() *cli.Command {
-	return &cli.Command{
-		Name: "advanced", Usage: "what is seldom needed and easily regretted",
-		Subcommands: []*cli.Command{
-			a.verb(&cli.Command{
-				Name: "remove-from-smap", Usage: "take a node out of the cluster map as it is: nothing is moved", ArgsUsage: "NODE",
-				Description: "For a node that is lost and will not be back: the others stop waiting for it. What only it holds is lost to the cluster.\n" +
-					"If the node is started again it joins with empty disks; what they held is set aside, not served.",
-				Flags: []cli.Flag{a.yesFlag()}, Action: a.remove,
-			}, argNode),
-		},
-	}
+// removeCommand is `ais advanced remove-from-smap`.
+func (a lifeVerbs) removeCommand() *cli.Command {
+	return a.verb(&cli.Command{
+		Name: "remove-from-smap", Usage: "take a node out of the cluster map as it is: nothing is moved", ArgsUsage: "NODE",
+		Description: "For a node that is lost and will not be back: the others stop waiting for it. What only it holds is lost to the cluster.\n" +
+			"If the node is started again it joins with empty disks; what they held is set aside, not served.",
+		Flags: []cli.Flag{a.yesFlag()}, Action: a.remove,
+	}, argNode)
 }
 
 func (a lifeVerbs) remove(c *cli.Context) error {
