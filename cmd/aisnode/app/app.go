@@ -53,9 +53,12 @@ type App struct {
 	parts   []node.Part
 	closers []func() error // in order of opening
 
-	stop    context.CancelFunc // ends Run
-	retired atomic.Bool        // the node is no more when its process has ended
-	wipes   atomic.Bool        // and neither are its objects
+	stop    context.CancelFunc       // ends Run
+	retired atomic.Bool              // the node is no more when its process has ended
+	wipes   atomic.Bool              // and neither are its objects
+	aside   atomic.Pointer[[]string] // mountpaths whose content is set aside when Run has ended
+	oldEra  uint64                   // whose content that is
+	alert   string
 }
 
 // Open takes the ports and opens what is on disk. It serves nothing yet; call Run, which also closes.
@@ -101,6 +104,12 @@ func (a *App) open(ctx context.Context, logs *node.Logs, version string) error {
 	a.closers = append(a.closers, func() error { a.client.Close(); return nil })
 	if a.control, err = control.Open(a.controlConfig(who, raft, version)); err != nil {
 		return err
+	}
+	if a.store != nil {
+		a.alert = a.asideAlert()
+		if err := a.knownEra(); err != nil {
+			return err
+		}
 	}
 	a.assemble(who, logs, version) //nolint:contextcheck // routes take the context of each request
 	a.log.Info("node opened", "id", who.ID, "version", version, "config", a.cfg.String())
@@ -179,6 +188,9 @@ func (a *App) report() control.Report {
 	if a.store == nil {
 		return r
 	}
+	if a.alert != "" {
+		r.Alerts = []string{a.alert}
+	}
 	for _, m := range a.store.Mountpaths() {
 		mp := control.Mountpath{Path: m.Path, FS: m.FS, Total: m.Capacity.Total, Used: m.Capacity.Total - m.Capacity.Free}
 		if m.State == fs.Disabled {
@@ -226,7 +238,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 		} else {
 			a.routes = append(a.routes, t.Routes()...)
 		}
-		a.parts = append(a.parts, node.Part{Name: "target", Run: t.Run}, node.Part{Name: "jobs", Run: jobs.Run}, node.Part{Name: "bind", Run: a.bind})
+		a.parts = append(a.parts, node.Part{Name: "target", Run: t.Run}, node.Part{Name: "jobs", Run: jobs.Run}, node.Part{Name: "bind", Run: a.bind}, node.Part{Name: "era", Run: a.keepEra})
 		gw.Objects, gw.Lists, gw.Jobs = t, lists, jobs
 	}
 	if cfg.HasGateway() {
@@ -250,7 +262,8 @@ func (a *App) bind(ctx context.Context) error {
 	}
 }
 
-// Run serves until ctx ends or a part fails, drains, and closes everything.
+// Run serves until ctx ends, a part fails or the cluster has no more use for this process; it drains, and closes everything. After
+// ErrReopen the node is to be opened again.
 func (a *App) Run(ctx context.Context) error {
 	ctx, a.stop = context.WithCancel(ctx)
 	defer a.stop()
@@ -258,8 +271,10 @@ func (a *App) Run(ctx context.Context) error {
 	err = errors.Join(err, a.close())
 	if a.retired.Load() {
 		err = errors.Join(err, a.retire())
+	} else if paths := a.aside.Load(); paths != nil && err == nil {
+		err = a.setAside(*paths)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrReopen) {
 		a.log.Error("node stopped", "err", err)
 	} else {
 		a.log.Info("node stopped")
