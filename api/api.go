@@ -113,6 +113,9 @@ const (
 	WhatNodes  = "nodes"  // []NodeInfo: what `ais show cluster` shows
 	WhatKinds  = "kinds"  // []JobKind: the table of jobs
 	WhatHealth = "health" // []NodeHealth of all nodes
+
+	WhatRebalance = "rebalance" // Rebalance; of one node RebalanceStatus
+	WhatCheck     = "check"     // CheckReport; of one node NodeCheck
 )
 
 // Request and reply headers of AIStore.
@@ -180,7 +183,6 @@ func UnsupportedActions() map[string]string {
 		remote    = "works on remote buckets, which this cluster does not have"
 		transform = "needs ETL, which this cluster does not run"
 		archived  = "works on archives, which are not served yet"
-		member    = "changes membership, which is not served yet"
 		multipart = "native multipart upload is not served: PUT the object whole or append to it"
 		redundant = "changes redundancy, which is not served yet"
 	)
@@ -191,8 +193,6 @@ func UnsupportedActions() map[string]string {
 		"archive": archived, "promote": "reads files of the servers, which is not served",
 		"mpt-upload": multipart, "mpt-complete": multipart, "mpt-abort": multipart,
 		"make-n-copies": redundant, "ec-encode": redundant,
-		"decommission": member, "decommission-node": member, "shutdown": member, "shutdown-node": member,
-		"start-maintenance": member, "stop-maintenance": member,
 	}
 }
 

@@ -41,6 +41,7 @@ type Snode struct {
 
 	// Ours.
 	State  cluster.State `json:"state"`
+	Phase  cluster.Phase `json:"phase,omitempty"`
 	Role   cluster.Role  `json:"role"`
 	Alive  bool          `json:"alive"`
 	Weight uint32        `json:"weight"`
@@ -77,14 +78,13 @@ func SnodeOf(n *cluster.Node, typ string) *Snode {
 	s := &Snode{
 		ID: string(n.ID), Type: typ, PublicNet: netInfo(n.PublicURL, ""),
 		ControlNet: netInfo("", n.IntraAddr), DataNet: netInfo("", n.IntraAddr),
-		Digest: n.Digest, State: n.State, Role: n.Role, Alive: n.Alive, Weight: n.Weight, Zone: n.Zone,
+		Digest: n.Digest, State: n.State, Phase: n.Phase, Role: n.Role, Alive: n.Alive, Weight: n.Weight, Zone: n.Zone,
 	}
-	switch n.State {
-	case cluster.Maintenance, cluster.Shutdown, cluster.Standby:
-		s.Flags |= SnodeMaintenance // owns no names: a client that places by itself must pass it over
-	case cluster.Decommissioned:
+	switch {
+	case n.State == cluster.Decommissioned:
 		s.Flags |= SnodeDecommission
-	case cluster.Online:
+	case n.State != cluster.Online && !n.InService():
+		s.Flags |= SnodeMaintenance // owns no names: a client that places by itself must pass it over
 	}
 	if !n.Voter {
 		s.Flags |= SnodeNonElectable
@@ -226,6 +226,7 @@ type NodeInfo struct {
 	Total    uint64    `json:"total"`             // bytes of its mountpaths
 	Used     uint64    `json:"used"`
 	Avail    uint64    `json:"avail"`
+	Alerts   []string  `json:"alerts,omitempty"` // what an operator should look at
 }
 
 // ClusterStats answers what=stats at PathCluster.

@@ -169,11 +169,14 @@ func Restore(b []byte) (*Machine, error) {
 	return w.Machine, nil
 }
 
-// completed fills in what releases before the S3 endpoint did not write: there were no users, and its
-// settings had no values. The parts are the caller's own.
+// completed fills in what earlier releases did not write: there were no users, and no settings of the S3 endpoint and
+// of rebalance. The parts are the caller's own.
 func completed(c *Config, us *UserMap) (*Config, *UserMap) {
 	if c != nil && c.S3 == (S3Cfg{}) {
 		c.S3 = DefaultConfig().S3
+	}
+	if c != nil && c.Rebalance == (RebalanceCfg{}) {
+		c.Rebalance = DefaultConfig().Rebalance
 	}
 	if us == nil {
 		us = newUserMap()

@@ -25,6 +25,7 @@ type MoveNodes struct {
 	IDs      []NodeID   `json:"ids"`
 	Step     Transition `json:"step"`
 	KeepData bool       `json:"keep_data,omitempty"` // decommission: forget the node's metadata but leave its objects on its disks
+	Paused   bool       `json:"paused,omitempty"`    // the rebalance waits until it is started by hand
 }
 
 // ReportSource says that a source has reached a stage in an epoch.
@@ -83,6 +84,7 @@ func (m MoveNodes) apply(c *change) error {
 	if len(m.IDs) == 0 {
 		return errs.E(op, "nodes", errs.Invalid, "none is named")
 	}
+	c.paused = m.Paused
 	for _, id := range m.IDs {
 		if err := m.step(c, id); err != nil {
 			return err
@@ -106,7 +108,7 @@ func (m MoveNodes) step(c *change, id NodeID) error {
 	case to == "" && !ok:
 		return errs.F(op, "step", errs.Invalid, "%q is unknown: use %s", string(m.Step), strings.Join(transitionNames(), ", "))
 	case !ok:
-		return errs.F(op, string(id), errs.Conflict, "is %s: %s is not possible from there", describe(n), m.Step)
+		return errs.F(op, string(id), errs.Conflict, "is %s: %s is not possible from there, only %s", n.Describe(), m.Step, strings.Join(n.Steps(), ", "))
 	case already:
 		return nil
 	case c.Map.Primary == id && phase == Migrating:
@@ -119,12 +121,26 @@ func (m MoveNodes) step(c *change, id NodeID) error {
 	return nil
 }
 
-// describe names a node's state as messages do.
-func describe(n *Node) string {
+// Describe names a node's state as messages do: "maintenance (migrating)".
+func (n *Node) Describe() string {
 	if n.Phase == "" {
 		return string(n.State)
 	}
 	return string(n.State) + " (" + string(n.Phase) + ")"
+}
+
+// Steps lists the transitions that would change n; forgetting it is possible always.
+func (n *Node) Steps() []string {
+	var steps []string
+	for _, t := range transitionNames() {
+		if _, _, already, ok := Transition(t).legal(n); ok && !already {
+			steps = append(steps, t)
+		}
+	}
+	if len(steps) == 0 {
+		return []string{"removing it from the map"}
+	}
+	return steps
 }
 
 func transitionNames() []string {
@@ -266,7 +282,9 @@ func (c *change) newEpoch(before *Machine, owners bool) {
 			sources[t.ID] = Source{Stage: Moving}
 		}
 	}
-	m.Paused = false
+	if m.Paused = c.paused; m.Rebalancing() {
+		m.Began = c.now
+	}
 }
 
 // progress draws the conclusions from what sources have reached.
@@ -291,6 +309,7 @@ func (c *change) progress() {
 	}
 	if len(c.Map.Former) > 0 {
 		c.settle()
+		c.editMap().Ended = c.now
 	}
 	for _, n := range c.Map.All() {
 		if n.Phase == Joining {

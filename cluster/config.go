@@ -11,12 +11,13 @@ import (
 // Config is the cluster-wide configuration, changed by `ais config cluster key=value` and kept in the
 // replicated log. Keys are the dotted json names. Durations are strings such as "10s" in JSON.
 type Config struct {
-	Version uint64     `json:"version"`
-	Timeout TimeoutCfg `json:"timeout"`
-	List    ListCfg    `json:"list"`
-	Log     LogCfg     `json:"log"`
-	Limits  LimitsCfg  `json:"limits"`
-	S3      S3Cfg      `json:"s3"`
+	Version   uint64       `json:"version"`
+	Timeout   TimeoutCfg   `json:"timeout"`
+	List      ListCfg      `json:"list"`
+	Log       LogCfg       `json:"log"`
+	Limits    LimitsCfg    `json:"limits"`
+	S3        S3Cfg        `json:"s3"`
+	Rebalance RebalanceCfg `json:"rebalance"`
 }
 
 // TimeoutCfg holds the times by which nodes judge each other.
@@ -53,6 +54,12 @@ type S3Cfg struct {
 	Redirect       bool     `json:"redirect"`        // answer 307 to the owner of a key instead of relaying
 }
 
+// RebalanceCfg is how names move when nodes come and go.
+type RebalanceCfg struct {
+	JoinDelay Duration `json:"join_delay"` // targets that come within this time of each other are taken into service by one rebalance
+	TermWait  Duration `json:"term_wait"`  // SIGTERM waits this long for what is being sent and received
+}
+
 // Duration is a time.Duration that is a string such as "10s" in JSON.
 type Duration time.Duration
 
@@ -83,6 +90,7 @@ func DefaultConfig() *Config {
 		S3: S3Cfg{
 			Region: "us-east-1", LifecycleDay: Duration(24 * time.Hour), LifecycleEvery: Duration(time.Hour), UploadTTL: Duration(7 * 24 * time.Hour),
 		},
+		Rebalance: RebalanceCfg{JoinDelay: Duration(2 * time.Second), TermWait: Duration(30 * time.Second)},
 	}
 }
 
@@ -123,7 +131,17 @@ func (c *Config) Validate() error {
 		bad("limits.inflight", "%d is below 1", c.Limits.Inflight)
 	}
 	c.S3.validate(bad)
+	c.Rebalance.validate(bad)
 	return errors.Join(all...)
+}
+
+func (r *RebalanceCfg) validate(bad func(key, format string, args ...any)) {
+	if d := r.JoinDelay.D(); d < time.Millisecond || d > time.Hour {
+		bad("rebalance.join_delay", "%v is outside 1ms..1h", d)
+	}
+	if d := r.TermWait.D(); d < time.Millisecond || d > time.Hour {
+		bad("rebalance.term_wait", "%v is outside 1ms..1h", d)
+	}
 }
 
 func (s *S3Cfg) validate(bad func(key, format string, args ...any)) {

@@ -25,6 +25,11 @@ func Needs(cmd Command) int {
 		}
 	case SetConfig:
 		for key := range c.Set {
+			if strings.HasPrefix(key, "rebalance.") {
+				return moves
+			}
+		}
+		for key := range c.Set {
 			if strings.HasPrefix(key, "s3.") {
 				return users
 			}

@@ -138,6 +138,7 @@ type change struct {
 	ownUsers   bool
 	ownSources bool
 	again      bool // a new epoch although no name moves
+	paused     bool // what a new epoch has to move waits
 }
 
 // editMap returns the cluster map to change; its version has grown.

@@ -297,7 +297,7 @@ func (s *script) props(args map[string]string) BucketProps {
 func showMap(m *Machine) string {
 	lines := []string{fmt.Sprintf("v%d epoch %d primary %s", m.Map.Version, m.Map.Epoch, m.Map.Primary)}
 	for _, n := range m.Map.All() {
-		l := fmt.Sprintf("%s %s %s weight %d %s", n.ID, n.Role, describe(n), n.Weight, n.IntraAddr)
+		l := fmt.Sprintf("%s %s %s weight %d %s", n.ID, n.Role, n.Describe(), n.Weight, n.IntraAddr)
 		if s, ok := m.Map.Sources[n.ID]; ok {
 			l += " source " + string(s.Stage)
 			if s.Keeps {

@@ -34,6 +34,7 @@ func (n *Node) fields() []field {
 		{"mountpaths", &listValue{p: &n.Mountpaths}, "DIR/mp1", "folders that hold objects, one per disk"},
 		{"join", &listValue{p: &n.Join}, "none", "public URLs of nodes of the cluster to join"},
 		{"bootstrap", toggleValue{&n.Bootstrap}, "true for role all without join", "found a new cluster if there is no state and none to join"},
+		{"standby", toggleValue{&n.Standby}, "false", "a target that joins later owns nothing until it is joined by hand"},
 		{"zone", stringValue{&n.Zone}, "none", "failure domain: copies of one object go to different ones"},
 		{"weight", numberValue[uint32]{&n.Weight}, "100", "share of objects relative to other targets"},
 		{"cache_size", sizeValue{&n.CacheSize}, "64MiB", "index cache of the node; half as much again is kept of names read often"},

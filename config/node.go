@@ -47,6 +47,7 @@ type Node struct {
 	Mountpaths []string // one per disk; none on a proxy
 	Join       []string // public URLs of nodes of the cluster to join
 	Bootstrap  Toggle   // whether to found a cluster when there is none to join
+	Standby    Toggle   // whether a target that joins later waits until it is joined by hand
 	Zone       string   // failure domain
 	Weight     uint32   // share of names relative to other targets; 100 is normal
 	CacheSize  Size     // block cache shared by the node's mountpaths

@@ -44,6 +44,9 @@ func (n *Node) queries() map[string]httpx.Handler {
 	}
 }
 
+// AddQuery has another package answer GET /v1/daemon?what=WHAT. It is for whoever assembles the node, before Run.
+func (n *Node) AddQuery(what string, h httpx.Handler) { n.what[what] = h }
+
 func (n *Node) getDaemon(c *httpx.Ctx) error {
 	what := c.Query(api.QueryWhat)
 	if h := n.what[what]; h != nil {

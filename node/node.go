@@ -34,6 +34,7 @@ type Config struct {
 	Propose  func(ctx context.Context, cmd cluster.Command) (cluster.Result, error) // of users and keys
 	Disks    func() []fs.Info                                                       // a target's; nil on a gateway
 	Settings any                                                                    // the node's own configuration, as what=config shows it
+	End      func(Ending)                                                           // begins the end of the process
 }
 
 // Node is the runtime that gateway and target share.

@@ -22,11 +22,14 @@ func (n *Node) Routes() []httpx.Route {
 	daemon := control
 	daemon.Listener = httpx.Both // gateways ask other nodes, whose public URL may be TLS
 	intra := httpx.Policy{Listener: httpx.Intra, Class: httpx.ClassHealth}
+	end := intra
+	end.MaxBody = 4096
 	return append([]httpx.Route{
 		{Method: "GET", Path: api.PathHealth, Op: "health", Policy: health, Handler: n.health},
 		{Method: "GET", Path: "/" + api.PathHealth, Op: "health", Policy: health, Handler: n.health}, // as AIStore's documentation writes it
 		{Method: "GET", Path: api.PathMetrics, Op: "metrics", Policy: both, Handler: n.getMetrics},
 		{Method: "GET", Path: api.PathDaemon, Op: "get-daemon", Policy: daemon, Handler: n.getDaemon},
+		{Method: "POST", Path: PathEnd, Op: "end", Policy: end, Handler: n.postEnd},
 		{Method: "GET", Path: pathPprof + "*", Op: "pprof", Policy: intra, Handler: n.getProfile},
 	}, (&users{n}).routes(control)...)
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -15,7 +17,6 @@ import (
 	"aistore/cluster/control"
 	"aistore/errs"
 	"aistore/httpx"
-	"aistore/xact"
 )
 
 // queries answer GET /v1/cluster?what=...
@@ -31,7 +32,7 @@ func (g *queries) table() map[string]func(*httpx.Ctx, *cluster.View) error {
 		api.WhatView:          func(c *httpx.Ctx, v *cluster.View) error { return c.JSON(v.Public()) },
 		api.WhatTargetIPs:     queryTargetIPs,
 		api.WhatRemote:        func(c *httpx.Ctx, _ *cluster.View) error { return c.JSON(map[string]any{"a": []any{}, "ver": 0}) },
-		api.WhatKinds:         func(c *httpx.Ctx, _ *cluster.View) error { return c.JSON(xact.Kinds()) },
+		api.WhatKinds:         func(c *httpx.Ctx, _ *cluster.View) error { return c.JSON(kinds()) },
 		api.WhatNodes:         g.nodes,
 		api.WhatHealth:        g.health,
 		api.WhatStats:         g.stats,
@@ -42,6 +43,8 @@ func (g *queries) table() map[string]func(*httpx.Ctx, *cluster.View) error {
 		api.WhatAllStatus:     g.allJobs,
 		api.WhatAllRunning:    g.running,
 		api.WhatJobStats:      g.jobStats,
+		api.WhatRebalance:     g.rebalance,
+		api.WhatCheck:         g.check,
 	}
 }
 
@@ -109,12 +112,12 @@ func (g *queries) nodes(c *httpx.Ctx, v *cluster.View) error {
 	}
 	infos := []api.NodeInfo{}
 	for _, n := range v.Map.All() {
-		i := api.NodeInfo{Node: n, Primary: n.ID == v.Map.Primary, Health: string(n.State)}
-		if !n.Alive {
+		i := api.NodeInfo{Node: n, Primary: n.ID == v.Map.Primary, Health: n.Describe()}
+		if !n.Alive && n.Phase != cluster.Drained { // who may be powered off is not missed
 			i.Health = "offline"
 		}
 		if h := byID[n.ID]; h != nil {
-			i.UptimeNS, i.Version = int64(h.Uptime), h.Version
+			i.UptimeNS, i.Version, i.Alerts = int64(h.Uptime), h.Version, alerts(h)
 			if h.Heard >= 0 {
 				i.LastSeen = time.Now().Add(-h.Heard.D()).UTC()
 			}
@@ -129,6 +132,17 @@ func (g *queries) nodes(c *httpx.Ctx, v *cluster.View) error {
 		infos = append(infos, i)
 	}
 	return c.JSON(infos)
+}
+
+// alerts is what a node reports that somebody should look at.
+func alerts(h *control.NodeHealth) []string {
+	as := slices.Clone(h.Alerts)
+	for _, mp := range h.Mountpaths {
+		if mp.Disabled != "" {
+			as = append(as, "mountpath "+mp.Path+" is disabled: "+mp.Disabled)
+		}
+	}
+	return as
 }
 
 // disks is a node's mountpaths with each file system once: those that share one share its bytes.
@@ -148,10 +162,14 @@ func disks(h *control.NodeHealth) []control.Mountpath {
 // gather asks every live node's PathDaemon and decodes the replies. What a node answered is out[id]; missing tells why
 // others did not.
 func gather[T any](g *Gateway, c *httpx.Ctx, nodes []*cluster.Node, what string) (out map[cluster.NodeID]*T, missing map[string]string) {
+	return gatherWithin[T](g, c, nodes, what, patience)
+}
+
+func gatherWithin[T any](g *Gateway, c *httpx.Ctx, nodes []*cluster.Node, what string, limit time.Duration) (out map[cluster.NodeID]*T, missing map[string]string) {
 	out, missing = map[cluster.NodeID]*T{}, map[string]string{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	ctx, cancel := context.WithTimeout(c.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.Context(), limit)
 	defer cancel()
 	for _, n := range nodes {
 		if !n.Alive {
@@ -203,13 +221,7 @@ func (g *queries) sysInfo(c *httpx.Ctx, v *cluster.View) error {
 }
 
 func (g *queries) mountpaths(c *httpx.Ctx, v *cluster.View) error {
-	var targets []*cluster.Node
-	for _, n := range v.Map.All() {
-		if n.Role.Target() {
-			targets = append(targets, n)
-		}
-	}
-	of, missing := gather[api.Mountpaths](g.Gateway, c, targets, api.WhatMountpaths)
+	of, missing := gather[api.Mountpaths](g.Gateway, c, targetsOf(v.Map), api.WhatMountpaths)
 	if len(missing) > 0 && len(of) == 0 {
 		return errs.F("proxy.queryMountpaths", "targets", errs.Unavailable, "none answers: %v", missing)
 	}
@@ -228,11 +240,15 @@ func (g *Gateway) putCluster(c *httpx.Ctx) error {
 	case api.ActResetConfig:
 		return g.propose(c, cluster.SetConfig{Set: cluster.DefaultConfig().Keys()})
 	case api.ActStart:
-		return startAlone(&m)
+		return g.startAlone(c, &m)
 	case api.ActStop:
 		return g.stopJobs(c, &m)
 	}
-	return unknownAction(&m, strings.Join([]string{api.ActSetConfig, api.ActResetConfig, api.ActStart, api.ActStop}, ", "))
+	actions := lifecycle{g}.actions()
+	if act := actions[m.Action]; act != nil {
+		return act(c, &m)
+	}
+	return unknownAction(&m, strings.Join(append([]string{api.ActSetConfig, api.ActResetConfig, api.ActStart, api.ActStop}, slices.Sorted(maps.Keys(actions))...), ", "))
 }
 
 func (g *Gateway) propose(c *httpx.Ctx, cmd cluster.Command) error {

@@ -22,7 +22,7 @@ func jobQuery(c *httpx.Ctx) (*api.JobQuery, error) {
 }
 
 func checkJobs(q *api.JobQuery) error {
-	if q.Kind != "" && xact.KindOf(q.Kind) == "" && q.ID == "" {
+	if q.Kind != "" && q.Kind != api.KindRebalance && xact.KindOf(q.Kind) == "" && q.ID == "" {
 		return unknownKind(q.Kind)
 	}
 	if len(q.Buckets) == 1 && q.Bck == nil {
@@ -48,11 +48,19 @@ func unknownKind(kind string) error {
 // aisKinds are the kinds of AIStore that have no row in xact.Table.
 func aisKinds() []string {
 	return []string{
-		"rebalance", "resilver", "election", "lru", "cleanup-store", "summary-shard", "rechunk", "index-shard", "ec-get", "ec-put",
+		"resilver", "election", "lru", "cleanup-store", "summary-shard", "rechunk", "index-shard", "ec-get", "ec-put",
 		"ec-resp", "ec-encode", "put-copies", "make-n-copies", "archive", "etl-listrange", "evict-listrange", "prefetch-listrange",
 		"blob-download", "download", "dsort", "promote", "etl-bck", "etl-inline", "evict-remote-bck", "list", "get-batch",
 		"create-inventory", "load-lom-cache",
 	}
+}
+
+// kinds is the table of jobs, with the one that package xact does not run.
+func kinds() []api.JobKind {
+	return append(xact.Kinds(), api.JobKind{
+		Kind: api.KindRebalance, Name: api.KindRebalance, Scope: "cluster", Startable: true,
+		Help: "bring every object to its owner; it starts by itself when nodes come and go",
+	})
 }
 
 // oneJob answers what=status: one job summed up.
@@ -60,6 +68,17 @@ func (g *queries) oneJob(c *httpx.Ctx, v *cluster.View) error {
 	q, err := jobQuery(c)
 	if err != nil {
 		return err
+	}
+	if isRebalance(q) {
+		epoch, ok := generation(q)
+		if !ok {
+			epoch = v.Map.Epoch
+		}
+		s, err := rebalanceJob(v.Map, epoch)
+		if err != nil {
+			return err
+		}
+		return c.JSON(s)
 	}
 	if q.ID != "" {
 		j, err := g.jobs.Status(c.Context(), v, q.ID)
@@ -89,7 +108,7 @@ func (g *queries) allJobs(c *httpx.Ctx, v *cluster.View) error {
 	}
 	all := make([]*api.JobStatus, len(jobs))
 	for i, j := range jobs {
-		all[i] = &j.JobStatus
+		all[i] = j
 	}
 	return c.JSON(all)
 }
@@ -109,7 +128,7 @@ func (g *queries) running(c *httpx.Ctx, v *cluster.View) error {
 }
 
 // listJobs sums up the jobs of the query; a kind that is not served has none.
-func (g *queries) listJobs(c *httpx.Ctx, v *cluster.View, active *bool) ([]*xact.Job, error) {
+func (g *queries) listJobs(c *httpx.Ctx, v *cluster.View, active *bool) ([]*api.JobStatus, error) {
 	q, err := jobQuery(c)
 	if errs.Is(err, errs.Unsupported) {
 		return nil, nil
@@ -122,7 +141,22 @@ func (g *queries) listJobs(c *httpx.Ctx, v *cluster.View, active *bool) ([]*xact
 	} else if q.Active != nil && !*q.Active {
 		q.Active = nil // AIStore's SDK says "not only active"
 	}
-	return g.jobs.List(c.Context(), v, q)
+	var all []*api.JobStatus
+	if wantsRebalance(q, v.Map) {
+		s, err := rebalanceJob(v.Map, v.Map.Epoch)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	if isRebalance(q) {
+		return all, nil
+	}
+	jobs, err := g.jobs.List(c.Context(), v, q)
+	for _, j := range jobs {
+		all = append(all, &j.JobStatus)
+	}
+	return all, err
 }
 
 // jobStats answers what=qryxstats: snapshots by target.
@@ -134,27 +168,36 @@ func (g *queries) jobStats(c *httpx.Ctx, v *cluster.View) error {
 	if err != nil {
 		return err
 	}
-	snaps, err := g.jobs.Snaps(c.Context(), v, q)
-	if err != nil {
-		return err
+	out := map[cluster.NodeID][]*api.JobSnap{}
+	if !isRebalance(q) {
+		snaps, err := g.jobs.Snaps(c.Context(), v, q)
+		if err != nil {
+			return err
+		}
+		for id, of := range snaps {
+			out[id] = []*api.JobSnap{}
+			for i := range of {
+				out[id] = append(out[id], &of[i].JobSnap)
+			}
+		}
 	}
-	out := make(map[cluster.NodeID][]*api.JobSnap, len(snaps))
-	for id, of := range snaps {
-		out[id] = []*api.JobSnap{}
-		for i := range of {
-			out[id] = append(out[id], &of[i].JobSnap)
+	if epoch, named := generation(q); wantsRebalance(q, v.Map) && (!named || epoch <= v.Map.Epoch) {
+		for id, s := range g.rebalanceSnaps(c, v) {
+			out[id] = append(out[id], s)
 		}
 	}
 	return c.JSON(out)
 }
 
-// startAlone refuses what the generic start asks for: every kind here is started by its own action.
-func startAlone(m *api.ActionMsg) error {
+// startAlone starts a rebalance; every other kind is started by its own action.
+func (g *Gateway) startAlone(c *httpx.Ctx, m *api.ActionMsg) error {
 	var q api.JobQuery
 	if err := m.Decode(&q); err != nil {
 		return err
 	}
 	switch {
+	case q.Kind == api.KindRebalance:
+		return g.startRebalance(c)
 	case q.Kind == "":
 		return errs.E("proxy.startJob", "kind", errs.Invalid, "is missing in the value")
 	case xact.KindOf(q.Kind) == "":
@@ -177,6 +220,12 @@ func (g *Gateway) stopJobs(c *httpx.Ctx, m *api.ActionMsg) error {
 	v, err := g.ctl.Latest(c.Context())
 	if err != nil {
 		return err
+	}
+	if isRebalance(&q) {
+		if epoch, ok := generation(&q); ok && epoch != v.Map.Epoch {
+			return errs.F("proxy.stopJobs", "job "+q.ID, errs.Conflict, "is not the newest rebalance, which is %s", v.Map.Generation())
+		}
+		return g.propose(c, cluster.SetRebalance{})
 	}
 	if q.ID != "" {
 		if _, err := g.jobs.Status(c.Context(), v, q.ID); err != nil {

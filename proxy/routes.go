@@ -25,6 +25,8 @@ func (g *Gateway) Routes() []httpx.Route {
 		{Method: "PUT", Path: api.PathSetConfig, Op: "set-config", Policy: control, Handler: g.setConfigQuery},
 		{Method: "PUT", Path: api.PathSetConfig + "/", Op: "set-config", Policy: control, Handler: g.setConfigQuery},
 		{Method: "PUT", Path: api.PathSetPrimary + "/*", Op: "set-primary", Policy: control, Handler: g.setPrimary},
+		{Method: "POST", Path: api.PathJoin, Op: "join-node", Policy: control, Handler: lifecycle{g}.join},
+		{Method: "DELETE", Path: api.PathRemove + "/*", Op: "remove-node", Policy: control, Handler: lifecycle{g}.remove},
 		{Method: "POST", Path: api.PathCluster + "/*", Op: "post-cluster", Policy: control, Handler: membership},
 		{Method: "DELETE", Path: api.PathCluster + "/*", Op: "delete-cluster", Policy: control, Handler: membership},
 		{Method: "GET", Path: api.PathReverse, Op: "reverse", Policy: control, Handler: g.reverse},
@@ -67,5 +69,5 @@ func unsupported(c *httpx.Ctx) error {
 
 func membership(c *httpx.Ctx) error {
 	return errs.E("proxy.membership", c.Path(), errs.Unsupported,
-		"nodes join by themselves: start aisnode with --join and the URL of any node; removing nodes is not served yet")
+		"nodes join by themselves: start aisnode with --join and the URL of any node; by hand: POST "+api.PathJoin+", DELETE "+api.PathRemove+"/ID")
 }

@@ -71,8 +71,8 @@ func (s *transfer) SetEra(era uint64) error {
 	return nil
 }
 
-// setAsideDir is where in a mountpath the content of former eras lies.
-const setAsideDir = "set-aside"
+// AsideDir is where in a mountpath the content of former eras lies.
+const AsideDir = "set-aside"
 
 // SetAside moves what mountpaths of a stopped node hold to set-aside/ERA in each of them: the node then opens them empty, and nothing
 // is destroyed. Interrupted, it can be repeated; the index goes last, so that until then it says whose the blobs are. A path that is no
@@ -98,13 +98,13 @@ func SetAside(sys fs.FS, paths []string, era uint64, log *slog.Logger) error {
 }
 
 func setAside(mp *fs.Mountpath, era uint64) error {
-	dir := setAsideDir + "/" + strconv.FormatUint(era, 10)
-	for _, d := range []string{setAsideDir, dir} {
+	dir := AsideDir + "/" + strconv.FormatUint(era, 10)
+	for _, d := range []string{AsideDir, dir} {
 		if err := mp.Mkdir(d); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
 	}
-	if err := errors.Join(mp.SyncDir("."), mp.SyncDir(setAsideDir)); err != nil {
+	if err := errors.Join(mp.SyncDir("."), mp.SyncDir(AsideDir)); err != nil {
 		return err
 	}
 	for _, what := range []string{"blobs", "work", indexDirName} {

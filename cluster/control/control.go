@@ -47,6 +47,8 @@ type Config struct {
 
 // Report is what a node says of itself beyond being alive.
 type Report struct {
+	Era        uint64      `json:"era,omitempty"` // as SetEra said
+	Alerts     []string    `json:"alerts,omitempty"`
 	Mountpaths []Mountpath `json:"mountpaths,omitempty"`
 }
 
@@ -130,6 +132,7 @@ type Control struct {
 
 	mu       sync.Mutex
 	identity Identity
+	era      uint64 // that the node's disks belong to
 
 	invite   chan invitation
 	invited  atomic.Uint64 // invitations to vote so far
@@ -141,6 +144,8 @@ type Control struct {
 
 	fatal   chan error
 	stopped chan struct{}
+
+	retired atomic.Bool
 
 	beats, missed, proposals, reigns atomic.Uint64
 }
@@ -264,12 +269,31 @@ func (c *Control) accept(v *cluster.View) {
 		}
 		c.identity = id
 	}
+	if old := c.View(); id.Cluster == v.Map.UUID && (old == nil || v.Index > old.Index) {
+		c.compareEra(v) // before anybody can see the view
+	}
 	c.mu.Unlock()
 	if id.Cluster != v.Map.UUID {
 		c.log.Error("a view of another cluster was refused", "mine", id.Cluster, "other", v.Map.UUID)
 		return
 	}
 	c.views.publish(v)
+}
+
+// SetEra says which membership the node's disks belong to (cluster.Node.Era). While the cluster map says another the node has no lease.
+func (c *Control) SetEra(era uint64) {
+	c.mu.Lock()
+	if c.era = era; c.View() != nil {
+		c.compareEra(c.View())
+	}
+	c.mu.Unlock()
+	c.beatNow()
+}
+
+func (c *Control) compareEra(v *cluster.View) {
+	if n := v.Map.Nodes[c.cfg.Self.ID]; n != nil {
+		c.lease.alien.Store(n.Role.Target() && n.Era != c.era)
+	}
 }
 
 // View returns the newest view here, nil before the first.
@@ -305,6 +329,9 @@ func (c *Control) Ready() bool {
 	v := c.View()
 	return v != nil && v.Map.Nodes[c.cfg.Self.ID] != nil && c.lease.met.Load() && v.Index >= c.lease.floor.Load()
 }
+
+// Retired reports whether the primary has told that this node was decommissioned.
+func (c *Control) Retired() bool { return c.retired.Load() }
 
 // Health returns what the primary knows of every node.
 func (c *Control) Health(ctx context.Context) ([]NodeHealth, error) {

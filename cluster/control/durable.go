@@ -17,6 +17,7 @@ const (
 	identityFile = "node.json"
 	viewFile     = "view.json"
 	raftDir      = "raft"
+	lockFile     = "lock"
 )
 
 // Identity is what a node keeps of itself for ever: DIR/node.json.
@@ -109,6 +110,16 @@ func writeDurable(path string, b []byte) error {
 	return nil
 }
 
+// Erase removes what a node that no longer runs has kept in its directory: identity, view and log.
+func Erase(dir string) error {
+	for _, name := range []string{raftDir, raftDir + ".new", raftDir + ".old", viewFile, identityFile, lockFile} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return errs.E("control.Erase", dir, err)
+		}
+	}
+	return nil
+}
+
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -135,7 +146,7 @@ func exists(path string) (bool, error) {
 // lockDir keeps a second process off the directory; the lock goes with the process.
 func lockDir(dir string) (unlock func(), err error) {
 	const op = "control.lockDir"
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, errs.E(op, dir, err)
 	}

@@ -39,6 +39,9 @@ func (c pulse) beat(ctx context.Context) error {
 			failed = 0
 			c.beats.Add(1)
 			c.heed(ctx, rep, sent, invited)
+			if err := c.rejoin(ctx, rep); err != nil {
+				return err
+			}
 			if lagging > c.View().Index {
 				c.catchUp(ctx)
 			}
@@ -91,11 +94,30 @@ func (c pulse) logMissed(failed int, err error) {
 	}
 }
 
+// rejoin asks to be let in again when the node was removed from the map while it was down. One that is removed while it runs stays out
+// until somebody starts it again.
+func (c pulse) rejoin(ctx context.Context, rep heartbeatReply) error {
+	if !rep.Removed || c.lease.met.Load() {
+		return nil
+	}
+	err := entrance(c).joinAt(ctx, rep.Addr)
+	if errs.Is(err, errs.Forbidden, errs.Invalid) {
+		return err
+	}
+	if err != nil && ctx.Err() == nil {
+		c.log.Warn("cannot join again yet", "err", err)
+	}
+	return nil
+}
+
 // heed does what the primary's answer says.
 func (c pulse) heed(ctx context.Context, rep heartbeatReply, sent time.Time, invited uint64) {
 	switch {
 	case rep.Unknown:
-		c.lease.refuse("this node is not in the cluster map: it was removed or decommissioned")
+		if rep.Retired {
+			c.retired.Store(true)
+		}
+		c.lease.refuse("this node is not in the cluster map: it was removed or decommissioned; if it was removed, start it again and it joins, with empty disks")
 		return
 	case rep.Twin != "":
 		if c.missed.Add(1); c.lease.off.Load() == nil { // once
@@ -129,6 +151,9 @@ func (c pulse) beatOnce(ctx context.Context, v *cluster.View) (heartbeatReply, e
 	if r := c.reported.Load(); r != nil {
 		hb.Report = *r
 	}
+	c.mu.Lock()
+	hb.Era = c.era
+	c.mu.Unlock()
 	select {
 	case c.kickReport <- struct{}{}: // for the next one
 	default:
@@ -243,7 +268,7 @@ func (c pulse) hint(id cluster.NodeID, addr string) {
 // announced is what this node says of itself.
 func (c *Control) announced() cluster.Node {
 	s := c.cfg.Self
-	return cluster.Node{ID: s.ID, Role: s.Role, PublicURL: s.PublicURL, IntraAddr: s.IntraAddr, Weight: s.Weight, Zone: s.Zone}
+	return cluster.Node{ID: s.ID, Role: s.Role, PublicURL: s.PublicURL, IntraAddr: s.IntraAddr, Weight: s.Weight, Zone: s.Zone, Manual: s.Manual}
 }
 
 // memberState says what raft says of this node.

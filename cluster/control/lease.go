@@ -19,6 +19,7 @@ type leaseBox struct {
 	wall  atomic.Int64  // Unix nanoseconds
 	floor atomic.Uint64 // the view to have at least: the newest there was when the primary granted a lease to a node without one
 	met   atomic.Bool   // the primary has answered this process
+	alien atomic.Bool   // what the node's disks hold is not of its present membership
 	off   atomic.Pointer[string]
 }
 
@@ -64,6 +65,9 @@ func (l *leaseBox) refuse(why string) {
 // check returns nil while the node may serve from v.
 func (l *leaseBox) check(v *cluster.View) error {
 	const op = "control.Lease"
+	if l.alien.Load() {
+		return errs.E(op, "lease", errs.Unavailable, "this node was removed from the cluster map and has joined again: what its disks held before is set aside first")
+	}
 	if l.met.Load() && v != nil && v.Index >= l.floor.Load() && l.off.Load() == nil {
 		left := l.remaining()
 		if left > 0 {

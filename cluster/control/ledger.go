@@ -23,7 +23,8 @@ type ledger struct {
 	nodes   map[cluster.NodeID]*record
 	logs    map[raft.ServerID]string // the process (boot) that was last known to have this copy of the log
 	commits []commit
-	news    chan struct{} // closed at the next heartbeat
+	barred  map[cluster.NodeID]int // whose leases are not renewed; how many wait for their end
+	news    chan struct{}          // closed at the next heartbeat
 }
 
 type record struct {
@@ -41,7 +42,7 @@ type commit struct {
 // newLedger begins a reign at now. first is the longest lease that an earlier primary can have granted:
 // all its grants began before now (docs/design/control-plane.md).
 func newLedger(now time.Time, first time.Duration) *ledger {
-	return &ledger{since: now, foreign: now.Add(first + margin(first)), nodes: map[cluster.NodeID]*record{}, logs: map[raft.ServerID]string{}, news: make(chan struct{})}
+	return &ledger{since: now, foreign: now.Add(first + margin(first)), nodes: map[cluster.NodeID]*record{}, barred: map[cluster.NodeID]int{}, logs: map[raft.ServerID]string{}, news: make(chan struct{})}
 }
 
 // margin covers clocks that run at different rates, and timers that fire late.
@@ -86,13 +87,52 @@ func (l *ledger) grant(hb heartbeat, now time.Time, lease, grace time.Duration) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.nodes[hb.Node.ID]
-	if r == nil || hb.View < l.required(now.Add(-grace)) {
+	if r == nil || l.barred[hb.Node.ID] > 0 || hb.View < l.required(now.Add(-grace)) {
 		return false
 	}
 	if end := now.Add(lease + margin(lease)); end.After(r.lease) {
 		r.lease = end
 	}
 	return true
+}
+
+// bar stops the renewal of leases until unbar.
+func (l *ledger) bar(ids []cluster.NodeID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range ids {
+		l.barred[id]++
+	}
+}
+
+func (l *ledger) unbar(ids []cluster.NodeID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range ids {
+		if l.barred[id]--; l.barred[id] == 0 {
+			delete(l.barred, id)
+		}
+	}
+}
+
+// leaseEnd is when the node's lease is over for certain, unless it is renewed.
+func (l *ledger) leaseEnd(id cluster.NodeID) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r := l.nodes[id]; r != nil {
+		return r.lease
+	}
+	return l.foreign
+}
+
+// era is the membership that the node's disks belong to, as it said last.
+func (l *ledger) era(id cluster.NodeID) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r := l.nodes[id]; r != nil {
+		return r.beat.Era
+	}
+	return 0
 }
 
 // required returns the newest index committed before then.

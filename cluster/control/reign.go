@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,6 +90,7 @@ func (c *Control) reignOnce(ctx context.Context, m *member) {
 	g.Log = c.log
 	g.Go("judge", r.judge)
 	g.Go("voters", r.keepVoters)
+	g.Go("take-in", r.takeIn)
 	err := g.Wait()
 	c.reign.CompareAndSwap(r, nil)
 	c.leader.clear(c.cfg.Self.ID)
@@ -243,6 +245,12 @@ func (r *reign) propose(ctx context.Context, id string, cmd cluster.Command) (cl
 	if err := r.understood(cmd); err != nil {
 		return cluster.Result{}, err
 	}
+	if err := r.sameEra(cmd); err != nil {
+		return cluster.Result{}, err
+	}
+	if who := departing(cmd); len(who) > 0 {
+		return r.release(ctx, id, cmd, who)
+	}
 	res, err := r.commit(ctx, id, cmd)
 	if err != nil {
 		return res, err
@@ -293,6 +301,8 @@ func (r *reign) handOver(ctx context.Context, to cluster.NodeID) (cluster.Result
 		return cluster.Result{}, errs.E(op, string(to), errs.NotFound, "no such node in the cluster map")
 	case !n.Alive:
 		return cluster.Result{}, errs.E(op, string(to), errs.Conflict, "is not alive")
+	case leaving(n):
+		return cluster.Result{}, errs.F(op, string(to), errs.Conflict, "is %s: choose a node in service", n.State)
 	}
 	if err := r.transfer(ctx, n); err != nil {
 		return cluster.Result{}, errs.E(op, string(to), errs.Unavailable, err)
@@ -333,7 +343,8 @@ func (r *reign) answer(ctx context.Context, hb heartbeat) heartbeatReply {
 	n := mach.Map.Nodes[id]
 	rep := heartbeatReply{Primary: r.c.cfg.Self.ID, Addr: r.c.cfg.Self.IntraAddr, Index: mach.Index}
 	if n == nil || hb.Cluster != mach.Map.UUID {
-		rep.Unknown = true
+		rep.Unknown, rep.Removed = true, hb.Cluster == mach.Map.UUID
+		rep.Retired = rep.Removed && slices.Contains(mach.Retired, id)
 		return rep
 	}
 	if rep.Twin = r.occupied(hb.Node, n); rep.Twin != "" {

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -68,7 +69,7 @@ func (b bench) next() step {
 	voters, others := b.split()
 	for _, s := range b.servers {
 		n := b.m.Nodes[nodeOf(s.ID)]
-		if n == nil || n.State == cluster.Decommissioned || b.lostLog(s.ID) {
+		if n == nil || b.lostLog(s.ID) {
 			return b.remove(s, voters)
 		}
 		if n.Alive && string(s.Address) != n.IntraAddr {
@@ -78,7 +79,7 @@ func (b bench) next() step {
 	want := wanted(b.members())
 	candidate := b.candidate(voters, others)
 	due := candidate != nil && len(voters) <= want && b.alive(voters)+1 >= (len(voters)+1)/2+1 &&
-		(len(voters) < want || b.anyGone(voters) || candidate.Role.Gateway() && b.anyTarget(voters))
+		(len(voters) < want || b.anyGone(voters) || b.anyLeaving(voters) || candidate.Role.Gateway() && b.anyTarget(voters))
 	for _, s := range others { // left behind by a primary that ended half-way
 		if !due || candidate.ID != nodeOf(s.ID) {
 			return step{do: stepRemove, server: s.ID}
@@ -87,12 +88,18 @@ func (b bench) next() step {
 	if due {
 		return step{do: stepPromote, node: candidate.ID}
 	}
-	if len(voters) > want {
+	if len(voters) > want || b.anyDoomed(voters) {
 		if s, ok := b.surplus(voters); ok {
 			return b.remove(s, voters)
 		}
 	}
 	return step{}
+}
+
+// leaving reports whether a node is out of service, or on its way: another should have its seat. Without another it keeps it,
+// as a lost one does, unless it is decommissioned and will never be back.
+func leaving(n *cluster.Node) bool {
+	return n.Phase != cluster.Joining && (n.State == cluster.Maintenance || n.State == cluster.Shutdown || n.State == cluster.Decommissioned)
 }
 
 func (b bench) split() (voters, others []raft.Server) {
@@ -104,6 +111,15 @@ func (b bench) split() (voters, others []raft.Server) {
 		}
 	}
 	return voters, others
+}
+
+func (b bench) anyLeaving(voters []raft.Server) bool {
+	return slices.ContainsFunc(voters, func(s raft.Server) bool { return leaving(b.m.Nodes[nodeOf(s.ID)]) })
+}
+
+// anyDoomed reports whether a decommissioned node votes.
+func (b bench) anyDoomed(voters []raft.Server) bool {
+	return slices.ContainsFunc(voters, func(s raft.Server) bool { return b.m.Nodes[nodeOf(s.ID)].State == cluster.Decommissioned })
 }
 
 // members counts the nodes that belong to the cluster, also those that are away.
@@ -168,7 +184,7 @@ func (b bench) candidate(voters, others []raft.Server) *cluster.Node {
 		return false // All is ordered by id
 	}
 	for _, n := range b.m.All() {
-		ok := n.Alive && (n.State == cluster.Online || n.State == cluster.Standby) && !seated[n.ID] && !b.barred(n.ID)
+		ok := n.Alive && !leaving(n) && !seated[n.ID] && !b.barred(n.ID)
 		if ok && (best == nil || better(n, best)) {
 			best = n
 		}
@@ -176,22 +192,26 @@ func (b bench) candidate(voters, others []raft.Server) *cluster.Node {
 	return best
 }
 
-// surplus is the voter to let go: the lost first, then targets, then by id from the last, the primary at the
-// very end; never one whose going leaves too few that live.
+// surplus is the voter to let go: the decommissioned first, then the lost, then who leaves service, then targets, then by id from the
+// last, the primary at the very end; never one whose going leaves too few that live.
 func (b bench) surplus(voters []raft.Server) (raft.Server, bool) {
 	rank := func(s raft.Server) int {
 		n := b.m.Nodes[nodeOf(s.ID)]
 		switch {
-		case b.gone(n.ID):
+		case n.State == cluster.Decommissioned:
 			return 0
-		case !n.Alive:
+		case b.gone(n.ID):
 			return 1
-		case n.ID == b.self:
-			return 4
-		case !n.Role.Gateway():
+		case !n.Alive:
 			return 2
+		case leaving(n):
+			return 3
+		case n.ID == b.self:
+			return 6
+		case !n.Role.Gateway():
+			return 4
 		}
-		return 3
+		return 5
 	}
 	vs := append([]raft.Server(nil), voters...)
 	sort.Slice(vs, func(i, j int) bool {
@@ -230,10 +250,9 @@ const (
 func (r *reign) keepVoters(ctx context.Context) error {
 	barred := map[cluster.NodeID]time.Time{}
 	for {
-		v := r.c.View()
-		changed := r.c.Watch(v.Index)
+		changed := r.c.Watch(r.c.View().Index)
 		pause := min(votersLook, r.c.cfg.Timing.Replace/4)
-		did, err := r.votersOnce(ctx, v, barred)
+		did, err := r.votersOnce(ctx, barred)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -254,23 +273,16 @@ func (r *reign) keepVoters(ctx context.Context) error {
 }
 
 // votersOnce takes one step; false if there was none to take.
-func (r *reign) votersOnce(ctx context.Context, v *cluster.View, barred map[cluster.NodeID]time.Time) (bool, error) {
+func (r *reign) votersOnce(ctx context.Context, barred map[cluster.NodeID]time.Time) (bool, error) {
 	r.seats.Lock()
 	defer r.seats.Unlock()
+	v := r.c.View() // now, not before: who gives up a seat holds the lock until the map says that it leaves
 	servers := r.m.raft.GetConfiguration().Configuration().Servers
 	if did, err := r.record(ctx, v, servers); did || err != nil {
 		return did, err
 	}
 	now := time.Now()
-	b := bench{
-		m: v.Map, servers: servers, self: r.c.cfg.Self.ID,
-		gone: func(id cluster.NodeID) bool {
-			n := v.Map.Nodes[id]
-			return n != nil && !n.Alive && r.led.silent(id, now) > r.c.cfg.Timing.Replace
-		},
-		barred:  func(id cluster.NodeID) bool { return now.Before(barred[id]) },
-		lostLog: r.led.lostLog,
-	}
+	b := r.bench(v.Map, servers, func(id cluster.NodeID) bool { return now.Before(barred[id]) })
 	s := b.next()
 	switch s.do {
 	case stepPromote:
@@ -289,6 +301,16 @@ func (r *reign) votersOnce(ctx context.Context, v *cluster.View, barred map[clus
 		return false, nil
 	}
 	return true, nil
+}
+
+// bench is what the choice of voters depends on now.
+func (r *reign) bench(m *cluster.Map, servers []raft.Server, barred func(cluster.NodeID) bool) bench {
+	now := time.Now()
+	gone := func(id cluster.NodeID) bool {
+		n := m.Nodes[id]
+		return n != nil && !n.Alive && r.led.silent(id, now) > r.c.cfg.Timing.Replace
+	}
+	return bench{m: m, servers: servers, self: r.c.cfg.Self.ID, gone: gone, barred: barred, lostLog: r.led.lostLog}
 }
 
 // readdress keeps the server what it is, voter or not, under its new address.

@@ -11,12 +11,12 @@ import (
 )
 
 // parseBench reads "g1:v t1:v- t2 t3- g2:n x:v" : a node (g: gateway), ":v" votes, ":n" is a member without vote,
-// "-" is lost, "--" lost for long, "!" barred, "?" has lost its log, "*" decommissioned, "@" has moved. The first is the primary.
+// "-" is lost, "--" lost for long, "!" barred, "?" has lost its log, "*" decommissioned, "~" in maintenance, "@" has moved. The first is the primary.
 func parseBench(s string) bench {
 	b := bench{m: &cluster.Map{Nodes: map[cluster.NodeID]*cluster.Node{}}}
 	gone, barred, lost := map[cluster.NodeID]bool{}, map[cluster.NodeID]bool{}, map[raft.ServerID]bool{}
 	for _, w := range strings.Fields(s) {
-		name := strings.TrimRight(w, "-!?*@")
+		name := strings.TrimRight(w, "-!?*@~")
 		marks := w[len(name):]
 		name, seat, _ := strings.Cut(name, ":")
 		id := cluster.NodeID(name)
@@ -31,6 +31,9 @@ func parseBench(s string) bench {
 		gone[id], barred[id] = strings.Contains(marks, "--"), strings.Contains(marks, "!")
 		if strings.Contains(marks, "*") {
 			n.State = cluster.Decommissioned
+		}
+		if strings.Contains(marks, "~") {
+			n.State = cluster.Maintenance
 		}
 		srv := raft.Server{ID: raft.ServerID(name + ".log"), Address: raft.ServerAddress(n.IntraAddr)}
 		lost[srv.ID] = strings.Contains(marks, "?")
@@ -109,7 +112,18 @@ func TestVoterSteps(t *testing.T) {
 		{"g1:v x1:v t2:v", "remove x1"},
 		{"g1:v x1:n", "remove x1"},
 		{"g1:v* t1:v t2:v", "hand over"},
+		{"g1:v* t1", "promote t1"}, // first another
+		{"g1:v* t1:v", "hand over"},
 		{"g1:v*", "-"},
+		{"g1:v t1:v* t2:v t3", "promote t3"},
+		{"g1:v t1:v* t2:v t3:v", "remove t1"},
+		{"g1:v t1:v*- t2:v- t3", "-"}, // no majority
+		{"g1:v t1:v~ t2:v t3", "promote t3"},
+		{"g1:v t1:v~ t2:v t3:v", "remove t1"},
+		{"g1:v t1:v~ t2:v", "-"}, // nobody to replace it
+		{"g1:v t1:v~ t2:v t3~", "-"},
+		{"g1:v~ t1:v t2:v t3", "promote t3"},
+		{"g1:v~ t1:v t2:v t3:v", "hand over"},
 		{"g1:v t1:v? t2:v", "remove t1"},
 		{"g1:v t1:v@ t2:v", "readdress t1 t1:1"},
 		{"g1:v@", "readdress g1 g1:1"},
@@ -129,7 +143,8 @@ func TestVotersSettle(t *testing.T) {
 	}{
 		{"g1:v", 1}, {"g1:v t1:n", 1}, {"g1:v t1:v", 1}, {"g1:v t1 t2", 3}, {"t1:v t2 t3 t4 g1 g2 g3", 5}, {"t1:v t2:v t3:v g1 g2 g3", 5},
 		{"t1:v t2:v t3:v g1", 3}, {"g1:v t1:v-- t2:v t3", 3}, {"g1:v t1:v? t2:v t3:n t4:n", 5}, {"g1:v t1:v t2:v t3:v t4:v* x:v g2", 5},
-		{"g1:v g2 t1:v t2:v t3:v-- t4:v g3 t5", 5},
+		{"g1:v g2 t1:v t2:v t3:v-- t4:v g3 t5", 5}, {"g1:v t1:v~ t2:v t3 t4", 5}, {"g1:v t1:v~ t2:v~ t3 t4 t5", 5}, {"g1:v t1:v~ t2:v", 3},
+		{"g1:v t1:v* t2:v", 1},
 	} {
 		b := parseBench(c.have)
 		steps := 0

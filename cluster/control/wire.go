@@ -27,6 +27,8 @@ type heartbeatReply struct {
 	Index      uint64           `json:"index,omitempty"`   // of the primary's newest view
 	Lease      cluster.Duration `json:"lease,omitempty"`   // from the moment the heartbeat was sent; 0 = not renewed
 	Unknown    bool             `json:"unknown,omitempty"` // the sender is not in the cluster map
+	Removed    bool             `json:"removed,omitempty"` // unknown, and the sender belongs to this cluster
+	Retired    bool             `json:"retired,omitempty"` // removed, and for ever
 	Twin       string           `json:"twin,omitempty"`    // address where another process may still serve under the sender's id
 	Retire     bool             `json:"retire,omitempty"`  // the sender's copy of the log is not counted on any more
 }

@@ -1,7 +1,7 @@
 // Command aisnode runs one node of a cluster: a gateway, a target, or both in one process.
 //
 // Without arguments it is a whole store on http://127.0.0.1:8080 that keeps everything in ./data.
-// Exit codes: 0 stopped by SIGTERM or SIGINT after the drain, 1 failed, 2 wrong configuration.
+// Exit codes: 0 stopped by SIGTERM or SIGINT after the drain, or by itself when it was shut down or decommissioned, 1 failed, 2 wrong configuration.
 package main
 
 import (
@@ -54,24 +54,36 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	for {
+		err := serve(ctx, cfg, stdout, stderr)
+		if errors.Is(err, app.ErrReopen) && ctx.Err() == nil {
+			continue
+		}
+		if err != nil && !errors.Is(err, app.ErrReopen) {
+			fmt.Fprintf(stderr, "aisnode: %v\n", err)
+			return exitFailed
+		}
+		return 0
+	}
+}
+
+// serve runs the node until ctx ends or it ends by itself.
+func serve(ctx context.Context, cfg config.Node, stdout, stderr io.Writer) error {
 	a, err := app.Open(ctx, cfg, app.Options{Version: version, Log: stderr})
 	if err != nil {
-		fmt.Fprintf(stderr, "aisnode: %v\n", err)
-		return exitFailed
+		return err
 	}
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	var greeting sync.WaitGroup
 	if cfg.HasGateway() {
 		greeting.Go(func() { greet(ctx, a, cfg, stdout) })
 	}
 	err = a.Run(ctx)
-	stop()
+	end()
 	greeting.Wait()
-	if err != nil {
-		fmt.Fprintf(stderr, "aisnode: %v\n", err)
-		return exitFailed
-	}
-	return 0
+	return err
 }
 
 // greet prints how to use the node once it is ready.

@@ -37,6 +37,7 @@ func (a clusterVerbs) showCommand() *cli.Command {
 			a.showClusterCommand("cluster"),
 			a.performanceCommand(),
 			jobVerbs{a.app}.showJobs("job"),
+			rebalanceVerbs{a.app}.showCommand(),
 			a.verb(&cli.Command{Name: "config", Usage: "show the cluster's configuration", ArgsUsage: "[KEY]",
 				Flags: []cli.Flag{a.headersFlag()}, Action: a.showConfig}, argConfig),
 		},
@@ -45,10 +46,14 @@ func (a clusterVerbs) showCommand() *cli.Command {
 
 func (a clusterVerbs) clusterCommand() *cli.Command {
 	return &cli.Command{
-		Name: "cluster", Usage: "show the cluster and change its primary",
+		Name: "cluster", Usage: "show the cluster, bring nodes in and take them out, check it, stop it",
 		Subcommands: []*cli.Command{
 			a.showClusterCommand("show"),
 			a.verb(&cli.Command{Name: "set-primary", Usage: "hand the primary's part to another voter", ArgsUsage: "NODE", Action: a.setPrimary}, argNode),
+			lifeVerbs{a.app}.membersCommand(),
+			rebalanceVerbs{a.app}.checkCommand(),
+			lifeVerbs{a.app}.shutdownCommand(),
+			lifeVerbs{a.app}.decommissionCommand(),
 		},
 	}
 }
@@ -61,7 +66,7 @@ func (a clusterVerbs) setPrimary(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	id := c.Args().First()
+	id := string(api.ParseNodeName(c.Args().First()))
 	if a.view.Map.Nodes[cluster.NodeID(id)] == nil {
 		return errs.F("", id, errs.NotFound, "no such node: `ais show cluster` lists them")
 	}
@@ -78,18 +83,40 @@ func (a clusterVerbs) setPrimary(c *cli.Context) error {
 // refreshFlags let a view be shown again and again.
 func refreshFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.DurationFlag{Name: "refresh", Usage: "show it again every `DURATION`, until interrupted", DefaultText: "once"},
+		&cli.GenericFlag{Name: "refresh", Usage: "show it again every `DURATION` (a plain number: seconds), until interrupted", Value: new(interval), DefaultText: "once"},
 		&cli.IntFlag{Name: "count", Usage: "with --refresh: stop after `N` times", DefaultText: "never"},
 	}
+}
+
+// interval is a duration that may be written as a plain number of seconds.
+type interval time.Duration
+
+// Set implements flag.Value.
+func (i *interval) Set(s string) error {
+	if sec, err := strconv.ParseFloat(s, 64); err == nil {
+		*i = interval(sec * float64(time.Second))
+		return nil
+	}
+	d, err := time.ParseDuration(s)
+	*i = interval(d)
+	return err
+}
+
+func (i *interval) String() string {
+	if i == nil || *i == 0 {
+		return ""
+	}
+	return time.Duration(*i).String()
 }
 
 // refreshed shows something once, or with --refresh until the user has seen enough; a failure on the way is shown
 // and the next attempt made.
 func (a *app) refreshed(c *cli.Context, show func(context.Context) error) error {
-	every := c.Duration("refresh")
-	if !c.IsSet("refresh") {
+	given, ok := c.Generic("refresh").(*interval)
+	if !ok || !c.IsSet("refresh") {
 		return show(c.Context)
 	}
+	every := time.Duration(*given)
 	if every < 100*time.Millisecond {
 		return usageError("--refresh %v is below 100ms", every)
 	}
@@ -129,7 +156,7 @@ func (a clusterVerbs) showCluster(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	what := c.Args().First()
+	what := string(api.ParseNodeName(c.Args().First()))
 	return a.refreshed(c, func(ctx context.Context) error {
 		switch what {
 		case "":
@@ -167,7 +194,7 @@ func (a clusterVerbs) showNodes(ctx context.Context, sdk *client.Client) error {
 	if a.out.JSON {
 		return a.out.Value(clusterJSON{view.Map.UUID, string(view.Map.Primary), view.Map.Version, view.Map.Epoch, len(view.Buckets.Buckets), nodes})
 	}
-	t := a.out.NewTable(term.Columns("NODE", "ROLE", "STATE", "VERSION", "UPTIME>", "USED>", "CAPACITY>", "URL", "")...)
+	t := a.out.NewTable(term.Columns("NODE", "ROLE", "STATE", "VERSION", "UPTIME>", "USED>", "CAPACITY>", "URL", "", "ALERTS")...)
 	for i := range nodes {
 		if err := t.AddCells(a.nodeCells(&nodes[i])...); err != nil {
 			return err
@@ -181,12 +208,14 @@ func (a clusterVerbs) showNodes(ctx context.Context, sdk *client.Client) error {
 }
 
 func (a clusterVerbs) nodeCells(n *api.NodeInfo) []term.Cell {
-	style := term.Green
-	if n.Health != string(cluster.Online) {
+	style := term.Plain // out of service, as was asked for
+	switch {
+	case n.Health == string(cluster.Online):
+		style = term.Green
+	case n.Health == "offline", n.Phase == cluster.Migrating, n.Phase == cluster.Wiping:
+		style = term.Red // what only it holds is not elsewhere yet: it must not be powered off
+	case n.Phase == cluster.Joining, n.State == cluster.Standby:
 		style = term.Amber
-	}
-	if n.Health == "offline" {
-		style = term.Red
 	}
 	used, total, uptime := "-", "-", "-"
 	if n.Role.Target() && n.Total > 0 {
@@ -208,13 +237,14 @@ func (a clusterVerbs) nodeCells(n *api.NodeInfo) []term.Cell {
 	return []term.Cell{
 		{Text: string(n.ID), Style: term.Bold}, {Text: string(n.Role)}, {Text: n.Health, Style: style}, {Text: n.Version}, {Text: uptime},
 		{Text: used}, {Text: total}, {Text: n.PublicURL}, {Text: strings.Join(marks, ", ")},
+		{Text: strings.Join(n.Alerts, "; "), Style: term.Red},
 	}
 }
 
 func summaryLine(view *cluster.View, nodes []api.NodeInfo) string {
 	online, targets := 0, 0
 	for i := range nodes {
-		if nodes[i].Health == string(cluster.Online) {
+		if nodes[i].Alive && nodes[i].State == cluster.Online {
 			online++
 		}
 		if nodes[i].Role.Target() {
@@ -240,7 +270,7 @@ func (a clusterVerbs) showSmap(ctx context.Context, sdk *client.Client) error {
 	}
 	t := a.out.NewTable(term.Columns("NODE", "ROLE", "STATE", "ALIVE", "WEIGHT>", "ZONE", "VOTER", "PUBLIC URL", "INTRA-CLUSTER", "JOINED")...)
 	for _, n := range view.Map.All() {
-		if err := t.Add(string(n.ID), string(n.Role), string(n.State), yesNo(n.Alive), strconv.FormatUint(uint64(n.Weight), 10), n.Zone, yesNo(n.Voter),
+		if err := t.Add(string(n.ID), string(n.Role), n.Describe(), yesNo(n.Alive), strconv.FormatUint(uint64(n.Weight), 10), n.Zone, yesNo(n.Voter),
 			n.PublicURL, n.IntraAddr, stamp(n.Joined)); err != nil {
 			return err
 		}

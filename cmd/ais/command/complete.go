@@ -31,6 +31,7 @@ const (
 	argObject          // also a bucket, as the beginning of an object's name
 	argPath
 	argNode
+	argLiveNode // as t[ID] and p[ID]
 	argDevNode
 	argConfig
 	argProp
@@ -276,6 +277,13 @@ func (a completer) liveValues(ctx context.Context, kind argument, word string) (
 	if kind&argNode != 0 {
 		for _, n := range a.view.Map.All() {
 			cs = append(cs, candidate{text: string(n.ID), help: string(n.Role) + ", " + string(n.State)})
+		}
+	}
+	if kind&argLiveNode != 0 {
+		for _, n := range a.view.Map.All() {
+			if n.Alive {
+				cs = append(cs, candidate{text: api.NodeName(n), help: string(n.Role) + ", " + n.Describe()})
+			}
 		}
 	}
 	if kind&argConfig != 0 {

@@ -62,34 +62,48 @@ func (a jobVerbs) command() *cli.Command {
 		}
 		return a.didJob("stop", c.Args().First())
 	}
-	wait := func(c *cli.Context) error {
-		if err := count(c, 1, 1); err != nil {
-			return err
-		}
-		sdk, err := a.connect(c.Context)
-		if err != nil {
-			return err
-		}
-		ctx := c.Context
-		if d := c.Duration("timeout"); d > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, d)
-			defer cancel()
-		}
-		if err := sdk.Job(c.Args().First()).Wait(ctx); err != nil {
-			return err
-		}
-		return a.didJob("wait", c.Args().First())
-	}
 	return &cli.Command{
 		Name: "job", Usage: "show, await and stop the cluster's jobs",
 		Subcommands: []*cli.Command{
 			a.showJobs("ls"),
-			a.verb(&cli.Command{Name: "wait", Usage: "return when a job has ended", ArgsUsage: "ID",
-				Flags: []cli.Flag{&cli.DurationFlag{Name: "timeout", Usage: "give up after this time", DefaultText: "never"}}, Action: wait}, argJob),
+			a.waitCommand("wait"),
 			a.verb(&cli.Command{Name: "stop", Usage: "end a job", ArgsUsage: "ID", Action: stop}, argJob),
 		},
 	}
+}
+
+// timeoutFlag bounds a wait.
+func timeoutFlag() cli.Flag {
+	return &cli.DurationFlag{Name: "timeout", Usage: "give up after this time", DefaultText: "never"}
+}
+
+// limited is the command's context within --timeout.
+func limited(c *cli.Context) (context.Context, context.CancelFunc) {
+	if d := c.Duration("timeout"); d > 0 {
+		return context.WithTimeout(c.Context, d)
+	}
+	return context.WithCancel(c.Context)
+}
+
+func (a jobVerbs) waitCommand(name string) *cli.Command {
+	return a.verb(&cli.Command{
+		Name: name, Usage: "return when a job has ended", ArgsUsage: "ID", Flags: []cli.Flag{timeoutFlag()},
+		Action: func(c *cli.Context) error {
+			if err := count(c, 1, 1); err != nil {
+				return err
+			}
+			sdk, err := a.connect(c.Context)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := limited(c)
+			defer cancel()
+			if err := sdk.Job(c.Args().First()).Wait(ctx); err != nil {
+				return err
+			}
+			return a.didJob("wait", c.Args().First())
+		},
+	}, argJob)
 }
 
 func (a jobVerbs) didJob(verb, id string) error {

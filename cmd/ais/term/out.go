@@ -120,6 +120,9 @@ func marshal(v any) ([]byte, error) {
 	return []byte(strings.TrimSuffix(b.String(), "\n")), err
 }
 
+// Asks reports whether Confirm would ask somebody. Where nobody is there, a verb that can be taken back need not be confirmed.
+func (o *Out) Asks() bool { return !o.Yes && o.inTTY && o.errTTY }
+
 // Confirm asks a question that only "y" or "yes" agrees to. Without a terminal to ask at it fails and says how to
 // agree beforehand.
 func (o *Out) Confirm(format string, args ...any) error {

@@ -13,6 +13,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"aistore/auth/sigv4"
@@ -51,6 +52,13 @@ type App struct {
 	routes  []httpx.Route
 	parts   []node.Part
 	closers []func() error // in order of opening
+
+	stop    context.CancelFunc       // ends Run
+	retired atomic.Bool              // the node is no more when its process has ended
+	wipes   atomic.Bool              // and neither are its objects
+	aside   atomic.Pointer[[]string] // mountpaths whose content is set aside when Run has ended
+	oldEra  uint64                   // whose content that is
+	alert   string
 }
 
 // Open takes the ports and opens what is on disk. It serves nothing yet; call Run, which also closes.
@@ -70,6 +78,9 @@ func Open(ctx context.Context, cfg config.Node, o Options) (*App, error) {
 }
 
 func (a *App) open(ctx context.Context, logs *node.Logs, version string) error {
+	if err := refuseRetired(a.cfg.Dir); err != nil {
+		return err
+	}
 	if err := rootKey(&a.cfg).Validate(); err != nil {
 		return errs.E("app.open", "AIS_ROOT_ACCESS_KEY, AIS_ROOT_SECRET_KEY", errs.Invalid, err)
 	}
@@ -93,6 +104,12 @@ func (a *App) open(ctx context.Context, logs *node.Logs, version string) error {
 	a.closers = append(a.closers, func() error { a.client.Close(); return nil })
 	if a.control, err = control.Open(a.controlConfig(who, raft, version)); err != nil {
 		return err
+	}
+	if a.store != nil {
+		a.alert = a.asideAlert()
+		if err := a.knownEra(); err != nil {
+			return err
+		}
 	}
 	a.assemble(who, logs, version) //nolint:contextcheck // routes take the context of each request
 	a.log.Info("node opened", "id", who.ID, "version", version, "config", a.cfg.String())
@@ -157,7 +174,7 @@ func (a *App) controlConfig(who identity, raft net.Listener, version string) con
 	cfg := &a.cfg
 	return control.Config{
 		Self: cluster.Node{
-			ID: who.ID, Role: cluster.Role(cfg.Role), PublicURL: cfg.PublicURL, Weight: cfg.Weight, Zone: cfg.Zone,
+			ID: who.ID, Role: cluster.Role(cfg.Role), PublicURL: cfg.PublicURL, Weight: cfg.Weight, Zone: cfg.Zone, Manual: cfg.Standby.On(),
 			IntraAddr: net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.IntraPort)),
 		},
 		Cluster: who.Cluster, Dir: cfg.Dir, Join: cfg.Join, Bootstrap: cfg.Bootstrap.On(), Root: rootKey(cfg),
@@ -170,6 +187,9 @@ func (a *App) report() control.Report {
 	var r control.Report
 	if a.store == nil {
 		return r
+	}
+	if a.alert != "" {
+		r.Alerts = []string{a.alert}
 	}
 	for _, m := range a.store.Mountpaths() {
 		mp := control.Mountpath{Path: m.Path, FS: m.FS, Total: m.Capacity.Total, Used: m.Capacity.Total - m.Capacity.Free}
@@ -188,7 +208,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 	reg.ControlPlane(func() metrics.ControlPlane { return controlMetrics(a.control) })
 	nc := node.Config{
 		ID: who.ID, Role: cluster.Role(cfg.Role), Version: version, Control: a.control, Client: a.client,
-		Metrics: reg, Logs: logs, Settings: cfg, Propose: a.control.Propose,
+		Metrics: reg, Logs: logs, Settings: cfg, Propose: a.control.Propose, End: a.end,
 	}
 	if a.store != nil {
 		nc.Disks = a.store.Mountpaths
@@ -197,7 +217,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 	}
 	a.node = node.New(nc)
 	a.routes = append(a.node.Routes(), a.control.Routes()...)
-	a.parts = []node.Part{{Name: "control", Run: a.control.Run}, {Name: "root-key", Run: a.watchRoot}}
+	a.parts = []node.Part{{Name: "control", Run: a.control.Run}, {Name: "root-key", Run: a.watchRoot}, {Name: "life", Run: a.live}}
 
 	gw := proxy.Config{Node: a.node, Control: a.control}
 	ec := edge.Config{Node: a.node, Control: a.control, Verifier: sigv4.New(), Domains: cfg.S3Domain}
@@ -219,7 +239,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 		} else {
 			a.routes = append(a.routes, t.Routes()...)
 		}
-		a.parts = append(a.parts, node.Part{Name: "target", Run: t.Run}, node.Part{Name: "jobs", Run: jobs.Run}, node.Part{Name: "bind", Run: a.bind})
+		a.parts = append(a.parts, node.Part{Name: "target", Run: t.Run}, node.Part{Name: "jobs", Run: jobs.Run}, node.Part{Name: "bind", Run: a.bind}, node.Part{Name: "era", Run: a.keepEra})
 		gw.Objects, gw.Lists, gw.Jobs = t, lists, jobs
 	}
 	if cfg.HasGateway() {
@@ -258,11 +278,19 @@ func (a *App) bind(ctx context.Context) error {
 	}
 }
 
-// Run serves until ctx ends or a part fails, drains, and closes everything.
+// Run serves until ctx ends, a part fails or the cluster has no more use for this process; it drains, and closes everything. After
+// ErrReopen the node is to be opened again.
 func (a *App) Run(ctx context.Context) error {
+	ctx, a.stop = context.WithCancel(ctx)
+	defer a.stop()
 	err := a.node.Run(ctx, a.ls, a.routes, a.parts...)
 	err = errors.Join(err, a.close())
-	if err != nil {
+	if a.retired.Load() {
+		err = errors.Join(err, a.retire())
+	} else if paths := a.aside.Load(); paths != nil && err == nil {
+		err = a.setAside(*paths)
+	}
+	if err != nil && !errors.Is(err, ErrReopen) {
 		a.log.Error("node stopped", "err", err)
 	} else {
 		a.log.Info("node stopped")

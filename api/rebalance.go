@@ -1,0 +1,70 @@
+package api
+
+import (
+	"time"
+
+	"aistore/cluster"
+)
+
+// RebalanceStatus is how far one target is with the newest rebalance: its answer to what=rebalance at PathDaemon.
+type RebalanceStatus struct {
+	ID           string        `json:"id"` // cluster.GenerationID of Epoch
+	Epoch        uint64        `json:"epoch"`
+	Stage        cluster.Stage `json:"stage"` // "" if this target has no part in it
+	Running      bool          `json:"running"`
+	Paused       bool          `json:"paused"`
+	Objects      int64         `json:"objects"` // that are durable at their owner
+	Bytes        int64         `json:"bytes"`
+	TotalObjects int64         `json:"total_objects"` // estimates; 0 = not known yet
+	TotalBytes   int64         `json:"total_bytes"`
+	Rate         float64       `json:"rate"`   // bytes per second, lately
+	ETANS        int64         `json:"eta_ns"` // to the end at this rate; 0 = not known
+	Errors       uint64        `json:"errors"` // attempts that failed; each is made again
+	LastError    string        `json:"last_error,omitempty"`
+	Waiting      []string      `json:"waiting,omitempty"` // nodes that do not take what is theirs
+	Started      time.Time     `json:"started,omitzero"`
+	Finished     time.Time     `json:"finished,omitzero"`
+}
+
+// Rebalance answers what=rebalance at PathCluster: the newest rebalance over all targets. Running and Paused are what the
+// cluster map says; the rest is the sum of the targets that answer.
+type Rebalance struct {
+	RebalanceStatus
+	Nodes   map[string]*RebalanceStatus `json:"nodes"`
+	Missing map[string]string           `json:"missing,omitempty"` // targets that did not answer, and why
+}
+
+// CheckCounts is what a walk over an index has found. An object counts once under the first of these that holds.
+type CheckCounts struct {
+	Checked   int64 `json:"checked"`   // objects looked at
+	Missing   int64 `json:"missing"`   // an index names content that is not there
+	Corrupt   int64 `json:"corrupt"`   // content or record is damaged
+	Misplaced int64 `json:"misplaced"` // lies where the cluster map does not have it, and its owner lacks it or has an older state
+	Surplus   int64 `json:"surplus"`   // lies where the cluster map does not have it, and its owner has it too
+}
+
+// Add sums up.
+func (c *CheckCounts) Add(o CheckCounts) {
+	c.Checked += o.Checked
+	c.Missing += o.Missing
+	c.Corrupt += o.Corrupt
+	c.Misplaced += o.Misplaced
+	c.Surplus += o.Surplus
+}
+
+// Faults counts what is not as it should be.
+func (c *CheckCounts) Faults() int64 { return c.Missing + c.Corrupt + c.Misplaced + c.Surplus }
+
+// NodeCheck is what one target finds on its mountpaths: its answer to what=check at PathDaemon.
+type NodeCheck struct {
+	CheckCounts
+	Examples []string `json:"examples,omitempty"` // of faults, a few: "misplaced ais://bucket/object"
+}
+
+// CheckReport answers what=check at PathCluster.
+type CheckReport struct {
+	CheckCounts
+	Rebalancing bool                  `json:"rebalancing"` // names are on their way: what is misplaced or surplus now is not for long
+	Nodes       map[string]*NodeCheck `json:"nodes"`
+	Unchecked   map[string]string     `json:"unchecked,omitempty"` // targets that did not answer, and why
+}

@@ -1,0 +1,296 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"aistore/api"
+	"aistore/api/client"
+	"aistore/cluster"
+	"aistore/cmd/ais/term"
+	"aistore/errs"
+)
+
+// rebalanceVerbs show, start, stop and await the moving of names, and check where they are.
+type rebalanceVerbs struct{ *app }
+
+// commands are `ais start`, `ais stop` and `ais wait`.
+func (a rebalanceVerbs) commands() []*cli.Command {
+	return []*cli.Command{
+		{Name: "start", Usage: "start a rebalance", Subcommands: []*cli.Command{
+			a.verb(&cli.Command{Name: api.KindRebalance, Usage: "bring every object to its owner, or go on with the rebalance that was stopped", Action: a.start}),
+		}},
+		{Name: "stop", Usage: "stop a rebalance", Subcommands: []*cli.Command{
+			a.verb(&cli.Command{Name: api.KindRebalance, Usage: "stop moving until it is started again, or nodes come or go", Action: a.stop}),
+		}},
+		{Name: "wait", Usage: "wait for a rebalance or another job", Subcommands: []*cli.Command{
+			a.verb(&cli.Command{Name: api.KindRebalance, Usage: "return when every object is at its owner", ArgsUsage: "[ID]",
+				Flags: []cli.Flag{timeoutFlag()}, Action: a.wait}),
+			jobVerbs{a.app}.waitCommand("job"),
+		}},
+	}
+}
+
+func (a rebalanceVerbs) start(c *cli.Context) error {
+	if err := count(c, 0, 0); err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	job, err := sdk.StartRebalance(c.Context)
+	switch {
+	case err != nil:
+		return err
+	case a.out.JSON:
+		return a.out.Value(map[string]string{"verb": "start", "rebalance": job.ID})
+	case job.ID == "":
+		a.out.Printf("Nothing to rebalance: the cluster has no buckets.")
+	default:
+		a.out.Printf("Started rebalance %q (to monitor, run 'ais show rebalance')", job.ID)
+	}
+	return nil
+}
+
+func (a rebalanceVerbs) stop(c *cli.Context) error {
+	if err := count(c, 0, 0); err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	if err := sdk.StopRebalance(c.Context); err != nil {
+		return err
+	}
+	id := a.view.Map.Generation()
+	if a.out.JSON {
+		return a.out.Value(map[string]string{"verb": "stop", "rebalance": id})
+	}
+	a.out.Printf("Stopped rebalance %q: objects are found where they are; 'ais start rebalance' goes on", id)
+	return nil
+}
+
+func (a rebalanceVerbs) wait(c *cli.Context) error {
+	if err := count(c, 0, 1); err != nil {
+		return err
+	}
+	sdk, err := a.connect(c.Context)
+	if err != nil {
+		return err
+	}
+	id := c.Args().First()
+	if id == "" {
+		id = a.view.Map.Generation()
+	} else if _, ok := cluster.ParseGeneration(id); !ok {
+		return usageError("%q is no id of a rebalance: they are written g1, g2 ...", id)
+	}
+	ctx, cancel := limited(c)
+	defer cancel()
+	if err := sdk.Job(id).Wait(ctx); err != nil {
+		return err
+	}
+	if a.out.JSON {
+		return a.out.Value(map[string]string{"verb": "wait", "rebalance": id})
+	}
+	a.out.Printf("wait: rebalance %s has ended", id)
+	return nil
+}
+
+func (a rebalanceVerbs) showCommand() *cli.Command {
+	return a.verb(&cli.Command{
+		Name: api.KindRebalance, Usage: "show how far the newest rebalance is, node by node",
+		Flags: append(refreshFlags(), a.headersFlag(), a.unitsFlag()),
+		Action: func(c *cli.Context) error {
+			if err := count(c, 0, 0); err != nil {
+				return err
+			}
+			sdk, err := a.connect(c.Context)
+			if err != nil {
+				return err
+			}
+			return a.refreshed(c, func(ctx context.Context) error { return a.show(ctx, sdk) })
+		},
+	})
+}
+
+func (a rebalanceVerbs) show(ctx context.Context, sdk *client.Client) error {
+	r, err := sdk.Rebalance(ctx)
+	if err != nil {
+		return err
+	}
+	if a.out.JSON {
+		return a.out.Value(r)
+	}
+	t := a.out.NewTable(term.Columns("NODE", "STATE", "OBJECTS>", "BYTES>", "OF>", "RATE>", "ETA>", "ERRORS>", "WAITING FOR")...)
+	ids := make([]string, 0, len(r.Nodes)+len(r.Missing))
+	for id := range r.Nodes {
+		ids = append(ids, id)
+	}
+	for id := range r.Missing {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		if err := t.AddCells(a.cells(id, r)...); err != nil {
+			return err
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	a.out.Printf("\n%s", a.summary(r))
+	return nil
+}
+
+func (a rebalanceVerbs) cells(id string, r *api.Rebalance) []term.Cell {
+	s := r.Nodes[id]
+	if s == nil {
+		return []term.Cell{{Text: id, Style: term.Bold}, {Text: "no answer", Style: term.Red}, {}, {}, {}, {}, {}, {}, {Text: r.Missing[id]}}
+	}
+	state, style := "nothing to do", term.Plain
+	switch {
+	case s.Stage == cluster.Moving && r.Paused:
+		state, style = "stopped", term.Amber
+	case s.Stage == cluster.Moving:
+		state, style = "moving", term.Amber
+	case s.Stage == cluster.Moved:
+		state, style = "moved", term.Green
+	case s.Stage == cluster.Swept:
+		state, style = "done", term.Green
+	}
+	rate, eta, of := "-", "-", "-"
+	if s.Rate > 0 {
+		rate = a.out.Units.Bytes(int64(s.Rate)) + "/s"
+	}
+	if s.ETANS > 0 {
+		eta = time.Duration(s.ETANS).Round(time.Second).String()
+	}
+	if s.TotalBytes > 0 {
+		of = a.out.Units.Bytes(s.TotalBytes)
+	}
+	waiting := strings.Join(s.Waiting, ", ")
+	if s.LastError != "" {
+		waiting = strings.TrimPrefix(waiting+"; "+s.LastError, "; ")
+	}
+	return []term.Cell{
+		{Text: id, Style: term.Bold}, {Text: state, Style: style}, {Text: term.Count(s.Objects)}, {Text: a.out.Units.Bytes(s.Bytes)},
+		{Text: of}, {Text: rate}, {Text: eta}, {Text: term.Count(int64(s.Errors))}, {Text: waiting},
+	}
+}
+
+func (a rebalanceVerbs) summary(r *api.Rebalance) string {
+	moved := fmt.Sprintf("%s, %s", term.Plural(r.Objects, "object"), a.out.Units.Bytes(r.Bytes))
+	var line string
+	switch {
+	case !r.Running && r.Started.IsZero():
+		return "No rebalance was needed so far."
+	case !r.Running:
+		line = fmt.Sprintf("Rebalance %s has ended: %s moved in %v", r.ID, moved, max(0, r.Finished.Sub(r.Started)).Round(time.Millisecond))
+	case r.Paused:
+		line = fmt.Sprintf("Rebalance %s is stopped: %s moved so far ('ais start rebalance' goes on)", r.ID, moved)
+	default:
+		line = fmt.Sprintf("Rebalance %s runs since %v: %s moved", r.ID, time.Since(r.Started).Round(time.Second), moved)
+		if r.Rate > 0 {
+			line += fmt.Sprintf(", %s/s", a.out.Units.Bytes(int64(r.Rate)))
+		}
+		if r.ETANS > 0 {
+			line += fmt.Sprintf(", about %v to go", time.Duration(r.ETANS).Round(time.Second))
+		}
+	}
+	if len(r.Waiting) > 0 {
+		line += "\nIt waits for " + strings.Join(r.Waiting, ", ") + "."
+	}
+	return line
+}
+
+func (a rebalanceVerbs) checkCommand() *cli.Command {
+	return a.verb(&cli.Command{
+		Name: "check", Usage: "look through all indexes: is every object where the cluster map has it, once, and whole?",
+		Description: "Exit code 8 if something is wrong. While a rebalance runs, what is on its way counts as misplaced or surplus.",
+		Flags:       []cli.Flag{a.headersFlag()},
+		Action: func(c *cli.Context) error {
+			if err := count(c, 0, 0); err != nil {
+				return err
+			}
+			sdk, err := a.connect(c.Context)
+			if err != nil {
+				return err
+			}
+			rep, err := sdk.Check(c.Context)
+			if err != nil {
+				return err
+			}
+			return a.checked(rep)
+		},
+	})
+}
+
+func (a rebalanceVerbs) checked(rep *api.CheckReport) error {
+	if a.out.JSON {
+		if err := a.out.Value(rep); err != nil {
+			return err
+		}
+	} else if err := a.printCheck(rep); err != nil {
+		return err
+	}
+	switch {
+	case rep.Faults() > 0:
+		return errs.F("", "check", errs.Corrupt, "%s of %s not as they should be", term.Plural(rep.Faults(), "object"), term.Count(rep.Checked))
+	case len(rep.Unchecked) > 0:
+		return errs.F("", "check", errs.Unavailable, "%s did not answer", term.Plural(int64(len(rep.Unchecked)), "target"))
+	}
+	return nil
+}
+
+func (a rebalanceVerbs) printCheck(rep *api.CheckReport) error {
+	t := a.out.NewTable(term.Columns("NODE", "CHECKED>", "MISPLACED>", "MISSING>", "SURPLUS>", "CORRUPT>", "")...)
+	row := func(id string, n *api.CheckCounts, note string) error {
+		cells := []term.Cell{{Text: id, Style: term.Bold}, {Text: term.Count(n.Checked)}}
+		for _, bad := range []int64{n.Misplaced, n.Missing, n.Surplus, n.Corrupt} {
+			cell := term.Cell{Text: term.Count(bad)}
+			if bad > 0 {
+				cell.Style = term.Red
+			}
+			cells = append(cells, cell)
+		}
+		return t.AddCells(append(cells, term.Cell{Text: note})...)
+	}
+	var ids []string
+	for id := range rep.Nodes {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, cmp.Compare[string])
+	for _, id := range ids {
+		if err := row(id, &rep.Nodes[id].CheckCounts, ""); err != nil {
+			return err
+		}
+	}
+	for id, why := range rep.Unchecked {
+		if err := row(id, &api.CheckCounts{}, why); err != nil {
+			return err
+		}
+	}
+	if err := row("all", &rep.CheckCounts, ""); err != nil {
+		return err
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		for _, e := range rep.Nodes[id].Examples {
+			a.out.Printf("  %s: %s", id, e)
+		}
+	}
+	if rep.Rebalancing {
+		a.out.Printf("A rebalance runs: what is on its way counts as misplaced or surplus.")
+	}
+	return nil
+}

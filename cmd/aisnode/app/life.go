@@ -1,0 +1,102 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"aistore/cluster"
+	"aistore/cluster/control"
+	"aistore/errs"
+	"aistore/node"
+	"aistore/store"
+)
+
+// retiredFile says in DIR that the node was decommissioned: its id is refused for ever, so nothing is started there again.
+const retiredFile = "decommissioned"
+
+// refuseRetired fails if the directory is that of a decommissioned node.
+func refuseRetired(dir string) error {
+	path := filepath.Join(dir, retiredFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return errs.E("app.Open", path, err)
+	}
+	return errs.F("app.Open", dir, errs.Forbidden, "is the directory of %s: start with another directory, or remove this one and the mountpaths", b)
+}
+
+// end begins the end of the process.
+func (a *App) end(e node.Ending) {
+	a.log.Warn("the node was told to end", "wipe", e.Wipe)
+	if e.Wipe {
+		a.retired.Store(true)
+		a.wipes.Store(true)
+	}
+	a.stop()
+}
+
+// live follows what becomes of this node in the cluster map: it ends when the cluster has no more use for its process.
+func (a *App) live(ctx context.Context) error {
+	look := time.NewTicker(100 * time.Millisecond) // for what no view tells: that the primary has accepted the node, or retired it
+	defer look.Stop()
+	var was *cluster.Node // as this process has seen it last, nil before it was accepted
+	for {
+		v := a.control.View()
+		if v != nil && (was != nil || a.control.Ready()) {
+			n := v.Map.Nodes[a.node.ID]
+			if a.ends(was, n) {
+				a.stop()
+				return nil
+			}
+			if n != nil {
+				was = n
+			}
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// ends decides whether the process ends when what was the node becomes n.
+func (a *App) ends(was, n *cluster.Node) bool {
+	switch {
+	case was == nil:
+	case n == nil && (was.State == cluster.Decommissioned || a.control.Retired()):
+		a.log.Warn("this node is decommissioned: its process ends, and its id is refused from now on", "node", was.ID, "keep_data", was.KeepData)
+		a.retired.Store(true)
+		a.wipes.Store(!was.KeepData)
+		return true
+	case n != nil && drained(n) && !drained(was):
+		a.log.Warn("everything this node holds is elsewhere too and its process ends, as was asked for; to bring it back, start it and stop its maintenance", "node", n.ID)
+		return true
+	}
+	return false
+}
+
+// drained reports whether the node was shut down already: a process that finds it so was started since.
+func drained(n *cluster.Node) bool { return n.State == cluster.Shutdown && n.Phase == cluster.Drained }
+
+// retire leaves nothing of the cluster in the node's directories but the word that the node is no more.
+func (a *App) retire() error {
+	const op = "app.retire"
+	text := "node " + string(a.node.ID) + ", which was decommissioned on " + time.Now().UTC().Format(time.DateOnly)
+	path := filepath.Join(a.cfg.Dir, retiredFile)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil { // first: what is half removed must not be started
+		return errs.E(op, path, err)
+	}
+	if a.wipes.Load() && a.cfg.HasTarget() {
+		if err := store.Wipe(a.cfg.Mountpaths); err != nil {
+			return errs.E(op, "mountpaths", err)
+		}
+	}
+	return control.Erase(a.cfg.Dir)
+}

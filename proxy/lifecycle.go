@@ -1,0 +1,199 @@
+package proxy
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"aistore/api"
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/httpx"
+	"aistore/node"
+)
+
+// lifecycle is what gateways do for nodes that come, leave, or end.
+type lifecycle struct{ *Gateway }
+
+// actions lists the actions on nodes and on the whole cluster.
+func (g lifecycle) actions() map[string]func(*httpx.Ctx, *api.ActionMsg) error {
+	step := func(t cluster.Transition) func(*httpx.Ctx, *api.ActionMsg) error {
+		return func(c *httpx.Ctx, m *api.ActionMsg) error { return g.move(c, m, t) }
+	}
+	return map[string]func(*httpx.Ctx, *api.ActionMsg) error{
+		api.ActStartMaintenance:    step(cluster.StartMaintenance),
+		api.ActStopMaintenance:     step(cluster.StopMaintenance),
+		api.ActShutdownNode:        step(cluster.ShutdownNode),
+		api.ActDecommissionNode:    step(cluster.DecommissionNode),
+		api.ActShutdownCluster:     g.shutdownCluster,
+		"shutdown":                 g.shutdownCluster,
+		api.ActDecommissionCluster: g.decommissionCluster,
+		"decommission":             g.decommissionCluster,
+	}
+}
+
+// nodesOf reads which nodes a message is about. Without any it is refused: an empty list must not mean all.
+func nodesOf(m *api.ActionMsg) (api.NodesMsg, error) {
+	var msg api.NodesMsg
+	if err := m.Decode(&msg); err != nil {
+		return msg, err
+	}
+	if len(msg.IDs()) == 0 {
+		return msg, errs.F("proxy.nodesOf", "value", errs.Invalid, `names no node: give {"sid":"ID"} or {"nodes":["ID",...]}`)
+	}
+	return msg, nil
+}
+
+func (g lifecycle) move(c *httpx.Ctx, m *api.ActionMsg, step cluster.Transition) error {
+	const op = "proxy.move"
+	msg, err := nodesOf(m)
+	if err != nil {
+		return err
+	}
+	mv := cluster.MoveNodes{IDs: msg.IDs(), Step: step}
+	switch {
+	case step == cluster.DecommissionNode && msg.NoShutdown:
+		return errs.E(op, "no_shutdown", errs.Unsupported, "a decommissioned node belongs to no cluster and its process ends")
+	case step == cluster.DecommissionNode && msg.SkipRebalance:
+		return errs.E(op, "skip_rebalance", errs.Invalid,
+			"decommissioning moves everything first; to give up what a node has, remove it from the map: DELETE "+api.PathRemove+"/ID (`ais advanced remove-from-smap`)")
+	case step == cluster.DecommissionNode:
+		mv.KeepData = !msg.RmUserData
+	default:
+		mv.Paused = msg.SkipRebalance
+	}
+	id, err := g.leave(c, mv, mv.IDs)
+	if err != nil {
+		return err
+	}
+	return text(c, id)
+}
+
+// leave proposes what may take the primary along, and returns the id of the rebalance that is under way for it.
+func (g lifecycle) leave(c *httpx.Ctx, cmd cluster.Command, ids []cluster.NodeID) (rebalance string, err error) {
+	before, err := g.ctl.Latest(c.Context())
+	if err != nil {
+		return "", err
+	}
+	res, err := g.ctl.Propose(c.Context(), cmd)
+	if err != nil {
+		return "", err
+	}
+	after, err := g.node.View()
+	if err != nil {
+		return "", err
+	}
+	if was, is := before.Map.Primary, after.Map.Primary; was != is && slices.Contains(ids, was) {
+		c.SetHeader(api.HeaderPrimary, string(is))
+	}
+	rebalance = res.Rebalance
+	if rebalance == "" && after.Map.Rebalancing() && slices.ContainsFunc(ids, func(id cluster.NodeID) bool {
+		n := after.Map.Nodes[id]
+		return n != nil && (n.Phase == cluster.Joining || n.Phase == cluster.Migrating)
+	}) {
+		rebalance = after.Map.Generation() // asked for before
+	}
+	c.SetHeader(api.HeaderXactionID, rebalance)
+	g.node.Log.Info("life of nodes", "op", cmd.Op(), "nodes", ids, "rebalance", rebalance)
+	return rebalance, nil
+}
+
+// join takes targets that stand by into service.
+func (g lifecycle) join(c *httpx.Ctx) error {
+	var msg api.NodesMsg
+	b, err := c.ReadAll(maxMessage)
+	if err != nil {
+		return err
+	}
+	if len(b) > 0 {
+		if err := api.Unmarshal("description of a node", b, &msg); err != nil {
+			return err
+		}
+	}
+	ids := msg.IDs()
+	if len(ids) == 0 {
+		return errs.F("proxy.join", "node", errs.Invalid, `is missing: give {"daemon_id":"ID"}, or {"nodes":["ID",...]}; a node joins by itself when it is started with --join and the URL of any node`)
+	}
+	id, err := g.leave(c, cluster.MoveNodes{IDs: ids, Step: cluster.JoinNode, Paused: msg.SkipRebalance}, ids)
+	if err != nil {
+		return err
+	}
+	return c.JSON(api.Joined{DaemonID: string(ids[0]), RebalanceID: id})
+}
+
+// remove takes a node out of the map as it is.
+func (g lifecycle) remove(c *httpx.Ctx) error {
+	id := api.ParseNodeName(strings.TrimSuffix(c.Rest(), "/"))
+	if id == "" {
+		return errs.E("proxy.remove", "node", errs.Invalid, "is missing in the path")
+	}
+	rebalance, err := g.leave(c, cluster.ForgetNode{ID: id}, []cluster.NodeID{id})
+	if err != nil {
+		return err
+	}
+	return text(c, rebalance)
+}
+
+// shutdownCluster has every node end as SIGTERM would.
+func (g lifecycle) shutdownCluster(c *httpx.Ctx, _ *api.ActionMsg) error {
+	return g.endAll(c, node.Ending{})
+}
+
+// decommissionCluster has every node destroy what it has.
+func (g lifecycle) decommissionCluster(c *httpx.Ctx, m *api.ActionMsg) error {
+	var msg api.NodesMsg
+	if err := m.Decode(&msg); err != nil {
+		return err
+	}
+	if !msg.RmUserData {
+		return errs.E("proxy.decommissionCluster", "rm_user_data", errs.Invalid,
+			`must be true: this destroys every bucket and object of the cluster, and its nodes forget each other; to stop all nodes and keep everything, shut the cluster down`)
+	}
+	return g.endAll(c, node.Ending{Wipe: true})
+}
+
+// endPatience bounds what one node may take to say that it ends.
+const endPatience = 10 * time.Second
+
+// endAll tells every live node, this one last.
+func (g lifecycle) endAll(c *httpx.Ctx, e node.Ending) error {
+	v, err := g.newest(c.Context())
+	if err != nil {
+		return err
+	}
+	e.Cluster = v.Map.UUID
+	g.node.Log.Warn("all nodes of the cluster are told to end", "wipe", e.Wipe)
+	rep := api.Ended{Missing: map[string]string{}}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, n := range v.Map.All() {
+		switch {
+		case n.ID == g.node.ID:
+			rep.Nodes = append(rep.Nodes, string(n.ID))
+			continue
+		case !n.Alive:
+			rep.Missing[string(n.ID)] = "offline"
+			continue
+		}
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(c.Context(), endPatience)
+			defer cancel()
+			err := g.node.Client.JSON(ctx, "POST", "http://"+n.IntraAddr+node.PathEnd, e, nil)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				rep.Missing[string(n.ID)] = err.Error()
+				return
+			}
+			rep.Nodes = append(rep.Nodes, string(n.ID))
+		})
+	}
+	wg.Wait()
+	slices.Sort(rep.Nodes)
+	if err := g.node.End(e); err != nil {
+		return err
+	}
+	return c.JSON(&rep)
+}
