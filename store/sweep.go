@@ -220,3 +220,30 @@ func (r *removal) commit(names []object.Name) error {
 	}
 	return nil
 }
+
+// Sync returns once everything that was committed before is durable, on every mountpath that works; an error is that of one that does
+// not. Removals are not synced one by one.
+func (s *transfer) Sync() error {
+	const op = "store.Sync"
+	var faults []error
+	for _, v := range s.vols {
+		err := v.err()
+		if err == nil {
+			err = v.sync()
+		}
+		if err != nil {
+			faults = append(faults, errs.E(op, v.mp.Path(), err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// sync makes the index's log durable up to here.
+func (v *volume) sync() error {
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	if err := b.LogData([]byte("sync"), nil); err != nil {
+		return err
+	}
+	return v.commit(b, cluster.Local)
+}
