@@ -90,15 +90,14 @@ func (m *move) restore() {
 	if m.cfg.Dir == "" {
 		return
 	}
-	b, err := os.ReadFile(filepath.Join(m.cfg.Dir, cursorFile))
+	k, err := readCursor(m.cfg.Dir)
 	if err != nil {
 		if !errors.Is(err, os.ErrNotExist) {
 			m.log.Warn("rebalance: how far it was could not be read: it begins anew", "err", err)
 		}
 		return
 	}
-	var k kept
-	if jsonx.Unmarshal(b, &k) != nil || k.Epoch != m.is.epoch || !slices.Equal(k.Lanes, lanesOf(m.store)) || len(k.Marks) != len(k.Lanes) {
+	if k.Epoch != m.is.epoch || !slices.Equal(k.Lanes, lanesOf(m.store)) || len(k.Marks) != len(k.Lanes) {
 		return
 	}
 	for id, d := range m.dests {
@@ -108,4 +107,12 @@ func (m *move) restore() {
 			}
 		}
 	}
+}
+
+func readCursor(dir string) (k kept, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, cursorFile))
+	if err != nil {
+		return k, err
+	}
+	return k, jsonx.Unmarshal(b, &k)
 }

@@ -37,12 +37,12 @@ type destination struct {
 
 	recheck bool // ask for every key, whatever was found before
 
-	queue   chan *batch
-	down    atomic.Bool  // left to the next pass
-	active  atomic.Int32 // requests on their way
-	moved   atomic.Int64 // when one made progress last, in Unix nanoseconds
-	mu      sync.Mutex
-	had     float64 // share of keys that it had already, lately
+	queue  chan *batch
+	down   atomic.Bool  // left to the next pass
+	active atomic.Int32 // requests on their way
+	moved  atomic.Int64 // when one made progress last, in Unix nanoseconds
+	mu     sync.Mutex
+	had    float64 // share of keys that it had already, lately
 }
 
 func newDestination(m *move, id cluster.NodeID) *destination {
@@ -160,8 +160,9 @@ func (s *sender) batch(ctx context.Context, b *batch) error {
 
 // read adds frames to the body until it is long enough; it returns how many names it looked at.
 func (s *sender) read(names, large []object.Name) (int, []object.Name) {
+	limit := s.m.gate.batch()
 	for i, n := range names {
-		if len(s.body) >= batchBytes {
+		if len(s.body) >= limit {
 			return i, large
 		}
 		x, err := s.m.store.ExportKey(n)

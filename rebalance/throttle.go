@@ -34,6 +34,9 @@ const (
 	lookEvery = 20 * time.Millisecond
 	lastsFor  = 200 * time.Millisecond
 
+	leastBatch = 16 << 10
+	busyBatch  = 128 << 10 // while there are clients: what is done at once makes them wait
+
 	mostRest = 20 * time.Millisecond // work that is rested from at once: the rest of it was waiting
 )
 
@@ -100,6 +103,20 @@ func (t *throttle) parallel() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.cfg.Parallel
+}
+
+// batch is how much may be sent together: no more than what an eighth of a second takes.
+func (t *throttle) batch() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := batchBytes
+	if t.cfg.Bandwidth > 0 {
+		n = int(min(int64(n), max(t.cfg.Bandwidth/8, leastBatch)))
+	}
+	if t.busy {
+		n = min(n, busyBatch)
+	}
+	return n
 }
 
 // work runs f when it is its turn, and then rests as long as clients are to have it.

@@ -229,21 +229,13 @@ func (s *transfer) Sync() error {
 	for _, v := range s.vols {
 		err := v.err()
 		if err == nil {
-			err = v.sync()
+			b := v.db.NewBatch()
+			err = v.commit(b, cluster.Local) // the log is durable up to here
+			closeBatch(b)
 		}
 		if err != nil {
 			faults = append(faults, errs.E(op, v.mp.Path(), err))
 		}
 	}
 	return errors.Join(faults...)
-}
-
-// sync makes the index's log durable up to here.
-func (v *volume) sync() error {
-	b := v.db.NewBatch()
-	defer closeBatch(b)
-	if err := b.LogData([]byte("sync"), nil); err != nil {
-		return err
-	}
-	return v.commit(b, cluster.Local)
 }
