@@ -64,7 +64,8 @@ func (in *inbox) leave() { <-in.slots }
 // receive takes what a source sends in its epoch.
 func (e *Engine) receive(c *httpx.Ctx) error {
 	const op = "rebalance.receive"
-	text, what, _ := strings.Cut(c.Rest(), "/")
+	text, rest, _ := strings.Cut(c.Rest(), "/")
+	from, what, _ := strings.Cut(rest, "/")
 	epoch, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
 		return errs.F(op, c.Path(), errs.Invalid, "%q is not an epoch", text)
@@ -73,7 +74,7 @@ func (e *Engine) receive(c *httpx.Ctx) error {
 	if err != nil {
 		return err
 	}
-	r := &receiver{Engine: e, c: c, epoch: epoch, settled: v.Map.Settled}
+	r := &receiver{Engine: e, c: c, epoch: epoch, from: cluster.NodeID(from), settled: v.Map.Settled}
 	switch what {
 	case "":
 		return r.frames()
@@ -111,6 +112,7 @@ type receiver struct {
 	*Engine
 	c       *httpx.Ctx
 	epoch   uint64
+	from    cluster.NodeID
 	settled uint64
 }
 
@@ -129,8 +131,8 @@ func (r *receiver) guard(n object.Name) error {
 	if b == nil {
 		return errs.E(op, n, errs.NoBucket, "bucket was destroyed")
 	}
-	if !ownership.Accepts(v, r.self, b, n.Key, r.epoch) {
-		return errs.F(op, n, errs.StaleMap, "is not this node's in epoch %d; the map is at %d", r.epoch, v.Map.Epoch)
+	if !ownership.Accepts(v, r.self, r.from, b, n.Key, r.epoch) {
+		return errs.F(op, n, errs.StaleMap, "is not this node's to take from %s in epoch %d; the map is at %d", r.from, r.epoch, v.Map.Epoch)
 	}
 	return nil
 }

@@ -222,7 +222,7 @@ func (s *sender) offer(ctx context.Context, names []object.Name) (wanted []objec
 	keys := make([]offered, 0, len(names))
 	err = s.m.gate.work(ctx, func() {
 		for _, n := range names {
-			k, err := s.m.store.PeekKey(n)
+			k, err := s.m.store.KeyState(n)
 			switch {
 			case errs.Is(err, errs.NoBucket):
 			case err != nil:
@@ -331,7 +331,7 @@ func (s *sender) call(ctx context.Context, what string, keys int, body func(*htt
 		if n == nil {
 			return nil, errs.E("rebalance.call", string(s.id), errs.Unavailable, "is not in the cluster map any more")
 		}
-		c := &httpx.Call{Method: "POST", URL: "http://" + n.IntraAddr + Path + "/" + strconv.FormatUint(s.m.is.epoch, 10) + what}
+		c := &httpx.Call{Method: "POST", URL: "http://" + n.IntraAddr + Path + "/" + strconv.FormatUint(s.m.is.epoch, 10) + "/" + string(s.m.self) + what}
 		body(c)
 		as, err := s.ask(ctx, c, keys)
 		switch {

@@ -154,7 +154,7 @@ func (e *Engine) wipe(ctx context.Context, is what, v *cluster.View) {
 		return
 	}
 	e.log.Info("rebalance: this node is empty and leaves", "kept", is.keep)
-	e.report(ctx, is.epoch, cluster.Swept)
+	e.report(ctx, is.epoch, cluster.Wiped)
 }
 
 // destroyAll removes every bucket that anything here belongs to, known or not.

@@ -11,11 +11,11 @@ import (
 	"aistore/store/format"
 )
 
-// The messages between a source and an owner, all on the intra-cluster listener, the epoch in the path:
+// The messages between a source and an owner, all on the intra-cluster listener, the epoch and the source's id in the path:
 //
-//	POST PATH/EPOCH         frames, one after the other (docs/format/transfer.md); reply: answers in their order
-//	POST PATH/EPOCH/stream  one frame of any length; reply: one answer
-//	POST PATH/EPOCH/offer   an offer; reply: answers in its order
+//	POST PATH/EPOCH/ID         frames, one after the other (docs/format/transfer.md); reply: answers in their order
+//	POST PATH/EPOCH/ID/stream  one frame of any length; reply: one answer
+//	POST PATH/EPOCH/ID/offer   an offer; reply: answers in its order
 //
 //	offer:   format(1 byte) count, entries, CRC32C of all before (4 bytes, little-endian)
 //	entry:   bucket key state

@@ -33,6 +33,7 @@ type world struct {
 	machine *cluster.Machine
 	client  *httpx.Client
 	bucket  *cluster.Bucket
+	all     sync.RWMutex // of hosts and of what each has while it is up
 	hosts   map[cluster.NodeID]*host
 	model   sync.Map // key -> []byte, or nil when it was deleted
 	keys    sync.Map // key -> *sync.Mutex: one change of a key at a time
@@ -125,7 +126,9 @@ func newWorld(t testing.TB, targets, lanes int) *world {
 // add makes a target that joins.
 func (w *world) add(id cluster.NodeID) *host {
 	h := &host{w: w, id: id, dir: w.t.TempDir()}
+	w.all.Lock()
 	w.hosts[id] = h
+	w.all.Unlock()
 	w.t.Cleanup(func() { h.down() })
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -140,6 +143,14 @@ func (w *world) add(id cluster.NodeID) *host {
 // up starts the host.
 func (h *host) up(ln net.Listener) {
 	w := h.w
+	h.open(ln)
+	w.publish()
+}
+
+func (h *host) open(ln net.Listener) {
+	w := h.w
+	w.all.Lock()
+	defer w.all.Unlock()
 	var err error
 	if ln == nil {
 		if ln, err = net.Listen("tcp", h.addr); err != nil {
@@ -165,7 +176,6 @@ func (h *host) up(ln net.Listener) {
 	wg.Go(func() { _ = srv.Serve(ctx, ln) })
 	wg.Go(func() { _ = h.engine.Run(ctx) })
 	h.stop = func() { cancel(); wg.Wait() }
-	w.publish()
 }
 
 type logTo struct {
@@ -186,7 +196,9 @@ func (h *host) down() {
 		return
 	}
 	h.stop()
+	h.w.all.Lock()
 	h.stop = nil
+	h.w.all.Unlock()
 	if err := h.store.Close(); err != nil {
 		h.w.t.Errorf("%s: %v", h.id, err)
 	}
@@ -217,6 +229,8 @@ func (w *world) apply(cmd cluster.Command) cluster.Result {
 
 func (w *world) publish() {
 	v := w.view()
+	w.all.RLock()
+	defer w.all.RUnlock()
 	for _, h := range w.hosts {
 		if h.plane != nil && !h.plane.isCut() {
 			h.plane.publish(v)
@@ -266,7 +280,9 @@ func (w *world) change(key string, data []byte, remove bool) error {
 	lock, _ := l.(*sync.Mutex)
 	lock.Lock()
 	defer lock.Unlock()
-	ctx := w.t.Context()
+	w.all.RLock()
+	defer w.all.RUnlock()
+	ctx := context.Background()
 	v := w.view()
 	h := w.hosts[v.Owner(w.bucket, key).ID]
 	if h.stop == nil {
@@ -335,7 +351,7 @@ func (h *host) touch(ctx context.Context, v *cluster.View, n object.Name) (mark 
 		frames = append(frames, f)
 	}
 	o := store.ImportOptions{Mark: v.Map.Epoch, Settled: v.Map.Settled, Guard: func(object.Name) error {
-		if !ownership.Accepts(h.plane.View(), h.id, w.bucket, n.Key, v.Map.Epoch) {
+		if !ownership.Commit(v, h.plane.View(), h.id, w.bucket, n.Key, v.Map.Epoch) {
 			return errs.E("test", n, errs.StaleMap)
 		}
 		return nil
