@@ -75,9 +75,6 @@ func (n *Node) View() (*cluster.View, error) {
 // Control returns the control plane.
 func (n *Node) Control() Control { return n.control }
 
-// AddQuery lets GET /v1/daemon?what=... answer something that another package knows. Call it before Run.
-func (n *Node) AddQuery(what string, h httpx.Handler) { n.what[what] = h }
-
 // Ready tells why this node cannot serve yet or any more; nil when it can.
 func (n *Node) Ready() error {
 	const op = "node.Ready"
