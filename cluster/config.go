@@ -56,6 +56,9 @@ type S3Cfg struct {
 
 // RebalanceCfg is how names move when nodes come and go.
 type RebalanceCfg struct {
+	Bandwidth int64    `json:"bandwidth"`  // bytes that a node sends in a second at most; 0 = no limit
+	Weight    int      `json:"weight"`     // share of the time, in percent, that moving takes while there are clients
+	Parallel  int      `json:"parallel"`   // requests on their way from one node to another
 	JoinDelay Duration `json:"join_delay"` // targets that come within this time of each other are taken into service by one rebalance
 	TermWait  Duration `json:"term_wait"`  // SIGTERM waits this long for what is being sent and received
 }
@@ -90,7 +93,7 @@ func DefaultConfig() *Config {
 		S3: S3Cfg{
 			Region: "us-east-1", LifecycleDay: Duration(24 * time.Hour), LifecycleEvery: Duration(time.Hour), UploadTTL: Duration(7 * 24 * time.Hour),
 		},
-		Rebalance: RebalanceCfg{JoinDelay: Duration(2 * time.Second), TermWait: Duration(30 * time.Second)},
+		Rebalance: RebalanceCfg{Weight: 20, Parallel: 4, JoinDelay: Duration(2 * time.Second), TermWait: Duration(30 * time.Second)},
 	}
 }
 
@@ -136,6 +139,15 @@ func (c *Config) Validate() error {
 }
 
 func (r *RebalanceCfg) validate(bad func(key, format string, args ...any)) {
+	if r.Bandwidth < 0 {
+		bad("rebalance.bandwidth", "%d is negative: use bytes per second, or 0 for no limit", r.Bandwidth)
+	}
+	if r.Weight < 1 || r.Weight > 100 {
+		bad("rebalance.weight", "%d is outside 1..100", r.Weight)
+	}
+	if r.Parallel < 1 || r.Parallel > 16 {
+		bad("rebalance.parallel", "%d is outside 1..16", r.Parallel)
+	}
 	if d := r.JoinDelay.D(); d < time.Millisecond || d > time.Hour {
 		bad("rebalance.join_delay", "%v is outside 1ms..1h", d)
 	}

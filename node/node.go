@@ -49,6 +49,7 @@ type Node struct {
 	control Control
 	started time.Time
 	signers signers
+	load    load
 	what    map[string]httpx.Handler // GET /v1/daemon
 }
 

@@ -58,7 +58,9 @@ func (n *Node) Run(ctx context.Context, ls Listeners, routes []httpx.Route, part
 	if err != nil {
 		return err
 	}
-	public, intra := n.server(router, httpx.Public), n.server(router, httpx.Intra)
+	ops := clientOps(routes)
+	public, intra := n.server(router, httpx.Public, ops), n.server(router, httpx.Intra, ops)
+	n.load.servers.Store(&[2]*httpx.Server{public, intra})
 
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -79,14 +81,18 @@ func (n *Node) Run(ctx context.Context, ls Listeners, routes []httpx.Route, part
 	return g.Wait()
 }
 
-func (n *Node) server(r *httpx.Router, l httpx.Listener) *httpx.Server {
+func (n *Node) server(r *httpx.Router, l httpx.Listener, clientOps map[string]bool) *httpx.Server {
 	return httpx.NewServer(httpx.ServerConfig{
 		Listener: l, Node: string(n.ID), Log: n.Log,
 		Meter: func(op string) httpx.Meter {
+			name := op
 			if l == httpx.Intra {
-				op = "intra-" + op
+				name = "intra-" + op
 			}
-			return n.Metrics.Op(op)
+			if clientOps[op] {
+				return counted{n.Metrics.Op(name), &n.load}
+			}
+			return n.Metrics.Op(name)
 		},
 	}, r)
 }

@@ -220,3 +220,22 @@ func (r *removal) commit(names []object.Name) error {
 	}
 	return nil
 }
+
+// Sync returns once everything that was committed before is durable, on every mountpath that works; an error is that of one that does
+// not. Removals are not synced one by one.
+func (s *transfer) Sync() error {
+	const op = "store.Sync"
+	var faults []error
+	for _, v := range s.vols {
+		err := v.err()
+		if err == nil {
+			b := v.db.NewBatch()
+			err = v.commit(b, cluster.Local) // the log is durable up to here
+			closeBatch(b)
+		}
+		if err != nil {
+			faults = append(faults, errs.E(op, v.mp.Path(), err))
+		}
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,213 @@
+package rebalance
+
+import (
+	"testing"
+
+	"aistore/cluster"
+)
+
+// TestJoinLeaveReturn takes a target in, out, and back: every key is where it belongs each time, and on return nothing is sent twice.
+func TestJoinLeaveReturn(t *testing.T) {
+	w := newWorld(t, 3, 2)
+	w.fill(1500)
+	w.add("t4")
+	w.step(cluster.JoinNode, "t4")
+	w.settled()
+	w.check()
+	if n := len(w.hosts["t4"].names()); n < 250 {
+		t.Errorf("t4 has %d keys", n)
+	}
+
+	w.step(cluster.StartMaintenance, "t2")
+	w.settled()
+	w.check()
+	kept := len(w.hosts["t2"].names())
+	if kept < 250 {
+		t.Errorf("t2 keeps %d keys", kept)
+	}
+	if w.view().Map.Nodes["t2"].Phase != cluster.Drained {
+		t.Errorf("t2 is %+v", w.view().Map.Nodes["t2"])
+	}
+
+	w.step(cluster.StopMaintenance, "t2")
+	w.settled()
+	w.check()
+	if g := w.hosts["t2"].engine.book.newest(); g.received.Load() > 0 {
+		t.Errorf("t2 was sent %d keys that it had", g.received.Load())
+	}
+}
+
+// config changes a setting of the cluster.
+func (w *world) config(key, value string) {
+	w.t.Helper()
+	w.apply(cluster.SetConfig{Set: map[string]string{key: value}})
+}
+
+// someMoved waits until a node has moved a few keys and is not through.
+func (w *world) someMoved(id cluster.NodeID) {
+	w.t.Helper()
+	w.await(string(id)+" moves something", func() bool {
+		g := w.hosts[id].engine.book.newest()
+		return g != nil && g.epoch == w.view().Map.Epoch && g.objects.Load() > 0
+	})
+	if s := w.view().Map.Sources[id].Stage; s != cluster.Moving {
+		w.t.Fatalf("%s is %s already: the test would not show anything", id, s)
+	}
+}
+
+// TestTraffic moves keys while others are written, overwritten and deleted at their owners.
+func TestTraffic(t *testing.T) {
+	const keys = 1200
+	w := newWorld(t, 3, 2)
+	w.fill(keys)
+	w.config("rebalance.bandwidth", "3000000") // so that changes fall in between
+	stop := w.traffic(1, keys)
+	defer func() { stop() }()
+	w.add("t4")
+	w.step(cluster.JoinNode, "t4")
+	w.settled()
+	w.step(cluster.StartMaintenance, "t2")
+	w.settled()
+	w.step(cluster.StopMaintenance, "t2")
+	w.settled()
+	w.step(cluster.DecommissionNode, "t1")
+	w.until("t1 is gone", func(m *cluster.Map) bool { return m.Nodes["t1"] == nil })
+	w.settled()
+	n := stop()
+	stop = func() int { return 0 }
+	if n < 100 {
+		t.Errorf("only %d changes fell into it", n)
+	}
+	w.hosts["t1"].down()
+	w.check()
+}
+
+// TestOverlap changes owners again and again before anything has settled.
+func TestOverlap(t *testing.T) {
+	const keys = 1000
+	w := newWorld(t, 3, 1)
+	w.fill(keys)
+	w.config("rebalance.bandwidth", "400000")
+	stop := w.traffic(2, keys)
+	w.add("t4")
+	w.step(cluster.JoinNode, "t4")
+	w.someMoved("t1")
+	w.step(cluster.StartMaintenance, "t1")
+	w.someMoved("t1")
+	w.add("t5")
+	w.step(cluster.JoinNode, "t5")
+	w.someMoved("t1")
+	w.step(cluster.DecommissionNode, "t3")
+	w.someMoved("t3")
+	w.step(cluster.StopMaintenance, "t1")
+	w.someMoved("t3")
+	w.apply(cluster.SetNode{ID: "t2", Weight: 300})
+	w.someMoved("t3")
+	w.config("rebalance.bandwidth", "0")
+	w.until("t3 is gone", func(m *cluster.Map) bool { return m.Nodes["t3"] == nil })
+	w.settled()
+	stop()
+	w.hosts["t3"].down()
+	w.check()
+}
+
+// TestDeadDestination has keys of a node that does not answer wait, and no others.
+func TestDeadDestination(t *testing.T) {
+	w := newWorld(t, 3, 2)
+	w.fill(800)
+	a, b := w.add("t4"), w.add("t5")
+	for _, h := range []*host{a, b} {
+		h.down()
+		h.plane.cut = true
+	}
+	w.step(cluster.JoinNode, "t4", "t5")
+	w.await("t1 gives both up", func() bool {
+		s, err := w.hosts["t1"].engine.Status("")
+		return err == nil && len(s.Waiting) == 2 && s.Errors > 0
+	})
+	a.up(nil)
+	w.await("all of t4 is there", func() bool {
+		for _, id := range []cluster.NodeID{"t1", "t2", "t3"} {
+			s, err := w.hosts[id].engine.Status("")
+			if err != nil || len(s.Waiting) != 1 || s.Waiting[0] != "t5" {
+				return false
+			}
+		}
+		return true
+	})
+	if n := len(a.names()); n < 100 {
+		t.Errorf("t4 has %d keys", n)
+	}
+	w.apply(cluster.SetAlive{Lost: []cluster.NodeID{"t5"}})
+	if m := w.view().Map; m.Sources["t1"].Stage != cluster.Moving {
+		t.Errorf("t1 is %v although t5 has nothing", m.Sources["t1"])
+	}
+	b.up(nil)
+	w.apply(cluster.SetAlive{Back: []cluster.NodeID{"t5"}})
+	w.settled()
+	w.check()
+}
+
+// TestPaused stops a rebalance and goes on with it.
+func TestPaused(t *testing.T) {
+	w := newWorld(t, 2, 1)
+	w.fill(600)
+	w.config("rebalance.bandwidth", "200000")
+	w.add("t3")
+	w.step(cluster.JoinNode, "t3")
+	w.someMoved("t1")
+	w.apply(cluster.SetRebalance{Run: false})
+	for _, id := range []cluster.NodeID{"t1", "t2"} { // what was under way has ended when a newer duty has begun
+		w.await(string(id)+" stops", func() bool { s, err := w.hosts[id].engine.Status(""); return err == nil && s.Paused && !s.Running })
+	}
+	w.config("rebalance.bandwidth", "0")
+	if !w.view().Map.Rebalancing() || !w.view().Map.Paused {
+		t.Fatal("it is not paused")
+	}
+	w.apply(cluster.SetRebalance{Run: true})
+	w.settled()
+	w.check()
+}
+
+// TestRestart stops every node in the middle; they go on where they were.
+func TestRestart(t *testing.T) {
+	w := newWorld(t, 3, 2)
+	w.fill(1500)
+	w.add("t4")
+	w.config("rebalance.bandwidth", "300000")
+	w.step(cluster.JoinNode, "t4")
+	w.someMoved("t1")
+	for _, id := range w.ids() {
+		w.hosts[id].down()
+	}
+	k, err := readCursor(w.hosts["t1"].dir)
+	if err != nil || k.Epoch != w.view().Map.Epoch {
+		t.Errorf("t1 kept %+v %v", k, err)
+	}
+	w.config("rebalance.bandwidth", "0")
+	for _, id := range w.ids() {
+		w.hosts[id].up(nil)
+	}
+	w.settled()
+	w.check()
+}
+
+// TestDecommission empties a node once everything is elsewhere, unless its data is to stay.
+func TestDecommission(t *testing.T) {
+	w := newWorld(t, 4, 2)
+	w.fill(800)
+	kept := len(w.hosts["t3"].names())
+	w.apply(cluster.MoveNodes{IDs: []cluster.NodeID{"t3"}, Step: cluster.DecommissionNode, KeepData: true})
+	w.step(cluster.DecommissionNode, "t4")
+	w.until("both are gone", func(m *cluster.Map) bool { return m.Nodes["t3"] == nil && m.Nodes["t4"] == nil })
+	w.settled()
+	if n := len(w.hosts["t3"].names()); n != kept {
+		t.Errorf("t3 had %d keys and has %d", kept, n)
+	}
+	if n := len(w.hosts["t4"].names()); n != 0 {
+		t.Errorf("t4 has %d keys left", n)
+	}
+	w.hosts["t3"].down()
+	w.hosts["t4"].down()
+	w.check()
+}

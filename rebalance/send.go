@@ -1,0 +1,422 @@
+package rebalance
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/httpx"
+	"aistore/internal/failpoint"
+	"aistore/object"
+	"aistore/store"
+)
+
+// Sizes of what is sent.
+const (
+	batchBytes  = 1 << 20   // frames of one request, about
+	largeFrame  = 512 << 10 // longer frames have a request of their own
+	maxSenders  = 16        // to one node, whatever the configuration says
+	queueLength = 4         // batches that wait for one node
+
+	stallAfter = 10 * time.Second // without any progress a node is left to the next pass
+	offerShare = 0.25             // of keys that their owner had already, from which it is asked first
+	firstShare = 0.3              // that is expected: the first batch is offered
+)
+
+// destination is an owner of keys that are here.
+type destination struct {
+	m      *move
+	id     cluster.NodeID
+	fronts fronts
+
+	recheck bool // ask for every key, whatever was found before
+
+	queue  chan *batch
+	down   atomic.Bool  // left to the next pass
+	active atomic.Int32 // requests on their way
+	moved  atomic.Int64 // when one made progress last, in Unix nanoseconds
+	mu     sync.Mutex
+	had    float64 // share of keys that it had already, lately
+}
+
+func newDestination(m *move, id cluster.NodeID) *destination {
+	return &destination{m: m, id: id, fronts: fronts{lanes: make([]front, m.store.Lanes())}, had: firstShare}
+}
+
+func (d *destination) complete() bool { return d.fronts.complete() }
+
+// begin starts a pass.
+func (d *destination) begin(ctx context.Context, senders *sync.WaitGroup) {
+	d.fronts.begin()
+	d.queue = make(chan *batch, queueLength)
+	n := d.m.control.View().Map.Nodes[d.id]
+	d.down.Store(n == nil || !n.Alive)
+	for range min(d.m.gate.parallel(), maxSenders) {
+		senders.Go(func() { d.run(ctx) })
+	}
+}
+
+// end says that nothing more will be sent in this pass.
+func (d *destination) end() { close(d.queue) }
+
+// send hands b to the senders. It waits for them as long as they make progress.
+func (d *destination) send(ctx context.Context, b *batch) {
+	d.fronts.sent(b)
+	for !d.down.Load() && ctx.Err() == nil {
+		t := time.NewTimer(stallAfter / 4)
+		select {
+		case d.queue <- b:
+			t.Stop()
+			return
+		case <-ctx.Done():
+		case <-t.C:
+			d.judge()
+		}
+		t.Stop()
+	}
+	d.fronts.settle(b, nil, true)
+}
+
+// judge gives the node up for this pass if nothing moves.
+func (d *destination) judge() {
+	if idle := time.Since(time.Unix(0, d.moved.Load())); d.active.Load() > 0 && idle > stallAfter {
+		d.giveUp(errs.F("rebalance.send", string(d.id), errs.Timeout, "has taken nothing for %v", idle.Round(time.Second)))
+	}
+}
+
+func (d *destination) giveUp(err error) {
+	if !d.down.Swap(true) {
+		d.m.log.Warn("rebalance: an owner takes nothing: its keys wait", "id", cluster.GenerationID(d.m.is.epoch), "owner", string(d.id), "err", err)
+	}
+}
+
+func (d *destination) progress() { d.moved.Store(time.Now().UnixNano()) }
+
+// run sends batches until there are no more.
+func (d *destination) run(ctx context.Context) {
+	s := &sender{destination: d}
+	for b := range d.queue {
+		if d.down.Load() || ctx.Err() != nil {
+			d.fronts.settle(b, nil, true)
+			continue
+		}
+		s.failed = s.failed[:0]
+		err := s.batch(ctx, b)
+		if err != nil && ctx.Err() == nil {
+			d.m.gen.fault(err)
+			d.giveUp(err)
+		}
+		d.fronts.settle(b, s.failed, err != nil)
+	}
+}
+
+// sender sends one batch at a time.
+type sender struct {
+	*destination
+	body   []byte
+	msg    []byte
+	sent   []offered // in body
+	failed []object.Name
+}
+
+// fail notes that a key could not be moved.
+func (s *sender) fail(n object.Name, err error) {
+	s.failed = append(s.failed, n)
+	s.m.gen.fault(err)
+	s.m.log.Warn("rebalance: a key did not move; it is tried again", "id", cluster.GenerationID(s.m.is.epoch), "owner", string(s.id), "key", n.String(), "err", err)
+}
+
+// batch moves the keys of b. Its error says that nothing is known of them; what concerns single keys is in failed.
+func (s *sender) batch(ctx context.Context, b *batch) error {
+	names := b.names
+	if s.offering() {
+		var err error
+		if names, err = s.offer(ctx, names); err != nil {
+			return err
+		}
+	}
+	var large []object.Name
+	s.body, s.sent = s.body[:0], s.sent[:0]
+	for len(names) > 0 {
+		var n int
+		if err := s.m.gate.work(ctx, func() { n, large = s.read(names, large) }); err != nil {
+			return err
+		}
+		names = names[n:]
+		if len(s.sent) > 0 {
+			if err := s.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return s.large(ctx, large)
+}
+
+// read adds frames to the body until it is long enough; it returns how many names it looked at.
+func (s *sender) read(names, large []object.Name) (int, []object.Name) {
+	limit := s.m.gate.batch()
+	for i, n := range names {
+		if len(s.body) >= limit {
+			return i, large
+		}
+		x, err := s.m.store.ExportKey(n)
+		if errs.Is(err, errs.NotFound, errs.NoBucket) {
+			continue // its bucket is gone
+		}
+		if err != nil {
+			s.fail(n, err)
+			continue
+		}
+		if x.Len() > largeFrame {
+			large = append(large, n)
+			x.Close()
+			continue
+		}
+		at := len(s.body)
+		if s.body, err = x.AppendTo(s.body); err != nil {
+			s.body = s.body[:at]
+			s.fail(n, err)
+		} else {
+			s.sent = append(s.sent, offered{n, x.State()})
+		}
+		x.Close()
+	}
+	return len(names), large
+}
+
+// flush sends the body.
+func (s *sender) flush(ctx context.Context) error {
+	if err := s.m.gate.spend(ctx, int64(len(s.body))); err != nil {
+		return err
+	}
+	if err := failpoint.Hit("reb.before-send"); err != nil {
+		return err
+	}
+	as, err := s.call(ctx, "", len(s.sent), func(c *httpx.Call) { c.Body = s.body })
+	if err != nil {
+		return err
+	}
+	if err := failpoint.Hit("reb.after-send"); err != nil {
+		return err
+	}
+	s.judgeAll(s.sent, as)
+	s.body, s.sent = s.body[:0], s.sent[:0]
+	return nil
+}
+
+// offering reports whether the owner is asked what it has before anything is sent.
+func (s *sender) offering() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.recheck || s.had >= offerShare
+}
+
+// offer tells the owner what there is, and returns the names that it wants.
+func (s *sender) offer(ctx context.Context, names []object.Name) (wanted []object.Name, err error) {
+	keys := make([]offered, 0, len(names))
+	err = s.m.gate.work(ctx, func() {
+		for _, n := range names {
+			k, err := s.m.store.KeyState(n)
+			switch {
+			case errs.Is(err, errs.NoBucket):
+			case err != nil:
+				s.fail(n, err)
+			case k.Exists || k.Authority > 0:
+				keys = append(keys, offered{n, k})
+			}
+		}
+	})
+	if err != nil || len(keys) == 0 {
+		return nil, err
+	}
+	s.msg = appendOffer(s.msg[:0], keys)
+	as, err := s.call(ctx, "/offer", len(keys), func(c *httpx.Call) { c.Body = s.msg })
+	if err != nil {
+		return nil, err
+	}
+	s.judgeAll(keys, as)
+	for i := range as {
+		if as[i].outcome == outWanted {
+			wanted = append(wanted, keys[i].name)
+		}
+	}
+	return wanted, nil
+}
+
+// large sends keys each in a request of its own, those that the owner wants.
+func (s *sender) large(ctx context.Context, names []object.Name) error {
+	if len(names) == 0 {
+		return nil
+	}
+	wanted, err := s.offer(ctx, names)
+	for _, n := range wanted {
+		if err == nil {
+			err = s.stream(ctx, n)
+		}
+	}
+	return err
+}
+
+// stream sends one key.
+func (s *sender) stream(ctx context.Context, n object.Name) error {
+	var x *store.Export
+	var xerr error
+	if err := s.m.gate.work(ctx, func() { x, xerr = s.m.store.ExportKey(n) }); err != nil {
+		return err
+	}
+	switch {
+	case errs.Is(xerr, errs.NotFound, errs.NoBucket):
+		return nil
+	case xerr != nil:
+		s.fail(n, xerr)
+		return nil
+	}
+	defer x.Close()
+	if err := failpoint.Hit("reb.before-send"); err != nil {
+		return err
+	}
+	out := &paced{ctx: ctx, s: s}
+	as, err := s.call(ctx, "/stream", 1, func(c *httpx.Call) {
+		c.StreamLen = x.Len()
+		c.Source = func(w io.Writer) error {
+			out.w = w
+			_, err := x.WriteTo(out)
+			out.err = err
+			return err
+		}
+	})
+	if errs.Is(out.err, errs.Corrupt) { // it is this key's own fault
+		s.fail(n, out.err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := failpoint.Hit("reb.after-send"); err != nil {
+		return err
+	}
+	s.judgeAll([]offered{{n, x.State()}}, as)
+	return nil
+}
+
+// paced is where a long frame is written: it goes out as fast as it may.
+type paced struct {
+	ctx context.Context
+	s   *sender
+	w   io.Writer
+	err error
+}
+
+func (p *paced) Write(b []byte) (n int, err error) {
+	if err := p.s.m.gate.spend(p.ctx, int64(len(b))); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	n, err = p.w.Write(b)
+	p.s.progress()
+	return n, errors.Join(err, p.s.m.gate.yield(p.ctx, time.Since(began)))
+}
+
+// call asks the owner. A busy one is asked again for a while.
+func (s *sender) call(ctx context.Context, what string, keys int, body func(*httpx.Call)) ([]answer, error) {
+	var pause backoff
+	for try := 0; ; try++ {
+		n := s.m.control.View().Map.Nodes[s.id]
+		if n == nil {
+			return nil, errs.E("rebalance.call", string(s.id), errs.Unavailable, "is not in the cluster map any more")
+		}
+		c := &httpx.Call{Method: "POST", URL: "http://" + n.IntraAddr + Path + "/" + strconv.FormatUint(s.m.is.epoch, 10) + "/" + string(s.m.self) + what}
+		body(c)
+		as, err := s.ask(ctx, c, keys)
+		switch {
+		case err == nil:
+			return as, nil
+		case errs.Is(err, errs.StaleMap):
+			if _, lerr := s.m.control.Latest(ctx); lerr != nil { // Run sees the new epoch, and ends this
+				return nil, lerr
+			}
+			return nil, err
+		case !errs.Is(err, errs.Busy) || try == 8 || c.Source != nil:
+			return nil, err
+		}
+		if err := sleep(ctx, pause.next()); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (s *sender) ask(ctx context.Context, c *httpx.Call, keys int) ([]answer, error) {
+	s.progress()
+	s.active.Add(1)
+	defer func() { s.active.Add(-1); s.progress() }()
+	rep, err := s.m.client.Do(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	msg, err := rep.ReadAll(maxAnswers)
+	if err != nil {
+		return nil, err
+	}
+	return decodeAnswers(msg, keys)
+}
+
+// judgeAll notes what the owner said of keys.
+func (s *sender) judgeAll(keys []offered, as []answer) {
+	settled := s.m.view.Map.Settled
+	var acked, applied, bytes, had int64
+	for i := range as {
+		k, a := &keys[i], &as[i]
+		switch {
+		case a.outcome == outWanted:
+			continue
+		case a.outcome == outFailed && errs.Is(a.err, errs.NoBucket):
+			if s.m.control.View().BucketByID(k.name.Bucket) != nil {
+				s.fail(k.name, a.err)
+			}
+			continue
+		case a.outcome == outFailed:
+			s.fail(k.name, a.err)
+			continue
+		}
+		if err := holds(k, a, settled); err != nil {
+			s.fail(k.name, err)
+			continue
+		}
+		if a.outcome == outApplied {
+			applied++
+		} else {
+			had++
+		}
+		if a.outcome == outApplied || s.m.first {
+			acked++
+			bytes += k.state.Size
+		}
+	}
+	s.m.gen.sent.Add(applied)
+	s.m.gen.acknowledged(acked, bytes)
+	s.mu.Lock()
+	s.had = s.had*0.5 + 0.5*float64(had)/float64(max(1, len(as)))
+	s.mu.Unlock()
+}
+
+// holds checks that what the owner says it has is as good as what was sent.
+func holds(k *offered, a *answer, settled uint64) error {
+	const op = "rebalance.holds"
+	c := state(a.state).Compare(state(k.state), settled)
+	if a.outcome == outApplied && c > 0 { // its mark was greater
+		c = 0
+	}
+	switch {
+	case c < 0 || a.outcome == outLower && c == 0:
+		return errs.F(op, k.name, errs.Conflict, "the owner acknowledges an older state than it was sent")
+	case c == 0 && a.state.Version == k.state.Version && a.state.Checksum != k.state.Checksum:
+		return errs.F(op, k.name, errs.Conflict, "the owner has version %v with checksum %v, here it is %v", a.state.Version, a.state.Checksum, k.state.Checksum)
+	}
+	return nil
+}
