@@ -202,13 +202,18 @@ func (c *Ctx) LimitBody(n int64) {
 }
 
 // BodyBytes returns the whole body when its declared length is at most ServerConfig.SmallBody; the bytes are
-// valid until the handler returns. False for longer and chunked bodies, or when the body failed to arrive:
-// reading Body then tells why.
+// valid until the handler returns, and the same when it is called again. False for longer and chunked bodies, or when the body failed to
+// arrive: reading Body then tells why.
 func (c *Ctx) BodyBytes() ([]byte, bool) {
 	n := c.inLen
 	switch {
 	case n == 0:
 		return []byte{}, true
+	case c.peeked > 0:
+		b, err := c.cn.br.Peek(c.peeked)
+		return b, err == nil
+	case c.small != nil && c.in.err == nil && c.in.read == n:
+		return *c.small, true
 	case n < 0 || n > int64(c.s.cfg.SmallBody) || c.in.read > 0 || c.in.err != nil || c.small != nil:
 		return nil, false
 	}

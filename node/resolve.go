@@ -75,6 +75,21 @@ func (n *Node) ResolveByID(c *httpx.Ctx, rest string) (Object, error) {
 	return Object{View: v, Bucket: b, Key: key, Owner: v.Owner(b, key)}, nil
 }
 
+// Refresh resolves o anew, in this node's newest view.
+func (n *Node) Refresh(o *Object) error {
+	const op = "node.Refresh"
+	v, err := n.View()
+	if err != nil {
+		return err
+	}
+	b := v.BucketByID(o.Bucket.ID)
+	if b == nil {
+		return errs.E(op, o.Bucket.String(), errs.NoBucket, "bucket does not exist")
+	}
+	o.View, o.Bucket, o.Owner = v, b, v.Owner(b, o.Key)
+	return nil
+}
+
 // bucketOf is the bucket of a request whose path names it and whose query may tell provider and namespace.
 func bucketOf(c *httpx.Ctx, name string) (api.Bck, error) {
 	bck := api.Bck{Name: name}

@@ -73,6 +73,7 @@ type Deleted struct {
 	Marker          bool   // a delete marker was made, or the version that went was one
 	MarkerVersionID string // of the marker made or removed
 	Code, Message   string // an error
+	Again           bool   `json:",omitempty"` // an error that may pass: another node owns the key now, or somebody did not answer
 }
 
 // AppendDeleted appends the reply to a DeleteObjects.

@@ -65,6 +65,14 @@ func (s *places) markOf(n object.Name) (epoch uint64, err error) {
 	return epoch, nil
 }
 
+// Mark returns the epoch in which this node took n over last; 0 when that is not noted.
+func (s *transfer) Mark(n object.Name) (epoch uint64, err error) {
+	if epoch, err = s.markOf(n); err != nil {
+		return 0, errs.E("store.Mark", n, err)
+	}
+	return epoch, nil
+}
+
 // markIn reads the mark of n in v; 0 when there is none.
 func markIn(v *volume, n object.Name) (epoch uint64, err error) {
 	const op = "store.markIn"

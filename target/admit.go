@@ -6,6 +6,7 @@ import (
 
 	"aistore/api"
 	"aistore/cluster"
+	"aistore/cluster/ownership"
 	"aistore/errs"
 	"aistore/httpx"
 	"aistore/node"
@@ -65,21 +66,15 @@ func (t *Target) catchUp(c *httpx.Ctx, o *node.Object, r node.Routing) error {
 	if !r.NewerThan(o.View) {
 		return nil
 	}
-	v, err := t.node.Control().Latest(c.Context())
-	if err != nil {
+	if _, err := t.node.Control().Latest(c.Context()); err != nil {
 		return errs.E("target.admit", "cluster map", err)
 	}
-	b := v.BucketByID(o.Bucket.ID)
-	if b == nil {
-		return errs.E("target.admit", o.Bucket.String(), errs.NoBucket, "bucket does not exist")
-	}
-	o.View, o.Bucket, o.Owner = v, b, v.Owner(b, o.Key)
-	return nil
+	return t.node.Refresh(o)
 }
 
 // StillMine is checked under the name's lock right before a commit, and the lease again before the reply:
 // a node that was paused, or whose bucket or name went elsewhere, must not acknowledge. An epoch that has
-// changed while this node stays the owner does no harm: nobody else can have written the name.
+// changed while this node stays the owner does no harm: nobody else can have written the name. o was made sure of (Own).
 func (t *Target) StillMine(o *node.Object) error {
 	const op = "target.StillMine"
 	ctl := t.node.Control()
@@ -91,11 +86,14 @@ func (t *Target) StillMine(o *node.Object) error {
 	if err != nil || v.Map.Epoch == o.View.Map.Epoch {
 		return err
 	}
-	if owner := v.Owner(b, o.Key); owner == nil || owner.ID != t.node.ID {
-		return errs.F(op, o, errs.StaleMap, "went to another target in version %d of the cluster map", v.Map.Version)
+	if !ownership.Commit(o.View, v, t.node.ID, b, o.Key, o.View.Map.Epoch) {
+		return errs.F(op, o, errs.StaleMap, "belonged to another target since, by version %d of the cluster map", v.Map.Version)
 	}
 	return nil
 }
+
+// Marks reports whether changes under v leave marks (docs/design/ownership.md, rule 4).
+func Marks(v *cluster.View) bool { return ownership.Mark(v) != 0 }
 
 // open returns o's bucket in v if it takes writes: it is there, and not about to go.
 func open(o *node.Object, v *cluster.View) (*cluster.Bucket, error) {

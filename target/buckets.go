@@ -59,3 +59,27 @@ func (t *Target) sweep(ctx context.Context, v *cluster.View) (again bool) {
 	}
 	return again
 }
+
+// dropMarks removes marks that say nothing any more, whenever the cluster has settled, and so also after a restart.
+func (t *Target) dropMarks(ctx context.Context) error {
+	var seen, done uint64
+	for ctx.Err() == nil {
+		if v := t.node.Control().View(); v != nil {
+			seen = v.Index
+			if s := v.Map.Settled; s > done {
+				n, err := t.store.DropMarks(ctx, s)
+				if err != nil && ctx.Err() == nil {
+					t.log.Warn("marks of names that have moved not removed yet", "op", "target.dropMarks", "err", err)
+				} else if n > 0 {
+					t.log.Info("marks of names that have moved removed", "op", "target.dropMarks", "settled", s, "marks", n)
+				}
+				done = s // they do no harm; the next time removes what was left
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-t.node.Control().Watch(seen):
+		}
+	}
+	return nil
+}

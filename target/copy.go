@@ -79,14 +79,37 @@ func (t *Target) rename(r *request, key string) error {
 	return t.node.Control().Lease()
 }
 
-// transfer copies src to dst, durably there when it returns, and returns what it copied.
+// transfer copies src, of which this node is sure, to dst, durably there when it returns, and returns what it copied.
 func (t *Target) transfer(ctx context.Context, src, dst *node.Object) (object.Info, error) {
+	const op = "target.transfer"
+	for try := 1; ; try++ {
+		info, err := t.copyOnce(ctx, src, dst)
+		switch {
+		case !errs.Is(err, errs.StaleMap, errs.WrongOwner):
+			return info, err
+		case try == touchTries:
+			return info, errs.F(op, dst, errs.Unavailable, "%w", err)
+		}
+		if _, err := t.node.Control().Latest(ctx); err != nil { // its owner knows a newer map
+			return info, errs.E(op, "cluster map", err)
+		}
+		if err := t.node.Refresh(dst); err != nil {
+			return info, err
+		}
+	}
+}
+
+func (t *Target) copyOnce(ctx context.Context, src, dst *node.Object) (object.Info, error) {
 	const op = "target.transfer"
 	switch {
 	case dst.Owner == nil:
 		return object.Info{}, errs.E(op, dst, errs.Unavailable, "no target is in service")
 	case dst.Owner.ID != t.node.ID && !dst.Owner.Alive:
 		return object.Info{}, errs.F(op, dst, errs.Unavailable, "its owner %s does not answer", dst.Owner.ID)
+	case dst.Owner.ID == t.node.ID:
+		if err := t.Own(ctx, dst); err != nil {
+			return object.Info{}, err
+		}
 	}
 	obj, err := t.store.Open(src.Name())
 	if err != nil {
@@ -111,7 +134,7 @@ func (t *Target) transfer(ctx context.Context, src, dst *node.Object) (object.In
 func (t *Target) copyHere(ctx context.Context, obj *store.Object, src, dst *node.Object) error {
 	info, props := obj.Info(), &dst.Bucket.Props
 	o := store.PutOptions{
-		Epoch: dst.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Size: info.Size,
+		Epoch: dst.View.Map.Epoch, Mark: Marks(dst.View), Durability: props.Durability, Checksum: props.Checksum, Size: info.Size,
 		Custom: info.Custom, System: info.System, Tags: info.Tags, Versioning: VersioningOf(dst.Bucket),
 		Guard: func() error { return t.StillMine(dst) },
 	}

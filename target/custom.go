@@ -28,7 +28,7 @@ func (t *Target) patch(r *request) error {
 		return errs.E(op, "value", errs.Invalid, "has no metadata: want {\"key\": \"value\"}")
 	}
 	o := store.UpdateOptions{
-		Epoch: r.View.Map.Epoch, Durability: r.Bucket.Props.Durability, Conditions: conditions(r.c),
+		Epoch: r.View.Map.Epoch, Mark: Marks(r.View), Durability: r.Bucket.Props.Durability, Conditions: conditions(r.c),
 		Guard: func() error { return t.StillMine(&r.Object) },
 	}
 	info, err := t.store.Update(r.c.Context(), r.Name(), o, func(info *object.Info) error {

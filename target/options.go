@@ -37,7 +37,7 @@ type nodeMeta struct {
 func (t *Target) putOptions(r *request) (store.PutOptions, error) {
 	c, props := r.c, &r.Bucket.Props
 	o := store.PutOptions{
-		Epoch: r.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Size: c.BodyLen(), Versioning: VersioningOf(r.Bucket),
+		Epoch: r.View.Map.Epoch, Mark: Marks(r.View), Durability: props.Durability, Checksum: props.Checksum, Size: c.BodyLen(), Versioning: VersioningOf(r.Bucket),
 		Guard: func() error { return t.StillMine(&r.Object) },
 	}
 	if limit := r.View.Config.Limits.MaxObjectSize; o.Size > limit {

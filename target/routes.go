@@ -2,6 +2,7 @@ package target
 
 import (
 	"aistore/api"
+	"aistore/cluster"
 	"aistore/errs"
 	"aistore/httpx"
 	"aistore/node"
@@ -45,6 +46,8 @@ func (t *Target) Routes() []httpx.Route {
 // IntraRoutes is the part of Routes that is on the intra-cluster listener, with what others registered.
 func (t *Target) IntraRoutes() []httpx.Route {
 	rs := append([]httpx.Route{}, t.routes...)
+	question := httpx.Policy{Listener: httpx.Intra, Class: httpx.ClassControl} // waits for nobody's data
+	rs = append(rs, httpx.Route{Method: "GET", Path: pathKeys + "/*", Op: "get-key", Policy: question, Handler: t.serveKey})
 	for _, r := range operations() {
 		r.Path, r.Policy.Listener, r.Handler = PathIntraObjects+"/*", httpx.Intra, t.fromNode
 		rs = append(rs, r)
@@ -64,11 +67,46 @@ func (t *Target) fromClient(c *httpx.Ctx) error {
 // node owns it the client is sent there.
 func (t *Target) Serve(c *httpx.Ctx, o node.Object) error {
 	r := &request{Object: o, c: c}
-	mine, err := t.admit(c, &r.Object)
-	if err != nil || !mine {
-		return err
+	for try := 1; ; try++ {
+		mine, err := t.admit(c, &r.Object)
+		if err != nil || !mine {
+			return err
+		}
+		began, err := t.serveOwned(r)
+		if try == touchTries || !t.again(r, began, err) {
+			return err
+		}
 	}
-	return t.perform(r)
+}
+
+// serveOwned serves a request whose key this node owns, once it knows the key's newest state. began tells whether the body may have been read.
+func (t *Target) serveOwned(r *request) (began bool, err error) {
+	if len(r.View.Map.Former) > 0 {
+		var holder *cluster.Node
+		if m := r.c.Method(); m == "GET" || m == "HEAD" {
+			holder, err = t.OwnToRead(r.c.Context(), &r.Object)
+		} else {
+			err = t.Own(r.c.Context(), &r.Object)
+		}
+		switch {
+		case err != nil:
+			return false, err
+		case holder != nil:
+			return false, t.toHolder(r, holder)
+		}
+	}
+	return true, t.perform(r)
+}
+
+// again judges a request anew that was refused because owners changed while it was being served; one whose body has gone cannot be.
+func (t *Target) again(r *request, began bool, err error) bool {
+	if !errs.Is(err, errs.StaleMap, errs.WrongOwner) || r.c.Sent() {
+		return false
+	}
+	if _, ok := r.c.BodyBytes(); began && !ok {
+		return false
+	}
+	return t.node.Refresh(&r.Object) == nil
 }
 
 func (t *Target) fromNode(c *httpx.Ctx) error {
@@ -77,10 +115,17 @@ func (t *Target) fromNode(c *httpx.Ctx) error {
 		return err
 	}
 	r := &request{Object: o, c: c, peer: true}
+	if held := c.Header(HeaderHeld); held != "" {
+		if err := t.AdmitHeld(c.Context(), &r.Object, held); err != nil {
+			return err
+		}
+		return t.StillHeld(&r.Object, t.perform(r))
+	}
 	if err := t.admitNode(c, &r.Object); err != nil {
 		return err
 	}
-	return t.perform(r)
+	_, err = t.serveOwned(r)
+	return err
 }
 
 // request is one admitted request.

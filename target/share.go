@@ -37,7 +37,9 @@ func (o Objects) atOwner(ctx context.Context, b *cluster.Bucket, key string, her
 		case obj.Owner == nil:
 			err = errs.E(op, &obj, errs.Unavailable, "no target is in service")
 		case obj.Owner.ID == o.t.node.ID:
-			err = here(&obj)
+			if err = o.t.Own(ctx, &obj); err == nil {
+				err = here(&obj)
+			}
 		default:
 			err = there(&obj)
 		}

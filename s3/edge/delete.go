@@ -3,8 +3,10 @@ package edge
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"aistore/cluster"
 	"aistore/errs"
@@ -33,13 +35,51 @@ func (r *request) deleteObjects() error {
 		return err
 	}
 	done := make([]s3.Deleted, len(del.Items))
+	left := make([]int, len(del.Items))
+	for i := range left {
+		left[i] = i
+	}
+	began := now()
+	for pause := deletePause; len(left) > 0; pause *= 2 {
+		r.deleteRound(del.Items, left, done)
+		left = slices.DeleteFunc(left, func(i int) bool { return !done[i].Again })
+		if len(left) == 0 || now().Sub(began)+pause > deleteWithin || !r.pause(pause) {
+			break
+		}
+	}
+	return r.sendXML(s3.AppendDeleted(nil, done, s3.Presence(del.Quiet)))
+}
+
+// Clients do not try again what fails of a DeleteObjects: keys whose owners change, or have no answer for a moment, are tried again here.
+const (
+	deletePause  = 50 * time.Millisecond // before the second attempt; doubled each time
+	deleteWithin = 10 * time.Second
+)
+
+// pause waits, and takes the newest view; false when there is none.
+func (r *request) pause(d time.Duration) bool {
+	ctx := r.c.Context()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+		return false
+	}
+	ok, err := r.renew()
+	return ok && err == nil
+}
+
+// deleteRound deletes those items that are left and fills their lines of done.
+func (r *request) deleteRound(items []s3.DeleteItem, left []int, done []s3.Deleted) {
 	shares := map[cluster.NodeID]*share{}
-	for i := range del.Items {
-		it := &del.Items[i]
+	for _, i := range left {
+		it := &items[i]
 		done[i] = s3.Deleted{Key: it.Key, VersionID: it.VersionID}
 		n := r.view.Owner(r.bucket, it.Key)
 		if n == nil || !n.Alive {
 			fail(&done[i], errs.E("edge.deleteObjects", it.Key, errs.Unavailable))
+			done[i].Again = false // it is known to be away for some time
 			continue
 		}
 		sh := shares[n.ID]
@@ -55,12 +95,11 @@ func (r *request) deleteObjects() error {
 		wg.Go(func() { r.deleteShare(ctx, sh, done) })
 	}
 	wg.Wait()
-	return r.sendXML(s3.AppendDeleted(nil, done, s3.Presence(del.Quiet)))
 }
 
 func fail(d *s3.Deleted, err error) {
 	f := s3.FaultOf(err)
-	d.Code, d.Message = f.Code, f.Text()
+	d.Code, d.Message, d.Again = f.Code, f.Text(), errs.KindOf(err).Retryable()
 }
 
 // deleteShare fills the lines of one target's share.

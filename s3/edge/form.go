@@ -107,20 +107,7 @@ func formError(err error) error {
 
 // store puts the file.
 func (r *form) store(f *sigv4.Form, post *sigv4.Post, file io.Reader) (etag, version string, err error) {
-	const op = "edge.store"
-	o := r.object(r.key)
-	switch {
-	case o.Owner == nil:
-		return "", "", errs.E(op, o.String(), errs.Unavailable, "no target is in service")
-	case !o.Owner.Alive:
-		return "", "", errs.F(op, o.String(), errs.Unavailable, "its owner %s does not answer", o.Owner.ID)
-	}
 	call := &httpx.Call{Method: "PUT"}
-	if call.Headers, err = r.formHeaders(f.Fields); err != nil {
-		return "", "", err
-	}
-	b := strconv.AppendUint([]byte("http://"+o.Owner.IntraAddr+s3.PathOwner+"/"), o.Bucket.ID, 10)
-	call.URL = string(httpx.AppendPath(append(b, '/'), o.Key))
 	start, err := io.ReadAll(io.LimitReader(file, smallFile))
 	if err != nil {
 		return "", "", formError(err)
@@ -133,9 +120,35 @@ func (r *form) store(f *sigv4.Form, post *sigv4.Post, file io.Reader) (etag, ver
 	} else {
 		call.Stream, call.StreamLen = &checked{r: io.MultiReader(bytes.NewReader(start), file), post: post}, -1
 	}
+	for try := 1; ; try++ {
+		etag, version, err = r.storeAt(f, call)
+		if call.Stream != nil || !errs.Is(err, errs.WrongOwner, errs.StaleMap) || try == deliverTries {
+			return etag, version, said(err)
+		}
+		if renewed, rerr := r.renew(); rerr != nil || !renewed {
+			return "", "", errors.Join(rerr, said(err))
+		}
+	}
+}
+
+// storeAt puts the file at the owner of its key.
+func (r *form) storeAt(f *sigv4.Form, call *httpx.Call) (etag, version string, err error) {
+	const op = "edge.store"
+	o := r.object(r.key)
+	switch {
+	case o.Owner == nil:
+		return "", "", errs.E(op, o.String(), errs.Unavailable, "no target is in service")
+	case !o.Owner.Alive:
+		return "", "", errs.F(op, o.String(), errs.Unavailable, "its owner %s does not answer", o.Owner.ID)
+	}
+	if call.Headers, err = r.formHeaders(f.Fields); err != nil {
+		return "", "", err
+	}
+	b := strconv.AppendUint([]byte("http://"+o.Owner.IntraAddr+s3.PathOwner+"/"), o.Bucket.ID, 10)
+	call.URL = string(httpx.AppendPath(append(b, '/'), o.Key))
 	rep, err := r.e.node.Client.Do(httpx.WithRequestID(r.c.Context(), r.c.RequestID()), call)
 	if err != nil {
-		return "", "", said(err)
+		return "", "", err
 	}
 	defer rep.Close()
 	return rep.Header("ETag"), rep.Header("x-amz-version-id"), nil
@@ -208,7 +221,7 @@ func token(s string) bool {
 // said turns an owner's XML error back into what it says.
 func said(err error) error {
 	var hf *httpx.Fault
-	if !errors.As(err, &hf) {
+	if err == nil || !errors.As(err, &hf) {
 		return err
 	}
 	code, ok := between(hf.Message, "<Code>", "</Code>")

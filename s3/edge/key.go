@@ -21,24 +21,34 @@ func (r *request) toOwner() error {
 	if r.op.MaxBody != s3.NoLimit {
 		r.c.LimitBody(max(r.op.MaxBody, 1<<20) + 64<<10) // its own limit is the owner's to word; this one bounds what is passed on
 	}
-	o := r.object(r.key)
-	err := r.deliver(&o)
-	if !errs.Is(err, errs.WrongOwner, errs.StaleMap) || r.c.Sent() {
-		return err
+	for try := 1; ; try++ {
+		o := r.object(r.key)
+		err := r.deliver(&o)
+		if !errs.Is(err, errs.WrongOwner, errs.StaleMap) || r.c.Sent() || try == deliverTries {
+			return err
+		}
+		if renewed, rerr := r.renew(); rerr != nil {
+			return rerr
+		} else if !renewed {
+			return err
+		}
 	}
-	v, lerr := r.e.ctl.Latest(r.c.Context())
-	if lerr != nil {
-		return err
+}
+
+// deliverTries is by how many views a request is routed. A body that has begun to go out is never sent again: the relay refuses that.
+const deliverTries = 3
+
+// renew takes the newest view; false when nobody tells.
+func (r *request) renew() (bool, error) {
+	v, err := r.e.ctl.Latest(r.c.Context())
+	if err != nil {
+		return false, nil //nolint:nilerr // what made it necessary says more
 	}
-	b := v.BucketByID(o.Bucket.ID)
+	b := v.BucketByID(r.bucket.ID)
 	if b == nil {
-		return noBucket(r.name)
+		return false, noBucket(r.name)
 	}
-	if err := r.take(v, b); err != nil {
-		return err
-	}
-	o = r.object(r.key)
-	return r.deliver(&o)
+	return true, r.take(v, b)
 }
 
 func (r *request) object(key string) node.Object {

@@ -102,7 +102,7 @@ func (w *Owner) delete(ctx context.Context, o *node.Object, version string, cond
 		}
 	}
 	gone, err := w.store.Delete(ctx, o.Name(), store.DeleteOptions{
-		Epoch: o.View.Map.Epoch, Durability: o.Bucket.Props.Durability, Conditions: cond,
+		Epoch: o.View.Map.Epoch, Mark: target.Marks(o.View), Durability: o.Bucket.Props.Durability, Conditions: cond,
 		Guard: func() error { return w.target.StillMine(o) }, Versioning: target.VersioningOf(o.Bucket), VersionID: version,
 	})
 	if errs.Is(err, errs.NotFound) {
@@ -202,12 +202,15 @@ func (w *Owner) DeleteMany(ctx context.Context, v *cluster.View, b *cluster.Buck
 func (w *Owner) deleteItem(ctx context.Context, o *node.Object, caller *s3.Caller, set *s3.Settings, it *s3.DeleteItem) s3.Deleted {
 	d := s3.Deleted{Key: it.Key, VersionID: it.VersionID}
 	gone, err := w.deleteOne(ctx, o, caller, set, it)
+	for try := 1; try < servedMost && errs.Is(err, errs.StaleMap) && w.node.Refresh(o) == nil; try++ {
+		gone, err = w.deleteOne(ctx, o, caller, set, it)
+	}
 	if err != nil {
 		f := s3.FaultOf(err)
 		if errs.Is(err, errs.Precondition) {
 			f = &s3.Fault{Code: "PreconditionFailed"}
 		}
-		d.Code, d.Message = f.Code, f.Text()
+		d.Code, d.Message, d.Again = f.Code, f.Text(), errs.KindOf(err).Retryable()
 		return d
 	}
 	if d.Marker = gone.Marker; gone.Marker {
@@ -229,6 +232,9 @@ func (w *Owner) deleteOne(ctx context.Context, o *node.Object, caller *s3.Caller
 	}
 	if o.Owner == nil || o.Owner.ID != w.node.ID {
 		return store.Deleted{}, errs.F("owner.deleteOne", o, errs.WrongOwner, "is not this node's in version %d of the cluster map", o.View.Map.Version)
+	}
+	if err := w.target.Own(ctx, o); err != nil {
+		return store.Deleted{}, err
 	}
 	r := &request{Object: *o, w: w, caller: caller, set: set, version: it.VersionID}
 	q, in := r.act(action), r.inputs()

@@ -214,9 +214,12 @@ func (x *sweep) send(ctx context.Context, d doomed) {
 // remove deletes what a rule doomed, if the rule still says so under the name's lock: it may have been overwritten or tagged meanwhile.
 func (x *sweep) remove(ctx context.Context, d *doomed) error {
 	const op = "owner.sweep"
-	o := node.Object{View: x.view, Bucket: x.bucket, Key: d.key, Owner: x.view.Owner(x.bucket, d.key)}
+	o, ok, err := x.sure(ctx, d.key)
+	if !ok || err != nil {
+		return err
+	}
 	opts := store.DeleteOptions{
-		Epoch: x.view.Map.Epoch, Durability: x.bucket.Props.Durability, Versioning: target.VersioningOf(x.bucket), VersionID: d.version,
+		Epoch: o.View.Map.Epoch, Mark: target.Marks(o.View), Durability: x.bucket.Props.Durability, Versioning: target.VersioningOf(x.bucket), VersionID: d.version,
 		Guard: func() error {
 			info, err := x.w.store.StatVersion(o.Name(), d.version)
 			if err != nil {
@@ -231,14 +234,30 @@ func (x *sweep) remove(ctx context.Context, d *doomed) error {
 	if d.version == "" {
 		opts.Conditions = &object.Conditions{IfVersion: d.state}
 	}
-	_, err := x.w.store.Delete(ctx, o.Name(), opts)
-	if errs.Is(err, errs.NotFound, errs.Precondition) {
+	_, err = x.w.store.Delete(ctx, o.Name(), opts)
+	if errs.Is(err, errs.NotFound, errs.Precondition, errs.StaleMap) {
 		return nil
 	}
 	if err == nil {
 		x.w.log.Debug("expired", "op", op, "object", o.String(), "version", d.version)
 	}
 	return err
+}
+
+// sure resolves a key under the newest view and reports whether what was seen here of it is its newest state. If another node may know
+// better it is asked, and the next round looks again.
+func (x *sweep) sure(ctx context.Context, key string) (node.Object, bool, error) {
+	o := node.Object{View: x.view, Bucket: x.bucket, Key: key}
+	if err := x.w.node.Refresh(&o); err != nil {
+		return o, false, nil //nolint:nilerr // the bucket is gone, or this node is no member: nothing to do
+	}
+	if o.Owner == nil || o.Owner.ID != x.w.node.ID {
+		return o, false, nil
+	}
+	if !x.w.target.Sure(&o) {
+		return o, false, x.w.target.Own(ctx, &o)
+	}
+	return o, true, nil
 }
 
 // uploads aborts those that a rule wants gone.
@@ -254,8 +273,13 @@ func (x *sweep) uploads(ctx context.Context) error {
 		return err
 	}
 	for i := range old {
-		name := object.Name{Bucket: x.bucket.ID, Key: old[i].Key}
-		if err := x.w.store.AbortUpload(ctx, name, old[i].ID, store.AbortOptions{}); err != nil && !errs.Is(err, errs.NotFound) {
+		o, ok, err := x.sure(ctx, old[i].Key)
+		if err == nil && ok {
+			err = x.w.store.AbortUpload(ctx, o.Name(), old[i].ID, store.AbortOptions{
+				Epoch: o.View.Map.Epoch, Mark: target.Marks(o.View), Guard: func() error { return x.w.target.StillMine(&o) },
+			})
+		}
+		if err != nil && !errs.Is(err, errs.NotFound, errs.StaleMap) {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"aistore/object"
 	"aistore/s3"
 	"aistore/store"
+	"aistore/target"
 )
 
 // Keys of an upload's System that are not the object's.
@@ -44,7 +45,7 @@ func (r multipart) createUpload() error {
 	if algorithm != s3.NoAlgorithm {
 		o.System[systemSum] = algorithm.Name() + " " + string(typ)
 	}
-	u, err := r.w.store.CreateUpload(r.c.Context(), r.Name(), store.UploadOptions{Custom: o.Custom, System: o.System, Tags: o.Tags, Guard: o.Guard})
+	u, err := r.w.store.CreateUpload(r.c.Context(), r.Name(), store.UploadOptions{Custom: o.Custom, System: o.System, Tags: o.Tags, Epoch: o.Epoch, Mark: o.Mark, Guard: o.Guard})
 	if err != nil {
 		return r.fault(op, err)
 	}
@@ -107,7 +108,9 @@ func (r multipart) uploadFault(op string, err error) error {
 
 // partOptions reads what a part must be. The upload's algorithm is computed too: the sum of the whole follows from those of parts.
 func (r multipart) partOptions(u *store.Upload, in *incoming) store.PartOptions {
-	o := store.PartOptions{Durability: r.Bucket.Props.Durability, Size: in.size, Expect: in.expect, Also: in.also, Guard: r.guard}
+	o := store.PartOptions{
+		Epoch: r.View.Map.Epoch, Mark: target.Marks(r.View), Durability: r.Bucket.Props.Durability, Size: in.size, Expect: in.expect, Also: in.also, Guard: r.guard,
+	}
 	if a, _ := wanted(u.System); a != s3.NoAlgorithm && a != in.want.Algorithm {
 		o.Also = append(append([]cksum.Type{}, o.Also...), typeOf(a))
 	}
@@ -269,7 +272,7 @@ func (r multipart) abort() error {
 	if err := r.guard(); err != nil {
 		return err
 	}
-	if err := r.w.store.AbortUpload(r.c.Context(), r.Name(), r.uploadID(), store.AbortOptions{}); err != nil {
+	if err := r.w.store.AbortUpload(r.c.Context(), r.Name(), r.uploadID(), store.AbortOptions{Epoch: r.View.Map.Epoch, Mark: target.Marks(r.View), Guard: r.guard}); err != nil {
 		return r.uploadFault("owner.abort", err)
 	}
 	r.c.Status(204)
@@ -334,7 +337,7 @@ func (c *completion) declared() error {
 	}
 	props := &c.r.Bucket.Props
 	c.opts = store.CompleteOptions{MinPart: s3.MinPartSize, PutOptions: store.PutOptions{
-		Epoch: c.r.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Conditions: c.r.writeConditions(),
+		Epoch: c.r.View.Map.Epoch, Mark: target.Marks(c.r.View), Durability: props.Durability, Checksum: props.Checksum, Conditions: c.r.writeConditions(),
 		Versioning: versioningOf(c.r), Guard: c.r.guard, Finish: c.finish,
 	}}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"aistore/auth/sigv4"
+	"aistore/cluster"
 	"aistore/errs"
 	"aistore/httpx"
 	"aistore/node"
@@ -67,10 +68,34 @@ func (w *Owner) fromNode(c *httpx.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := w.Serve(c, o, &caller); err != nil {
+	if held := c.Header(target.HeaderHeld); held != "" {
+		err = w.serveHeld(c, &o, &caller, held)
+	} else {
+		err = w.Serve(c, o, &caller)
+	}
+	if err != nil {
 		return &located{err, "/" + o.Bucket.Name + "/" + o.Key}
 	}
 	return nil
+}
+
+// serveHeld answers a read of a key that its owner has not received yet.
+func (w *Owner) serveHeld(c *httpx.Ctx, o *node.Object, caller *s3.Caller, held string) error {
+	if err := w.target.AdmitHeld(c.Context(), o, held); err != nil {
+		return err
+	}
+	r, err := w.begin(c, o, caller)
+	defer r.end()
+	if err != nil {
+		return err
+	}
+	if r.set, err = w.settings.Of(o.Bucket); err != nil {
+		return err
+	}
+	if err := r.check(); err != nil {
+		return err
+	}
+	return w.target.StillHeld(o, r.perform())
 }
 
 // located is an error that knows what the client calls the resource.
@@ -85,29 +110,87 @@ func (l *located) Unwrap() error { return l.error }
 // requests are pooled: their headers are most of a small request's garbage.
 var requests = sync.Pool{New: func() any { return new(request) }}
 
-// forget drops what the request points to.
-func (r *request) forget() { *r = request{} }
+// begin returns the request, also with an error; end it.
+func (w *Owner) begin(c *httpx.Ctx, o *node.Object, caller *s3.Caller) (*request, error) {
+	r, _ := requests.Get().(*request)
+	*r = request{Object: *o, w: w, c: c, caller: caller}
+	c.SetHeader("x-amz-request-id", c.RequestID())
+	c.EachHeader(r.h.Add)
+	var err error
+	r.op, err = s3.FindOperation(c.Method(), s3.Key, c.RawQuery(), s3.Presence(r.h.CopySource != ""))
+	return r, err
+}
+
+// end drops what the request points to.
+func (r *request) end() {
+	*r = request{}
+	requests.Put(r)
+}
 
 // Serve answers a request about one key. The reply is complete when it returns nil; an error is for WriteFault, or
 // whatever words errors for the route.
 func (w *Owner) Serve(c *httpx.Ctx, o node.Object, caller *s3.Caller) error {
-	r, _ := requests.Get().(*request)
-	defer requests.Put(r)
-	*r = request{Object: o, w: w, c: c, caller: caller}
-	defer r.forget()
-	c.SetHeader("x-amz-request-id", c.RequestID())
-	c.EachHeader(r.h.Add)
-	var err error
-	if r.op, err = s3.FindOperation(c.Method(), s3.Key, c.RawQuery(), s3.Presence(r.h.CopySource != "")); err != nil {
+	r, err := w.begin(c, &o, caller)
+	defer r.end()
+	if err != nil {
 		return err
 	}
-	if err := w.admit(r); err != nil {
-		return err
+	for try := 1; ; try++ {
+		if err := w.admit(r); err != nil {
+			return err
+		}
+		began, err := r.serveOwned()
+		if try == servedMost || !r.again(began, err) {
+			return err
+		}
 	}
+}
+
+// servedMost is by how many views one request is judged.
+const servedMost = 3
+
+// serveOwned serves a request whose key this node owns, once it knows the key's newest state. began tells whether the body may have been read.
+func (r *request) serveOwned() (began bool, err error) {
 	if err := r.check(); err != nil {
-		return err
+		return false, err
 	}
-	return r.perform()
+	if len(r.View.Map.Former) > 0 {
+		var holder *cluster.Node
+		if m := r.c.Method(); m == "GET" || m == "HEAD" {
+			holder, err = r.w.target.OwnToRead(r.c.Context(), &r.Object)
+		} else {
+			err = r.w.target.Own(r.c.Context(), &r.Object)
+		}
+		switch {
+		case err != nil:
+			return false, err
+		case holder != nil:
+			return false, r.toHolder(s3.PathOwner, holder)
+		}
+	}
+	return true, r.perform()
+}
+
+// again judges a request anew that was refused because owners changed while it was being served; one whose body has gone cannot be. What
+// another node owns now is for whoever routes.
+func (r *request) again(began bool, err error) bool {
+	if !errs.Is(err, errs.StaleMap) || r.c.Sent() {
+		return false
+	}
+	if _, ok := r.c.BodyBytes(); began && !ok {
+		return false
+	}
+	return r.w.node.Refresh(&r.Object) == nil
+}
+
+// toHolder passes a read on to the route at base of the node that has the key.
+func (r *request) toHolder(base string, holder *cluster.Node) error {
+	b := strconv.AppendUint([]byte(base+"/"), r.Bucket.ID, 10)
+	b = httpx.AppendPath(append(b, '/'), r.Key)
+	if q := r.c.RawQuery(); q != "" {
+		b = append(append(b, '?'), q...)
+	}
+	return r.w.target.ToHolder(r.c, &r.Object, holder, string(b), httpx.Header{Key: s3.HeaderCaller, Value: string(r.caller.Append(nil))})
 }
 
 // admit makes sure that this node owns the key in a view not older than the one by which the request was routed.
@@ -115,15 +198,12 @@ func (w *Owner) admit(r *request) error {
 	const op = "owner.admit"
 	o := &r.Object
 	if r.caller.View > o.View.Index {
-		v, err := w.node.Control().Latest(r.c.Context())
-		if err != nil {
+		if _, err := w.node.Control().Latest(r.c.Context()); err != nil {
 			return errs.E(op, "cluster map", err)
 		}
-		b := v.BucketByID(o.Bucket.ID)
-		if b == nil {
+		if w.node.Refresh(o) != nil {
 			return s3.E(op, o.Bucket.Name, "NoSuchBucket", "", s3.Field{Name: "BucketName", Value: o.Bucket.Name})
 		}
-		o.View, o.Bucket, o.Owner = v, b, v.Owner(b, o.Key)
 	}
 	if o.Owner == nil || o.Owner.ID != w.node.ID {
 		return errs.F(op, o, errs.WrongOwner, "is not this node's in version %d of the cluster map", o.View.Map.Version)

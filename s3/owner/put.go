@@ -98,7 +98,7 @@ func (r write) putOptions() (store.PutOptions, *incoming, error) {
 func (r write) newObject() (store.PutOptions, error) {
 	props := &r.Bucket.Props
 	o := store.PutOptions{
-		Epoch: r.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Custom: r.h.Meta,
+		Epoch: r.View.Map.Epoch, Mark: target.Marks(r.View), Durability: props.Durability, Checksum: props.Checksum, Custom: r.h.Meta,
 		Versioning: target.VersioningOf(r.Bucket), Guard: r.guard,
 	}
 	var err error

@@ -6,14 +6,17 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"io"
+	"strconv"
 
 	"aistore/api"
+	"aistore/cluster"
 	"aistore/errs"
 	"aistore/httpx"
 	"aistore/node"
 	"aistore/object"
 	"aistore/s3"
 	"aistore/store"
+	"aistore/target"
 )
 
 // pathSource serves the source of a copy to the target that makes the copy: pathSource + "/BUCKETID/KEY", with the copy's own headers. The
@@ -67,17 +70,43 @@ func (r *request) openSource() (*source, node.Object, error) {
 		}
 	}
 	src := node.Object{View: v, Bucket: b, Key: name.Key, Owner: v.Owner(b, name.Key)}
+	for try := 1; ; try++ {
+		s, err := r.sourceAt(&src, name.VersionID)
+		switch {
+		case !errs.Is(err, errs.StaleMap, errs.WrongOwner):
+			return s, src, err
+		case try == servedMost:
+			return nil, src, errs.F(op, &src, errs.Unavailable, "%w", err)
+		}
+		if _, err := r.w.node.Control().Latest(ctx); err != nil { // who was asked knows a newer map
+			return nil, src, errs.E(op, "cluster map", err)
+		}
+		if err := r.w.node.Refresh(&src); err != nil {
+			return nil, src, err
+		}
+	}
+}
+
+// sourceAt opens a source where it is by src's view.
+func (r *request) sourceAt(src *node.Object, version string) (*source, error) {
+	const op = "owner.openSource"
+	ctx := r.c.Context()
 	switch {
 	case src.Owner == nil:
-		return nil, src, errs.E(op, &src, errs.Unavailable, "no target is in service")
-	case src.Owner.ID == r.w.node.ID:
-		s, err := r.w.localSource(&src, name.VersionID, r.caller, &r.h)
-		return s, src, err
-	case !src.Owner.Alive:
-		return nil, src, errs.F(op, &src, errs.Unavailable, "its owner %s does not answer", src.Owner.ID)
+		return nil, errs.E(op, src, errs.Unavailable, "no target is in service")
+	case src.Owner.ID != r.w.node.ID && !src.Owner.Alive:
+		return nil, errs.F(op, src, errs.Unavailable, "its owner %s does not answer", src.Owner.ID)
+	case src.Owner.ID != r.w.node.ID:
+		return r.w.remoteSource(ctx, src, src.Owner, version, r.caller, &r.h)
 	}
-	s, err := r.w.remoteSource(ctx, &src, name.VersionID, r.caller, &r.h)
-	return s, src, err
+	holder, err := r.w.target.OwnToRead(ctx, src)
+	switch {
+	case err != nil:
+		return nil, err
+	case holder != nil:
+		return r.w.remoteSource(ctx, src, holder, version, r.caller, &r.h)
+	}
+	return r.w.localSource(src, version, r.caller, &r.h)
 }
 
 // localSource opens a source that this node owns.
@@ -152,16 +181,19 @@ func operation(op s3.Op) *s3.Operation {
 	panic("BUG: owner.operation: no such operation")
 }
 
-// remoteSource asks the owner of a source for it.
-func (w *Owner) remoteSource(ctx context.Context, o *node.Object, version string, caller *s3.Caller, h *s3.Headers) (*source, error) {
+// remoteSource asks another node for a source: its owner, or the one that has it while it is on its way to this node.
+func (w *Owner) remoteSource(ctx context.Context, o *node.Object, at *cluster.Node, version string, caller *s3.Caller, h *s3.Headers) (*source, error) {
 	const op = "owner.remoteSource"
-	url := append([]byte("http://"), o.Owner.IntraAddr...)
+	url := append([]byte("http://"), at.IntraAddr...)
 	url = append(append(append(url, pathSource+"/"...), itoa(int64(o.Bucket.ID))...), '/') //nolint:gosec // ids are counted up from 1
 	url = append(httpx.AppendPath(url, o.Key), "?versionId="...)
 	url = httpx.AppendQuery(url, version)
 	asker := *caller
 	asker.View = o.View.Index
 	call := &httpx.Call{Method: "GET", URL: string(url), Headers: []httpx.Header{{Key: s3.HeaderCaller, Value: string(asker.Append(nil))}}}
+	if at != o.Owner {
+		call.Headers = append(call.Headers, httpx.Header{Key: target.HeaderHeld, Value: strconv.FormatUint(o.View.Map.Epoch, 10)})
+	}
 	for _, f := range [...][2]string{
 		{"x-amz-copy-source", h.CopySource}, {"x-amz-copy-source-range", h.CopyRange}, {"x-amz-copy-source-if-match", h.CopyIfMatch},
 		{"x-amz-copy-source-if-none-match", h.CopyIfNoneMatch}, {"x-amz-copy-source-if-modified-since", h.CopyIfModifiedSince},
@@ -230,11 +262,28 @@ func (w *Owner) serveSource(c *httpx.Ctx) error {
 		return err
 	}
 	r := &request{Object: o, w: w, c: c, caller: &caller}
-	if err := w.admit(r); err != nil {
-		return err
-	}
 	c.EachHeader(r.h.Add)
+	held := c.Header(target.HeaderHeld)
+	if held != "" {
+		if err := w.target.AdmitHeld(c.Context(), &r.Object, held); err != nil {
+			return err
+		}
+	} else {
+		if err := w.admit(r); err != nil {
+			return err
+		}
+		holder, err := w.target.OwnToRead(c.Context(), &r.Object)
+		if err != nil {
+			return err
+		}
+		if holder != nil {
+			return r.toHolder(pathSource, holder)
+		}
+	}
 	s, err := w.localSource(&r.Object, c.Query("versionId"), &caller, &r.h)
+	if held != "" {
+		err = w.target.StillHeld(&r.Object, err)
+	}
 	var reply sourceReply
 	switch {
 	case err == nil:

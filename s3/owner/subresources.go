@@ -8,6 +8,7 @@ import (
 	"aistore/object"
 	"aistore/s3"
 	"aistore/store"
+	"aistore/target"
 )
 
 // getTags serves the object's tags.
@@ -76,7 +77,9 @@ func (r known) deleteTags() error {
 
 // update changes what is known of a version, which stays the version it is.
 func (r known) update(change func(*object.Info)) error {
-	o := store.UpdateOptions{Epoch: r.View.Map.Epoch, Durability: r.Bucket.Props.Durability, Guard: r.guard, VersionID: r.version, InPlace: true}
+	o := store.UpdateOptions{
+		Epoch: r.View.Map.Epoch, Mark: target.Marks(r.View), Durability: r.Bucket.Props.Durability, Guard: r.guard, VersionID: r.version, InPlace: true,
+	}
 	info, err := r.w.store.Update(r.c.Context(), r.Name(), o, func(i *object.Info) error {
 		change(i)
 		return nil
