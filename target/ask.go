@@ -165,7 +165,7 @@ func (x *touches) pull(ctx context.Context, o *node.Object, h *cluster.Node, opt
 	}
 	rep, err := x.node.Client.Do(ctx, &httpx.Call{Method: "GET", URL: keyURL(o, h, true)})
 	if err == nil {
-		_, err = x.store.ImportStream(ctx, &current{x: x, o: o, r: rep.Body}, opts)
+		_, err = x.store.ImportStream(ctx, &current{x: x, o: o, from: h.ID, r: rep.Body}, opts)
 		rep.Close()
 	}
 	if errs.Is(err, errs.Canceled, errs.Timeout, errs.Unavailable) { // the holder's doing, not the client's
@@ -176,14 +176,15 @@ func (x *touches) pull(ctx context.Context, o *node.Object, h *cluster.Node, opt
 
 // current is a frame on its way, which is worth nothing any more once an epoch begins.
 type current struct {
-	x *touches
-	o *node.Object
-	r io.Reader
+	x    *touches
+	o    *node.Object
+	from cluster.NodeID
+	r    io.Reader
 }
 
 // Read implements io.Reader.
 func (r *current) Read(p []byte) (int, error) {
-	if err := r.x.mayTake(r.o); err != nil {
+	if err := r.x.mayTake(r.o, r.from); err != nil {
 		return 0, err
 	}
 	return r.r.Read(p)
@@ -191,20 +192,20 @@ func (r *current) Read(p []byte) (int, error) {
 
 // serveKey answers an owner's question. From the answer on this node commits nothing under a map that is older than the owner's: whoever commits
 // looks at the newest map under the key's lock, and the export takes that lock.
-func (t *Target) serveKey(c *httpx.Ctx) error {
+func (x *touches) serveKey(c *httpx.Ctx) error {
 	const op = "target.serveKey"
 	epoch, err := strconv.ParseUint(c.Query(queryEpoch), 10, 64)
 	if err != nil {
 		return errs.F(op, queryEpoch, errs.Invalid, "%q is not a number", c.Query(queryEpoch))
 	}
-	o, err := t.node.ResolveByID(c, c.Rest())
+	o, err := x.node.ResolveByID(c, c.Rest())
 	if err != nil {
 		return err
 	}
-	if err := t.fence(c.Context(), &o, epoch); err != nil {
+	if err := x.fence(c.Context(), &o, epoch); err != nil {
 		return err
 	}
-	e, err := t.store.ExportKey(o.Name())
+	e, err := x.store.ExportKey(o.Name())
 	switch {
 	case errs.Is(err, errs.NotFound):
 		c.SetHeader(headerKeyState, appendKeyState(&ownership.State{}))
@@ -213,7 +214,7 @@ func (t *Target) serveKey(c *httpx.Ctx) error {
 		return errs.E(op, &o, err)
 	}
 	defer e.Close()
-	if err := t.fence(c.Context(), &o, epoch); err != nil { // it may have become the owner's own meanwhile
+	if err := x.fence(c.Context(), &o, epoch); err != nil { // it may have become the owner's own meanwhile
 		return err
 	}
 	state := e.State()
@@ -221,7 +222,7 @@ func (t *Target) serveKey(c *httpx.Ctx) error {
 	c.SetHeader(headerKeyState, appendKeyState(&s))
 	switch {
 	case c.HasQuery(queryWhole):
-		return c.Send(e.Len(), &exported{e})
+		return c.Send(e.Len(), exported{e})
 	case e.Len() > shortFrame:
 		return c.SendBytes(nil)
 	}
@@ -233,25 +234,25 @@ func (t *Target) serveKey(c *httpx.Ctx) error {
 }
 
 // exported is a key as a reply.
-type exported struct{ e *store.Export }
+type exported struct{ *store.Export }
 
 // WriteBody implements httpx.Source.
-func (x *exported) WriteBody(w io.Writer) error {
-	_, err := x.e.WriteTo(w)
+func (x exported) WriteBody(w io.Writer) error {
+	_, err := x.WriteTo(w)
 	return err
 }
 
 // Close implements httpx.Source; who made the export closes it.
-func (*exported) Close() {}
+func (exported) Close() {}
 
 // fence resolves o in a view of exactly the epoch, the newest: an older one is left behind for ever, and in a newer one the question is stale.
-func (t *Target) fence(ctx context.Context, o *node.Object, epoch uint64) error {
+func (x *touches) fence(ctx context.Context, o *node.Object, epoch uint64) error {
 	const op = "target.fence"
-	v := t.node.Control().View()
+	v := x.node.Control().View()
 	ok, behind := ownership.Answers(v, epoch)
 	if behind {
 		var err error
-		if v, err = t.node.Control().Latest(ctx); err != nil {
+		if v, err = x.node.Control().Latest(ctx); err != nil {
 			return errs.E(op, "cluster map", err)
 		}
 		ok, _ = ownership.Answers(v, epoch)

@@ -14,8 +14,11 @@ import (
 	"aistore/store"
 )
 
+// copies is what a Target does to make an object known under another name.
+type copies struct{ *Target }
+
 // copyObject copies the object to the name in the query, which may belong to another bucket and target.
-func (t *Target) copyObject(r *request) error {
+func (t copies) copyObject(r *request) error {
 	bck, key, err := api.ParseObjectPath(api.QueryObjectTo, r.c.Query(api.QueryObjectTo))
 	if err != nil {
 		return err
@@ -39,7 +42,7 @@ func (t *Target) copyObject(r *request) error {
 }
 
 // post serves the actions on an object: rename.
-func (t *Target) post(r *request) error {
+func (t copies) post(r *request) error {
 	const op = "target.post"
 	msg, err := r.message()
 	if err != nil {
@@ -62,7 +65,7 @@ func (t *Target) post(r *request) error {
 
 // rename copies the object to its new name, durably, and then removes the old one unless it has changed
 // meanwhile. A crash in between leaves both names: never none.
-func (t *Target) rename(r *request, key string) error {
+func (t copies) rename(r *request, key string) error {
 	const op = "target.rename"
 	dst := node.Object{View: r.View, Bucket: r.Bucket, Key: key, Owner: r.View.Owner(r.Bucket, key)}
 	info, err := t.transfer(r.c.Context(), &r.Object, &dst)
@@ -80,7 +83,7 @@ func (t *Target) rename(r *request, key string) error {
 }
 
 // transfer copies src, of which this node is sure, to dst, durably there when it returns, and returns what it copied.
-func (t *Target) transfer(ctx context.Context, src, dst *node.Object) (object.Info, error) {
+func (t copies) transfer(ctx context.Context, src, dst *node.Object) (object.Info, error) {
 	const op = "target.transfer"
 	for try := 1; ; try++ {
 		info, err := t.copyOnce(ctx, src, dst)
@@ -99,7 +102,7 @@ func (t *Target) transfer(ctx context.Context, src, dst *node.Object) (object.In
 	}
 }
 
-func (t *Target) copyOnce(ctx context.Context, src, dst *node.Object) (object.Info, error) {
+func (t copies) copyOnce(ctx context.Context, src, dst *node.Object) (object.Info, error) {
 	const op = "target.transfer"
 	switch {
 	case dst.Owner == nil:
@@ -131,7 +134,7 @@ func (t *Target) copyOnce(ctx context.Context, src, dst *node.Object) (object.In
 }
 
 // copyHere copies inside this node; content is shared where the store can.
-func (t *Target) copyHere(ctx context.Context, obj *store.Object, src, dst *node.Object) error {
+func (t copies) copyHere(ctx context.Context, obj *store.Object, src, dst *node.Object) error {
 	info, props := obj.Info(), &dst.Bucket.Props
 	o := store.PutOptions{
 		Epoch: dst.View.Map.Epoch, Mark: Marks(dst.View), Durability: props.Durability, Checksum: props.Checksum, Size: info.Size,
@@ -147,7 +150,7 @@ func (t *Target) copyHere(ctx context.Context, obj *store.Object, src, dst *node
 }
 
 // copyThere sends the object to the target that owns dst.
-func (t *Target) copyThere(ctx context.Context, obj *store.Object, dst *node.Object) error {
+func (t copies) copyThere(ctx context.Context, obj *store.Object, dst *node.Object) error {
 	info := obj.Info()
 	nm := nodeMeta{Custom: info.Custom, System: info.System, Tags: info.Tags}
 	if info.Checksum.Type == dst.Bucket.Props.Checksum {

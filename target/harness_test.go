@@ -127,6 +127,10 @@ type one struct {
 	ctl   *control
 	store *store.Store
 	dir   string
+	node  cluster.Node // as it joins
+	stop  func()
+
+	target *target.Target
 }
 
 type world struct {
@@ -171,8 +175,16 @@ func newWorld(t testing.TB, n int, disk ...fs.FS) *world {
 }
 
 func (w *world) start(id cluster.NodeID, v *cluster.View) *one {
-	t := w.t
-	o := &one{id: id, ctl: &control{plane: w.plane}, dir: t.TempDir()}
+	o := &one{id: id, ctl: &control{plane: w.plane}, dir: w.t.TempDir()}
+	w.launch(o)
+	nd := o.node
+	v.Map.Nodes[id] = &nd
+	return o
+}
+
+// launch opens o's store and listeners; the last of w.onStart serves.
+func (w *world) launch(o *one) {
+	t, id := w.t, o.id
 	var err error
 	if o.store, err = store.Open(t.Context(), store.Config{FS: w.disk, Mountpaths: []string{o.dir + "/1", o.dir + "/2"}, NodeID: string(id)}); err != nil {
 		t.Fatal(err)
@@ -192,6 +204,7 @@ func (w *world) start(id cluster.NodeID, v *cluster.View) *one {
 	client := httpx.NewClient(httpx.ClientConfig{})
 	nd := node.New(node.Config{ID: id, Role: cluster.RoleTarget, Control: o.ctl, Client: client, Metrics: metrics.New(nil), Logs: logs, Disks: o.store.Mountpaths})
 	tg := target.New(nd, o.store)
+	o.target = tg
 	var ls node.Listeners
 	for _, ln := range []*net.Listener{&ls.Public, &ls.Intra} {
 		if *ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -199,7 +212,7 @@ func (w *world) start(id cluster.NodeID, v *cluster.View) *one {
 		}
 	}
 	o.url = "http://" + ls.Public.Addr().String()
-	v.Map.Nodes[id] = &cluster.Node{
+	o.node = cluster.Node{
 		ID: id, Role: cluster.RoleTarget, State: cluster.Online, Alive: true, Weight: 100, Digest: cluster.NodeDigest(string(id)),
 		PublicURL: o.url, IntraAddr: ls.Intra.Addr().String(),
 	}
@@ -210,18 +223,19 @@ func (w *world) start(id cluster.NodeID, v *cluster.View) *one {
 		<-ready
 		done <- nd.Run(ctx, ls, append(nd.Routes(), tg.Routes()...), node.Part{Name: "target", Run: tg.Run})
 	}()
-	t.Cleanup(func() {
+	st := o.store
+	o.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("%s: %v", id, err)
 		}
 		client.Close()
-		if err := o.store.Close(); err != nil && w.disk == nil {
+		if err := st.Close(); err != nil && w.disk == nil {
 			t.Errorf("%s: %v", id, err)
 		}
 	})
+	t.Cleanup(o.stop)
 	w.onStart = append(w.onStart, func() { close(ready) })
-	return o
 }
 
 // owner returns the target that owns a name, and another one.

@@ -92,7 +92,7 @@ func (t *Target) serveOwned(r *request) (began bool, err error) {
 		case err != nil:
 			return false, err
 		case holder != nil:
-			return false, t.toHolder(r, holder)
+			return false, r.toHolder(t.touches, holder)
 		}
 	}
 	return true, t.perform(r)
@@ -150,7 +150,7 @@ func (t *Target) perform(r *request) error {
 	case "PUT":
 		switch {
 		case c.HasQuery(api.QueryObjectTo):
-			return t.copyObject(r)
+			return copies{t}.copyObject(r)
 		case c.HasQuery(api.QueryAppendType):
 			return t.appendObject(r)
 		}
@@ -160,7 +160,7 @@ func (t *Target) perform(r *request) error {
 	case "PATCH":
 		return t.patch(r)
 	case "POST":
-		return t.post(r)
+		return copies{t}.post(r)
 	default:
 		return errs.F("target.perform", "method", errs.Unsupported, "%s is not supported on objects", m)
 	}

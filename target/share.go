@@ -86,7 +86,7 @@ func (o Objects) Copy(ctx context.Context, from *cluster.Bucket, key string, to 
 	}
 	err = o.atOwner(ctx, from, key, func(src *node.Object) error {
 		dst := node.Object{View: src.View, Bucket: to, Key: toKey, Owner: src.View.Owner(to, toKey)}
-		info, err := o.t.transfer(ctx, src, &dst)
+		info, err := copies{o.t}.transfer(ctx, src, &dst)
 		size = info.Size
 		return err
 	}, func(src *node.Object) error {

@@ -12,12 +12,13 @@ import (
 
 // Target serves what this node owns.
 type Target struct {
-	node    *node.Node
-	store   *store.Store
-	log     *slog.Logger
-	memory  budget
-	touches *touches
-	routes  []httpx.Route // registered by others
+	*touches
+
+	node   *node.Node
+	store  *store.Store
+	log    *slog.Logger
+	memory budget
+	routes []httpx.Route // registered by others
 }
 
 // New returns a target over an open store. It starts nothing.
@@ -36,7 +37,7 @@ func (t *Target) AddRoutes(rs ...httpx.Route) { t.routes = append(t.routes, rs..
 func (t *Target) Run(ctx context.Context) error {
 	g := run.NewGroup(ctx)
 	g.Go("store", t.store.Run)
-	g.Go("touches", t.touches.run)
+	g.Go("touches", t.run)
 	g.Go("marks", t.dropMarks)
 	g.Go("destroyed-buckets", t.destroyBuckets)
 	return g.Wait()

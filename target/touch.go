@@ -31,33 +31,33 @@ const (
 // Own makes sure that this node knows the newest state of o's key, which it owns by o's view. It may judge o anew by a newer view. Its
 // error is of kind WrongOwner when the key went elsewhere, of kind Busy when someone who may know better does not answer, or the key is
 // still on its way here: nothing has begun, so that whoever asks may try again whatever he wants.
-func (t *Target) Own(ctx context.Context, o *node.Object) error {
+func (x *touches) Own(ctx context.Context, o *node.Object) error {
 	if len(o.View.Map.Former) == 0 {
 		return nil // nobody else can know
 	}
-	_, err := t.touches.own(ctx, o, false)
+	_, err := x.own(ctx, o, false)
 	return err
 }
 
 // OwnToRead is Own for a read that another node can answer as well: while a long key is on its way here it returns the node that has
 // it, which answers requests with HeaderHeld.
-func (t *Target) OwnToRead(ctx context.Context, o *node.Object) (holder *cluster.Node, err error) {
+func (x *touches) OwnToRead(ctx context.Context, o *node.Object) (holder *cluster.Node, err error) {
 	if len(o.View.Map.Former) == 0 {
 		return nil, nil
 	}
-	return t.touches.own(ctx, o, true)
+	return x.own(ctx, o, true)
 }
 
 // Sure reports whether Own would ask nobody.
-func (t *Target) Sure(o *node.Object) bool {
+func (x *touches) Sure(o *node.Object) bool {
 	if len(o.View.Map.Former) == 0 {
 		return true
 	}
-	holders, err := t.touches.holders(o)
+	holders, err := x.holders(o)
 	return err == nil && len(holders) == 0
 }
 
-// touches is the first touches of a target.
+// touches is the part of a Target that makes sure of keys: what it adds to Target's methods is promoted.
 type touches struct {
 	node  *node.Node
 	store *store.Store
