@@ -29,7 +29,12 @@ const streamCost = 2 << 20
 // Routes lets other targets send what this one owns.
 func (e *Engine) Routes() []httpx.Route {
 	p := httpx.Policy{Listener: httpx.Intra, Class: httpx.ClassControl, MaxBody: httpx.NoLimit} // each handler bounds what it keeps
-	return []httpx.Route{{Method: "POST", Path: Path + "/*", Op: "rebalance", Policy: p, Handler: e.receive}}
+	check := p
+	check.MaxBody = maxOffer
+	return []httpx.Route{
+		{Method: "POST", Path: Path + "/*", Op: "rebalance", Policy: p, Handler: e.receive},
+		{Method: "POST", Path: PathCheck, Op: "rebalance-check", Policy: check, Handler: e.told},
+	}
 }
 
 // inbox bounds what requests of sources hold.

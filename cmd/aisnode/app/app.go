@@ -235,6 +235,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 		})
 		reb.Metrics(reg)
 		a.node.AddQuery(api.WhatRebalance, reb.Query)
+		a.node.AddQuery(api.WhatCheck, reb.Check)
 		t.AddRoutes(reb.Routes()...)
 		w := owner.New(a.node, t, ec.Verifier)
 		ec.Owner, ec.Lists = w, lists

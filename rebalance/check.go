@@ -1,0 +1,184 @@
+package rebalance
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"aistore/api"
+	"aistore/cluster"
+	"aistore/cluster/ownership"
+	"aistore/errs"
+	"aistore/httpx"
+	"aistore/object"
+	"aistore/store"
+)
+
+// PathCheck answers which of the keys of an offer the owner has in a state that is at least as new: body and reply are as of an offer. Nothing is changed.
+const PathCheck = "/intra/rebalance-check"
+
+// queryDeep makes a check read every content that is in blobs, too.
+const queryDeep = "deep"
+
+const (
+	checkAtOnce  = 512 // keys of one owner that are asked about together
+	checkExample = 10  // faults that are named
+)
+
+// check is one walk over what this target has.
+type check struct {
+	*Engine
+	ctx   context.Context
+	view  *cluster.View
+	deep  bool
+	kept  bool // this node is out of service: copies of what its owner has too are not surplus
+	out   api.NodeCheck
+	asked map[cluster.NodeID][]offered
+}
+
+// Check answers GET /v1/daemon?what=check: it looks at every key of this target's indexes. Contents in the index are verified, those in blobs
+// only when the query says deep=true.
+func (e *Engine) Check(c *httpx.Ctx) error {
+	v := e.control.View()
+	if v == nil || v.Map.Nodes[e.self] == nil {
+		return errs.E("rebalance.check", string(e.self), errs.Unavailable, "the node has not joined its cluster yet")
+	}
+	k := &check{Engine: e, ctx: c.Context(), view: v, deep: c.Query(queryDeep) == "true", kept: !v.Map.Nodes[e.self].InService(), asked: map[cluster.NodeID][]offered{}}
+	for lane := range e.store.Lanes() {
+		var err error
+		werr := e.store.WalkKeys(k.ctx, lane, object.Name{}, func(bucket uint64, key []byte) bool {
+			err = k.one(object.Name{Bucket: bucket, Key: string(key)})
+			return err == nil && k.ctx.Err() == nil
+		})
+		if err == nil {
+			err = werr
+		}
+		if err != nil {
+			return errs.E("rebalance.check", string(e.self), err)
+		}
+	}
+	for owner := range k.asked {
+		if err := k.ask(owner); err != nil {
+			return errs.E("rebalance.check", string(e.self), err)
+		}
+	}
+	return c.JSON(&k.out)
+}
+
+// one looks at one key.
+func (k *check) one(n object.Name) error {
+	b := k.view.BucketByID(n.Bucket)
+	if b == nil {
+		return nil // its data is being removed
+	}
+	owner, misplaced := ownership.Misplaced(k.view, k.self, b, n.Key)
+	if !misplaced {
+		k.content(b, n)
+		return nil
+	}
+	s, err := k.store.KeyState(n)
+	switch {
+	case errs.Is(err, errs.NoBucket) || err == nil && !s.Exists:
+		return nil // a mark alone takes no place in the cluster
+	case err != nil:
+		k.fault(&k.out.Corrupt, "corrupt", b, n)
+		return nil
+	}
+	k.out.Checked++
+	if owner == nil {
+		k.fault(&k.out.Misplaced, "misplaced", b, n)
+		return nil
+	}
+	k.asked[owner.ID] = append(k.asked[owner.ID], offered{n, s})
+	if len(k.asked[owner.ID]) < checkAtOnce {
+		return nil
+	}
+	return k.ask(owner.ID)
+}
+
+// content looks at what a key of this target's own names.
+func (k *check) content(b *cluster.Bucket, n object.Name) {
+	obj, err := k.store.Open(n)
+	switch {
+	case errs.Is(err, errs.NotFound, errs.NoBucket):
+		return // a mark, an upload, a delete marker
+	case err == nil && k.deep && obj.Bytes() == nil:
+		err = obj.WriteSpan(io.Discard, object.Span{Length: obj.Info().Size})
+	}
+	k.out.Checked++
+	if err == nil || obj != nil {
+		obj.Close()
+	}
+	switch {
+	case err == nil:
+	case strings.Contains(err.Error(), "missing"): // the store's word for content that an index names in vain
+		k.fault(&k.out.Missing, "missing", b, n)
+	default:
+		k.fault(&k.out.Corrupt, "corrupt", b, n)
+	}
+}
+
+func (k *check) fault(count *int64, what string, b *cluster.Bucket, n object.Name) {
+	*count++
+	if len(k.out.Examples) < checkExample {
+		k.out.Examples = append(k.out.Examples, what+" "+b.String()+"/"+n.Key)
+	}
+}
+
+// ask has an owner tell of keys that lie here.
+func (k *check) ask(owner cluster.NodeID) error {
+	keys := k.asked[owner]
+	delete(k.asked, owner)
+	if len(keys) == 0 {
+		return nil
+	}
+	to := k.view.Map.Nodes[owner]
+	rep, err := k.client.Do(k.ctx, &httpx.Call{Method: "POST", URL: "http://" + to.IntraAddr + PathCheck, Body: appendOffer(nil, keys)})
+	if err != nil {
+		return errs.E("rebalance.check", "target "+string(owner), err)
+	}
+	msg, err := rep.ReadAll(maxAnswers)
+	if err != nil {
+		return err
+	}
+	as, err := decodeAnswers(msg, len(keys))
+	if err != nil {
+		return err
+	}
+	for i := range as {
+		n := keys[i].name
+		switch b := k.view.BucketByID(n.Bucket); {
+		case as[i].outcome == outWanted || as[i].outcome == outFailed:
+			k.fault(&k.out.Misplaced, "misplaced", b, n)
+		case !k.kept:
+			k.fault(&k.out.Surplus, "surplus", b, n)
+		}
+	}
+	return nil
+}
+
+// told answers PathCheck.
+func (e *Engine) told(c *httpx.Ctx) error {
+	body, err := c.ReadAll(maxOffer)
+	if err != nil {
+		return err
+	}
+	keys, err := decodeOffer(body)
+	if err != nil {
+		return err
+	}
+	v := e.control.View()
+	as := make([]answer, len(keys))
+	for i := range keys {
+		var have store.KeyState
+		if have, err = e.store.KeyState(keys[i].name); err != nil {
+			as[i].err = err
+			continue
+		}
+		as[i] = answer{state: have, outcome: outHad}
+		if state(keys[i].state).Compare(state(have), v.Map.Settled) > 0 {
+			as[i].outcome = outWanted
+		}
+	}
+	return c.SendBytes(appendAnswers(nil, as))
+}
