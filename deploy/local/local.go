@@ -248,10 +248,13 @@ func (c *Cluster) Nodes() []Node {
 	return left
 }
 
-// Node returns one node by id; kind NotFound names those that exist.
+// Node returns one node by id, also one that was decommissioned; kind NotFound names those that exist.
 func (c *Cluster) Node(id string) (Node, error) {
 	known := ""
-	for _, n := range c.Nodes() {
+	c.mu.Lock()
+	all := slices.Clone(c.file.Nodes)
+	c.mu.Unlock()
+	for _, n := range all {
 		if n.ID == id {
 			return n, nil
 		}
