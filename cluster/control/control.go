@@ -323,9 +323,12 @@ func (c *Control) Primary() (cluster.NodeID, bool) {
 	return "", false
 }
 
-// Ready reports whether this node has been accepted as a member since it started and has the view of then.
+// Ready reports whether this node has been accepted, and its disks hold nothing of an earlier membership.
 // It stays ready when the primary is lost: what it may still do without one, Lease tells.
-func (c *Control) Ready() bool {
+func (c *Control) Ready() bool { return c.Accepted() && !c.lease.alien.Load() }
+
+// Accepted reports whether this node has been accepted as a member since it started and has the view of then.
+func (c *Control) Accepted() bool {
 	v := c.View()
 	return v != nil && v.Map.Nodes[c.cfg.Self.ID] != nil && c.lease.met.Load() && v.Index >= c.lease.floor.Load()
 }

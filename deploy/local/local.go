@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -167,7 +168,7 @@ func create(o Options) (*Cluster, error) {
 			}
 		}
 	}
-	if err := assignIntraPorts(dir, file.Nodes); err != nil {
+	if err := assignIntraPorts(dir, nil, file.Nodes); err != nil {
 		return nil, err
 	}
 	if o.TLS {
@@ -235,17 +236,25 @@ func (c *Cluster) Dir() string { return c.dir }
 // Endpoint returns the URL of the first gateway, the value for AIS_ENDPOINT.
 func (c *Cluster) Endpoint() string { return c.Nodes()[0].URL() }
 
-// Nodes returns what the cluster consists of, gateways first. The order never changes.
+// Nodes returns what the cluster consists of, gateways first, then nodes that were added. The order never changes; decommissioned nodes are
+// left out, unless all are.
 func (c *Cluster) Nodes() []Node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]Node(nil), c.file.Nodes...)
+	left := slices.DeleteFunc(slices.Clone(c.file.Nodes), Node.retired)
+	if len(left) == 0 {
+		left = slices.Clone(c.file.Nodes)
+	}
+	return left
 }
 
-// Node returns one node by id; kind NotFound names those that exist.
+// Node returns one node by id, also one that was decommissioned; kind NotFound names those that exist.
 func (c *Cluster) Node(id string) (Node, error) {
 	known := ""
-	for _, n := range c.Nodes() {
+	c.mu.Lock()
+	all := slices.Clone(c.file.Nodes)
+	c.mu.Unlock()
+	for _, n := range all {
 		if n.ID == id {
 			return n, nil
 		}

@@ -334,7 +334,7 @@ func TestTwoClusters(t *testing.T) {
 	}
 	for i := range 20 { // none of these may be given a port of the cluster that is down
 		other := clusterFile{Nodes: []Node{{Port: 24160}, {Port: 24161}, {Port: 24162}}}
-		if err := assignIntraPorts(filepath.Join(t.TempDir(), strconv.Itoa(i)), other.Nodes); err != nil {
+		if err := assignIntraPorts(filepath.Join(t.TempDir(), strconv.Itoa(i)), nil, other.Nodes); err != nil {
 			t.Fatal(err)
 		}
 		for _, n := range other.Nodes {

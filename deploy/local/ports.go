@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,17 +26,21 @@ func portFree(port int) error {
 // assignIntraPorts gives each node an intra-cluster port that is free now and stays this cluster's while it is
 // down: a file shared by all local clusters of this user says who has which port, and the range avoids the ports
 // that the kernel gives to outgoing connections, since one of those could hold the port when the node returns.
-func assignIntraPorts(dir string, nodes []Node) error {
+// The nodes of there keep theirs.
+func assignIntraPorts(dir string, there, nodes []Node) error {
 	reg, err := openRegistry()
 	if err != nil {
 		return err
 	}
 	defer reg.close()
 	taken := reg.taken(dir)
-	for _, n := range nodes {
+	for _, n := range append(slices.Clone(there), nodes...) {
 		for _, port := range n.publicPorts() {
 			taken[port] = dir
 		}
+	}
+	for _, n := range there {
+		taken[n.IntraPort] = dir
 	}
 	first, last := intraRange()
 	next := first + rand.IntN(last-first+1) // clusters of other users are not in the file: start anywhere

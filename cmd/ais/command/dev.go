@@ -70,6 +70,9 @@ func (a devVerbs) command() *cli.Command {
 				}
 				return a.status(cluster)
 			}}),
+			{Name: "add", Usage: "add nodes to the cluster in DIR, and start them", Subcommands: []*cli.Command{
+				a.addCommand("target", local.RoleTarget, dir(within)), a.addCommand("gateway", local.RoleProxy, dir(within)),
+			}},
 			one("kill", "end a node at once (SIGKILL)", func(ctx context.Context, d *local.Cluster, id string) error { return d.Kill(ctx, id) }),
 			one("stop", "stop a node (it drains first)", func(ctx context.Context, d *local.Cluster, id string) error { return d.Stop(ctx, id) }),
 			one("start", "start a node and wait until it is ready", func(ctx context.Context, d *local.Cluster, id string) error { return d.Start(ctx, id) }),
@@ -118,6 +121,38 @@ func (a devVerbs) up(c *cli.Context) error {
 		a.out.Printf("Over TLS, for clients that trust the certificate %s:\n  export AIS_ENDPOINT=%s SSL_CERT_FILE=%s", cert, cluster.Nodes()[0].TLSURL(), cert)
 	}
 	return nil
+}
+
+// addCommand is `ais dev add target` or `gateway`.
+func (a devVerbs) addCommand(name string, role local.Role, flags []cli.Flag) *cli.Command {
+	return a.verb(&cli.Command{
+		Name: name, Usage: "add a " + name + ", or N of them", ArgsUsage: "[N]",
+		Flags: append(flags, &cli.BoolFlag{Name: "standby", Usage: "it waits until it is joined by hand", DisableDefaultText: true}),
+		Action: func(c *cli.Context) error {
+			if err := count(c, 0, 1); err != nil {
+				return err
+			}
+			n := 1
+			if c.NArg() == 1 {
+				var err error
+				if n, err = strconv.Atoi(c.Args().First()); err != nil || n < 1 || n > 50 {
+					return usageError("%q is no number of nodes: use 1 to 50", c.Args().First())
+				}
+			}
+			cluster, err := local.Open(local.Options{Dir: c.String("dir"), ReadyWithin: c.Duration("timeout")})
+			if err != nil {
+				return err
+			}
+			var env []string
+			if c.Bool("standby") {
+				env = []string{"AIS_NODE_STANDBY=true"}
+			}
+			if _, err := cluster.Add(c.Context, role, n, env...); err != nil {
+				return err
+			}
+			return a.status(cluster)
+		},
+	})
 }
 
 func openDev(c *cli.Context) (*local.Cluster, error) {

@@ -32,7 +32,7 @@ func (a *App) knownEra() error {
 func (a *App) keepEra(ctx context.Context) error {
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
-	for !a.control.Ready() { // the view on disk may be older than the membership
+	for !a.control.Accepted() { // the view on disk may be older than the membership
 		select {
 		case <-look.C:
 		case <-ctx.Done():

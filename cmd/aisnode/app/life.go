@@ -48,7 +48,7 @@ func (a *App) live(ctx context.Context) error {
 	var was *cluster.Node // as this process has seen it last, nil before it was accepted
 	for {
 		v := a.control.View()
-		if v != nil && (was != nil || a.control.Ready()) {
+		if v != nil && (was != nil || a.control.Accepted()) {
 			n := v.Map.Nodes[a.node.ID]
 			if a.ends(was, n) {
 				a.stop()

@@ -1,0 +1,78 @@
+package local
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aistore/errs"
+)
+
+// retired reports whether the node was decommissioned: it leaves this file in its directory, and is never started again.
+func (n Node) retired() bool {
+	_, err := os.Lstat(filepath.Join(n.state(), "decommissioned"))
+	return err == nil
+}
+
+// Add makes count more nodes of a role, starts them, and returns when all are alive in the cluster map. env is added to their
+// environment at this start alone.
+func (c *Cluster) Add(ctx context.Context, role Role, count int, env ...string) ([]Node, error) {
+	const op = "local.Add"
+	nodes, err := c.extend(role, count)
+	if err != nil {
+		return nil, errs.E(op, string(role), err)
+	}
+	for _, n := range nodes {
+		if _, err := c.start(n, env); err != nil {
+			return nodes, err
+		}
+	}
+	return nodes, until(ctx, nodes, c.waitNode)
+}
+
+// extend adds nodes to cluster.json. Their ids go on from the greatest that there ever was.
+func (c *Cluster) extend(role Role, count int) ([]Node, error) {
+	letter := map[Role]string{RoleProxy: "g", RoleTarget: "t"}[role]
+	if letter == "" || count < 1 {
+		return nil, errs.F("local.extend", "role", errs.Invalid, "%d nodes of role %q cannot be added: use proxy or target", count, role)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	number, port, mountpaths := 0, 0, 0
+	for _, n := range c.file.Nodes {
+		if num, err := strconv.Atoi(strings.TrimPrefix(n.ID, letter)); err == nil {
+			number = max(number, num)
+		}
+		port = max(port, slices.Max(n.publicPorts()))
+		mountpaths = max(mountpaths, len(n.Mountpaths))
+	}
+	var added []Node
+	for range count {
+		number++
+		for port++; portFree(port) != nil; port++ {
+			if port > 65534 {
+				return nil, errs.E("local.extend", "port", errs.Conflict, "no free port is left")
+			}
+		}
+		n := Node{ID: letter + strconv.Itoa(number), Role: role, Port: port}
+		n.Dir = filepath.Join(c.dir, n.ID)
+		for i := range mountpaths {
+			if role == RoleTarget {
+				n.Mountpaths = append(n.Mountpaths, filepath.Join(n.Dir, "mp"+strconv.Itoa(i+1)))
+			}
+		}
+		if c.file.Nodes[0].TLSPort != 0 {
+			port++
+			n.TLSPort = port
+		}
+		added = append(added, n)
+	}
+	if err := assignIntraPorts(c.dir, c.file.Nodes, added); err != nil {
+		return nil, err
+	}
+	c.file.Nodes = append(c.file.Nodes, added...)
+	return added, c.file.write(c.dir)
+}

@@ -1,0 +1,252 @@
+package proxy
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"aistore/api"
+	"aistore/cluster"
+)
+
+// settle reports that every source has moved and swept, in the order that the state machine wants.
+func (w *world) settle() {
+	w.t.Helper()
+	for _, stage := range []cluster.Stage{cluster.Moved, cluster.Swept} {
+		m := w.plane.View().Map
+		for _, n := range m.All() {
+			s, ok := m.Sources[n.ID]
+			if ok && !s.Keeps && (stage == cluster.Moved || s.Stage == cluster.Moved) {
+				_, _ = w.plane.Propose(w.t.Context(), cluster.ReportSource{ID: n.ID, Epoch: m.Epoch, Stage: stage}) // those that keep refuse
+			}
+		}
+	}
+}
+
+// populated starts a world of t1 (this process), t2 and t3, which hold a bucket, and s1, which stands by.
+func populated(t *testing.T) *world {
+	w := start(t)
+	target := func(id cluster.NodeID, port string) {
+		w.plane.must(t, cluster.Join{Node: cluster.Node{ID: id, Role: cluster.RoleTarget, PublicURL: "http://127.0.0.1:" + port, IntraAddr: "127.0.0.1:" + port}})
+		w.plane.must(t, cluster.SetAlive{Back: []cluster.NodeID{id}})
+	}
+	target("t2", "2")
+	target("t3", "3")
+	w.action(200, "POST", "/v1/buckets/bk", api.ActCreateBucket, nil)
+	target("s1", "4")
+	return w
+}
+
+// TestTransitions tries every action from every state that a node can be in, through the API.
+func TestTransitions(t *testing.T) {
+	actions := []string{api.ActStartMaintenance, api.ActStopMaintenance, api.ActShutdownNode, api.ActDecommissionNode, "join"}
+	for _, c := range []struct {
+		state string   // of t2, or s1
+		steps []string // that lead there; "settle" ends the rebalance
+		legal string   // actions that do something, by their first letters; "=" for one that changes nothing
+	}{
+		{"online", nil, "start stop= shutdown decommission join="},
+		{"maintenance (migrating)", []string{api.ActStartMaintenance}, "start= stop shutdown decommission"},
+		{"maintenance (done)", []string{api.ActStartMaintenance, "settle"}, "start= stop shutdown decommission"},
+		{"maintenance (joining)", []string{api.ActStartMaintenance, "settle", api.ActStopMaintenance}, "start stop= shutdown decommission"},
+		{"shutdown (migrating)", []string{api.ActShutdownNode}, "stop shutdown= decommission"},
+		{"shutdown (done)", []string{api.ActShutdownNode, "settle"}, "stop shutdown= decommission"},
+		{"decommissioned (migrating)", []string{api.ActDecommissionNode}, "stop decommission="},
+		{"standby", []string{"standby"}, "decommission join"},
+		{"standby (joining)", []string{"standby", "join"}, "decommission join="},
+	} {
+		for _, action := range actions {
+			w := populated(t)
+			id := "t2"
+			for _, s := range c.steps {
+				switch s {
+				case "standby":
+					id = "s1"
+				case "settle":
+					w.settle()
+				default:
+					if r := w.step(s, id); r.status != 200 {
+						t.Fatalf("%s: %s: %s", c.state, s, r.body)
+					}
+				}
+			}
+			before := w.plane.View().Map
+			if is := before.Nodes[cluster.NodeID(id)].Describe(); is != c.state {
+				t.Fatalf("%q: the node is %s", c.state, is)
+			}
+			r := w.step(action, id)
+			legal, changes := allowed(c.legal, action)
+			after := w.plane.View().Map
+			switch {
+			case !legal && (r.status != 409 || !strings.Contains(r.fault.Message, c.state) || !strings.Contains(r.fault.Message, "only ")):
+				t.Errorf("%s from %s: %d %s", action, c.state, r.status, r.body)
+			case legal && r.status != 200:
+				t.Errorf("%s from %s is refused: %s", action, c.state, r.body)
+			case legal && changes != (after.Version > before.Version), !legal && after.Version != before.Version:
+				t.Errorf("%s from %s: the map went from %d to %d", action, c.state, before.Version, after.Version)
+			}
+		}
+	}
+}
+
+// allowed looks action up among the words of a table.
+func allowed(legal, action string) (ok, changes bool) {
+	for _, word := range strings.Fields(legal) {
+		name, same := strings.CutSuffix(word, "=")
+		if strings.HasPrefix(action, name) {
+			return true, !same
+		}
+	}
+	return false, false
+}
+
+func (w *world) step(action string, ids ...string) *reply {
+	w.t.Helper()
+	if action == "join" {
+		return w.do("POST", api.PathJoin, api.NodesMsg{Nodes: ids})
+	}
+	m, err := api.NewAction(action, "", api.NodesMsg{Nodes: ids})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.do("PUT", "/v1/cluster", m)
+}
+
+// TestSeveralNodes takes nodes out by one change of the map and one rebalance, whose id is the reply.
+func TestSeveralNodes(t *testing.T) {
+	w := populated(t)
+	before := w.plane.View().Map
+	r := w.step(api.ActStartMaintenance, "t[t2]", "t3", "t2")
+	m := w.plane.View().Map
+	if r.status != 200 || r.body != m.Generation() || r.header.Get(api.HeaderXactionID) != r.body || m.Epoch != before.Epoch+1 || m.Version != before.Version+1 {
+		t.Errorf("%d %q %v; epoch %d -> %d, version %d -> %d", r.status, r.body, r.header, before.Epoch, m.Epoch, before.Version, m.Version)
+	}
+	if again := w.step(api.ActStartMaintenance, "t2"); again.body != r.body {
+		t.Errorf("asked again: %q, first %q", again.body, r.body)
+	}
+	if r := w.step(api.ActStopMaintenance, "t2", "t9"); r.status != 404 || w.plane.View().Map.Version != m.Version {
+		t.Errorf("one of two is unknown: %d %s", r.status, r.body)
+	}
+	// The whole in AIStore's words: one node, and no others by mistake.
+	if r := w.do("PUT", "/v1/cluster", `{"action":"stop-maintenance","value":{"sid":"t2"}}`); r.status != 200 {
+		t.Error(r.body)
+	}
+	for _, value := range []string{`{}`, `null`, `{"nodes":[]}`, `{"sid":""}`} {
+		if r := w.do("PUT", "/v1/cluster", `{"action":"start-maintenance","value":`+value+`}`); r.status != 400 {
+			t.Errorf("%s: %d", value, r.status)
+		}
+	}
+}
+
+// TestSkipRebalance changes who owns what and moves nothing until it is started.
+func TestSkipRebalance(t *testing.T) {
+	w := populated(t)
+	w.action(200, "PUT", "/v1/cluster", api.ActStartMaintenance, api.NodesMsg{SID: "t2", SkipRebalance: true})
+	m := w.plane.View().Map
+	if !m.Paused || !m.Rebalancing() || m.Nodes["t2"].InService() {
+		t.Errorf("paused %v, rebalancing %v", m.Paused, m.Rebalancing())
+	}
+	r := w.action(200, "PUT", "/v1/cluster", api.ActStart, api.JobQuery{Kind: api.KindRebalance})
+	if w.plane.View().Map.Paused || r.body != m.Generation() {
+		t.Errorf("started: %q, paused %v", r.body, w.plane.View().Map.Paused)
+	}
+	w.action(200, "PUT", "/v1/cluster", api.ActStop, api.JobQuery{ID: m.Generation()})
+	if !w.plane.View().Map.Paused {
+		t.Error("not stopped")
+	}
+	for _, msg := range []api.NodesMsg{{SID: "t3", SkipRebalance: true}, {SID: "t3", NoShutdown: true}} {
+		if r := w.action(map[bool]int{true: 501, false: 400}[msg.NoShutdown], "PUT", "/v1/cluster", api.ActDecommissionNode, msg); r.fault.Message == "" {
+			t.Error(r.body)
+		}
+	}
+}
+
+// TestDecommissionData keeps objects unless their removal is asked for.
+func TestDecommissionData(t *testing.T) {
+	w := populated(t)
+	w.action(200, "PUT", "/v1/cluster", api.ActDecommissionNode, api.NodesMsg{SID: "t2"})
+	w.action(200, "PUT", "/v1/cluster", api.ActDecommissionNode, api.NodesMsg{SID: "t3", RmUserData: true})
+	m := w.plane.View().Map
+	if !m.Nodes["t2"].KeepData || m.Nodes["t3"].KeepData {
+		t.Errorf("t2 %+v, t3 %+v", m.Nodes["t2"], m.Nodes["t3"])
+	}
+	if r := w.step(api.ActDecommissionNode, "t1"); r.status != 409 {
+		t.Errorf("the last one: %d %s", r.status, r.body)
+	}
+}
+
+// TestForget removes a node from the map.
+func TestForget(t *testing.T) {
+	w := populated(t)
+	if r := w.do("DELETE", api.PathRemove+"/t3", nil); r.status != 200 || r.body != w.plane.View().Map.Generation() {
+		t.Errorf("%d %q", r.status, r.body)
+	}
+	if w.plane.View().Map.Nodes["t3"] != nil {
+		t.Error("it is still there")
+	}
+	if r := w.do("DELETE", api.PathRemove+"/t3", nil); r.status != 404 {
+		t.Errorf("again: %d %s", r.status, r.body)
+	}
+	if r := w.do("DELETE", api.PathRemove+"/", nil); r.status != 400 {
+		t.Errorf("none: %d %s", r.status, r.body)
+	}
+}
+
+// TestRebalanceAsJob shows a rebalance among the jobs and waits for it.
+func TestRebalanceAsJob(t *testing.T) {
+	w := populated(t)
+	status := func(q api.JobQuery, want int) (s api.JobStatus) {
+		t.Helper()
+		r := w.do("GET", "/v1/cluster?what=status", q)
+		if r.status != want {
+			t.Fatalf("%+v: %d %s", q, r.status, r.body)
+		}
+		if want == 200 {
+			if err := json.Unmarshal([]byte(r.body), &s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s
+	}
+	id := w.step(api.ActStartMaintenance, "t3").body
+	for _, q := range []api.JobQuery{{ID: id}, {Kind: api.KindRebalance}, {ID: "g1"}} {
+		if s := status(q, 200); s.Kind != api.KindRebalance || s.EndTime != 0 {
+			t.Errorf("%+v: %+v", q, s)
+		}
+	}
+	status(api.JobQuery{ID: "g99"}, 404)
+	if r := w.do("GET", "/v1/cluster?what=running_all", api.JobQuery{Kind: api.KindRebalance}); r.body != `["rebalance[`+id+`]"]` {
+		t.Error(r.body)
+	}
+	var snaps map[string][]api.JobSnap
+	if r := w.do("GET", "/v1/cluster?what=qryxstats", api.JobQuery{ID: id}); json.Unmarshal([]byte(r.body), &snaps) != nil || len(snaps["t3"]) != 1 || !snaps["t3"][0].Running() {
+		t.Errorf("%s", r.body)
+	}
+	var reb api.Rebalance
+	if r := w.do("GET", "/v1/cluster?what=rebalance", nil); json.Unmarshal([]byte(r.body), &reb) != nil || reb.ID != id || !reb.Running || len(reb.Missing) == 0 {
+		t.Errorf("%s", r.body)
+	}
+	if r := w.action(409, "PUT", "/v1/cluster", api.ActStop, api.JobQuery{ID: "g1"}); !strings.Contains(r.fault.Message, id) {
+		t.Error(r.body)
+	}
+	w.settle()
+	if s := status(api.JobQuery{ID: id}, 200); s.EndTime == 0 {
+		t.Errorf("%+v", s)
+	}
+	if r := w.do("GET", "/v1/cluster?what=running_all", api.JobQuery{Kind: api.KindRebalance}); r.body != `[]` {
+		t.Error(r.body)
+	}
+	if n := w.plane.View().Map.Nodes["t3"]; n.Describe() != "maintenance (done)" {
+		t.Errorf("t3 is %s", n.Describe())
+	}
+}
+
+// TestEndOfAll refuses to destroy the cluster by accident.
+func TestEndOfAll(t *testing.T) {
+	w := populated(t)
+	for _, action := range []string{api.ActDecommissionCluster, "decommission"} {
+		if r := w.action(400, "PUT", "/v1/cluster", action, nil); !strings.Contains(r.fault.Message, "destroys every bucket") {
+			t.Error(r.body)
+		}
+	}
+}
