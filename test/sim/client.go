@@ -172,7 +172,7 @@ func (g *gateway) route(req request, bucket string, tries int, answer func(reply
 		return
 	}
 	n := g.w.node(owner.ID)
-	call(&g.endpoint, &n.endpoint, true, 1500*time.Millisecond, func(answer func(reply)) { n.serve(&req, answer) }, func(r reply, ok bool) {
+	call(&g.endpoint, &n.endpoint, true, 4*time.Second, func(answer func(reply)) { n.serve(&req, answer) }, func(r reply, ok bool) {
 		switch {
 		case !ok && (n.up || req.op.changes()):
 			answer(reply{status: silent})
@@ -214,6 +214,9 @@ func (c *client) act() {
 		return
 	}
 	reg := b.names[w.rng.IntN(len(b.names))]
+	if w.chance(w.mood.hot) {
+		reg = b.names[0]
+	}
 	req := c.choose(reg)
 	if c.view == nil || w.chance(0.02) {
 		c.view = g.view
@@ -291,7 +294,7 @@ func (c *client) request(req request, r *named, b *bucketHistory, g *gateway, di
 			}
 		}
 	}
-	call(&c.endpoint, &g.endpoint, true, 2500*time.Millisecond, func(answer func(reply)) { g.route(req, b.name, 4, answer) }, func(rep reply, ok bool) {
+	call(&c.endpoint, &g.endpoint, true, 5*time.Second, func(answer func(reply)) { g.route(req, b.name, 4, answer) }, func(rep reply, ok bool) {
 		if !ok && !g.up {
 			rep.status = silent
 		}
@@ -302,10 +305,10 @@ func (c *client) request(req request, r *named, b *bucketHistory, g *gateway, di
 // ask sends a request to the node that the client takes for the owner; sent away it goes to a gateway.
 func (c *client) ask(n *node, req request, vb *cluster.Bucket, v *cluster.View, b *bucketHistory, g *gateway, end func(reply)) {
 	req.bucket, req.epoch, req.serial = vb.ID, v.Map.Epoch, v.Index
-	call(&c.endpoint, &n.endpoint, true, 1500*time.Millisecond, func(answer func(reply)) { n.serve(&req, answer) }, func(rep reply, ok bool) {
+	call(&c.endpoint, &n.endpoint, true, 4*time.Second, func(answer func(reply)) { n.serve(&req, answer) }, func(rep reply, ok bool) {
 		if ok && (rep.status == wrongOwner || rep.status == noBucket) {
 			c.view = nil
-			call(&c.endpoint, &g.endpoint, true, 2500*time.Millisecond, func(answer func(reply)) { g.route(req, b.name, 4, answer) }, func(rep reply, _ bool) { end(rep) })
+			call(&c.endpoint, &g.endpoint, true, 5*time.Second, func(answer func(reply)) { g.route(req, b.name, 4, answer) }, func(rep reply, _ bool) { end(rep) })
 			return
 		}
 		end(rep)

@@ -117,11 +117,14 @@ func (c *control) commit(cmd cluster.Command) (cluster.Result, error) {
 func (c *control) publish() {
 	v := c.view
 	for _, n := range c.w.nodes {
-		if v.Map.Nodes[n.id] != nil {
+		if v.Map.Nodes[n.id] != nil && !c.w.chance(c.w.mood.lag) {
 			c.w.deliver(&c.endpoint, &n.endpoint, false, func() { n.take(v) })
 		}
 	}
 	for _, g := range c.w.gates {
+		if c.w.chance(c.w.mood.lag) {
+			continue // learns it when it is told that it is wrong
+		}
 		c.w.deliver(&c.endpoint, &g.endpoint, false, func() { g.take(v) })
 	}
 }

@@ -329,7 +329,7 @@ func (m *nemesis) pauseAndForget() {
 	if n == nil || !w.ctl.up || len(w.ctl.m.Map.Targets()) < 3 && w.chance(0.8) {
 		return
 	}
-	d := w.between(800*time.Millisecond, 3*time.Second)
+	d := w.between(1200*time.Millisecond, 2500*time.Millisecond)
 	n.tell("stands still for %v, and is to be forgotten", d)
 	n.pause()
 	w.after(d, n.wake)

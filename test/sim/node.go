@@ -198,7 +198,7 @@ func (n *node) take(v *cluster.View) {
 	before := n.view
 	n.view = v
 	n.disk.now.kept = v
-	if n.w.chance(0.7) {
+	if n.w.chance(0.5) {
 		n.disk.synced.kept = v
 	}
 	if before == nil || before.Map.Epoch != v.Map.Epoch {

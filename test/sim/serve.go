@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"time"
-
 	"aistore/cluster"
 	"aistore/cluster/ownership"
 )
@@ -101,11 +99,13 @@ func (s *serving) admit() {
 			s.admit()
 		}}).ask()
 	default:
-		if s.req.op.changes() {
-			n.lock(k, func() { s.change(v) })
-		} else {
-			n.after(n.w.between(0, 2*time.Millisecond), func() { s.read(v) })
-		}
+		n.after(n.w.hiccup(), func() {
+			if s.req.op.changes() {
+				n.lock(k, func() { s.change(v) })
+			} else {
+				s.read(v)
+			}
+		})
 	}
 }
 

@@ -100,7 +100,7 @@ func (t *touch) heard(p *node, a told, ok bool) {
 		t.done(false)
 		return
 	}
-	n.lock(t.k, t.decide)
+	n.after(n.w.hiccup(), func() { n.lock(t.k, t.decide) })
 }
 
 func (t *touch) end(ok bool) {
@@ -127,7 +127,7 @@ func (t *touch) decide() {
 			switch {
 			case !ok || !a.ok:
 				t.end(false)
-			case a.c.state().Compare(t.best.state(), settled) < 0 && !n.w.broken(PulledNothing): // it has moved and swept meanwhile
+			case a.c.state().Compare(t.best.state(), settled) < 0: // cannot be, while the lock is held nothing is moved here: it has lost its disks
 				t.end(true)
 			default:
 				t.apply(a.c)
