@@ -172,7 +172,7 @@ func (g *gateway) route(req request, bucket string, tries int, answer func(reply
 		return
 	}
 	n := g.w.node(owner.ID)
-	call(&g.endpoint, &n.endpoint, true, 4*time.Second, func(answer func(reply)) { n.serve(&req, answer) }, func(r reply, ok bool) {
+	call(&g.endpoint, &n.endpoint, true, g.w.patience(), func(answer func(reply)) { n.serve(&req, answer) }, func(r reply, ok bool) {
 		switch {
 		case !ok && (n.up || req.op.changes()):
 			answer(reply{status: silent})
@@ -187,6 +187,14 @@ func (g *gateway) route(req request, bucket string, tries int, answer func(reply
 			answer(r)
 		}
 	})
+}
+
+// patience is how long a client's request may take.
+func (w *world) patience() time.Duration {
+	if w.chance(0.3) {
+		return 4 * time.Second
+	}
+	return 700 * time.Millisecond
 }
 
 // client does one thing after the other.
@@ -209,7 +217,7 @@ func (c *client) act() {
 	w := c.w
 	g := w.gates[w.rng.IntN(len(w.gates))]
 	b := w.hist.buckets[w.rng.IntN(len(w.hist.buckets))]
-	if w.chance(0.07) {
+	if w.chance(0.06) {
 		c.list(g, b, c.next)
 		return
 	}
@@ -305,7 +313,7 @@ func (c *client) request(req request, r *named, b *bucketHistory, g *gateway, di
 // ask sends a request to the node that the client takes for the owner; sent away it goes to a gateway.
 func (c *client) ask(n *node, req request, vb *cluster.Bucket, v *cluster.View, b *bucketHistory, g *gateway, end func(reply)) {
 	req.bucket, req.epoch, req.serial = vb.ID, v.Map.Epoch, v.Index
-	call(&c.endpoint, &n.endpoint, true, 4*time.Second, func(answer func(reply)) { n.serve(&req, answer) }, func(rep reply, ok bool) {
+	call(&c.endpoint, &n.endpoint, true, c.w.patience(), func(answer func(reply)) { n.serve(&req, answer) }, func(rep reply, ok bool) {
 		if ok && (rep.status == wrongOwner || rep.status == noBucket) {
 			c.view = nil
 			call(&c.endpoint, &g.endpoint, true, 5*time.Second, func(answer func(reply)) { g.route(req, b.name, 4, answer) }, func(rep reply, _ bool) { end(rep) })

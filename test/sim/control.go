@@ -108,7 +108,9 @@ func (c *control) commit(cmd cluster.Command) (cluster.Result, error) {
 	c.log = append(c.log, b)
 	c.view = c.m.View()
 	c.commits = append(c.commits, committed{c.m.Index, c.w.now})
-	c.w.tell("control: %d is %s: %s", c.m.Index, describe(cmd), mapLine(c.m.Map))
+	if c.w.opt.Story != nil {
+		c.w.tell("control: %d is %s: %s", c.m.Index, describe(cmd), mapLine(c.m.Map))
+	}
 	c.w.checkMap(before.Map, c.m.Map)
 	c.publish()
 	return res, nil

@@ -138,6 +138,9 @@ func (n *node) report(d duty, s cluster.Stage) {
 		return
 	}
 	ctl, epoch := n.w.ctl, d.epoch
+	if d.what == ownership.Wipe {
+		epoch = n.view.Map.Epoch
+	}
 	call(&n.endpoint, &ctl.endpoint, false, 200*time.Millisecond, func(answer func(bool)) {
 		if n.w.broken(ReportOfAnyEpoch) {
 			epoch = ctl.m.Map.Epoch

@@ -16,7 +16,7 @@ func Run(opt Options) Outcome {
 	w.found()
 	w.chaos = true
 	newNemesis(w).noise()
-	for range 10 {
+	for range 6 {
 		c := &client{}
 		c.endpoint = endpoint{w: w, name: "client", up: true}
 		w.clients = append(w.clients, c)
