@@ -41,9 +41,11 @@ type operation struct {
 	*request
 	call  time.Duration
 	ended bool
-	seen  picture
-	slot  int
-	list  bool
+
+	acknowledged time.Duration // when the target decided to say so
+	seen         picture
+	slot         int
+	list         bool
 }
 
 // left reports whether the operation left what it was to leave: then nothing older can come up any more.
@@ -191,7 +193,7 @@ func (g *gateway) route(req request, bucket string, tries int, answer func(reply
 
 // patience is how long a client's request may take.
 func (w *world) patience() time.Duration {
-	if w.chance(0.3) {
+	if w.chance(0.4) {
 		return 4 * time.Second
 	}
 	return 700 * time.Millisecond
@@ -240,15 +242,15 @@ func (c *client) choose(r *named) request {
 	switch {
 	case x < 0.30:
 		req.op = opGet
-	case x < 0.38:
+	case x < 0.36:
 		req.op = opWhole
-	case x < 0.62:
+	case x < 0.62 || len(r.values) == 0:
 		req.op = opPut
-	case x < 0.84 || len(r.values) == 0:
+	case x < 0.80:
 		req.op = opRemove
-	case x < 0.92 && r.versioned:
+	case x < 0.90 && r.versioned:
 		req.op = opRemoveVersion
-	case x < 0.95:
+	case x < 0.94:
 		req.op = opBegin
 	case len(r.begun) == 0:
 		req.op = opRemove
@@ -277,6 +279,7 @@ func (c *client) request(req request, r *named, b *bucketHistory, g *gateway, di
 	end := func(rep reply) {
 		switch rep.status {
 		case done:
+			o.acknowledged = rep.at
 			r.end(w, o, rep.seen)
 		case noBucket:
 			if req.op.changes() || going || b.going {

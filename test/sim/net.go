@@ -83,7 +83,10 @@ func (w *world) deliver(from, to *endpoint, once bool, fn func()) {
 	for range copies {
 		d := w.between(100*time.Microsecond, 3*time.Millisecond)
 		if w.chance(n.slow) {
-			d = w.between(5*time.Millisecond, 900*time.Millisecond)
+			d = w.between(5*time.Millisecond, 700*time.Millisecond)
+			if w.chance(0.15) {
+				d = w.between(500*time.Millisecond, 3*time.Second)
+			}
 		}
 		w.after(d, func() { to.do(boot, fn) })
 	}

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"time"
+
 	"aistore/cluster"
 	"aistore/cluster/ownership"
 )
@@ -35,6 +37,7 @@ type reply struct {
 	status status
 	seen   picture // of the key when it was read
 	index  uint64  // of the newest view of who answers
+	at     time.Duration
 }
 
 // serving is a request on its way through a target.
@@ -52,7 +55,7 @@ func (n *node) serve(req *request, answer func(reply)) {
 }
 
 func (s *serving) end(st status, p picture) {
-	r := reply{status: st, seen: p}
+	r := reply{status: st, seen: p, at: s.n.w.now}
 	if s.n.view != nil {
 		r.index = s.n.view.Index
 	}
@@ -102,9 +105,10 @@ func (s *serving) admit() {
 		n.after(n.w.hiccup(), func() {
 			if s.req.op.changes() {
 				n.lock(k, func() { s.change(v) })
-			} else {
-				s.read(v)
+				return
 			}
+			n.spring()
+			n.after(0, func() { s.read(v) })
 		})
 	}
 }

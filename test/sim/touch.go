@@ -51,6 +51,8 @@ func (n *node) asked(k key, epoch uint64, answer func(told)) {
 	}
 	ok, behind := ownership.Answers(n.view, epoch)
 	switch {
+	case n.gone(k.bucket): // is not the same as having nothing
+		answer(told{stale: true})
 	case behind && n.w.broken(NoFence):
 		answer(told{ok: true, c: n.disk.get(k)})
 	case behind:
@@ -100,7 +102,11 @@ func (t *touch) heard(p *node, a told, ok bool) {
 		t.done(false)
 		return
 	}
-	n.after(n.w.hiccup(), func() { n.lock(t.k, t.decide) })
+	d := n.w.hiccup()
+	if n.w.chaos && n.w.chance(n.w.mood.hiccup) {
+		d = n.w.between(10*time.Millisecond, 1500*time.Millisecond)
+	}
+	n.after(d, func() { n.lock(t.k, t.decide) })
 }
 
 func (t *touch) end(ok bool) {

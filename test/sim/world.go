@@ -61,7 +61,7 @@ func (w *world) newMood() mood {
 		}
 		return most * w.rng.Float64()
 	}
-	m := mood{lag: pick(0.6), hiccup: pick(0.1), hot: pick(1), pace: 4 * time.Millisecond}
+	m := mood{lag: pick(0.6), hiccup: pick(0.5) * w.rng.Float64(), hot: pick(1), pace: 4 * time.Millisecond}
 	switch w.rng.IntN(3) {
 	case 1:
 		m.pace = 40 * time.Millisecond
