@@ -219,7 +219,7 @@ func (c *client) act() {
 	w := c.w
 	g := w.gates[w.rng.IntN(len(w.gates))]
 	b := w.hist.buckets[w.rng.IntN(len(w.hist.buckets))]
-	if w.chance(0.06) {
+	if w.chance(w.mood.lists) {
 		c.list(g, b, c.next)
 		return
 	}

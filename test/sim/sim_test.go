@@ -194,7 +194,7 @@ func writeTable(t *testing.T, old string) string {
 	for _, d := range Defects() {
 		if k := known[d.Fault]; k == 0 || len(Run(Options{Seed: k, Fault: d.Fault}).Violations) == 0 || len(Run(Options{Seed: k}).Violations) > 0 {
 			var found atomic.Uint64
-			search(1, 6000, func(s uint64) bool {
+			search(1, 1200, func(s uint64) bool {
 				if len(Run(Options{Seed: s, Fault: d.Fault}).Violations) > 0 {
 					found.Store(s)
 				}

@@ -52,6 +52,7 @@ type mood struct {
 	hiccup float64       // of steps inside a node that take long
 	pace   time.Duration // of sources between two keys
 	hot    float64       // of requests for the first names
+	lists  float64       // of lists among the requests
 }
 
 func (w *world) newMood() mood {
@@ -61,7 +62,10 @@ func (w *world) newMood() mood {
 		}
 		return most * w.rng.Float64()
 	}
-	m := mood{lag: pick(0.6), hiccup: pick(0.5) * w.rng.Float64(), hot: pick(1), pace: 4 * time.Millisecond}
+	m := mood{lag: pick(0.6), hiccup: pick(0.5) * w.rng.Float64(), hot: pick(1), lists: 0.06, pace: 4 * time.Millisecond}
+	if w.chance(0.5) { // everything at once, and at the same names
+		m = mood{lag: 0.2 + 0.5*w.rng.Float64(), hiccup: 0.03 + 0.12*w.rng.Float64(), hot: 0.6 + 0.4*w.rng.Float64(), lists: 0.15, pace: m.pace}
+	}
 	switch w.rng.IntN(3) {
 	case 1:
 		m.pace = 40 * time.Millisecond
