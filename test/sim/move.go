@@ -138,9 +138,6 @@ func (n *node) report(d duty, s cluster.Stage) {
 		return
 	}
 	ctl, epoch := n.w.ctl, d.epoch
-	if d.what == ownership.Wipe {
-		epoch = n.view.Map.Epoch
-	}
 	call(&n.endpoint, &ctl.endpoint, false, 200*time.Millisecond, func(answer func(bool)) {
 		if n.w.broken(ReportOfAnyEpoch) {
 			epoch = ctl.m.Map.Epoch
@@ -301,6 +298,6 @@ func (n *node) wipe() {
 			n.disk.set(k, nil)
 		}
 		n.disk.sync()
-		n.report(n.duty, cluster.Swept)
+		n.report(n.duty, cluster.Wiped)
 	})
 }
