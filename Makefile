@@ -15,8 +15,9 @@ PORT     ?= 8080
 FUZZTIME ?= 10s
 # For example BENCHFLAGS='-time 500ms -concurrency 32 -ops put,get', or -json; see docs/benchmarks.md.
 BENCHFLAGS ?=
+SIMFLAGS ?=
 
-.PHONY: help run build test test-linear-long test-fault-long test-tree race lint fuzz bench bench-s3 test-clients test-s3tests cluster-up cluster-down ci clean
+.PHONY: help run build test sim test-linear-long test-fault-long test-tree race lint fuzz bench bench-s3 test-clients test-s3tests cluster-up cluster-down ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,9 @@ test: ## vet and test everything, SDK included (it makes .venv itself); this is 
 
 race: ## run the tests that stay in one process under the race detector
 	@GO='$(GO)' CGO_ENABLED=1 .ci/test -race
+
+sim: ## simulate 100,000 clusters that nobody has seen before, and break every rule in 500 (SIMFLAGS='-base N -seeds N')
+	$(GO) test -count=1 -v -timeout 60m ./test/sim -run 'TestFresh|TestFaults|TestPage' -seeds 100000 $(SIMFLAGS)
 
 test-linear-long: ## look for an order of 100,000 requests per cluster
 	AIS_LONG=1 $(GO) test -count=1 -v -timeout 30m ./test/linear

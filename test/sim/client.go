@@ -41,9 +41,11 @@ type operation struct {
 	*request
 	call  time.Duration
 	ended bool
-	seen  picture
-	slot  int
-	list  bool
+
+	acknowledged time.Duration // when the target decided to say so
+	seen         picture
+	slot         int
+	list         bool
 }
 
 // left reports whether the operation left what it was to leave: then nothing older can come up any more.
@@ -172,7 +174,7 @@ func (g *gateway) route(req request, bucket string, tries int, answer func(reply
 		return
 	}
 	n := g.w.node(owner.ID)
-	call(&g.endpoint, &n.endpoint, true, 1500*time.Millisecond, func(answer func(reply)) { n.serve(&req, answer) }, func(r reply, ok bool) {
+	call(&g.endpoint, &n.endpoint, true, g.w.patience(), func(answer func(reply)) { n.serve(&req, answer) }, func(r reply, ok bool) {
 		switch {
 		case !ok && (n.up || req.op.changes()):
 			answer(reply{status: silent})
@@ -187,6 +189,14 @@ func (g *gateway) route(req request, bucket string, tries int, answer func(reply
 			answer(r)
 		}
 	})
+}
+
+// patience is how long a client's request may take.
+func (w *world) patience() time.Duration {
+	if w.chance(0.4) {
+		return 4 * time.Second
+	}
+	return 700 * time.Millisecond
 }
 
 // client does one thing after the other.
@@ -209,11 +219,14 @@ func (c *client) act() {
 	w := c.w
 	g := w.gates[w.rng.IntN(len(w.gates))]
 	b := w.hist.buckets[w.rng.IntN(len(w.hist.buckets))]
-	if w.chance(0.07) {
+	if w.chance(w.mood.lists) {
 		c.list(g, b, c.next)
 		return
 	}
 	reg := b.names[w.rng.IntN(len(b.names))]
+	if w.chance(w.mood.hot) {
+		reg = b.names[0]
+	}
 	req := c.choose(reg)
 	if c.view == nil || w.chance(0.02) {
 		c.view = g.view
@@ -229,15 +242,15 @@ func (c *client) choose(r *named) request {
 	switch {
 	case x < 0.30:
 		req.op = opGet
-	case x < 0.38:
+	case x < 0.36:
 		req.op = opWhole
-	case x < 0.62:
+	case x < 0.62 || len(r.values) == 0:
 		req.op = opPut
-	case x < 0.84 || len(r.values) == 0:
+	case x < 0.80:
 		req.op = opRemove
-	case x < 0.92 && r.versioned:
+	case x < 0.90 && r.versioned:
 		req.op = opRemoveVersion
-	case x < 0.95:
+	case x < 0.94:
 		req.op = opBegin
 	case len(r.begun) == 0:
 		req.op = opRemove
@@ -266,6 +279,7 @@ func (c *client) request(req request, r *named, b *bucketHistory, g *gateway, di
 	end := func(rep reply) {
 		switch rep.status {
 		case done:
+			o.acknowledged = rep.at
 			r.end(w, o, rep.seen)
 		case noBucket:
 			if req.op.changes() || going || b.going {
@@ -291,7 +305,7 @@ func (c *client) request(req request, r *named, b *bucketHistory, g *gateway, di
 			}
 		}
 	}
-	call(&c.endpoint, &g.endpoint, true, 2500*time.Millisecond, func(answer func(reply)) { g.route(req, b.name, 4, answer) }, func(rep reply, ok bool) {
+	call(&c.endpoint, &g.endpoint, true, 5*time.Second, func(answer func(reply)) { g.route(req, b.name, 4, answer) }, func(rep reply, ok bool) {
 		if !ok && !g.up {
 			rep.status = silent
 		}
@@ -302,10 +316,10 @@ func (c *client) request(req request, r *named, b *bucketHistory, g *gateway, di
 // ask sends a request to the node that the client takes for the owner; sent away it goes to a gateway.
 func (c *client) ask(n *node, req request, vb *cluster.Bucket, v *cluster.View, b *bucketHistory, g *gateway, end func(reply)) {
 	req.bucket, req.epoch, req.serial = vb.ID, v.Map.Epoch, v.Index
-	call(&c.endpoint, &n.endpoint, true, 1500*time.Millisecond, func(answer func(reply)) { n.serve(&req, answer) }, func(rep reply, ok bool) {
+	call(&c.endpoint, &n.endpoint, true, c.w.patience(), func(answer func(reply)) { n.serve(&req, answer) }, func(rep reply, ok bool) {
 		if ok && (rep.status == wrongOwner || rep.status == noBucket) {
 			c.view = nil
-			call(&c.endpoint, &g.endpoint, true, 2500*time.Millisecond, func(answer func(reply)) { g.route(req, b.name, 4, answer) }, func(rep reply, _ bool) { end(rep) })
+			call(&c.endpoint, &g.endpoint, true, 5*time.Second, func(answer func(reply)) { g.route(req, b.name, 4, answer) }, func(rep reply, _ bool) { end(rep) })
 			return
 		}
 		end(rep)

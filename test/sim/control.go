@@ -108,7 +108,9 @@ func (c *control) commit(cmd cluster.Command) (cluster.Result, error) {
 	c.log = append(c.log, b)
 	c.view = c.m.View()
 	c.commits = append(c.commits, committed{c.m.Index, c.w.now})
-	c.w.tell("control: %d is %s: %s", c.m.Index, describe(cmd), mapLine(c.m.Map))
+	if c.w.opt.Story != nil {
+		c.w.tell("control: %d is %s: %s", c.m.Index, describe(cmd), mapLine(c.m.Map))
+	}
 	c.w.checkMap(before.Map, c.m.Map)
 	c.publish()
 	return res, nil
@@ -117,11 +119,14 @@ func (c *control) commit(cmd cluster.Command) (cluster.Result, error) {
 func (c *control) publish() {
 	v := c.view
 	for _, n := range c.w.nodes {
-		if v.Map.Nodes[n.id] != nil {
+		if v.Map.Nodes[n.id] != nil && !c.w.chance(c.w.mood.lag) {
 			c.w.deliver(&c.endpoint, &n.endpoint, false, func() { n.take(v) })
 		}
 	}
 	for _, g := range c.w.gates {
+		if c.w.chance(c.w.mood.lag) {
+			continue // learns it when it is told that it is wrong
+		}
 		c.w.deliver(&c.endpoint, &g.endpoint, false, func() { g.take(v) })
 	}
 }
@@ -184,7 +189,7 @@ func (c *control) judge() {
 type beat struct {
 	unknown bool
 	lease   time.Duration
-	view    *cluster.View
+	index   uint64 // of the newest view
 }
 
 func (c *control) hear(id cluster.NodeID, seen uint64) beat {
@@ -194,7 +199,7 @@ func (c *control) hear(id cluster.NodeID, seen uint64) beat {
 	l := c.of(id)
 	l.heard, l.seen = c.w.now, max(l.seen, seen)
 	c.wake()
-	b := beat{view: c.view}
+	b := beat{index: c.m.Index}
 	if seen >= c.required() && !c.doomed[id] {
 		b.lease = leaseTime
 		l.end = max(l.end, c.w.now+leaseTime+leaseSlack)
@@ -214,17 +219,18 @@ func (c *control) required() uint64 {
 
 // admission is the answer to a node that starts.
 type admission struct {
-	old    bool // the disks are copies of an earlier time
+	old    int  // not 0: the disks do not know of this start, the last one: they are fresh, or copies of an earlier time
 	gone   bool // the id is refused for ever
 	era    uint64
 	serial uint64 // of the newest view
 }
 
-// join takes a node in, or back. Disks that do not know of its latest start are a copy of an earlier time; empty ones are not.
+// join takes a node in, or back, if its disks know of its last start: then nothing has happened to it that they do not know. Fresh disks
+// are told of it first, so that a late word of an earlier process changes nothing.
 func (c *control) join(n cluster.Node, starts []int, boot int) (a admission, ok bool) {
 	last := c.starts[n.ID]
-	if len(starts) > 0 && boot != last && !slices.Contains(starts, last) && !c.w.broken(OldDiskServed) {
-		return admission{old: true}, true
+	if last != 0 && boot != last && !slices.Contains(starts, last) && !c.w.broken(OldDiskServed) {
+		return admission{old: last}, true
 	}
 	if _, err := c.commit(cluster.Join{Node: n}); err != nil {
 		return admission{gone: errs.Is(err, errs.Forbidden)}, errs.Is(err, errs.Forbidden)

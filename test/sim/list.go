@@ -122,7 +122,7 @@ func (l *listing) next() {
 	q := question{b.ID, l.after, l.view.Map.Stage, l.view.Index}
 	for _, m := range nodes {
 		n := g.w.node(m.ID)
-		call(&g.endpoint, &n.endpoint, false, 1200*time.Millisecond, func(answer func(page)) { n.list(q, answer) }, l.heard)
+		call(&g.endpoint, &n.endpoint, false, 1200*time.Millisecond, func(answer func(page)) { n.after(n.w.hiccup(), func() { n.list(q, answer) }) }, l.heard)
 	}
 }
 

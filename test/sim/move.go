@@ -40,12 +40,12 @@ func (n *node) work() {
 	}
 }
 
-// pace is how long a walker takes between two keys: mostly little, sometimes much, as foreground work comes first.
+// pace is how long a walker takes between two keys: foreground work comes first.
 func (n *node) pace() time.Duration {
 	if n.w.chance(0.1) {
-		return n.w.between(10*time.Millisecond, 300*time.Millisecond)
+		return n.w.between(0, 5*n.w.mood.pace)
 	}
-	return n.w.between(500*time.Microsecond, 5*time.Millisecond)
+	return n.w.between(0, n.w.mood.pace)
 }
 
 // walk is a source's search for what it does not own, pass after pass until one has found nothing left.
@@ -92,10 +92,6 @@ func (w *walk) next() {
 		owner, misplaced := ownership.Misplaced(n.view, n.id, b, k.name)
 		if !misplaced || owner == nil {
 			continue
-		}
-		if n.w.broken(PushedWithoutLock) {
-			w.push(k, n.disk.get(k), n.w.node(owner.ID))
-			return
 		}
 		n.lock(k, func() {
 			c := n.disk.get(k)
@@ -302,6 +298,6 @@ func (n *node) wipe() {
 			n.disk.set(k, nil)
 		}
 		n.disk.sync()
-		n.report(n.duty, cluster.Swept)
+		n.report(n.duty, cluster.Wiped)
 	})
 }

@@ -28,7 +28,7 @@ func (m *nemesis) troubles() []struct {
 	}{
 		{3, m.crash}, {2, m.pause}, {3, m.partition}, {2, m.noise}, {1, m.clock},
 		{6, m.move}, {2, m.turnBack}, {2, m.grow}, {1, m.weigh}, {1.5, m.rebalance}, {1.5, m.forget}, {1, m.pauseAndForget},
-		{0.3, m.allDown}, {0.4, m.failover}, {2, m.buckets}, {1.5, m.readmit},
+		{0.3, m.allDown}, {0.4, m.failover}, {2, m.buckets}, {1.5, m.readmit}, {2, m.flap}, {1, m.moveAndCrash},
 	}
 }
 
@@ -50,6 +50,9 @@ func (m *nemesis) act() {
 	w := m.w
 	if !w.chaos {
 		return
+	}
+	if m.serving() < 3 && w.chance(0.6) {
+		m.repair()
 	}
 	sum := 0.0
 	for _, x := range m.weights {
@@ -80,6 +83,24 @@ func (m *nemesis) some(fits func(*node) bool) *node {
 }
 
 func running(n *node) bool { return n.up && !n.paused }
+
+// serving counts the targets that could serve.
+func (m *nemesis) serving() int {
+	c := 0
+	for _, n := range m.w.nodes {
+		if mn := m.w.ctl.m.Map.Nodes[n.id]; mn != nil && mn.InService() && running(n) {
+			c++
+		}
+	}
+	return c
+}
+
+// repair is an operator who looks after a cluster of which little is left: nothing can be found out about one that does not serve.
+func (m *nemesis) repair() {
+	m.readmit()
+	m.propose(cluster.StopMaintenance)
+	m.propose(cluster.JoinNode)
+}
 
 // crash kills a process; its disks are kept, unsynced, lost, or replaced by an older copy.
 func (m *nemesis) crash() {
@@ -329,11 +350,53 @@ func (m *nemesis) pauseAndForget() {
 	if n == nil || !w.ctl.up || len(w.ctl.m.Map.Targets()) < 3 && w.chance(0.8) {
 		return
 	}
-	d := w.between(800*time.Millisecond, 3*time.Second)
-	n.tell("stands still for %v, and is to be forgotten", d)
-	n.pause()
-	w.after(d, n.wake)
-	w.ctl.forget(n.id)
+	d := w.between(1200*time.Millisecond, 2500*time.Millisecond)
+	if n.trap = d; w.chance(0.3) {
+		n.spring()
+	}
+	w.after(w.between(0, 100*time.Millisecond), func() {
+		if n.tell("is to be forgotten"); w.ctl.up {
+			w.ctl.forget(n.id)
+		}
+	})
+}
+
+// flap takes a node out and in again, faster than anything can be moved.
+func (m *nemesis) flap() {
+	n := m.some(func(n *node) bool {
+		mn := m.w.ctl.m.Map.Nodes[n.id]
+		return mn != nil && mn.InService() && running(n)
+	})
+	if n == nil || m.serving() < 2 {
+		return
+	}
+	out := true
+	for t, i := time.Duration(0), 1+m.w.rng.IntN(4); i > 0; i-- {
+		m.w.after(t, func() {
+			step := cluster.StopMaintenance
+			if out {
+				step = cluster.StartMaintenance
+			}
+			out = !out
+			if m.w.chaos && m.w.ctl.up {
+				_, _ = m.w.ctl.commit(cluster.MoveNodes{IDs: []cluster.NodeID{n.id}, Step: step}) // may be refused
+			}
+		})
+		t += m.w.between(10*time.Millisecond, 400*time.Millisecond)
+	}
+}
+
+// moveAndCrash loses power where something has just begun.
+func (m *nemesis) moveAndCrash() {
+	m.move()
+	w := m.w
+	w.after(w.between(time.Millisecond, 60*time.Millisecond), func() {
+		if n := m.some(running); n != nil && w.chaos {
+			n.tell("loses power")
+			n.powerLoss()
+			w.after(w.between(5*time.Millisecond, 80*time.Millisecond), n.start)
+		}
+	})
 }
 
 // readmit starts what is down or was forgotten.

@@ -65,14 +65,14 @@ type network struct {
 	cut                map[link]int // one way; counts the partitions that include it
 }
 
-// deliver sends fn from one process to another, once, twice, late or not at all.
+// deliver sends fn from one process to another: late, or twice, or not at all unless it is something that is sent once; nothing passes a cut.
 func (w *world) deliver(from, to *endpoint, once bool, fn func()) {
 	if from == to {
 		to.after(0, fn)
 		return
 	}
 	n := &w.net
-	if n.cut[link{from, to}] > 0 || w.chance(n.drop) {
+	if n.cut[link{from, to}] > 0 || !once && w.chance(n.drop) {
 		return
 	}
 	copies := 1
@@ -83,7 +83,10 @@ func (w *world) deliver(from, to *endpoint, once bool, fn func()) {
 	for range copies {
 		d := w.between(100*time.Microsecond, 3*time.Millisecond)
 		if w.chance(n.slow) {
-			d = w.between(5*time.Millisecond, 900*time.Millisecond)
+			d = w.between(5*time.Millisecond, 700*time.Millisecond)
+			if w.chance(0.15) {
+				d = w.between(500*time.Millisecond, 3*time.Second)
+			}
 		}
 		w.after(d, func() { to.do(boot, fn) })
 	}
@@ -109,7 +112,7 @@ func call[A any](from, to *endpoint, once bool, limit time.Duration, serve func(
 	w.deliver(from, to, once, func() {
 		serve(func(a A) {
 			if from.boot == asker {
-				w.deliver(to, from, false, func() { end(a, true) })
+				w.deliver(to, from, once, func() { end(a, true) })
 			}
 		})
 	})

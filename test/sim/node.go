@@ -15,8 +15,9 @@ type node struct {
 	old  []image // of earlier times: what a restored disk may look like
 	dead bool    // its id is refused for ever
 
-	suspect   bool // its disks are of another time, and it has not been told yet
-	keepsData bool // it is to leave with its objects
+	suspect   bool          // its disks are of another time, and it has not been told yet
+	keepsData bool          // it is to leave with its objects
+	trap      time.Duration // not 0: how long it stands still from its next request on
 
 	// Of the process:
 	view     *cluster.View
@@ -24,6 +25,7 @@ type node struct {
 	accepted bool  // the control plane knows of this start
 	met      bool
 	floor    uint64 // the view to have at least
+	lagging  uint64 // the primary had told of this view already with its last answer
 	until    time.Duration
 	wall     time.Duration // the same by the wall clock
 	skew     time.Duration // of the wall clock; it outlives the process
@@ -69,7 +71,7 @@ func (n *node) start() {
 	}
 	n.boot++
 	n.up = true
-	n.accepted, n.met, n.floor, n.until, n.wall = false, false, 0, 0, 0
+	n.accepted, n.met, n.floor, n.lagging, n.until, n.wall = false, false, 0, 0, 0, 0
 	n.locks, n.touched, n.commits = map[key]*lock{}, map[key]uint64{}, nil
 	n.fetches, n.duty, n.sent = nil, duty{}, nil
 	n.view = n.disk.now.kept
@@ -106,13 +108,13 @@ func (n *node) joined(a admission, ok bool) {
 	case ok && a.gone:
 		n.dead = true
 		n.stop()
-	case ok && a.old:
-		if len(n.found) > 0 {
+	case ok && a.old != 0:
+		if len(n.found) > 0 && !slices.Contains(n.found, a.old) {
 			n.tell("the disks are of another time: they are set aside")
 			n.setAside(0)
-			n.found = nil
 		}
-		n.join()
+		n.found = []int{a.old}
+		n.after(10*time.Millisecond, n.join)
 	case ok:
 		n.tell("is accepted")
 		n.accepted = true
@@ -143,7 +145,7 @@ func (n *node) setAside(era uint64) {
 
 // beat tells the control plane that the node lives, and hears whether it may serve.
 func (n *node) beat() {
-	ctl, boot, sent, wall, seen := n.w.ctl, n.boot, n.w.now, n.w.now+n.skew, uint64(0)
+	ctl, sent, wall, seen := n.w.ctl, n.w.now, n.w.now+n.skew, uint64(0)
 	if n.view != nil {
 		seen = n.view.Index
 	}
@@ -153,15 +155,16 @@ func (n *node) beat() {
 		case b.unknown:
 			n.until, n.wall = 0, 0
 		default:
-			if n.take(b.view); n.boot != boot {
-				return
-			}
 			if b.lease > 0 {
 				if !n.met || n.remaining() <= 0 {
-					n.floor, n.met = max(n.floor, b.view.Index), true
+					n.floor, n.met = max(n.floor, b.index), true
 				}
 				n.until, n.wall = max(n.until, sent+b.lease), max(n.wall, wall+b.lease)
 			}
+			if n.view == nil || n.lagging > n.view.Index || n.view.Map.Nodes[n.id] == nil {
+				n.latest(func(bool) {})
+			}
+			n.lagging = b.index
 		}
 		n.after(heartbeat, n.beat)
 	})
@@ -198,7 +201,7 @@ func (n *node) take(v *cluster.View) {
 	before := n.view
 	n.view = v
 	n.disk.now.kept = v
-	if n.w.chance(0.7) {
+	if n.w.chance(0.5) {
 		n.disk.synced.kept = v
 	}
 	if before == nil || before.Map.Epoch != v.Map.Epoch {
@@ -297,6 +300,7 @@ func (n *node) write(k key, c *content, epoch uint64, done func()) {
 	if n.w.chance(0.04) {
 		d = n.w.between(5*time.Millisecond, 300*time.Millisecond) // a slow disk
 	}
+	n.spring()
 	n.after(d, func() {
 		n.commits = slices.DeleteFunc(n.commits, func(o *commit) bool { return o == x })
 		if n.view != nil && n.gone(k.bucket) {
@@ -305,6 +309,17 @@ func (n *node) write(k key, c *content, epoch uint64, done func()) {
 		n.disk.setSynced(k, c)
 		done()
 	})
+}
+
+// spring has the process stop where it is, if it is to.
+func (n *node) spring() {
+	if n.trap > 0 {
+		d := n.trap
+		n.trap = 0
+		n.tell("stands still for %v in the middle of a request", d)
+		n.pause()
+		n.w.after(d, n.wake)
+	}
 }
 
 // crash ends the process in the middle of whatever it does: what was being written is there or not.

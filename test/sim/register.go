@@ -88,8 +88,7 @@ type judge struct {
 	used  uint64
 	// After a loss:
 	zombies []picture
-	lost    int // where in entries
-	fresh   map[*operation]bool
+	fresh   map[*operation]bool // that must not be lost with it
 }
 
 // judgeAll returns what is wrong with a history, "" if nothing is.
@@ -98,7 +97,7 @@ func (r *register) judgeAll() string {
 	for i, e := range r.entries {
 		switch {
 		case e.loss != nil:
-			j.lose(e.loss)
+			j.lose(e.loss, e.at)
 		case !e.end:
 			if !j.call(e.op) {
 				return ""
@@ -140,16 +139,13 @@ func (j *judge) call(o *operation) bool {
 	j.slots[free], j.used = o, j.used|1<<free
 	o.slot = free
 	if j.zombies != nil {
-		if j.fresh == nil {
-			j.fresh = map[*operation]bool{}
-		}
 		j.fresh[o] = true
 	}
 	return true
 }
 
 // lose makes everything possible that is left on other disks, until a later write is acknowledged.
-func (j *judge) lose(found []picture) {
+func (j *judge) lose(found []picture, at time.Duration) {
 	next := map[config]bool{}
 	for c := range j.now {
 		next[c] = true
@@ -159,7 +155,12 @@ func (j *judge) lose(found []picture) {
 	}
 	j.now = next
 	j.zombies = append(j.zombies, found...)
-	j.fresh = nil
+	j.fresh = map[*operation]bool{}
+	for open := j.used; open != 0; open &= open - 1 {
+		if o := j.slots[bits.TrailingZeros64(open)]; o.ended && o.acknowledged > at {
+			j.fresh[o] = true // whoever acknowledged it knew, or had no lease
+		}
+	}
 }
 
 // spread adds all that can come of c by open operations that take effect.

@@ -12,10 +12,11 @@ import (
 func Run(opt Options) Outcome {
 	w := &world{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 0x5eed))}
 	w.net = network{slow: 0.01, cut: map[link]int{}}
+	w.mood = w.newMood()
 	w.found()
 	w.chaos = true
-	newNemesis(w)
-	for range 4 {
+	newNemesis(w).noise()
+	for range 6 {
 		c := &client{}
 		c.endpoint = endpoint{w: w, name: "client", up: true}
 		w.clients = append(w.clients, c)
@@ -26,7 +27,7 @@ func Run(opt Options) Outcome {
 	w.heal()
 	w.finalReads()
 	w.checkRest()
-	if opt.Seed%16 == 0 {
+	if opt.Seed%16 == 0 && !w.broken(BucketIDReused) { // that one is beside the log
 		w.checkLog()
 	}
 	out := Outcome{Ops: w.hist.ops, Events: w.events, Epochs: w.ctl.m.Map.Epoch, Losses: w.hist.losses}
@@ -88,6 +89,7 @@ func (w *world) watch() {
 func (w *world) heal() {
 	w.tell("all trouble ends")
 	w.chaos = false
+	w.mood.pace, w.mood.lag = 4*time.Millisecond, 0
 	w.net.drop, w.net.repeat, w.net.slow = 0, 0, 0.001
 	clear(w.net.cut)
 	if !w.ctl.up {

@@ -37,6 +37,7 @@ type reply struct {
 	status status
 	seen   picture // of the key when it was read
 	index  uint64  // of the newest view of who answers
+	at     time.Duration
 }
 
 // serving is a request on its way through a target.
@@ -54,7 +55,7 @@ func (n *node) serve(req *request, answer func(reply)) {
 }
 
 func (s *serving) end(st status, p picture) {
-	r := reply{status: st, seen: p}
+	r := reply{status: st, seen: p, at: s.n.w.now}
 	if s.n.view != nil {
 		r.index = s.n.view.Index
 	}
@@ -101,11 +102,14 @@ func (s *serving) admit() {
 			s.admit()
 		}}).ask()
 	default:
-		if s.req.op.changes() {
-			n.lock(k, func() { s.change(v) })
-		} else {
-			n.after(n.w.between(0, 2*time.Millisecond), func() { s.read(v) })
-		}
+		n.after(n.w.hiccup(), func() {
+			if s.req.op.changes() {
+				n.lock(k, func() { s.change(v) })
+				return
+			}
+			n.spring()
+			n.after(0, func() { s.read(v) })
+		})
 	}
 }
 

@@ -51,6 +51,8 @@ func (n *node) asked(k key, epoch uint64, answer func(told)) {
 	}
 	ok, behind := ownership.Answers(n.view, epoch)
 	switch {
+	case n.gone(k.bucket): // is not the same as having nothing
+		answer(told{stale: true})
 	case behind && n.w.broken(NoFence):
 		answer(told{ok: true, c: n.disk.get(k)})
 	case behind:
@@ -100,7 +102,11 @@ func (t *touch) heard(p *node, a told, ok bool) {
 		t.done(false)
 		return
 	}
-	n.lock(t.k, t.decide)
+	d := n.w.hiccup()
+	if n.w.chaos && n.w.chance(n.w.mood.hiccup) {
+		d = n.w.between(10*time.Millisecond, 1500*time.Millisecond)
+	}
+	n.after(d, func() { n.lock(t.k, t.decide) })
 }
 
 func (t *touch) end(ok bool) {
@@ -127,7 +133,7 @@ func (t *touch) decide() {
 			switch {
 			case !ok || !a.ok:
 				t.end(false)
-			case a.c.state().Compare(t.best.state(), settled) < 0 && !n.w.broken(PulledNothing): // it has moved and swept meanwhile
+			case a.c.state().Compare(t.best.state(), settled) < 0: // cannot be, while the lock is held nothing is moved here: it has lost its disks
 				t.end(true)
 			default:
 				t.apply(a.c)

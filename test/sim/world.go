@@ -41,8 +41,46 @@ type world struct {
 	hist    history
 
 	chaos      bool // faults may happen
+	mood       mood
 	violations []string
 	nextValue  uint16
+}
+
+// mood is what a seed is like: some clusters are slow in one thing, some in another.
+type mood struct {
+	lag    float64       // of views that do not reach a node until its next heartbeat
+	hiccup float64       // of steps inside a node that take long
+	pace   time.Duration // of sources between two keys
+	hot    float64       // of requests for the first names
+	lists  float64       // of lists among the requests
+}
+
+func (w *world) newMood() mood {
+	pick := func(most float64) float64 {
+		if w.chance(0.4) {
+			return 0
+		}
+		return most * w.rng.Float64()
+	}
+	m := mood{lag: pick(0.6), hiccup: pick(0.5) * w.rng.Float64(), hot: pick(1), lists: 0.06, pace: 4 * time.Millisecond}
+	if w.chance(0.5) { // everything at once, and at the same names
+		m = mood{lag: 0.2 + 0.5*w.rng.Float64(), hiccup: 0.03 + 0.12*w.rng.Float64(), hot: 0.6 + 0.4*w.rng.Float64(), lists: 0.15, pace: m.pace}
+	}
+	switch w.rng.IntN(3) {
+	case 1:
+		m.pace = 40 * time.Millisecond
+	case 2:
+		m.pace = 200 * time.Millisecond
+	}
+	return m
+}
+
+// hiccup is how long a step inside a node takes: next to nothing, or long enough for everything else to have changed.
+func (w *world) hiccup() time.Duration {
+	if w.chaos && w.chance(w.mood.hiccup) {
+		return w.between(10*time.Millisecond, 1200*time.Millisecond)
+	}
+	return w.between(0, 500*time.Microsecond)
 }
 
 // broken reports whether the run breaks the rule f.
