@@ -129,7 +129,8 @@ func (w *world) soleCopies(n *node) map[key][]picture {
 		return lost
 	}
 	counts := func(m *node, b *cluster.Bucket, k key) bool { // a source may rely on what the owner has confirmed
-		return !m.suspect && v.Map.Nodes[m.id] != nil &&
+		mn := v.Map.Nodes[m.id]
+		return !m.suspect && mn != nil && mn.Era == m.disk.now.era && // else it will set its disks aside
 			(v.Owner(b, k.name).ID == m.id || v.Map.Sources[m.id].Stage == cluster.Moving && (m == n || !m.sent[k]))
 	}
 	for _, k := range n.disk.keys() {
