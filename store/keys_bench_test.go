@@ -27,7 +27,7 @@ func BenchmarkImport(b *testing.B) {
 	for _, c := range []struct{ size, batch, parallel int }{{4 << 10, 1, 16}, {4 << 10, 64, 4}, {4 << 10, 256, 2}, {4 << 10, 256, 4}, {1 << 20, 8, 4}} {
 		b.Run(fmt.Sprintf("%dK/batch%d/by%d", c.size>>10, c.batch, c.parallel), func(b *testing.B) {
 			s := benchStore(b, Config{InlineMax: 64 << 10})
-			frames := benchFrames(b, min(b.N, 20_000/max(1, c.size>>14)), c.size)
+			frames := benchFrames(b, min(b.N, 5_000/max(1, c.size>>14)), c.size)
 			b.SetBytes(int64(c.size))
 			batches := (b.N + c.batch - 1) / c.batch
 			n := b.N

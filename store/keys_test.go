@@ -696,3 +696,77 @@ func TestReplacedBlobsGo(t *testing.T) {
 		}
 	}
 }
+
+// TestTwiceInABatch: the second frame of a key in a batch is refused, the first holds.
+func TestTwiceInABatch(t *testing.T) {
+	from, to := memStore(t, "n1", 1), memStore(t, "n2", 1)
+	n := b1("k")
+	must(t, second(from.Put(t.Context(), n, random(5000), PutOptions{})))
+	f := frameOf(t, from, n)
+	r := to.Import(t.Context(), [][]byte{f, f}, ImportOptions{})
+	if r[0].Outcome != Applied || !errs.Is(r[1].Err, errs.Invalid) {
+		t.Fatalf("%+v", r)
+	}
+	checkWhole(t, to)
+}
+
+// TestExportByPages: blobs go out as pages where the writer takes them, and the frame is the same.
+func TestExportByPages(t *testing.T) {
+	from := testStore(t, Config{FS: fs.OS{}, Mountpaths: []string{t.TempDir()}, BlockSize: 32 << 10})
+	n := b1("k")
+	must(t, second(from.Put(t.Context(), n, random(500_000), PutOptions{})))
+	plain := frameOf(t, from, n)
+	e, err := from.ExportKey(n)
+	must(t, err)
+	defer e.Close()
+	w := &pageWriter{t: t}
+	if sent, err := e.WriteTo(w); err != nil || sent != e.Len() {
+		t.Fatal(sent, err)
+	}
+	if w.paged < 480_000 || !bytes.Equal(w.Bytes(), plain) {
+		t.Errorf("%d bytes came as pages; same %v", w.paged, bytes.Equal(w.Bytes(), plain))
+	}
+}
+
+// TestKeyStateWaits: who asks is told what a commit under way makes of the key.
+func TestKeyStateWaits(t *testing.T) {
+	s := memStore(t, "n1", 1)
+	n := b1("k")
+	inside, on := make(chan struct{}), make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Put(t.Context(), n, []byte("x"), PutOptions{Epoch: 4, Mark: true, Guard: func() error {
+			close(inside)
+			<-on
+			return nil
+		}})
+		done <- err
+	}()
+	<-inside
+	if k, err := s.PeekKey(n); k.Exists || err != nil {
+		t.Errorf("before the commit: %+v %v", k, err)
+	}
+	asked := make(chan KeyState, 1)
+	go func() {
+		k, err := s.KeyState(n)
+		if err != nil {
+			t.Error(err)
+		}
+		asked <- k
+	}()
+	barrier := make(chan struct{})
+	go func() { s.Barrier(); close(barrier) }()
+	select {
+	case k := <-asked:
+		t.Errorf("answered before the commit ended: %+v", k)
+	case <-barrier:
+		t.Error("the barrier did not wait")
+	default:
+	}
+	close(on)
+	must(t, <-done)
+	if k := <-asked; !k.Exists || k.Authority != 4 {
+		t.Errorf("%+v", k)
+	}
+	<-barrier
+}

@@ -26,6 +26,7 @@ func (s *transfer) WalkKeys(ctx context.Context, lane int, after object.Name, yi
 		return errs.F(op, "lane", errs.Invalid, "%d is not below %d", lane, len(s.vols))
 	}
 	v := s.vols[lane]
+	bucket, gone := after.Bucket, s.gone(after.Bucket)
 	w := walk{v: v, last: binary.BigEndian.AppendUint64(nil, after.Bucket)}
 	w.last = append(w.last, after.Key...)
 	for {
@@ -41,11 +42,21 @@ func (s *transfer) WalkKeys(ctx context.Context, lane int, after object.Name, yi
 		from := 0
 		for _, to := range w.ends {
 			k := w.keys[from:to]
-			if from = to; !yield(binary.BigEndian.Uint64(k), k[8:]) {
+			from = to
+			if b := binary.BigEndian.Uint64(k); b != bucket {
+				bucket, gone = b, s.gone(b)
+			}
+			if !gone && !yield(bucket, k[8:]) {
 				return nil
 			}
 		}
 	}
+}
+
+// gone reports whether a bucket is being removed.
+func (s *transfer) gone(bucket uint64) bool {
+	_, gone := s.destroyed.Load(bucket)
+	return gone
 }
 
 // walk is one run of WalkKeys. Names are bucket and key, as the families of the index have them behind their first byte.
