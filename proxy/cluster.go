@@ -121,6 +121,14 @@ func (g *queries) nodes(c *httpx.Ctx, v *cluster.View) error {
 			if h.Heard >= 0 {
 				i.LastSeen = time.Now().Add(-h.Heard.D()).UTC()
 			}
+			for _, mp := range h.Mountpaths {
+				if mp.Disabled != "" {
+					i.Alerts = append(i.Alerts, mp.Path+" disabled: "+mp.Disabled)
+				}
+				if mp.Alert != "" {
+					i.Alerts = append(i.Alerts, mp.Path+" "+mp.Alert)
+				}
+			}
 			for _, mp := range disks(h) {
 				i.Total += uint64(mp.Total)
 				i.Used += uint64(mp.Used)

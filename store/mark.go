@@ -50,10 +50,11 @@ func (s *places) raise(n object.Name, wanted bool, epoch *uint64) (*mark, error)
 	return &mark{n, *epoch}, nil
 }
 
-// markOf reads the mark of n; 0 when it has none. Where a mountpath is away that may have one, it is sure only that there is no greater.
+// markOf reads the mark of n; 0 when it has none. Where a mountpath is away that may have a greater one than was found, it is sure only
+// that there is none above.
 func (s *places) markOf(n object.Name) (epoch uint64, sure bool, err error) {
 	l := s.now()
-	sure = true
+	var above uint64
 	var buf [8]*volume
 	for _, v := range l.homes(n, buf[:0]) {
 		if err := v.err(); err != nil {
@@ -61,7 +62,7 @@ func (s *places) markOf(n object.Name) (epoch uint64, sure bool, err error) {
 			if last.IsZero() {
 				return 0, false, err
 			}
-			epoch, sure = max(epoch, last.Epoch), false
+			above = max(above, last.Epoch)
 			continue
 		}
 		one, err := markIn(v, n)
@@ -70,12 +71,16 @@ func (s *places) markOf(n object.Name) (epoch uint64, sure bool, err error) {
 		}
 		epoch = max(epoch, one)
 	}
-	return epoch, sure, nil
+	return max(epoch, above), epoch >= above, nil
 }
 
 // Mark returns the epoch in which this node took n over last; 0 when that is not noted.
 func (s *transfer) Mark(n object.Name) (epoch uint64, err error) {
-	if epoch, err = s.markOf(n); err != nil {
+	epoch, sure, err := s.markOf(n)
+	if err == nil && !sure {
+		err = errs.E("store.Mark", n, errs.Mountpath, "a mountpath is away that may have it")
+	}
+	if err != nil {
 		return 0, errs.E("store.Mark", n, err)
 	}
 	return epoch, nil

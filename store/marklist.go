@@ -33,14 +33,14 @@ func (s *transfer) Marks(ctx context.Context, bucket uint64, prefix, after strin
 			_ = c.close() // its error was looked at
 		}
 	}()
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		c, err := v.newCursor(lower, upper)
 		if err != nil {
 			return errs.E(op, "", err)
 		}
 		cursors = append(cursors, c)
 	}
-	for _, v := range s.vols { // what was seen must be durable
+	for _, v := range s.volumes() { // what was seen must be durable
 		if err := v.settle(); err != nil {
 			return errs.E(op, v.mp.Path(), err)
 		}

@@ -225,7 +225,7 @@ func (r *removal) commit(names []object.Name) error {
 func (s *transfer) Sync() error {
 	const op = "store.Sync"
 	var faults []error
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		err := v.err()
 		if err == nil {
 			b := v.db.NewBatch()

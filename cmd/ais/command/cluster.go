@@ -38,6 +38,7 @@ func (a clusterVerbs) showCommand() *cli.Command {
 			a.performanceCommand(),
 			jobVerbs{a.app}.showJobs("job"),
 			rebalanceVerbs{a.app}.showCommand(),
+			storageVerbs{a.app}.showMountpaths("storage"),
 			a.verb(&cli.Command{Name: "config", Usage: "show the cluster's configuration", ArgsUsage: "[KEY]",
 				Flags: []cli.Flag{a.headersFlag()}, Action: a.showConfig}, argConfig),
 		},
@@ -204,6 +205,11 @@ func (a clusterVerbs) showNodes(ctx context.Context, sdk *client.Client) error {
 		return err
 	}
 	a.out.Printf("\n%s", summaryLine(view, nodes))
+	for i := range nodes {
+		for _, alert := range nodes[i].Alerts {
+			a.out.Printf("%s %s: %s", a.out.Paint(term.Red, "alert"), nodes[i].ID, alert)
+		}
+	}
 	return nil
 }
 
@@ -233,6 +239,9 @@ func (a clusterVerbs) nodeCells(n *api.NodeInfo) []term.Cell {
 	}
 	if n.Zone != "" {
 		marks = append(marks, "zone "+n.Zone)
+	}
+	if len(n.Alerts) > 0 {
+		marks = append(marks, term.Plural(int64(len(n.Alerts)), "alert"))
 	}
 	return []term.Cell{
 		{Text: string(n.ID), Style: term.Bold}, {Text: string(n.Role)}, {Text: n.Health, Style: style}, {Text: n.Version}, {Text: uptime},
