@@ -14,9 +14,12 @@ import (
 // Mountpaths come and go while names are read and written. A change is first written down (fs.Set), then it takes effect at once;
 // moving names is another's work (pass.go). Changes are made one after the other.
 
+// mounts is the part of a Store that changes and watches its mountpaths: what it adds to Store's methods is promoted.
+type mounts struct{ *Store }
+
 // Attach takes a directory into service: an empty one, one with this node's marker, or, at a path whose disk is missing, the disk
 // that replaces it: what was only on the old one is then lost.
-func (s *Store) Attach(ctx context.Context, path string) (fs.Info, error) {
+func (s *mounts) Attach(ctx context.Context, path string) (fs.Info, error) {
 	const op = "store.Attach"
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -35,7 +38,7 @@ func (s *Store) Attach(ctx context.Context, path string) (fs.Info, error) {
 }
 
 // Enable takes a mountpath that is out of service, or about to leave, back into service. What was changed meanwhile elsewhere holds.
-func (s *Store) Enable(ctx context.Context, path string) (fs.Info, error) {
+func (s *mounts) Enable(ctx context.Context, path string) (fs.Info, error) {
 	const op = "store.Enable"
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -48,7 +51,7 @@ func (s *Store) Enable(ctx context.Context, path string) (fs.Info, error) {
 
 // Disable takes a mountpath out of service now. Its names stay on it: until it is enabled they are kind Mountpath, unless they are
 // written anew.
-func (s *Store) Disable(path string) error {
+func (s *mounts) Disable(path string) error {
 	const op = "store.Disable"
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -69,7 +72,7 @@ func (s *Store) Disable(path string) error {
 
 // Detach begins to move what a mountpath has to the others; when that is done it is released. Enable takes it back until then. One that
 // cannot be read cannot be moved: it is given up only with Force, and what was only on it is lost.
-func (s *Store) Detach(ctx context.Context, path string, how Force) error {
+func (s *mounts) Detach(ctx context.Context, path string, how Force) error {
 	const op = "store.Detach"
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -96,7 +99,7 @@ type Force bool
 
 // Rescan looks at every mountpath again: those that failed come back if they can, the size of the others is read anew. It returns
 // why each of those that stay out does.
-func (s *Store) Rescan(ctx context.Context) (out map[string]error) {
+func (s *mounts) Rescan(ctx context.Context) (out map[string]error) {
 	const op = "store.Rescan"
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -123,7 +126,7 @@ func (s *Store) Rescan(ctx context.Context) (out map[string]error) {
 }
 
 // leaveFailed takes those out of service whose disk failed, so that their names can be written elsewhere.
-func (s *Store) leaveFailed() {
+func (s *mounts) leaveFailed() {
 	for _, v := range s.volumes() {
 		err := v.err()
 		as, out := s.out(v.mp)
@@ -144,7 +147,7 @@ func (s *Store) leaveFailed() {
 }
 
 // find returns the mountpath at a path, or with an id.
-func (s *Store) find(op, path string) (*fs.Mountpath, error) {
+func (s *mounts) find(op, path string) (*fs.Mountpath, error) {
 	m, ok := s.now().set.Find(path)
 	if !ok {
 		return nil, errs.E(op, path, errs.NotFound, "is no mountpath of this node")
@@ -152,7 +155,7 @@ func (s *Store) find(op, path string) (*fs.Mountpath, error) {
 	return m, nil
 }
 
-func (s *Store) out(m *fs.Mountpath) (fs.Member, bool) {
+func (s *mounts) out(m *fs.Mountpath) (fs.Member, bool) {
 	set := s.now().set
 	i := slices.Index(set.All(), m)
 	if i < 0 {
@@ -161,10 +164,10 @@ func (s *Store) out(m *fs.Mountpath) (fs.Member, bool) {
 	return set.Out(i)
 }
 
-func (s *Store) inService() int { return len(s.now().serving()) }
+func (s *mounts) inService() int { return len(s.now().serving()) }
 
 // leave takes m out of service.
-func (s *Store) leave(op string, m *fs.Mountpath, as fs.Standing, why string) error {
+func (s *mounts) leave(op string, m *fs.Mountpath, as fs.Standing, why string) error {
 	last := s.versions.given()
 	if last.Counter == 0 {
 		last.Counter = 1 // zero is "not known"
@@ -182,7 +185,7 @@ func (s *Store) leave(op string, m *fs.Mountpath, as fs.Standing, why string) er
 }
 
 // giveUp forgets m and what is only there.
-func (s *Store) giveUp(_ context.Context, op string, m *fs.Mountpath, out bool) error {
+func (s *mounts) giveUp(_ context.Context, op string, m *fs.Mountpath, out bool) error {
 	if !out {
 		if err := s.leave(op, m, fs.SetAside, "given up on request"); err != nil {
 			return err
@@ -200,7 +203,7 @@ func (s *Store) giveUp(_ context.Context, op string, m *fs.Mountpath, out bool) 
 }
 
 // comeBack takes m, which is out of service, back.
-func (s *Store) comeBack(ctx context.Context, op string, m *fs.Mountpath, replace fs.Replace) (fs.Info, error) {
+func (s *mounts) comeBack(ctx context.Context, op string, m *fs.Mountpath, replace fs.Replace) (fs.Info, error) {
 	as, out := s.out(m)
 	switch {
 	case !out && m.Err() == nil:
@@ -233,7 +236,7 @@ func (s *Store) comeBack(ctx context.Context, op string, m *fs.Mountpath, replac
 }
 
 // join opens m's index and takes it into service. old is what was at its path before; nil when nothing was.
-func (s *Store) join(ctx context.Context, m, old *fs.Mountpath) error {
+func (s *mounts) join(ctx context.Context, m, old *fs.Mountpath) error {
 	v := newVolume(m, s.cache, s.log)
 	s.tend(v)
 	v.open()
@@ -258,7 +261,7 @@ func (s *Store) join(ctx context.Context, m, old *fs.Mountpath) error {
 }
 
 // learn takes over what a volume that comes knows.
-func (s *Store) learn(ctx context.Context, v *volume) error {
+func (s *mounts) learn(ctx context.Context, v *volume) error {
 	for {
 		last := s.versions.last.Load()
 		if last >= v.counter || s.versions.last.CompareAndSwap(last, v.counter) {
@@ -268,7 +271,7 @@ func (s *Store) learn(ctx context.Context, v *volume) error {
 	s.versions.boundMu.Lock()
 	s.versions.bound.Store(max(s.versions.bound.Load(), v.counter))
 	s.versions.epoch.Store(max(s.versions.epoch.Load(), v.epoch))
-	err := errors.Join(v.saveCounter(s.versions.bound.Load(), v.commit), v.saveEpoch(s.versions.epoch.Load())) // as the others have it: it may be the one that is left
+	err := errors.Join(v.saveCounter(s.versions.bound.Load(), v.commit), saveEpoch(v, s.versions.epoch.Load())) // as the others have it: it may be the one that is left
 	s.versions.boundMu.Unlock()
 	if err != nil {
 		return err
@@ -290,7 +293,7 @@ func (s *Store) learn(ctx context.Context, v *volume) error {
 }
 
 // tend tells a volume whom it belongs to and whom to tell when it fails.
-func (s *Store) tend(v *volume) {
+func (s *mounts) tend(v *volume) {
 	v.all = &s.places
 	v.mp.OnFail(func(error) {
 		select {
@@ -300,7 +303,7 @@ func (s *Store) tend(v *volume) {
 	})
 }
 
-func (s *Store) volumeOf(m *fs.Mountpath) *volume {
+func (s *mounts) volumeOf(m *fs.Mountpath) *volume {
 	for _, v := range s.volumes() {
 		if v.mp == m {
 			return v
@@ -310,7 +313,7 @@ func (s *Store) volumeOf(m *fs.Mountpath) *volume {
 }
 
 // publish makes a set the present one. came is the volume of a mountpath that joined.
-func (s *Store) publish(set *fs.Set, came *volume) {
+func (s *mounts) publish(set *fs.Set, came *volume) {
 	vols := make([]*volume, len(set.All()))
 	for i, m := range set.All() {
 		if came != nil && came.mp == m {
@@ -325,7 +328,7 @@ func (s *Store) publish(set *fs.Set, came *volume) {
 }
 
 // tellChanged wakes those who watch.
-func (s *Store) tellChanged() {
+func (s *mounts) tellChanged() {
 	s.watchMu.Lock()
 	defer s.watchMu.Unlock()
 	if s.watch != nil {
@@ -336,10 +339,10 @@ func (s *Store) tellChanged() {
 
 // Shifts counts the changes of where things lie on this node: mountpaths that came or went, and what was moved between them. A walk
 // over the mountpaths, one after the other, has surely seen every key only if none happened meanwhile.
-func (s *Store) Shifts() uint64 { return s.shifts.Load() }
+func (s *mounts) Shifts() uint64 { return s.shifts.Load() }
 
 // Watch returns a channel that is closed when the mountpaths have changed next.
-func (s *Store) Watch() <-chan struct{} {
+func (s *mounts) Watch() <-chan struct{} {
 	s.watchMu.Lock()
 	defer s.watchMu.Unlock()
 	if s.watch == nil {
@@ -349,7 +352,7 @@ func (s *Store) Watch() <-chan struct{} {
 }
 
 // letGo ends the use of a failed volume's files, so that its disk can be opened anew or unmounted.
-func (s *Store) letGo(v *volume) error {
+func (s *mounts) letGo(v *volume) error {
 	if v == nil {
 		return nil
 	}

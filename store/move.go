@@ -23,6 +23,9 @@ import (
 //
 // Of content in parts only the table moves; the parts stay where they are (moveparts.go moves those off a mountpath that leaves).
 
+// moves is the part of a Store that moves names between mountpaths: what it adds to Store's methods is promoted.
+type moves struct{ *Store }
+
 // Moved is what a Move did.
 type Moved struct {
 	Versions int   // records that are at home now
@@ -30,7 +33,7 @@ type Moved struct {
 }
 
 // moveName brings what a volume has of n to n's home. Nothing there is no fault, nor that it is at home.
-func (s *Store) moveName(ctx context.Context, n object.Name, from *volume) (m Moved, err error) {
+func (s *moves) moveName(ctx context.Context, n object.Name, from *volume) (m Moved, err error) {
 	mv := mover{s: s, n: n, from: from, sum: &m}
 	if err := mv.run(ctx); err != nil {
 		return m, errs.E("store.move", n, err)
@@ -40,7 +43,7 @@ func (s *Store) moveName(ctx context.Context, n object.Name, from *volume) (m Mo
 
 // mover moves one name off one volume.
 type mover struct {
-	s    *Store
+	s    *moves
 	n    object.Name
 	from *volume
 	sum  *Moved
@@ -428,7 +431,7 @@ func (m *mover) copyVerified(ctx context.Context, to fs.File, src fs.File, conte
 	}
 	bp, _ := chunkPool.Get().(*[]byte)
 	defer chunkPool.Put(bp)
-	o := &Object{name: m.n, store: m.s, vol: m.from}
+	o := &Object{name: m.n, store: m.s.Store, vol: m.from}
 	p := part{Content: *content, vol: m.from, f: src, page: -1}
 	chunk := chunkSize / content.BlockSize * content.BlockSize
 	end := format.BlobHeaderSize + content.Total

@@ -40,7 +40,7 @@ func shift(from, to *volume, in, out func(*pebble.Batch) error) error {
 }
 
 // moveUpload brings an upload, under way or ended, home. Its parts stay where they are.
-func (s *Store) moveUpload(_ context.Context, from *volume, n object.Name, id format.UploadID) (m Moved, err error) {
+func (s *moves) moveUpload(_ context.Context, from *volume, n object.Name, id format.UploadID) (m Moved, err error) {
 	l := s.uploads.of(id)
 	l.Lock()
 	defer l.Unlock()
@@ -88,7 +88,7 @@ func (u *upload) load() (bool, error) {
 }
 
 // moveMark brings a mark home: the greatest of a key's marks counts, wherever it is.
-func (s *Store) moveMark(from *volume, n object.Name) (m Moved, err error) {
+func (s *moves) moveMark(from *volume, n object.Name) (m Moved, err error) {
 	lock := s.locks.of(n)
 	lock.mu.Lock()
 	defer lock.mu.Unlock()
@@ -113,7 +113,7 @@ func (s *Store) moveMark(from *volume, n object.Name) (m Moved, err error) {
 }
 
 // moveGone brings an announced removal home.
-func (s *Store) moveGone(from *volume, n object.Name, id [16]byte) (m Moved, err error) {
+func (s *moves) moveGone(from *volume, n object.Name, id [16]byte) (m Moved, err error) {
 	lock := s.locks.of(n)
 	lock.mu.Lock()
 	defer lock.mu.Unlock()
@@ -142,7 +142,7 @@ type partMove struct {
 }
 
 // planParts chooses where parts go that lie on some volumes. Where follows from the blob, so an interrupted move goes on to the same place.
-func (s *Store) planParts(parts []format.Part, off []*volume) (moves []partMove, err error) {
+func (s *moves) planParts(parts []format.Part, off []*volume) (moves []partMove, err error) {
 	l := s.now()
 	for i := range parts {
 		at := slices.IndexFunc(off, func(v *volume) bool { return v.mount == parts[i].Mount })
@@ -161,7 +161,7 @@ func (s *Store) planParts(parts []format.Part, off []*volume) (moves []partMove,
 }
 
 // copyParts makes the blobs durable where they go. release gives the claims back.
-func (s *Store) copyParts(ctx context.Context, n object.Name, moves []partMove) (bytes int64, release func(), err error) {
+func (s *moves) copyParts(ctx context.Context, n object.Name, moves []partMove) (bytes int64, release func(), err error) {
 	var claimed []func()
 	release = func() {
 		for _, f := range claimed {
@@ -190,7 +190,7 @@ func (s *Store) copyParts(ctx context.Context, n object.Name, moves []partMove) 
 // moveParts moves those parts of a content that lie on volumes that leave. Its table is on v.
 //
 // The new references are announced first, as if they were to go (table.go): a crash before the table names them undoes them.
-func (s *Store) moveParts(ctx context.Context, v *volume, n object.Name, id [16]byte, off []*volume) (m Moved, err error) {
+func (s *moves) moveParts(ctx context.Context, v *volume, n object.Name, id [16]byte, off []*volume) (m Moved, err error) {
 	_, parts, err := readTable(v, n, id)
 	if errs.Is(err, errs.NotFound) {
 		return m, nil
@@ -225,7 +225,7 @@ func (s *Store) moveParts(ctx context.Context, v *volume, n object.Name, id [16]
 }
 
 // switchParts lets the table name the new places, if it is still the one that was read.
-func (s *Store) switchParts(v *volume, n object.Name, id [16]byte, parts []format.Part, moves []partMove) (done bool, err error) {
+func (s *moves) switchParts(v *volume, n object.Name, id [16]byte, parts []format.Part, moves []partMove) (done bool, err error) {
 	ul := s.uploads.of(id)
 	ul.Lock()
 	defer ul.Unlock()
@@ -245,12 +245,12 @@ func (s *Store) switchParts(v *volume, n object.Name, id [16]byte, parts []forma
 		next[moves[i].at], gone[i] = moves[i].part, moves[i].part
 	}
 	note := format.IDKey(nil, format.FamGone, n.Bucket, n.Key, id)
-	if err := v.set(note, format.AppendTable(nil, gone, note)); err != nil {
+	if err := setKey(v, note, format.AppendTable(nil, gone, note)); err != nil {
 		return false, err
 	}
 	refer := func(p *format.Part) []byte { return format.RefKey(nil, p.Blob, n.Bucket, n.Key, owner(id)) }
 	for i := range moves {
-		if err := moves[i].to.set(refer(&moves[i].part), nil); err != nil {
+		if err := setKey(moves[i].to, refer(&moves[i].part), nil); err != nil {
 			return false, err
 		}
 	}
@@ -271,7 +271,7 @@ func (s *Store) switchParts(v *volume, n object.Name, id [16]byte, parts []forma
 }
 
 // dropParts removes the old references and blobs. An entry of an upload that was completed of them goes as well: its end is written down.
-func (s *Store) dropParts(n object.Name, id [16]byte, moves []partMove) error {
+func (s *moves) dropParts(n object.Name, id [16]byte, moves []partMove) error {
 	for i := range moves {
 		mv := &moves[i]
 		b := mv.from.db.NewBatch()
@@ -289,7 +289,7 @@ func (s *Store) dropParts(n object.Name, id [16]byte, moves []partMove) error {
 }
 
 // set commits one key.
-func (v *volume) set(key, val []byte) error {
+func setKey(v *volume, key, val []byte) error {
 	b := v.db.NewBatch()
 	defer closeBatch(b)
 	if err := b.Set(key, val, nil); err != nil {
@@ -299,7 +299,7 @@ func (v *volume) set(key, val []byte) error {
 }
 
 // moveUploadParts moves the parts of an upload off a volume that leaves. What an ended upload left there is removed instead.
-func (s *Store) moveUploadParts(ctx context.Context, from *volume, n object.Name, id format.UploadID) (m Moved, err error) {
+func (s *moves) moveUploadParts(ctx context.Context, from *volume, n object.Name, id format.UploadID) (m Moved, err error) {
 	u, err := s.findUpload(n, id)
 	if err != nil {
 		return m, err
@@ -347,7 +347,7 @@ func (s *Store) moveUploadParts(ctx context.Context, from *volume, n object.Name
 }
 
 // switchUploadPart moves the entry of a part, unless another took its place meanwhile; the caller holds the upload's lock.
-func (s *Store) switchUploadPart(u *upload, mv *partMove) error {
+func (s *moves) switchUploadPart(u *upload, mv *partMove) error {
 	n := u.n
 	key := format.PartKey(nil, n.Bucket, n.Key, u.id, mv.part.Number)
 	var now, there format.Part
@@ -384,7 +384,7 @@ func (s *Store) switchUploadPart(u *upload, mv *partMove) error {
 }
 
 // moveSession moves an append session off a volume that leaves.
-func (s *Store) moveSession(ctx context.Context, from *volume, n object.Name, id sessionID) (m Moved, err error) {
+func (s *moves) moveSession(ctx context.Context, from *volume, n object.Name, id sessionID) (m Moved, err error) {
 	if _, busy := s.sessions.busy.LoadOrStore(id, nil); busy {
 		return m, nil // once more
 	}

@@ -14,18 +14,18 @@ import (
 )
 
 // Unsettled reports whether anything may lie outside its home that can be read.
-func (s *Store) Unsettled() bool {
+func (s *moves) Unsettled() bool {
 	return s.now().set.Work()
 }
 
 // Pass is one walk over the indexes for what is not at home. It is of the mountpaths as they were when it began.
 type Pass struct {
-	s *Store
+	s *moves
 	l *layout
 }
 
 // BeginPass waits until nothing can be written any more by an older notion of where names belong.
-func (s *Store) BeginPass() *Pass {
+func (s *moves) BeginPass() *Pass {
 	p := &Pass{s, s.now()}
 	s.locks.barrier()
 	s.uploads.barrier()
@@ -43,7 +43,7 @@ func (p *Pass) Valid() bool { return p.s.now() == p.l }
 // Move is something that is not at home.
 type Move struct {
 	Name object.Name
-	s    *Store
+	s    *moves
 	run  func(ctx context.Context) (Moved, error)
 }
 
@@ -267,11 +267,11 @@ func (p *Pass) End(ctx context.Context) (again bool, err error) {
 }
 
 // releaseVolume takes an emptied volume away from the node; done is false while anything is there, or read.
-func (s *Store) releaseVolume(ctx context.Context, v *volume) (done bool, err error) {
+func (s *moves) releaseVolume(ctx context.Context, v *volume) (done bool, err error) {
 	if s.pins.holds(v) {
 		return false, nil
 	}
-	if empty, err := v.isEmpty(); err != nil || !empty {
+	if empty, err := isEmpty(v); err != nil || !empty {
 		return false, err
 	}
 	if err := failpoint.Hit("detach.before-drop"); err != nil {
@@ -300,7 +300,7 @@ func (s *Store) releaseVolume(ctx context.Context, v *volume) (done bool, err er
 }
 
 // isEmpty reports whether a volume has nothing that anyone could miss.
-func (v *volume) isEmpty() (bool, error) {
+func isEmpty(v *volume) (bool, error) {
 	for _, fam := range format.Families() {
 		if fam == format.FamMeta {
 			continue
@@ -321,7 +321,7 @@ func (v *volume) isEmpty() (bool, error) {
 }
 
 // sweepTombstones removes the records of deletes that nobody needs any more: no mountpath is away, and none has an older copy.
-func (s *Store) sweepTombstones(ctx context.Context) error {
+func (s *moves) sweepTombstones(ctx context.Context) error {
 	for _, v := range s.volumes() {
 		swept := false
 		for from := []byte{format.FamRecord}; from != nil; {
@@ -330,7 +330,7 @@ func (s *Store) sweepTombstones(ctx context.Context) error {
 			}
 			var names []object.Name
 			var err error
-			if names, from, err = v.tombstones(from); err != nil {
+			if names, from, err = tombstones(v, from); err != nil {
 				return err
 			}
 			for _, n := range names {
@@ -354,7 +354,7 @@ func (s *Store) sweepTombstones(ctx context.Context) error {
 }
 
 // tombstones looks at some records from a key on and returns where to go on, nil at the end.
-func (v *volume) tombstones(from []byte) (names []object.Name, next []byte, err error) {
+func tombstones(v *volume, from []byte) (names []object.Name, next []byte, err error) {
 	c, err := v.newCursor(from, []byte{format.FamRecord + 1})
 	if err != nil {
 		return nil, nil, err
@@ -375,7 +375,7 @@ func (v *volume) tombstones(from []byte) (names []object.Name, next []byte, err 
 	return names, next, errors.Join(c.it.Error(), c.close())
 }
 
-func (s *Store) dropTombstone(v *volume, n object.Name) error {
+func (s *moves) dropTombstone(v *volume, n object.Name) error {
 	lock := s.locks.of(n)
 	lock.mu.Lock()
 	defer lock.mu.Unlock()

@@ -19,9 +19,9 @@ type Health struct {
 }
 
 // SetHealth changes how disks are watched, at the next look.
-func (s *Store) SetHealth(h Health) { s.health.Store(&h) }
+func (s *mounts) SetHealth(h Health) { s.health.Store(&h) }
 
-func (s *Store) healthNow() Health {
+func (s *mounts) healthNow() Health {
 	var h Health
 	if p := s.health.Load(); p != nil {
 		h = *p
@@ -69,14 +69,14 @@ func (s *Store) Run(ctx context.Context) error {
 }
 
 // replaceFailed takes failed mountpaths out of service, unless they are being changed just now: then at the next look.
-func (s *Store) replaceFailed() {
+func (s *mounts) replaceFailed() {
 	if s.changing.TryLock() {
 		defer s.changing.Unlock()
 		s.leaveFailed()
 	}
 }
 
-func (s *Store) checkDisks() {
+func (s *mounts) checkDisks() {
 	h := s.healthNow()
 	var mps []*fs.Mountpath
 	for _, v := range s.probe() {
@@ -98,7 +98,7 @@ func (s *Store) checkDisks() {
 }
 
 // probe looks at every disk that can be used and returns those that answered. One that hangs holds up nobody.
-func (s *Store) probe() (answered []*volume) {
+func (s *mounts) probe() (answered []*volume) {
 	vols := slices.DeleteFunc(slices.Clone(s.volumes()), func(v *volume) bool { return v.err() != nil })
 	done := make(chan *volume, len(vols))
 	asked := 0

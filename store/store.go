@@ -117,6 +117,8 @@ type Store struct {
 	places
 	multipart
 	appends
+	mounts
+	moves
 	transfer
 	versions versions
 
@@ -155,7 +157,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	for _, v := range vols {
 		s.tend(v)
 	}
-	s.multipart.Store, s.appends.Store, s.transfer.Store = s, s, s
+	s.multipart.Store, s.appends.Store, s.transfer.Store, s.mounts.Store, s.moves.Store = s, s, s, s, s
 	if err := s.openVolumes(ctx); err != nil {
 		return nil, errors.Join(errs.E(op, "", err), s.Close())
 	}

@@ -73,7 +73,7 @@ func (c *versions) reach(epoch uint64) (uint64, error) {
 	if have := c.epoch.Load(); epoch <= have {
 		return have, nil
 	}
-	if err := c.save(func(v *volume) error { return v.saveEpoch(epoch) }); err != nil {
+	if err := c.save(func(v *volume) error { return saveEpoch(v, epoch) }); err != nil {
 		return 0, err
 	}
 	c.epoch.Store(epoch)
@@ -122,7 +122,7 @@ func (c *versions) final() uint64 {
 	return 0
 }
 
-func (v *volume) saveEpoch(e uint64) error {
+func saveEpoch(v *volume, e uint64) error {
 	b := v.db.NewBatch()
 	defer closeBatch(b)
 	if err := b.Set([]byte(format.MetaEpoch), binary.LittleEndian.AppendUint64(nil, e), nil); err != nil {
