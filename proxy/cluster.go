@@ -121,14 +121,6 @@ func (g *queries) nodes(c *httpx.Ctx, v *cluster.View) error {
 			if h.Heard >= 0 {
 				i.LastSeen = time.Now().Add(-h.Heard.D()).UTC()
 			}
-			for _, mp := range h.Mountpaths {
-				if mp.Disabled != "" {
-					i.Alerts = append(i.Alerts, mp.Path+" disabled: "+mp.Disabled)
-				}
-				if mp.Alert != "" {
-					i.Alerts = append(i.Alerts, mp.Path+" "+mp.Alert)
-				}
-			}
 			for _, mp := range disks(h) {
 				i.Total += uint64(mp.Total)
 				i.Used += uint64(mp.Used)
@@ -148,6 +140,9 @@ func alerts(h *control.NodeHealth) []string {
 	for _, mp := range h.Mountpaths {
 		if mp.Disabled != "" {
 			as = append(as, "mountpath "+mp.Path+" is disabled: "+mp.Disabled)
+		}
+		if mp.Alert != "" {
+			as = append(as, "mountpath "+mp.Path+" "+mp.Alert)
 		}
 	}
 	return as

@@ -68,7 +68,7 @@ func (s *Store) CopyOpen(ctx context.Context, src *Object, versionID string, to 
 }
 
 // stay reports whether all parts lie where more references to them may be made: not on a mountpath that leaves.
-func (s *Store) stay(parts []format.Part) bool {
+func (s *places) stay(parts []format.Part) bool {
 	l := s.now()
 	for i, v := range l.vols {
 		if _, out := l.set.Out(i); out && slices.ContainsFunc(parts, func(p format.Part) bool { return p.Mount == v.mount }) {

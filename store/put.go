@@ -196,7 +196,7 @@ func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.
 }
 
 // commitAt commits b at the name's home and then removes what former homes have of the name.
-func (s *Store) commitAt(l *layout, w *write, b *pebble.Batch, d cluster.Durability) error {
+func (s *places) commitAt(l *layout, w *write, b *pebble.Batch, d cluster.Durability) error {
 	if l.set.Settled() {
 		return w.vol.commit(b, d)
 	}
@@ -207,7 +207,7 @@ func (s *Store) commitAt(l *layout, w *write, b *pebble.Batch, d cluster.Durabil
 	}
 	if w.o.Versioning != Versioned {
 		if err := s.removeElsewhere(w.vol, w.name, w.o.Durability); err != nil { // the greater version holds
-			s.log.Warn("an older copy was not removed", "object", w.name.String(), "err", err)
+			w.vol.log.Warn("an older copy was not removed", "object", w.name.String(), "err", err)
 		}
 	}
 	return nil

@@ -320,7 +320,7 @@ func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *pref
 }
 
 // follow brings the blob of w to the mountpath that has become the name's home.
-func (s *Store) follow(ctx context.Context, w *write) error {
+func (s *places) follow(ctx context.Context, w *write) error {
 	home, err := s.home(w.name)
 	if err == nil {
 		err = home.space.admit(w.rec.Size)

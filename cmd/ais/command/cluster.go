@@ -205,11 +205,6 @@ func (a clusterVerbs) showNodes(ctx context.Context, sdk *client.Client) error {
 		return err
 	}
 	a.out.Printf("\n%s", summaryLine(view, nodes))
-	for i := range nodes {
-		for _, alert := range nodes[i].Alerts {
-			a.out.Printf("%s %s: %s", a.out.Paint(term.Red, "alert"), nodes[i].ID, alert)
-		}
-	}
 	return nil
 }
 
@@ -239,9 +234,6 @@ func (a clusterVerbs) nodeCells(n *api.NodeInfo) []term.Cell {
 	}
 	if n.Zone != "" {
 		marks = append(marks, "zone "+n.Zone)
-	}
-	if len(n.Alerts) > 0 {
-		marks = append(marks, term.Plural(int64(len(n.Alerts)), "alert"))
 	}
 	return []term.Cell{
 		{Text: string(n.ID), Style: term.Bold}, {Text: string(n.Role)}, {Text: n.Health, Style: style}, {Text: n.Version}, {Text: uptime},
