@@ -147,6 +147,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, errs.E(op, "", err)
 	}
 	s := &Store{cfg: cfg, log: cfg.Log, broke: make(chan struct{}, 1), cache: pebble.NewCache(cfg.CacheSize + reserved(set))}
+	s.multipart.Store, s.appends.Store, s.transfer.Store, s.mounts.Store, s.moves.Store = s, s, s, s, s
 	s.hot = hot.New[*volume](cfg.HotSize)
 	var vols []*volume
 	for _, mp := range set.All() {
@@ -157,7 +158,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	for _, v := range vols {
 		s.tend(v)
 	}
-	s.multipart.Store, s.appends.Store, s.transfer.Store, s.mounts.Store, s.moves.Store = s, s, s, s, s
 	if err := s.openVolumes(ctx); err != nil {
 		return nil, errors.Join(errs.E(op, "", err), s.Close())
 	}
