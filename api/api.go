@@ -20,6 +20,8 @@ const (
 	PathMetrics = "/metrics"
 	PathEasy    = "/ais" // easy URL: /ais/BUCKET/OBJECT
 
+	PathMountpaths = "/v1/daemon/mountpaths" // of a target: PUT, POST and DELETE with one of the actions ...-mp
+
 	PathSetConfig  = "/v1/cluster/set-config" // PUT ?key=value&...
 	PathSetPrimary = "/v1/cluster/proxy"      // PUT /v1/cluster/proxy/NODE
 
@@ -174,6 +176,13 @@ const (
 	ActStop          = "stop"
 	ActSetConfig     = "set-config"
 	ActResetConfig   = "reset-config"
+
+	// Of one target's mountpaths, at PathMountpaths; the value is a path.
+	ActMountpathAttach  = "attach-mp"
+	ActMountpathDetach  = "detach-mp"
+	ActMountpathEnable  = "enable-mp"
+	ActMountpathDisable = "disable-mp"
+	ActMountpathRescan  = "rescan-mp" // of all of them: it takes no path
 )
 
 // UnsupportedActions are actions of AIStore that this API knows and does not serve: kind Unsupported, with

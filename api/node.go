@@ -148,8 +148,13 @@ func BMDOf(v *cluster.View) *BMD {
 type Mountpath struct {
 	Path     string `json:"path"`
 	ID       string `json:"id"`
-	State    string `json:"state"`            // "enabled" or "disabled"
-	Reason   string `json:"reason,omitempty"` // why disabled
+	State    string `json:"state"`               // "enabled", "detaching" or "disabled"
+	Reason   string `json:"reason,omitempty"`    // why disabled
+	Standing string `json:"standing,omitempty"`  // why it gets no names: "failed", "disabled" on request or "leaving"; "" = in service
+	Weight   uint32 `json:"weight"`              // its share of the node's names, beside those of the others
+	Full     bool   `json:"full,omitempty"`      // it takes no writes for want of space
+	Slow     string `json:"slow,omitempty"`      // how, when its calls take much longer than usual
+	BadReads int    `json:"bad_reads,omitempty"` // files that could not be read
 	FSType   string `json:"fs_type,omitempty"`
 	Total    uint64 `json:"total"` // bytes of the file system
 	Used     uint64 `json:"used"`
@@ -165,10 +170,55 @@ type Mountpath struct {
 
 // Mountpaths answers what=mountpaths: AIStore's two lists, and details.
 type Mountpaths struct {
-	Available []string    `json:"available"`
-	Disabled  []string    `json:"disabled"`
-	Details   []Mountpath `json:"details"` // ours
+	Available []string          `json:"available"`
+	Disabled  []string          `json:"disabled"`
+	Details   []Mountpath       `json:"details"`            // ours
+	Resilver  *Resilver         `json:"resilver,omitempty"` // ours: absent when there was none since the node started
+	Unused    map[string]string `json:"unused,omitempty"`   // ours, after a rescan: why each of those that stay out does
 }
+
+// Resilver tells how far names have moved between a node's mountpaths: in the present run, or in the last one.
+type Resilver struct {
+	ID      string    `json:"id"`
+	Running bool      `json:"running"`
+	Waiting string    `json:"waiting,omitempty"` // why it does not come to its end by itself
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"`
+	Scanned int64     `json:"scanned"` // entries of indexes looked at
+	Objects int64     `json:"objects"` // moved
+	Bytes   int64     `json:"bytes"`   // copied
+	Failed  int64     `json:"failed"`  // could not be moved in the pass before
+}
+
+// MountpathAlerts says in words what is wrong with mountpaths, each with its path; nothing for one that is well.
+func MountpathAlerts(ms []Mountpath) (alerts []string) {
+	for i := range ms {
+		m := &ms[i]
+		switch {
+		case m.State == StateDetaching:
+			alerts = append(alerts, m.Path+" is being detached")
+		case m.State == StateDisabled:
+			alerts = append(alerts, m.Path+" disabled: "+m.Reason)
+		}
+		if m.Full {
+			alerts = append(alerts, m.Path+" full")
+		}
+		if m.Slow != "" {
+			alerts = append(alerts, m.Path+" slow: "+m.Slow)
+		}
+		if m.BadReads > 0 && m.State != StateDisabled {
+			alerts = append(alerts, m.Path+" has unreadable files")
+		}
+	}
+	return alerts
+}
+
+// States of a mountpath.
+const (
+	StateEnabled   = "enabled"
+	StateDetaching = "detaching"
+	StateDisabled  = "disabled"
+)
 
 // SysInfo is what a node knows of its machine and process.
 type SysInfo struct {

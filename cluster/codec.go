@@ -178,6 +178,12 @@ func completed(c *Config, us *UserMap) (*Config, *UserMap) {
 	if c != nil && c.Rebalance == (RebalanceCfg{}) {
 		c.Rebalance = DefaultConfig().Rebalance
 	}
+	if c != nil && c.Disk == (DiskCfg{}) { // nor those of disks before there were any
+		c.Disk = DefaultConfig().Disk
+	}
+	if c != nil && c.Resilver == (ResilverCfg{}) {
+		c.Resilver = DefaultConfig().Resilver
+	}
 	if us == nil {
 		us = newUserMap()
 	}

@@ -18,6 +18,21 @@ type Config struct {
 	Limits    LimitsCfg    `json:"limits"`
 	S3        S3Cfg        `json:"s3"`
 	Rebalance RebalanceCfg `json:"rebalance"`
+	Disk      DiskCfg      `json:"disk"`
+	Resilver  ResilverCfg  `json:"resilver"`
+}
+
+// DiskCfg is how targets watch their disks.
+type DiskCfg struct {
+	Probe       Duration `json:"probe"`        // every disk is looked at this often
+	SlowFactor  int      `json:"slow_factor"`  // a disk is slow when its calls take so many times what they did, and what those of other disks take; 0 = never
+	DisableSlow bool     `json:"disable_slow"` // take a slow disk out of service instead of only reporting it
+}
+
+// ResilverCfg is how fast names move between the mountpaths of a target.
+type ResilverCfg struct {
+	Bandwidth int64 `json:"bandwidth"` // bytes per second of one target; 0 = no limit
+	Share     int   `json:"share"`     // percent of its time that a worker works while clients wait for answers
 }
 
 // TimeoutCfg holds the times by which nodes judge each other.
@@ -94,6 +109,7 @@ func DefaultConfig() *Config {
 			Region: "us-east-1", LifecycleDay: Duration(24 * time.Hour), LifecycleEvery: Duration(time.Hour), UploadTTL: Duration(7 * 24 * time.Hour),
 		},
 		Rebalance: RebalanceCfg{Weight: 20, Parallel: 4, JoinDelay: Duration(2 * time.Second), TermWait: Duration(30 * time.Second)},
+		Disk:      DiskCfg{Probe: Duration(5 * time.Second), SlowFactor: 8}, Resilver: ResilverCfg{Share: 25},
 	}
 }
 
@@ -135,6 +151,7 @@ func (c *Config) Validate() error {
 	}
 	c.S3.validate(bad)
 	c.Rebalance.validate(bad)
+	c.validateDisks(bad)
 	return errors.Join(all...)
 }
 
@@ -153,6 +170,21 @@ func (r *RebalanceCfg) validate(bad func(key, format string, args ...any)) {
 	}
 	if d := r.TermWait.D(); d < time.Millisecond || d > time.Hour {
 		bad("rebalance.term_wait", "%v is outside 1ms..1h", d)
+	}
+}
+
+func (c *Config) validateDisks(bad func(key, format string, args ...any)) {
+	if d := c.Disk.Probe.D(); d < 100*time.Millisecond || d > time.Minute {
+		bad("disk.probe", "%v is outside 100ms..1m", d)
+	}
+	if f := c.Disk.SlowFactor; f < 0 || f == 1 || f > 1000 {
+		bad("disk.slow_factor", "%d is neither 0 nor within 2..1000", f)
+	}
+	if b := c.Resilver.Bandwidth; b < 0 || b > 0 && b < 1<<16 {
+		bad("resilver.bandwidth", "%d is neither 0 nor at least 64 KiB", b)
+	}
+	if s := c.Resilver.Share; s < 1 || s > 100 {
+		bad("resilver.share", "%d is outside 1..100", s)
 	}
 }
 

@@ -80,6 +80,8 @@ type Piper interface {
 type Capacity struct {
 	Total int64 `json:"total"`
 	Free  int64 `json:"free"`
+
+	ReadOnly bool `json:"-"` // nothing can be written at all
 }
 
 // NoFd is what File.Fd returns when no descriptor stands behind the file.

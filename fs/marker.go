@@ -17,6 +17,7 @@ const (
 	MarkerName  = ".ais.mountpath"  // whose directory this is
 	SetName     = ".ais.mountpaths" // which mountpaths the node has and had
 	LockName    = ".ais.lock"       // held while a process works on the mountpath
+	ProbeName   = ".ais.probe"      // written again and again to see that the disk takes it
 	ReserveName = ".ais.reserve"    // space given back when the disk is full, so that deletes go on
 )
 
@@ -31,21 +32,7 @@ type Marker struct {
 	ID          string    `json:"mountpath_id"`
 	Weight      uint32    `json:"weight"`
 	Created     time.Time `json:"created"`
-}
-
-// Member is a mountpath as the set's record remembers it.
-type Member struct {
-	ID     string `json:"id"`
-	Path   string `json:"path"`
-	Weight uint32 `json:"weight"`
-}
-
-// setRecord is kept on every mountpath. The last generation is the present one; the others are those
-// under which names may have been placed that nobody has moved since.
-type setRecord struct {
-	Format      int        `json:"format"`
-	Version     uint64     `json:"version"` // the greatest among the mountpaths holds
-	Generations [][]Member `json:"generations"`
+	Released    bool      `json:"released,omitempty"` // it was detached: nothing of it is needed any more
 }
 
 // sealed wraps a document with the CRC32C of its bytes.

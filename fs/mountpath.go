@@ -26,6 +26,10 @@ type Mountpath struct {
 	lock   io.Closer
 	fsid   uint64
 	marker Marker // ID and Weight also when the disk is not there, from the set's record
+	fresh  bool   // made by this process: it came without any name
+
+	lockMu sync.Mutex
+	locks  []io.Closer // given by Lock; they end with the mountpath
 
 	bindMu sync.Mutex // guards marker.ClusterUUID, which alone changes once the mountpath serves
 
@@ -35,6 +39,7 @@ type Mountpath struct {
 	counts  counters
 	spaceMu sync.Mutex
 	space   Capacity
+	health  health
 }
 
 type failure struct{ err error }
@@ -57,7 +62,10 @@ type Info struct {
 	Reason   string   `json:"reason,omitempty"` // why it is disabled
 	Weight   uint32   `json:"weight"`
 	Capacity Capacity `json:"capacity"`
-	Full     bool     `json:"full"` // refuses writes, serves reads and deletes
+	Full     bool     `json:"full"`                // refuses writes, serves reads and deletes
+	Standing Standing `json:"standing,omitempty"`  // why it gets no names; "" = in service
+	Slow     string   `json:"slow,omitempty"`      // how, when its calls take much longer than they did and than those of other disks
+	BadReads int      `json:"bad_reads,omitempty"` // files that could not be read
 	IO       Counters `json:"io"`
 }
 
@@ -85,6 +93,9 @@ func (m *Mountpath) ID() string { return m.marker.ID }
 
 // Path is where it is mounted.
 func (m *Mountpath) Path() string { return m.path }
+
+// Fresh reports whether this process made it: it came without any name.
+func (m *Mountpath) Fresh() bool { return m.fresh }
 
 // Marker returns what the marker file says.
 func (m *Mountpath) Marker() Marker {
@@ -150,6 +161,13 @@ func (m *Mountpath) check() error {
 	if id != m.fsid {
 		return errors.New("the file system changed")
 	}
+	c, err := m.root.Statfs()
+	if err != nil {
+		return err
+	}
+	if c.ReadOnly {
+		return errors.New("the file system is mounted read-only")
+	}
 	mk, err := readMarker(m.root)
 	if err != nil {
 		return err
@@ -162,12 +180,8 @@ func (m *Mountpath) check() error {
 
 // Info reports state and counters.
 func (m *Mountpath) Info() Info {
-	c := &m.counts
-	i := Info{ID: m.marker.ID, Path: m.path, FS: m.fsid, State: Enabled, Weight: m.marker.Weight, IO: Counters{
-		Reads: c.reads.Load(), ReadBytes: c.readBytes.Load(), ReadNanos: c.readNanos.Load(),
-		Writes: c.writes.Load(), WriteBytes: c.writeBytes.Load(), WriteNanos: c.writeNanos.Load(),
-		Syncs: c.syncs.Load(), SyncNanos: c.syncNanos.Load(), Errors: c.errors.Load(),
-	}}
+	i := Info{ID: m.marker.ID, Path: m.path, FS: m.fsid, State: Enabled, Weight: m.marker.Weight, IO: m.counted()}
+	i.Slow, i.BadReads = m.health.report()
 	if err := m.Err(); err != nil {
 		i.State, i.Reason = Disabled, errors.Unwrap(err).Error()
 		m.spaceMu.Lock()
@@ -177,6 +191,15 @@ func (m *Mountpath) Info() Info {
 	}
 	i.Capacity, _ = m.Statfs() // a failure shows as zero capacity
 	return i
+}
+
+func (m *Mountpath) counted() Counters {
+	c := &m.counts
+	return Counters{
+		Reads: c.reads.Load(), ReadBytes: c.readBytes.Load(), ReadNanos: c.readNanos.Load(),
+		Writes: c.writes.Load(), WriteBytes: c.writeBytes.Load(), WriteNanos: c.writeNanos.Load(),
+		Syncs: c.syncs.Load(), SyncNanos: c.syncNanos.Load(), Errors: c.errors.Load(),
+	}
 }
 
 // bind writes the cluster's id into the marker.
@@ -221,12 +244,13 @@ func (m *Mountpath) OpenFile(name string, flag int) (File, error) {
 	}
 	f, err := m.root.OpenFile(name, flag)
 	if err != nil {
+		m.badRead(name, err)
 		if writes {
 			return nil, m.fault(OpCreate, err)
 		}
 		return nil, err
 	}
-	return &mpFile{File: f, mp: m}, nil
+	return &mpFile{File: f, mp: m, name: name}, nil
 }
 
 // change runs a call that changes the directory tree.
@@ -303,7 +327,28 @@ func (m *Mountpath) Lock(name string) (io.Closer, error) {
 	if err := m.Err(); err != nil {
 		return nil, err
 	}
-	return m.root.Lock(name)
+	l, err := m.root.Lock(name)
+	if err != nil {
+		return nil, err
+	}
+	m.lockMu.Lock()
+	defer m.lockMu.Unlock()
+	l = &onceCloser{Closer: l}
+	m.locks = append(m.locks, l)
+	return l, nil
+}
+
+// onceCloser may be closed by its owner and by who ends the mountpath.
+type onceCloser struct {
+	io.Closer
+	once sync.Once
+	err  error
+}
+
+// Close closes once.
+func (c *onceCloser) Close() error {
+	c.once.Do(func() { c.err = c.Closer.Close() })
+	return c.err
 }
 
 // Same reports whether the path still leads here.
@@ -312,9 +357,17 @@ func (m *Mountpath) Same() (bool, error) { return m.root.Same() }
 // FSID identifies the file system.
 func (m *Mountpath) FSID() (uint64, error) { return m.root.FSID() }
 
-// Close releases the lock and the directory.
+// Close releases the locks and the directory, also for those who still hold what they opened here: a failed mountpath's index may
+// never let go, and another takes its place.
 func (m *Mountpath) Close() error {
 	var err error
+	m.lockMu.Lock()
+	for _, l := range m.locks {
+		err = errors.Join(err, l.Close())
+	}
+	m.locks = nil
+	m.lockMu.Unlock()
+	m.health.close()
 	if m.lock != nil {
 		err = m.lock.Close()
 	}
@@ -327,7 +380,8 @@ func (m *Mountpath) Close() error {
 // mpFile counts and watches one file of a mountpath.
 type mpFile struct {
 	File
-	mp *Mountpath
+	mp   *Mountpath
+	name string
 }
 
 func (f *mpFile) read(n int, start time.Time, err error) (int, error) {
@@ -337,6 +391,7 @@ func (f *mpFile) read(n int, start time.Time, err error) (int, error) {
 	c.readNanos.Add(int64(clock().Sub(start)))
 	if err != nil && !errors.Is(err, io.EOF) {
 		c.errors.Add(1)
+		f.mp.badRead(f.name, err)
 	}
 	return n, err
 }

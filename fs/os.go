@@ -158,7 +158,7 @@ func (r *osRoot) Statfs() (Capacity, error) {
 	if err := retry(func() error { return unix.Fstatfs(r.fd, &st) }); err != nil {
 		return Capacity{}, r.fail("statfs", "", err)
 	}
-	return Capacity{Total: int64(st.Blocks) * st.Bsize, Free: int64(st.Bavail) * st.Bsize}, nil
+	return Capacity{Total: int64(st.Blocks) * st.Bsize, Free: int64(st.Bavail) * st.Bsize, ReadOnly: st.Flags&unix.ST_RDONLY != 0}, nil
 }
 
 func (r *osRoot) Lock(name string) (io.Closer, error) {
@@ -200,7 +200,15 @@ func (r *osRoot) FSID() (uint64, error) {
 	return st.Dev, nil
 }
 
-func (r *osRoot) Close() error { return r.dir.Close() }
+// Close lets go of the directory and its file system. The descriptor's number stays taken until nobody can use r any more: a call
+// that comes late must not meet another file under it.
+func (r *osRoot) Close() error {
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return r.fail("close", "", err)
+	}
+	return errors.Join(retry(func() error { return unix.Dup3(null, r.fd, unix.O_CLOEXEC) }), unix.Close(null))
+}
 
 type osFile struct {
 	*os.File

@@ -16,22 +16,24 @@ import (
 
 // Set is the node's mountpaths and the rule that gives each name its home among them: weighted
 // rendezvous over the mountpaths' ids and the key alone, so that every bucket puts a key on the same
-// disk and copies between buckets can share content. A disabled mountpath keeps its names.
+// disk and copies between buckets can share content. Only mountpaths in service are given names.
 //
 // When mountpaths came or went since the last time all names were at home, the set is unsettled: a name
 // may still be where an earlier generation put it. Homes names these places, the present one first.
+//
+// A Set does not change. Join, Leave and the like write the change down and return the set that follows.
 type Set struct {
 	sys  FS
 	log  *slog.Logger
-	mps  []*Mountpath // ordered by id
-	gens []generation // the present one first; members that are gone are left out
+	mps  []*Mountpath // ordered by id; those out of service too
+	gens []generation // the present one first
 	rec  setRecord
 }
 
 // generation is one way in which names were placed.
 type generation struct {
 	cands []cluster.Candidate
-	mps   []*Mountpath // nil: no longer part of the node
+	at    []int // indexes in mps; -1: no longer part of the node
 }
 
 // SetConfig says which mountpaths to open.
@@ -77,9 +79,7 @@ func (s *Set) open(cfg SetConfig) error {
 		if slices.ContainsFunc(s.mps, func(m *Mountpath) bool { return m.path == path }) {
 			return errs.E("fs.Set", path, errs.Invalid, "is listed twice")
 		}
-		m := newMountpath(path, cfg.FS, cfg.Log)
-		s.mps = append(s.mps, m)
-		found, err := s.find(m)
+		found, err := s.add(path)
 		if err != nil {
 			return err
 		}
@@ -88,6 +88,12 @@ func (s *Set) open(cfg SetConfig) error {
 	if cfg.Existing && !known {
 		return errs.F("fs.Set", strings.Join(cfg.Paths, ", "), errs.Mountpath,
 			"no mountpath carries this node's marker (%s): are the disks mounted?", MarkerName)
+	}
+	if err := s.addRecorded(); err != nil {
+		return err
+	}
+	if err := s.leaveRetired(); err != nil {
+		return err
 	}
 	nodeID, uuid, err := s.identity(cfg.NodeID)
 	if err != nil {
@@ -103,8 +109,12 @@ func (s *Set) open(cfg SetConfig) error {
 		}
 	}
 	if usable == 0 {
+		if len(s.mps) == 0 {
+			return errs.E("fs.Set", strings.Join(cfg.Paths, ", "), errs.Mountpath, "was detached from this node: empty the directory to use it anew")
+		}
 		return errors.Join(errs.E("fs.Set", "mountpaths", errs.Mountpath, "none can be used"), s.mps[0].Err())
 	}
+	s.addMissing(nodeID, uuid)
 	sort.Slice(s.mps, func(i, j int) bool { return s.mps[i].ID() < s.mps[j].ID() })
 	for i := 1; i < len(s.mps); i++ {
 		if s.mps[i].ID() == s.mps[i-1].ID() {
@@ -112,6 +122,67 @@ func (s *Set) open(cfg SetConfig) error {
 		}
 	}
 	return s.record()
+}
+
+// add opens one path, unless it was detached; it reports whether a marker was there.
+func (s *Set) add(path string) (found bool, err error) {
+	m := newMountpath(path, s.sys, s.log)
+	s.mps = append(s.mps, m)
+	if found, err = s.find(m); err != nil || !m.marker.Released {
+		return found, err
+	}
+	s.log.Warn("a mountpath that was detached is left out", "mountpath", path, "id", m.marker.ID)
+	s.mps = s.mps[:len(s.mps)-1]
+	return true, m.Close()
+}
+
+// addRecorded opens the mountpaths that the record names besides those configured: what was attached stays attached, and a
+// path that disappears from a configuration takes no names with it.
+func (s *Set) addRecorded() error {
+	for again := true; again; {
+		again = false
+		for _, mb := range s.rec.members() {
+			if slices.ContainsFunc(s.mps, func(m *Mountpath) bool { return m.marker.ID == mb.ID || m.path == mb.Path }) {
+				continue
+			}
+			s.log.Info("a mountpath that is not configured is used as it was attached", "mountpath", mb.Path, "id", mb.ID)
+			if _, err := s.add(mb.Path); err != nil {
+				return err
+			}
+			again = true // its record may be newer
+			break
+		}
+	}
+	return nil
+}
+
+// leaveRetired leaves out what was given up when its marker could not be told.
+func (s *Set) leaveRetired() error {
+	for i := 0; i < len(s.mps); {
+		m := s.mps[i]
+		if !slices.Contains(s.rec.Retired, m.marker.ID) {
+			i++
+			continue
+		}
+		s.log.Warn("a mountpath that was given up is left out", "mountpath", m.path, "id", m.marker.ID)
+		s.mps = slices.Delete(s.mps, i, i+1)
+		if err := m.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addMissing gives members that were found nowhere their place.
+func (s *Set) addMissing(nodeID, uuid string) {
+	for _, mb := range s.rec.members() {
+		if s.byID(mb.ID) < 0 {
+			m := newMountpath(mb.Path, s.sys, s.log)
+			m.marker = Marker{ID: mb.ID, Weight: mb.Weight, NodeID: nodeID, ClusterUUID: uuid}
+			m.Fail(errors.New("another mountpath is at this path now"))
+			s.mps = append(s.mps, m)
+		}
+	}
 }
 
 // find opens one path and reads its documents. It reports whether a marker was there; an error is fatal.
@@ -154,7 +225,7 @@ func (s *Set) find(m *Mountpath) (bool, error) {
 func (s *Set) identity(nodeID string) (node, uuid string, err error) {
 	const op = "fs.Set"
 	for _, m := range s.mps {
-		mk := m.marker
+		mk := m.Marker()
 		switch {
 		case mk.ID == "":
 		case nodeID != "" && mk.NodeID != nodeID:
@@ -180,7 +251,7 @@ func (s *Set) settleIn(m *Mountpath, nodeID, uuid string) error {
 	if m.marker.ID == "" {
 		if old, ok := s.remembered(m.path); ok {
 			m.marker = Marker{ID: old.ID, Weight: old.Weight, NodeID: nodeID, ClusterUUID: uuid}
-			m.Fail(errors.New("its marker is missing: is the disk mounted?"))
+			m.Fail(errors.New(noMarker))
 		} else if m.Err() != nil {
 			return errs.E("fs.Set", m.path, m.Err()) // unusable and unknown: nothing can be lost by saying so
 		} else if err := s.create(m, nodeID, uuid); err != nil {
@@ -203,12 +274,14 @@ func (s *Set) settleIn(m *Mountpath, nodeID, uuid string) error {
 	return nil
 }
 
+// noMarker is why a known path without marker is not used.
+const noMarker = "its marker is missing: mount the disk, or attach the path if it is a new disk that replaces the old one"
+
+// remembered finds the member that the record has at a path, unless that one was found elsewhere.
 func (s *Set) remembered(path string) (Member, bool) {
-	if n := len(s.rec.Generations); n > 0 {
-		for _, mb := range s.rec.Generations[n-1] {
-			if mb.Path == path {
-				return mb, true
-			}
+	for _, mb := range s.rec.members() {
+		if mb.Path == path && s.byID(mb.ID) < 0 {
+			return mb, true
 		}
 	}
 	return Member{}, false
@@ -234,11 +307,12 @@ func (s *Set) create(m *Mountpath, nodeID, uuid string) (err error) {
 		return errs.E(op, m.path, err)
 	}
 	m.marker = Marker{
-		Format: MarkerFormat, NodeID: nodeID, ClusterUUID: uuid, ID: newID(), Weight: 100, Created: clock().UTC(),
+		Format: MarkerFormat, NodeID: nodeID, ClusterUUID: uuid, ID: newID(), Weight: defaultWeight, Created: clock().UTC(),
 	}
 	if err := writeDoc(m.root, MarkerName, m.marker); err != nil {
 		return errs.E(op, m.path, err)
 	}
+	m.fresh = true
 	return nil
 }
 
@@ -248,36 +322,77 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// record appends the present set to the generations when it is new, and writes the record everywhere.
+// record brings the record up to what was found, and writes it everywhere.
 func (s *Set) record() error {
-	now := make([]Member, len(s.mps))
-	for i, m := range s.mps {
-		now[i] = Member{ID: m.ID(), Path: m.path, Weight: m.marker.Weight}
-	}
-	n := len(s.rec.Generations)
-	switch {
-	case n == 0:
-		s.rec = setRecord{Format: MarkerFormat, Version: 1, Generations: [][]Member{now}}
-	case samePlaces(s.rec.Generations[n-1], now):
-		if reflect.DeepEqual(s.rec.Generations[n-1], now) && s.everywhere() {
-			break
-		}
-		s.rec.Generations[n-1] = now
-		s.rec.Version++
-	default:
-		s.log.Warn("the set of mountpaths changed: names are looked up on all former places", "mountpaths", len(now))
-		s.rec.Generations = append(s.rec.Generations, now)
-		s.rec.Version++
-	}
+	old := s.rec.clone()
+	var present, out []Member
 	for _, m := range s.mps {
-		if m.Err() != nil {
+		mb := m.member()
+		was, isOut := old.out(mb.ID)
+		switch {
+		case m.Err() != nil && isOut: // as before
+			mb.Standing, mb.Reason, mb.LastEpoch, mb.LastCounter = was.Standing, was.Reason, was.LastEpoch, was.LastCounter
+			if mb.Standing == Leaving {
+				mb.Standing = Failed
+			}
+			out = append(out, mb)
+		case m.Err() != nil:
+			mb.Standing, mb.Reason = Failed, m.reason()
+			out = append(out, mb)
+		case isOut && was.Standing == SetAside:
+			was.Path = m.path
+			out = append(out, was)
+			m.Fail(errors.New(was.Reason))
+		case isOut && was.Standing == Leaving:
+			was.Path = m.path
+			out = append(out, was)
+		default: // one that had failed comes back
+			present = append(present, mb)
+		}
+	}
+	if len(present) == 0 { // nobody else is left to take the names of those that leave
+		for i, mb := range out {
+			if mb.Standing == Leaving {
+				present, out = append(present, plain(mb)), slices.Delete(out, i, i+1)
+				break
+			}
+		}
+	}
+	if len(present) == 0 {
+		return errs.E("fs.Set", "mountpaths", errs.Mountpath, "none is in service: enable one")
+	}
+	s.rec.Others = out
+	if s.rec.place(present) && len(s.rec.Generations) > 1 {
+		s.log.Warn("the set of mountpaths changed: names are looked up on all former places", "mountpaths", len(present))
+	}
+	if reflect.DeepEqual(old, s.rec) && s.everywhere() {
+		s.build()
+		return nil
+	}
+	s.rec.Version++
+	s.rec.Format = MarkerFormat
+	s.build()
+	return s.write()
+}
+
+// write puts the record on every mountpath that can be written. One is enough.
+func (s *Set) write() error {
+	const op = "fs.Set"
+	ok := false
+	var last error
+	for _, m := range s.mps {
+		if last = m.Err(); last != nil {
 			continue
 		}
-		if err := writeDoc(m.root, SetName, s.rec); err != nil {
-			m.Fail(err)
+		if last = writeDoc(m.root, SetName, s.rec); last != nil {
+			m.Fail(last)
+			continue
 		}
+		ok = true
 	}
-	s.buildGenerations()
+	if !ok {
+		return errs.E(op, SetName, errs.Mountpath, errors.Join(errors.New("no mountpath can be written"), last))
+	}
 	return nil
 }
 
@@ -292,32 +407,24 @@ func (s *Set) everywhere() bool {
 	return true
 }
 
-func samePlaces(a, b []Member) bool {
-	return slices.EqualFunc(a, b, func(x, y Member) bool { return x.ID == y.ID && x.Weight == y.Weight })
-}
-
-func (s *Set) buildGenerations() {
+// build computes how names are placed from the record.
+func (s *Set) build() {
 	s.gens = nil
 	for i := len(s.rec.Generations) - 1; i >= 0; i-- {
 		var g generation
 		for _, mb := range s.rec.Generations[i] {
 			g.cands = append(g.cands, cluster.Candidate{Digest: cluster.NodeDigest(mb.ID), Weight: mb.Weight})
-			g.mps = append(g.mps, s.byID(mb.ID))
+			g.at = append(g.at, s.byID(mb.ID))
 		}
 		s.gens = append(s.gens, g)
 	}
 }
 
-func (s *Set) byID(id string) *Mountpath {
-	for _, m := range s.mps {
-		if m.ID() == id {
-			return m
-		}
-	}
-	return nil
+func (s *Set) byID(id string) int {
+	return slices.IndexFunc(s.mps, func(m *Mountpath) bool { return m.ID() == id })
 }
 
-// All returns the mountpaths ordered by id, disabled ones included.
+// All returns the mountpaths ordered by id, those out of service too.
 func (s *Set) All() []*Mountpath { return s.mps }
 
 // Settled reports whether every name is at its present home.
@@ -325,10 +432,11 @@ func (s *Set) Settled() bool { return len(s.gens) == 1 }
 
 // Home returns the index in All of the mountpath where key is written.
 func (s *Set) Home(key string) int {
-	if len(s.mps) == 1 {
-		return 0
+	g := &s.gens[0]
+	if len(g.at) == 1 {
+		return g.at[0]
 	}
-	return cluster.Pick(cluster.Digest(0, key), s.gens[0].cands)
+	return g.at[cluster.Pick(cluster.Digest(0, key), g.cands)]
 }
 
 // Homes appends to buf the indexes in All of every mountpath where key may be, the present home first.
@@ -337,12 +445,13 @@ func (s *Set) Homes(key string, buf []int) []int {
 		return append(buf, s.Home(key))
 	}
 	d := cluster.Digest(0, key)
-	for _, g := range s.gens {
-		i := cluster.Pick(d, g.cands)
-		if i < 0 || g.mps[i] == nil {
+	for i := range s.gens {
+		g := &s.gens[i]
+		p := cluster.Pick(d, g.cands)
+		if p < 0 || g.at[p] < 0 {
 			continue
 		}
-		if at := slices.Index(s.mps, g.mps[i]); !slices.Contains(buf, at) {
+		if at := g.at[p]; !slices.Contains(buf, at) {
 			buf = append(buf, at)
 		}
 	}
@@ -396,6 +505,6 @@ func OpenStopped(sys FS, path string, log *slog.Logger) (*Set, error) {
 	if err != nil {
 		return nil, errs.E(op, path, errors.Join(err, closeAll(s.mps)))
 	}
-	s.gens = []generation{{cands: []cluster.Candidate{{Digest: cluster.NodeDigest(m.ID()), Weight: 1}}, mps: s.mps}}
+	s.gens = []generation{{cands: []cluster.Candidate{{Digest: cluster.NodeDigest(m.ID()), Weight: 1}}, at: []int{0}}}
 	return s, nil
 }

@@ -6,6 +6,8 @@ import "time"
 type Disk struct {
 	Mountpath          string
 	Enabled, Full      bool
+	Slow, Out          bool // its calls take much longer than usual; it is given no names
+	BadReads           uint64
 	Total, Used, Avail uint64 // bytes
 	Reads, ReadBytes   uint64
 	Writes, WriteBytes uint64
@@ -30,6 +32,9 @@ func (r *Registry) Disks(read func() []Disk) {
 	columns := []column{
 		level("ais_mountpath_enabled", "1 while the mountpath serves.", func(d *Disk) float64 { return flag(d.Enabled) }),
 		level("ais_mountpath_full", "1 while the mountpath takes no writes for want of space.", func(d *Disk) float64 { return flag(d.Full) }),
+		level("ais_mountpath_slow", "1 while calls take much longer than usual, and than on other disks.", func(d *Disk) float64 { return flag(d.Slow) }),
+		level("ais_mountpath_out_of_service", "1 while the mountpath is given no names: failed, disabled or being detached.", func(d *Disk) float64 { return flag(d.Out) }),
+		level("ais_mountpath_unreadable_files", "Files that the disk could not give.", func(d *Disk) float64 { return float64(d.BadReads) }),
 		level("ais_mountpath_size_bytes", "Size of the file system.", func(d *Disk) float64 { return float64(d.Total) }),
 		level("ais_mountpath_used_bytes", "Bytes in use on the file system.", func(d *Disk) float64 { return float64(d.Used) }),
 		level("ais_mountpath_avail_bytes", "Bytes that may still be written.", func(d *Disk) float64 { return float64(d.Avail) }),

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"aistore/api"
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/fs"
@@ -33,6 +34,8 @@ type Config struct {
 
 	Propose  func(ctx context.Context, cmd cluster.Command) (cluster.Result, error) // of users and keys
 	Disks    func() []fs.Info                                                       // a target's; nil on a gateway
+	Mounts   Mounts                                                                 // that change them; nil on a gateway
+	Resilver func() *api.Resilver                                                   // how far names have moved between them; nil on a gateway
 	Settings any                                                                    // the node's own configuration, as what=config shows it
 	End      func(Ending)                                                           // begins the end of the process
 }

@@ -24,14 +24,15 @@ func (n *Node) Routes() []httpx.Route {
 	intra := httpx.Policy{Listener: httpx.Intra, Class: httpx.ClassHealth}
 	end := intra
 	end.MaxBody = 4096
-	return append([]httpx.Route{
+	rs := n.mountpathRoutes(control)
+	return append(append(rs, []httpx.Route{
 		{Method: "GET", Path: api.PathHealth, Op: "health", Policy: health, Handler: n.health},
 		{Method: "GET", Path: "/" + api.PathHealth, Op: "health", Policy: health, Handler: n.health}, // as AIStore's documentation writes it
 		{Method: "GET", Path: api.PathMetrics, Op: "metrics", Policy: both, Handler: n.getMetrics},
 		{Method: "GET", Path: api.PathDaemon, Op: "get-daemon", Policy: daemon, Handler: n.getDaemon},
 		{Method: "POST", Path: PathEnd, Op: "end", Policy: end, Handler: n.postEnd},
 		{Method: "GET", Path: pathPprof + "*", Op: "pprof", Policy: intra, Handler: n.getProfile},
-	}, (&users{n}).routes(control)...)
+	}...), (&users{n}).routes(control)...)
 }
 
 // Part is a loop of the node that ends soon after its context.

@@ -62,7 +62,7 @@ func (n *Node) diskMetrics() []metrics.Disk {
 	for _, m := range n.cfg.Disks() {
 		io := &m.IO
 		ds = append(ds, metrics.Disk{
-			Mountpath: m.Path, Enabled: m.State == fs.Enabled, Full: m.Full,
+			Mountpath: m.Path, Enabled: m.State == fs.Enabled, Full: m.Full, Slow: m.Slow != "", Out: m.Standing != "", BadReads: count(int64(m.BadReads)),
 			Total: count(m.Capacity.Total), Used: count(m.Capacity.Total - m.Capacity.Free), Avail: count(m.Capacity.Free),
 			Reads: count(io.Reads), ReadBytes: count(io.ReadBytes), ReadTime: time.Duration(io.ReadNanos),
 			Writes: count(io.Writes), WriteBytes: count(io.WriteBytes), WriteTime: time.Duration(io.WriteNanos),
@@ -78,6 +78,9 @@ func (n *Node) mountpaths() *api.Mountpaths {
 		return nil
 	}
 	ms := &api.Mountpaths{Available: []string{}, Disabled: []string{}}
+	if n.cfg.Resilver != nil {
+		ms.Resilver = n.cfg.Resilver()
+	}
 	for _, m := range n.cfg.Disks() {
 		if m.State == fs.Enabled {
 			ms.Available = append(ms.Available, m.Path)
@@ -86,13 +89,21 @@ func (n *Node) mountpaths() *api.Mountpaths {
 		}
 		io := &m.IO
 		ms.Details = append(ms.Details, api.Mountpath{
-			Path: m.Path, ID: m.ID, State: string(m.State), Reason: m.Reason,
+			Path: m.Path, ID: m.ID, State: stateOf(&m), Reason: m.Reason, Standing: string(m.Standing), Weight: m.Weight,
+			Full: m.Full, Slow: m.Slow, BadReads: m.BadReads,
 			Total: count(m.Capacity.Total), Used: count(m.Capacity.Total - m.Capacity.Free), Avail: count(m.Capacity.Free),
 			ReadOps: count(io.Reads), ReadB: count(io.ReadBytes), WriteOps: count(io.Writes), WriteB: count(io.WriteBytes),
 			Syncs: count(io.Syncs), Errors: count(io.Errors), BusyNS: count(io.ReadNanos + io.WriteNanos + io.SyncNanos),
 		})
 	}
 	return ms
+}
+
+func stateOf(m *fs.Info) string {
+	if m.State == fs.Enabled && m.Standing == fs.Leaving {
+		return api.StateDetaching
+	}
+	return string(m.State)
 }
 
 func count(n int64) uint64 { return uint64(max(n, 0)) } //nolint:gosec // not negative

@@ -141,6 +141,9 @@ func alerts(h *control.NodeHealth) []string {
 		if mp.Disabled != "" {
 			as = append(as, "mountpath "+mp.Path+" is disabled: "+mp.Disabled)
 		}
+		if mp.Alert != "" {
+			as = append(as, "mountpath "+mp.Path+" "+mp.Alert)
+		}
 	}
 	return as
 }

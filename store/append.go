@@ -87,6 +87,8 @@ func (s *appends) BeginAppend(ctx context.Context, n object.Name) (_ string, err
 	if err := errors.Join(ctx.Err(), s.live(op, n)); err != nil {
 		return "", errs.E(op, n, err)
 	}
+	s.sessions.begun.RLock()
+	defer s.sessions.begun.RUnlock()
 	v, err := s.home(n)
 	if err == nil {
 		err = v.space.admit(format.BlobHeaderSize)
@@ -133,7 +135,7 @@ func (s *appends) session(n object.Name, id sessionID) (v *volume, release func(
 		return nil, nil, errs.E(op, n, errs.Conflict, "another append with this handle is under way")
 	}
 	release = func() { s.sessions.busy.Delete(id) }
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.err() != nil {
 			continue
 		}
@@ -219,8 +221,12 @@ func (s *appends) FlushAppend(ctx context.Context, n object.Name, token string, 
 		return info, errs.E(op, n, err)
 	}
 	defer release()
-	if home, err := s.home(n); err != nil || home != v {
-		return info, errs.E(op, n, errs.Conflict, errors.Join(err, errors.New("the object's mountpath changed since the append began")))
+	home, err := s.home(n)
+	if err != nil {
+		return info, errs.E(op, n, err)
+	}
+	if home != v { // mountpaths came or went since the append began
+		return s.flushElsewhere(ctx, n, v, h, o)
 	}
 	bw := &blobWriter{v: v, id: format.NewBlobID(v.blobCount.Add(1)), name: h.id.file(), blockSize: s.cfg.BlockSize}
 	if bw.f, err = v.mp.OpenFile(bw.name, os.O_RDWR); err != nil {
@@ -230,6 +236,12 @@ func (s *appends) FlushAppend(ctx context.Context, n object.Name, token string, 
 	info, err = s.flush(ctx, op, n, bw, h, &o)
 	_ = bw.f.Close() // synced already, or of no use
 	v.writing.Delete(bw.id)
+	if errors.Is(err, errRehomed) {
+		if bw.name == bw.id.Path() {
+			v.unlink(bw.id)
+		}
+		return s.flushElsewhere(ctx, n, v, h, o)
+	}
 	if err != nil {
 		if bw.name == bw.id.Path() {
 			v.unlink(bw.id) // the session's file has another name
@@ -242,6 +254,29 @@ func (s *appends) FlushAppend(ctx context.Context, n object.Name, token string, 
 		v.log.Warn("append session not removed; it will be swept", "mountpath", v.mp.Path(), "err", err)
 	}
 	return info, nil
+}
+
+// flushElsewhere flushes a session whose file is not at the object's home: the bytes are written there like those of any PUT. A crash
+// between the two steps leaves the session, which can be flushed again.
+func (s *appends) flushElsewhere(ctx context.Context, n object.Name, v *volume, h handle, o PutOptions) (info object.Info, err error) {
+	const op = "store.FlushAppend"
+	f, err := v.mp.OpenFile(h.id.file(), os.O_RDWR)
+	if err != nil {
+		return info, errs.E(op, n, err)
+	}
+	defer func() { _ = f.Close() }() // its bytes are elsewhere, or it stays as it is
+	bw := &blobWriter{v: v, f: f, blockSize: s.cfg.BlockSize}
+	if _, err := bw.reread(ctx, h, newSums(&PutOptions{}), -1); err != nil {
+		return info, errs.E(op, n, err)
+	}
+	if o.Size > 0 && o.Size != h.size {
+		return info, errs.F(op, n, errs.Checksum, "%d bytes were appended, the request declared %d", h.size, o.Size)
+	}
+	o.Size = h.size
+	if info, err = s.PutStream(ctx, n, io.NewSectionReader(f, format.BlobHeaderSize, h.size), o); err != nil {
+		return info, err
+	}
+	return info, s.sessions.drop(v, h.id)
 }
 
 func (s *appends) flush(ctx context.Context, op string, n object.Name, bw *blobWriter, h handle, o *PutOptions) (info object.Info, err error) {

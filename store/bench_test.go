@@ -107,7 +107,7 @@ func BenchmarkGet(b *testing.B) {
 						PutOptions{Epoch: 1, Checksum: cksum.XXHash, Size: -1, Durability: "volatile"})
 					must(b, err)
 				}
-				must(b, s.vols[0].db.Flush())
+				must(b, s.volumes()[0].db.Flush())
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
 				measure(b, 32, func(i int64) {
@@ -151,7 +151,7 @@ func BenchmarkBarePebble(b *testing.B) {
 	for _, size := range benchSizes[:5] {
 		b.Run(fmt.Sprintf("%dK", size>>10), func(b *testing.B) {
 			s := benchStore(b, Config{})
-			db, data := s.vols[0].db, random(size)
+			db, data := s.volumes()[0].db, random(size)
 			b.SetBytes(int64(size))
 			measure(b, 32, func(i int64) {
 				must(b, db.Set([]byte(fmt.Sprintf("z/%08d", i)), data, pebble.Sync))

@@ -15,7 +15,7 @@ import (
 // charged to the same cache.
 func TestBlockCache(t *testing.T) {
 	s := testStore(t, Config{FS: fs.OS{}, Mountpaths: []string{t.TempDir()}, CacheSize: 16 << 20})
-	v := s.vols[0]
+	v := s.volumes()[0]
 	for i := range 640 { // memtables begin small and double until they have their full size
 		if err := v.db.Set(fmt.Appendf(nil, "\xff%d", i), make([]byte, 64<<10), pebble.NoSync); err != nil {
 			t.Fatal(err)

@@ -171,6 +171,7 @@ func (s *multipart) complete(op string, u *upload, named []CompletePart, o *Comp
 	if info, err = s.commitWrite(&w); err != nil {
 		return info, err
 	}
+	home, ended.vol = w.vol, w.vol             // the home may have changed
 	_ = failpoint.Hit("complete.after-commit") // past the commit: only a kill matters
 	if u.vol != home {
 		if err := u.forget(); err != nil {
@@ -281,7 +282,7 @@ func repeats(named []CompletePart, etag string) bool {
 
 // allUsable is nil when every mountpath can be used.
 func (s *places) allUsable() (err error) {
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		err = errors.Join(err, v.err())
 	}
 	return err

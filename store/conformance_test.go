@@ -113,7 +113,7 @@ func second[T any](_ T, err error) error { return err }
 
 func leftFiles(t *testing.T, s *Store) (n int) {
 	t.Helper()
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		names, err := v.mp.ReadDir("work")
 		must(t, err)
 		n += len(names) + len(blobFiles(t, v.mp))

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -55,7 +56,7 @@ func (s *Store) CopyOpen(ctx context.Context, src *Object, versionID string, to 
 	if src.multi == nil && src.parts == nil {
 		return s.putInline(ctx, op, to, src.Bytes(), &o)
 	}
-	if len(o.Also) == 0 && (src.multi != nil || v == src.vol) {
+	if len(o.Also) == 0 && (src.multi != nil && s.stay(src.multi.parts) || v == src.vol) {
 		c := sharing{s: s, op: op, from: from, versionID: versionID, to: to, src: src, o: &o}
 		info, err = c.run()
 		if !errors.Is(err, errChanged) {
@@ -64,6 +65,17 @@ func (s *Store) CopyOpen(ctx context.Context, src *Object, versionID string, to 
 	}
 	o.Size = src.info.Size
 	return s.PutStream(ctx, to, src.Reader(), o)
+}
+
+// stay reports whether all parts lie where more references to them may be made: not on a mountpath that leaves.
+func (s *places) stay(parts []format.Part) bool {
+	l := s.now()
+	for i, v := range l.vols {
+		if _, out := l.set.Out(i); out && slices.ContainsFunc(parts, func(p format.Part) bool { return p.Mount == v.mount }) {
+			return false
+		}
+	}
+	return true
 }
 
 // inherit fills what o leaves open from the object that is copied.
@@ -151,6 +163,9 @@ func (c *sharing) locked(src, old *found, lock *nameLock, info *object.Info) (un
 	w := &c.w
 	w.rec.Size, w.sum = src.Size, src.Sum()
 	if _, ok := src.Table(); ok {
+		if !s.stay(c.src.multi.parts) { // under the lock, it is what counts
+			return nil, errChanged
+		}
 		w.rec.One[0] = format.Content{Kind: format.RefTable, Length: src.Size, Blob: c.id, Total: src.Parts[0].Total}
 		w.rec.Parts = w.rec.One[:1]
 		if undo, err = c.referElsewhere(home); err != nil {
@@ -170,7 +185,11 @@ func (c *sharing) locked(src, old *found, lock *nameLock, info *object.Info) (un
 			}
 		}
 	}
-	return undo, s.commitLocked(w, lock, old, info)
+	if err := s.commitLocked(w, lock, old, info); errors.Is(err, errRehomed) {
+		return undo, errChanged
+	} else {
+		return undo, err
+	}
 }
 
 // overwrites reports whether the write takes src out of its place: the flag is then set on its way.

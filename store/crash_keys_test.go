@@ -114,7 +114,9 @@ func keysWithCrashes(t *testing.T, seed uint64, paths []string) (map[object.Name
 		for k := w; k < crashKeys; k += 2 {
 			names = append(names, b1(fmt.Sprintf("key%d", k)))
 		}
-		wg.Go(func() { moveAndRemove(t, s, rand.New(rand.NewPCG(seed, uint64(w)+50)), &clock, &mu, names, frames, moments) })
+		wg.Go(func() {
+			moveAndRemove(t, s, rand.New(rand.NewPCG(seed, uint64(w)+50)), &clock, &mu, names, frames, moments)
+		})
 	}
 	wg.Wait()
 	mem.OnSync = nil

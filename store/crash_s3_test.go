@@ -220,7 +220,7 @@ func (w *workload) someVersion(rng *rand.Rand, key string) *crashVersion {
 func (w *workload) tidy(t *testing.T, s *Store) {
 	t.Helper()
 	must(t, s.cleanUploads(t.Context()))
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		must(t, s.finishGone(v))
 		must(t, second(v.sweepBlobs(t.Context())))
 	}

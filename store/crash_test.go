@@ -295,7 +295,7 @@ func (w *workload) recover(t *testing.T, c crash, paths []string) {
 		t.Errorf("crash at sync of %s: the store does not open: %v", c.file, err)
 		return
 	}
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if err := v.err(); err != nil {
 			t.Errorf("crash at sync of %s: %v", c.file, err)
 		}

@@ -23,7 +23,7 @@ func TestDamagedValuesAndRewrite(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	v := s.vols[0]
+	v := s.volumes()[0]
 	if err := v.db.Flush(); err != nil { // the file is written ...
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestDamagedValuesAndRewrite(t *testing.T) {
 	}
 
 	s = testStore(t, Config{FS: fs.OS{}, Mountpaths: []string{dir}})
-	v = s.vols[0]
+	v = s.volumes()[0]
 	if err := v.db.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -71,8 +71,13 @@ func (s *Store) Delete(ctx context.Context, n object.Name, o DeleteOptions) (gon
 }
 
 func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, old *found, gone *Deleted) (marker *write, err error) {
-	exists, err := s.current(old, n)
+	l := s.now()
+	exists, err := l.current(old, n)
 	if err != nil {
+		return nil, err
+	}
+	blind := o.Versioning != Unversioned && o.Conditions.IsZero() // a marker goes on top of whatever is there
+	if err := l.doubt(n, old, exists); err != nil && !blind {
 		return nil, err
 	}
 	if err := checkDelete(o, old, exists, n.Key, &gone.Info); err != nil {
@@ -98,12 +103,37 @@ func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, ol
 	}
 	lock.committing.Store(true)
 	defer lock.committing.Store(false)
-	if !s.set.Settled() { // the oldest first: a crash in between must leave the newest
-		if err := s.removeElsewhere(old.vol, n, o.Durability); err != nil {
-			return nil, err
-		}
+	if l.set.Settled() {
+		return nil, old.vol.removeRecord(old, n, o.Durability, mark)
+	}
+	if l.broken(n) { // what is there comes back: it must find that it was deleted
+		return s.putTombstone(n, o, lock, old)
+	}
+	s.moving.RLock()
+	defer s.moving.RUnlock()
+	// The oldest first: a crash in between must leave the newest.
+	if err := s.removeElsewhere(old.vol, n, o.Durability); err != nil {
+		return nil, err
 	}
 	return nil, old.vol.removeRecord(old, n, o.Durability, mark)
+}
+
+// putTombstone deletes a name that a mountpath which is away may have: a record says that it was deleted, until all
+// mountpaths are back or given up (see (*Store).Settle).
+func (s *Store) putTombstone(n object.Name, o *DeleteOptions, lock *nameLock, old *found) (*write, error) {
+	old.close()
+	*old = found{}
+	home, err := s.home(n)
+	if err != nil {
+		return nil, err
+	}
+	w := &write{op: "store.delete", name: n, vol: home, o: &PutOptions{Epoch: o.Epoch, Durability: o.Durability, Mark: o.Mark}}
+	w.rec.SetTombstone()
+	var info object.Info
+	if err := s.commitLocked(w, lock, old, &info); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // checkDelete checks a delete's conditions against f, of which it fills info. A delete marker is something too: S3 says so.
@@ -167,7 +197,14 @@ func (s *Store) deleteVersion(n object.Name, o *DeleteOptions, lock *nameLock, f
 	}
 	lock.committing.Store(true)
 	defer lock.committing.Store(false)
-	if !s.set.Settled() && f.Null() {
+	if !s.now().set.Settled() {
+		s.moving.RLock()
+		defer s.moving.RUnlock()
+		if err := s.removeVersionElsewhere(f, n, o.Durability); err != nil {
+			return err
+		}
+	}
+	if !s.now().set.Settled() && f.Null() {
 		if err := s.removeElsewhere(f.vol, n, o.Durability); err != nil {
 			return err
 		}
@@ -244,9 +281,8 @@ func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durabili
 			c.close()
 		}
 	}()
-	for _, i := range s.set.Homes(n.Key, nil) {
-		v := s.vols[i]
-		if v == keep {
+	for _, v := range s.now().homes(n, nil) {
+		if v == keep || v.err() != nil { // the greater version holds when it comes back
 			continue
 		}
 		c := new(found)
@@ -264,6 +300,33 @@ func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durabili
 			return err
 		}
 		c.unlinkBlobs()
+	}
+	return nil
+}
+
+// removeVersionElsewhere removes what an interrupted move left of a version with an id of its own.
+func (s *places) removeVersionElsewhere(keep *found, n object.Name, d cluster.Durability) error {
+	if keep.Null() {
+		return nil
+	}
+	for _, v := range s.now().homes(n, nil) {
+		if v == keep.vol || v.err() != nil {
+			continue
+		}
+		c := new(found)
+		ok, err := c.readNamed(v, n, keep.Born())
+		if err != nil || !ok {
+			c.close()
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		err = c.leave(n, d)
+		c.close()
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -316,6 +379,9 @@ func (v *volume) unlinkUnreferenced(ids ...format.BlobID) int {
 		return 0
 	}
 	free = v.all.pins.postpone(v, free)
+	v.claims.mu.Lock()
+	defer v.claims.mu.Unlock()
+	free = slices.DeleteFunc(free, func(id format.BlobID) bool { return v.claims.m[id] != nil })
 	for _, id := range free {
 		v.unlink(id)
 	}

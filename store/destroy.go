@@ -28,7 +28,7 @@ func (s *Store) DestroyBucket(ctx context.Context, bucket uint64) error {
 	s.destroyed.Store(bucket, nil)
 	s.uploads.barrier() // writers that had looked before are through
 	s.locks.barrier()
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if err := v.err(); err != nil {
 			return errs.E(op, "", err) // the bucket stays marked; another call goes on
 		}
@@ -39,7 +39,7 @@ func (s *Store) DestroyBucket(ctx context.Context, bucket uint64) error {
 	if err := failpoint.Hit("destroy.after-intent"); err != nil {
 		return err
 	}
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if err := v.destroyBucket(ctx, bucket); err != nil {
 			return errs.E(op, "", err)
 		}
@@ -197,7 +197,7 @@ func destroyTables(ctx context.Context, v *volume, fam byte, bucket uint64) erro
 
 // loadDestroyed finds the buckets whose removal was interrupted.
 func (s *Store) loadDestroyed() error {
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.err() != nil {
 			continue
 		}

@@ -33,7 +33,7 @@ func (s *transfer) OtherEras(era uint64) (paths []string, err error) {
 
 func (s *transfer) eachEra(do func(v *volume, noted uint64)) error {
 	const op = "store.Era"
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.err() != nil {
 			continue
 		}
@@ -55,7 +55,7 @@ func (s *transfer) eachEra(do func(v *volume, noted uint64)) error {
 // SetEra notes the membership on every mountpath, durably.
 func (s *transfer) SetEra(era uint64) error {
 	const op = "store.SetEra"
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.err() != nil {
 			continue // it is noted when it can be used again
 		}

@@ -67,7 +67,7 @@ func startWriters(ctx context.Context, s *Store, n int) *writers {
 				default:
 					_, err = s.Put(ctx, name, random(size), PutOptions{})
 				}
-				o := &w.outcome[s.set.Home(name.Key)]
+				o := &w.outcome[s.now().set.Home(name.Key)]
 				switch {
 				case err == nil || errs.Is(err, errs.NotFound):
 					o.ok.Add(1)
@@ -157,19 +157,19 @@ func testFailingUnderLoad(t *testing.T, errno syscall.Errno, match func(fs.Op, s
 	s, err := Open(t.Context(), loadConfig(eachDisk{mem, map[string]fs.FS{"/a": bad}}, []string{"/a", "/b"}))
 	must(t, err)
 	i := 0
-	for ; s.vols[i].mp.Path() != "/a"; i++ {
+	for ; s.volumes()[i].mp.Path() != "/a"; i++ {
 	}
 	w := startWriters(t.Context(), s, 16)
 	before := func() bool { return w.outcome[i].ok.Load() > 500 && w.outcome[1-i].ok.Load() > 500 }
 	if stalled {
-		before = func() bool { return s.vols[i].brake.Stalls.Load() > 0 }
+		before = func() bool { return s.volumes()[i].brake.Stalls.Load() > 0 }
 	}
 	await(t, "load", before)
 	on.Store(true)
 	if stalled {
 		close(slow)
 	}
-	await(t, "the mountpath fails", func() bool { return s.vols[i].err() != nil })
+	await(t, "the mountpath fails", func() bool { return s.volumes()[i].err() != nil })
 	oks := w.outcome[1-i].ok.Load()
 	await(t, "its names are kind Mountpath, the others written", func() bool {
 		return w.outcome[i].mountpath.Load() > 500 && w.outcome[1-i].ok.Load() > oks+500
@@ -183,7 +183,7 @@ func testFailingUnderLoad(t *testing.T, errno syscall.Errno, match func(fs.Op, s
 	if err := w.other.Load(); err != nil {
 		t.Error(*err)
 	}
-	must(t, s.vols[1-i].err())
+	must(t, s.volumes()[1-i].err())
 }
 
 // TestCloseUnderLoad: a store closes while it is written to, and finds all that was acknowledged afterwards.
@@ -225,15 +225,15 @@ func TestHungDisk(t *testing.T) {
 	s, err := Open(t.Context(), cfg)
 	must(t, err)
 	i := 0
-	for ; s.vols[i].mp.Path() != "/a"; i++ {
+	for ; s.volumes()[i].mp.Path() != "/a"; i++ {
 	}
 	w := startWriters(t.Context(), s, 8)
 	await(t, "load", func() bool { return w.outcome[0].ok.Load() > 200 && w.outcome[1].ok.Load() > 200 })
 	on.Store(true)
-	await(t, "a sync hangs", func() bool { return s.vols[i].durable.Load() > 0 })
+	await(t, "a sync hangs", func() bool { return s.volumes()[i].durable.Load() > 0 })
 	for k := 0; ; k++ {
 		n := b1(fmt.Sprint("other", k))
-		if l := s.locks.of(n); s.set.Home(n.Key) != i && l.mu.plain.TryLock() { // not the lock of a name that hangs
+		if l := s.locks.of(n); s.now().set.Home(n.Key) != i && l.mu.plain.TryLock() { // not the lock of a name that hangs
 			l.mu.plain.Unlock()
 			put(t, s, n.Key, random(1000))
 			break
@@ -269,7 +269,7 @@ func TestReallyFull(t *testing.T) {
 	must(t, os.Remove(dir+"/others"))
 	s, err = Open(t.Context(), loadConfig(fs.OS{}, []string{dir + "/mp1"}))
 	must(t, err)
-	must(t, s.vols[0].err())
+	must(t, s.volumes()[0].err())
 	put(t, s, "again", random(10_000))
 	must(t, s.Close())
 }

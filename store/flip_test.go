@@ -94,7 +94,7 @@ func flippable(t *testing.T, clean bool) (*fs.Mem, map[string][]byte) {
 			must(t, err)
 		}
 		if round < 2 {
-			must(t, s.vols[0].db.Flush())
+			must(t, s.volumes()[0].db.Flush())
 		}
 	}
 	for i := range 12 { // versions stay, by "key@version"
@@ -110,7 +110,7 @@ func flippable(t *testing.T, clean bool) (*fs.Mem, map[string][]byte) {
 		must(t, s.Close())
 		return mem, want
 	}
-	must(t, s.vols[0].seal()) // as Run does when writing pauses; without it the very last batch would be unproved
+	must(t, s.volumes()[0].seal()) // as Run does when writing pauses; without it the very last batch would be unproved
 	crashed := mem.Crash(nil)
 	must(t, s.Close())
 	return crashed, want
@@ -177,7 +177,7 @@ func flipAndRead(t *testing.T, mem *fs.Mem, name string, at int64, bit byte, wan
 			result = "LOST"
 		}
 	}
-	if db := s.vols[0].db; db != nil && s.vols[0].err() == nil { // nor may the background be brought down
+	if db := s.volumes()[0].db; db != nil && s.volumes()[0].err() == nil { // nor may the background be brought down
 		_ = db.Flush() // what follows in the background may fail as well, and does not matter here
 	}
 	return result

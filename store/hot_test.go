@@ -131,7 +131,7 @@ func TestHotFailedDisk(t *testing.T) {
 	n := object.Name{Bucket: 1, Key: "a"}
 	putBytes(t, s, n, []byte("x"))
 	warm(t, s, n)
-	s.vols[0].mp.Fail(errs.E("test", "disk", errs.Mountpath))
+	s.volumes()[0].mp.Fail(errs.E("test", "disk", errs.Mountpath))
 	if _, err := s.Open(n); !errs.Is(err, errs.Mountpath) {
 		t.Errorf("served: %v", err)
 	}

@@ -170,6 +170,8 @@ func (s *transfer) apply(arrivals []*arrival, o *ImportOptions, results []Import
 			x.have = keys[i]
 			x.decide(o)
 		}
+		s.moving.RLock() // lists find a key at one home or the other
+		defer s.moving.RUnlock()
 		s.commitImport(in, o)
 		return nil
 	})
@@ -408,9 +410,8 @@ func (s *transfer) dropElsewhere(x *incoming) {
 
 // dropFormer removes from all homes of w but one what is there, if it has a record that fits.
 func (s *transfer) dropFormer(w *wholeKey, home *volume, fits func(*found) bool) error {
-	var buf [8]int
-	for _, i := range s.homes(w.n, buf[:0]) {
-		v := s.vols[i]
+	var buf [8]*volume
+	for _, v := range s.now().homes(w.n, buf[:0]) {
 		if v == home || fits != nil && !slices.ContainsFunc(w.records, func(f *found) bool { return f.vol == v && fits(f) }) {
 			continue
 		}

@@ -203,6 +203,15 @@ func (v *volume) readFacts() error {
 	case !errs.Is(err, errs.NotFound):
 		return err
 	}
+	val, err = v.getCopy([]byte(format.MetaEpoch))
+	switch {
+	case err == nil && len(val) == 8:
+		v.epoch = binary.LittleEndian.Uint64(val)
+	case err == nil:
+		return errs.E(op, v.mp.Path(), errs.Corrupt, "the greatest epoch is unreadable")
+	case !errs.Is(err, errs.NotFound):
+		return err
+	}
 	return nil
 }
 

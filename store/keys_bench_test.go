@@ -90,7 +90,7 @@ func BenchmarkWalk(b *testing.B) {
 			frames = frames[:0]
 		}
 	}
-	must(b, s.vols[0].db.Flush())
+	must(b, s.volumes()[0].db.Flush())
 	var sum uint64
 	b.ResetTimer()
 	for n := 0; n < b.N; {

@@ -156,7 +156,9 @@ func walked(t testing.TB, s *Store) (all []object.Name) {
 			return true
 		}))
 	}
-	slices.SortFunc(all, func(a, b object.Name) int { return strings.Compare(fmt.Sprintf("%20d%s", a.Bucket, a.Key), fmt.Sprintf("%20d%s", b.Bucket, b.Key)) })
+	slices.SortFunc(all, func(a, b object.Name) int {
+		return strings.Compare(fmt.Sprintf("%20d%s", a.Bucket, a.Key), fmt.Sprintf("%20d%s", b.Bucket, b.Key))
+	})
 	return slices.Compact(all)
 }
 
@@ -180,7 +182,9 @@ func TestWalk(t *testing.T) {
 			must(t, second(s.Put(t.Context(), n, nil, PutOptions{Epoch: 1, Mark: i%4 == 2})))
 		}
 	}
-	slices.SortFunc(want, func(a, b object.Name) int { return strings.Compare(fmt.Sprintf("%20d%s", a.Bucket, a.Key), fmt.Sprintf("%20d%s", b.Bucket, b.Key)) })
+	slices.SortFunc(want, func(a, b object.Name) int {
+		return strings.Compare(fmt.Sprintf("%20d%s", a.Bucket, a.Key), fmt.Sprintf("%20d%s", b.Bucket, b.Key))
+	})
 	if got := walked(t, s); !slices.Equal(got, want) {
 		t.Fatalf("%d names, want %d", len(got), len(want))
 	}
@@ -367,7 +371,7 @@ func TestDamageStaysBehind(t *testing.T) {
 	root, err := whole.OpenRoot("/mp1")
 	must(t, err)
 	var f found
-	_, err = from.vols[0].read(&f, n)
+	_, err = from.volumes()[0].read(&f, n)
 	must(t, err)
 	file, err := root.OpenFile(f.Parts[0].Blob.Path(), os.O_RDWR)
 	f.close()
@@ -478,7 +482,7 @@ func TestFailedCommit(t *testing.T) {
 	must(t, err)
 	defer func() { _ = to.Close() }() // one of its disks failed
 	bad := 0
-	for to.vols[bad].mp.Path() != "/mp2" {
+	for to.volumes()[bad].mp.Path() != "/mp2" {
 		bad++
 	}
 	var frames [][]byte
@@ -685,7 +689,7 @@ func TestReplacedBlobsGo(t *testing.T) {
 	if got := blobs(); got != 0 {
 		t.Errorf("%d blobs after the removal", got)
 	}
-	for _, v := range to.vols {
+	for _, v := range to.volumes() {
 		for _, fam := range format.Families() {
 			c, err := v.newCursor([]byte{fam}, []byte{fam + 1})
 			must(t, err)

@@ -189,10 +189,9 @@ func (g *gatherer) close() {
 // to another meanwhile.
 func (g *gatherer) gather(n object.Name) *wholeKey {
 	w := &wholeKey{n: n}
-	var buf [8]int
-	homes := g.s.homes(n, buf[:0])
-	for _, i := range homes {
-		v := g.s.vols[i]
+	var buf [8]*volume
+	homes := g.s.now().homes(n, buf[:0])
+	for _, v := range homes {
 		if w.err = v.err(); w.err == nil {
 			w.err = g.volume(w, v)
 		}
@@ -308,7 +307,7 @@ func (g *gatherer) uploadsIn(w *wholeKey, v *volume) error {
 
 // parts reads the parts of u, wherever they are. Those that an ended upload left are of no use, but must be removed with it.
 func (g *gatherer) parts(u *openUpload) error {
-	for _, v := range g.s.vols {
+	for _, v := range g.s.volumes() {
 		if v.err() != nil {
 			if u.State == format.UploadOpen {
 				return v.err()

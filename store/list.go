@@ -65,7 +65,7 @@ type cursor struct {
 }
 
 func newMerge(s *Store, q ListQuery) (*merge, error) {
-	m := &merge{q: q, settled: s.set.Settled()}
+	m := &merge{q: q}
 	lower := format.ObjectKey(nil, format.FamRecord, q.Bucket, q.Prefix)
 	upper := format.PrefixEnd(lower)
 	if q.Prefix == "" {
@@ -84,14 +84,12 @@ func newMerge(s *Store, q ListQuery) (*merge, error) {
 	if upper != nil && bytes.Compare(lower, upper) >= 0 {
 		return m, nil
 	}
-	for _, v := range s.vols {
-		c, err := v.newCursor(lower, upper)
-		if err != nil {
-			return nil, errors.Join(err, m.close())
-		}
-		m.all = append(m.all, c)
+	l, cursors, err := s.cursors([2][]byte{lower, upper})
+	if err != nil {
+		return nil, err
 	}
-	for _, v := range s.vols { // once more: what was seen must be durable, and not of a volume that failed
+	m.all, m.settled = cursors, l.set.Settled()
+	for _, v := range l.vols { // once more: what was seen must be durable, and not of a volume that failed
 		if err := v.settle(); err != nil {
 			return nil, errors.Join(err, m.close())
 		}
@@ -102,6 +100,27 @@ func newMerge(s *Store, q ListQuery) (*merge, error) {
 		}
 	}
 	return m, nil
+}
+
+// cursors opens cursors for ranges of keys on every volume, range by range within a volume, as of one moment: a name that is moving
+// from one to another is on one of them.
+func (s *places) cursors(ranges ...[2][]byte) (l *layout, all []*cursor, err error) {
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	l = s.now()
+	for _, v := range l.vols {
+		for _, r := range ranges {
+			c, err := v.newCursor(r[0], r[1])
+			if err != nil {
+				for _, c := range all {
+					err = errors.Join(err, c.close())
+				}
+				return nil, nil, err
+			}
+			all = append(all, c)
+		}
+	}
+	return l, all, nil
 }
 
 func (v *volume) newCursor(lower, upper []byte) (*cursor, error) {
@@ -332,7 +351,7 @@ func (s *Store) Usage(ctx context.Context, bucket uint64, prefix string) (object
 func (s *Store) Buckets() ([]uint64, error) {
 	const op = "store.Buckets"
 	seen := map[uint64]bool{}
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if err := v.buckets(seen); err != nil {
 			return nil, errs.E(op, v.mp.Path(), err)
 		}

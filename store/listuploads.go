@@ -54,20 +54,16 @@ func (s *multipart) listUploads(ctx context.Context, q UploadQuery, yield func(*
 	if upper != nil && bytes.Compare(lower, upper) >= 0 {
 		return nil
 	}
-	var cursors []*cursor
+	l, cursors, err := s.cursors([2][]byte{lower, upper})
+	if err != nil {
+		return err
+	}
 	defer func() {
 		for _, c := range cursors {
 			_ = c.close() // its error was looked at
 		}
 	}()
-	for _, v := range s.vols {
-		c, err := v.newCursor(lower, upper)
-		if err != nil {
-			return err
-		}
-		cursors = append(cursors, c)
-	}
-	for _, v := range s.vols {
+	for _, v := range l.vols {
 		if err := v.settle(); err != nil {
 			return err
 		}

@@ -80,9 +80,13 @@ type versionMerge struct {
 	key     string // yielded last
 	hasKey  bool
 	hasNull bool // its null version was yielded: another is what a crash left in a former home
+	born    object.Version
 	past    bool // AfterVersion was passed, or plays no part
 	skip    object.Version
 }
+
+// versionFamilies are those that have records.
+var versionFamilies = [...]byte{format.FamRecord, format.FamVersion}
 
 // versionCursor is an iterator over one family of one volume's records.
 type versionCursor struct {
@@ -105,20 +109,22 @@ func (m *versionMerge) open(s *Store) error {
 	if !ok || !strings.HasPrefix(from, m.q.Prefix) && from > m.q.Prefix {
 		return nil
 	}
-	for _, v := range s.vols {
-		for _, fam := range []byte{format.FamRecord, format.FamVersion} {
-			upper := format.PrefixEnd(format.ObjectKey(nil, fam, m.q.Bucket, m.q.Prefix))
-			if m.q.Prefix == "" {
-				upper = format.BucketEnd(nil, fam, m.q.Bucket)
-			}
-			c, err := v.newCursor(format.ObjectKey(nil, fam, m.q.Bucket, from), upper)
-			if err != nil {
-				return err
-			}
-			m.cursors = append(m.cursors, &versionCursor{cursor: *c, family: fam})
+	var ranges [][2][]byte
+	for _, fam := range versionFamilies {
+		upper := format.PrefixEnd(format.ObjectKey(nil, fam, m.q.Bucket, m.q.Prefix))
+		if m.q.Prefix == "" {
+			upper = format.BucketEnd(nil, fam, m.q.Bucket)
 		}
+		ranges = append(ranges, [2][]byte{format.ObjectKey(nil, fam, m.q.Bucket, from), upper})
 	}
-	for _, v := range s.vols { // what was seen must be durable
+	l, cursors, err := s.cursors(ranges...)
+	if err != nil {
+		return err
+	}
+	for i, c := range cursors {
+		m.cursors = append(m.cursors, &versionCursor{cursor: *c, family: versionFamilies[i%len(versionFamilies)]})
+	}
+	for _, v := range l.vols { // what was seen must be durable
 		if err := v.settle(); err != nil {
 			return err
 		}
@@ -261,8 +267,12 @@ func (m *versionMerge) run(ctx context.Context, yield func(*object.Info) bool) e
 func (m *versionMerge) take(c *versionCursor) bool {
 	latest := !m.hasKey || string(c.key) != m.key
 	if latest {
-		m.key, m.hasKey, m.hasNull = string(c.key), true, false
+		m.key, m.hasKey, m.hasNull, m.born = string(c.key), true, false, object.Version{}
 	}
+	if c.born == m.born { // it is on its way from one mountpath to another, or a crash left it so
+		return false
+	}
+	m.born = c.born
 	if c.rec.Null() {
 		if m.hasNull {
 			return false

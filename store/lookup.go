@@ -5,11 +5,11 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"aistore/errs"
-	"aistore/fs"
 	"aistore/object"
 	"aistore/store/format"
 	"aistore/store/hot"
@@ -32,6 +32,7 @@ type found struct {
 	id    [16]byte // with FamVersion: what its key ends with
 	stays bool     // its blobs are not to be removed
 	table *table   // what dropContent took out of the index
+	moved bool     // another mountpath has the record as well: references to its parts stay
 }
 
 func (f *found) close() {
@@ -114,19 +115,23 @@ func (v *volume) readError(op string, n object.Name, err error) error {
 
 // places are the mountpaths at work, the locks of the names on them, and what is kept of those read often.
 type places struct {
-	set   *fs.Set
-	vols  []*volume // as set.All()
+	lay   atomic.Pointer[layout]
 	locks nameLocks
 	hot   *hot.Cache[*volume] // nil: nothing is kept
 	pins  pins
 	parts partLocks
 
+	shifts  atomic.Uint64
 	sharing sync.Map // content id -> nothing: references to its parts are being made
+
+	// Held shared while a name is taken from one mountpath to another, or written on one and removed on another; alone by who
+	// begins to read all of them, and must find each name somewhere.
+	moving sync.RWMutex
 }
 
 // adopt tells every volume which ones there are.
 func (s *places) adopt() {
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		v.all = s
 	}
 }
@@ -138,65 +143,6 @@ func each(vols []*volume, do func(i int, v *volume)) {
 		wg.Go(func() { do(i, v) })
 	}
 	wg.Wait()
-}
-
-// home returns the volume where n is written, or kind Mountpath.
-func (s *places) home(n object.Name) (*volume, error) {
-	v := s.vols[s.set.Home(n.Key)]
-	return v, v.err()
-}
-
-// current reads the greatest version of n among the places where it may be and reports whether there
-// is one. Tombstones are returned like any record. The caller holds the name's lock, or is lookup.
-func (s *places) current(f *found, n object.Name) (bool, error) {
-	if s.set.Settled() {
-		v, err := s.home(n)
-		if err != nil {
-			return false, err
-		}
-		return v.read(f, n)
-	}
-	var buf [8]int
-	best := -1
-	var top object.Version
-	for _, i := range s.set.Homes(n.Key, buf[:0]) {
-		if err := s.vols[i].err(); err != nil { // it may hold a newer version
-			return false, err
-		}
-		ok, err := s.vols[i].read(f, n)
-		if err != nil {
-			return false, err
-		}
-		if ok && (best < 0 || f.Version.Compare(top) > 0) {
-			best, top = i, f.Version
-		}
-		f.close()
-	}
-	if best < 0 {
-		return false, nil
-	}
-	return s.vols[best].read(f, n)
-}
-
-// lookup reads the current version of n for a reader, who is told only what is durable; kind NotFound.
-func (s *places) lookup(f *found, n object.Name) error {
-	digest := digestOf(n)
-	lock := &s.locks.shards[digest%lockShards]
-	f.named, f.digest, f.turn, f.hot = true, digest, lock.mu.turn.Load(), nil
-	ok, err := s.lookupHot(f, n), error(nil)
-	if !ok {
-		ok, err = s.current(f, n)
-		lock.settle()
-	}
-	if herr := s.homesErr(n); herr != nil { // the commit waited for may have failed
-		err = herr
-	} else if err == nil && (!ok || f.Tombstone()) {
-		err = errs.E("store.read", n, errs.NotFound)
-	}
-	if err != nil {
-		f.close()
-	}
-	return err
 }
 
 // lookupHot is current for what is kept of names read often.
@@ -225,21 +171,6 @@ func (s *places) keep(f *found, n object.Name, content []byte) {
 	if s.locks.shards[f.digest%lockShards].mu.turn.Load() == f.turn {
 		s.hot.Add(e)
 	}
-}
-
-// homesErr is nil while every place of n may be used.
-func (s *places) homesErr(n object.Name) error {
-	if s.set.Settled() {
-		_, err := s.home(n)
-		return err
-	}
-	var buf [8]int
-	for _, i := range s.set.Homes(n.Key, buf[:0]) {
-		if err := s.vols[i].err(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // suspects remembers names whose content failed its checksum, bounded.
@@ -275,4 +206,7 @@ func (s *Store) Suspects() map[object.Name]object.Version {
 
 // Lane tells which of the node's mountpaths has n's home, and how many there are: jobs that work on many
 // names give each mountpath its own workers.
-func (s *Store) Lane(n object.Name) (lane, lanes int) { return s.set.Home(n.Key), len(s.vols) }
+func (s *Store) Lane(n object.Name) (lane, lanes int) {
+	l := s.now()
+	return l.set.Home(n.Key), len(l.vols)
+}

@@ -37,37 +37,50 @@ func (s *places) raise(n object.Name, wanted bool, epoch *uint64) (*mark, error)
 	if !wanted {
 		return nil, nil
 	}
-	have, err := s.markOf(n)
+	have, sure, err := s.markOf(n)
 	if err != nil {
 		return nil, err
 	}
 	if have >= *epoch {
 		*epoch = have
-		return nil, nil
+		if sure {
+			return nil, nil
+		}
 	}
 	return &mark{n, *epoch}, nil
 }
 
-// markOf reads the mark of n; 0 when it has none.
-func (s *places) markOf(n object.Name) (epoch uint64, err error) {
-	var buf [8]int
-	for _, i := range s.homes(n, buf[:0]) {
-		v := s.vols[i]
+// markOf reads the mark of n; 0 when it has none. Where a mountpath is away that may have a greater one than was found, it is sure only
+// that there is none above.
+func (s *places) markOf(n object.Name) (epoch uint64, sure bool, err error) {
+	l := s.now()
+	var above uint64
+	var buf [8]*volume
+	for _, v := range l.homes(n, buf[:0]) {
 		if err := v.err(); err != nil {
-			return 0, err
+			last := l.lastOf(v)
+			if last.IsZero() {
+				return 0, false, err
+			}
+			above = max(above, last.Epoch)
+			continue
 		}
 		one, err := markIn(v, n)
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		epoch = max(epoch, one)
 	}
-	return epoch, nil
+	return max(epoch, above), epoch >= above, nil
 }
 
 // Mark returns the epoch in which this node took n over last; 0 when that is not noted.
 func (s *transfer) Mark(n object.Name) (epoch uint64, err error) {
-	if epoch, err = s.markOf(n); err != nil {
+	epoch, sure, err := s.markOf(n)
+	if err == nil && !sure {
+		err = errs.E("store.Mark", n, errs.Mountpath, "a mountpath is away that may have it")
+	}
+	if err != nil {
 		return 0, errs.E("store.Mark", n, err)
 	}
 	return epoch, nil
@@ -127,7 +140,7 @@ const marksAtOnce = 512
 // DropMarks removes the marks up to an epoch. It can be repeated, and ended at any time.
 func (s *transfer) DropMarks(ctx context.Context, upTo uint64) (dropped int64, err error) {
 	const op = "store.DropMarks"
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.err() != nil {
 			continue // marks that say nothing do no harm where they come back
 		}

@@ -27,20 +27,16 @@ func (s *transfer) Marks(ctx context.Context, bucket uint64, prefix, after strin
 	if upper != nil && bytes.Compare(lower, upper) >= 0 {
 		return nil
 	}
-	var cursors []*cursor
+	l, cursors, err := s.cursors([2][]byte{lower, upper})
+	if err != nil {
+		return errs.E(op, "", err)
+	}
 	defer func() {
 		for _, c := range cursors {
 			_ = c.close() // its error was looked at
 		}
 	}()
-	for _, v := range s.vols {
-		c, err := v.newCursor(lower, upper)
-		if err != nil {
-			return errs.E(op, "", err)
-		}
-		cursors = append(cursors, c)
-	}
-	for _, v := range s.vols { // what was seen must be durable
+	for _, v := range l.vols { // what was seen must be durable
 		if err := v.settle(); err != nil {
 			return errs.E(op, v.mp.Path(), err)
 		}

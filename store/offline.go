@@ -37,7 +37,7 @@ func OpenOffline(ctx context.Context, cfg OfflineConfig) (*Offline, error) {
 	if err != nil {
 		return nil, errs.E(op, cfg.Mountpath, err)
 	}
-	v := s.vols[0]
+	v := s.volumes()[0]
 	if err = v.openReadOnly(); err == nil {
 		err = ctx.Err()
 	}
@@ -60,8 +60,7 @@ func stoppedStore(cfg OfflineConfig) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: Config{CloseWithin: offlineClose}, log: cfg.Log, cache: pebble.NewCache(16 << 20)}
-	s.set = set
-	s.vols = []*volume{newVolume(set.All()[0], s.cache, cfg.Log)}
+	s.lay.Store(newLayout(set, []*volume{newVolume(set.All()[0], s.cache, cfg.Log)}))
 	s.adopt()
 	return s, nil
 }

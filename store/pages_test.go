@@ -89,7 +89,7 @@ func TestSendPages(t *testing.T) {
 		}
 	}
 	const at = chunk + block + 7
-	f, err := os.OpenFile(s.vols[0].mp.Path()+"/"+o.parts[0].Blob.Path(), os.O_RDWR, 0)
+	f, err := os.OpenFile(s.volumes()[0].mp.Path()+"/"+o.parts[0].Blob.Path(), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,17 @@ func (s *multipart) PutPart(ctx context.Context, n object.Name, id string, numbe
 	if err != nil {
 		return info, errs.E(op, n, err)
 	}
-	if err := s.commitPart(op, u, p, v, &o); err != nil {
+	err = s.commitPart(op, u, p, v, &o)
+	for i := 0; i < 4 && errors.Is(err, errRehomed); i++ { // it must not go to a mountpath that leaves
+		to, ferr := s.followPart(ctx, u, p, bw)
+		if ferr != nil {
+			return info, errs.E(op, n, ferr)
+		}
+		bw.finish(false)
+		bw = to
+		err = s.commitPart(op, u, p, bw.v, &o)
+	}
+	if err != nil {
 		return info, errs.E(op, n, err)
 	}
 	committed = true
@@ -99,9 +109,10 @@ func (s *multipart) PutPart(ctx context.Context, n object.Name, id string, numbe
 
 // partHome chooses where a part goes: the next mountpath for the next number, unless that one cannot take it.
 func (s *multipart) partHome(id format.UploadID, number int, size int64) (v *volume, err error) {
-	first := int(cksum.Digest64(id[:], 0)%uint64(len(s.vols))) + number
-	for i := range s.vols {
-		v := s.vols[(first+i)%len(s.vols)]
+	vols := s.now().serving()
+	first := int(cksum.Digest64(id[:], 0)%uint64(len(vols))) + number
+	for i := range vols {
+		v := vols[(first+i)%len(vols)]
 		verr := v.err()
 		if verr == nil {
 			verr = v.space.admit(size)
@@ -158,6 +169,19 @@ func (s *multipart) writePart(ctx context.Context, op string, n object.Name, id 
 	return p, bw.publish(o.Durability != cluster.Volatile)
 }
 
+// followPart brings a part's blob to a mountpath in service.
+func (s *multipart) followPart(ctx context.Context, u *upload, p *format.Part, from *blobWriter) (*blobWriter, error) {
+	v, err := s.partHome(u.id, p.Number, p.Size)
+	if err != nil {
+		return nil, err
+	}
+	to, err := from.copyTo(ctx, v, true)
+	if err == nil {
+		p.Mount = v.mount
+	}
+	return to, err
+}
+
 // commitPart makes p the part of its number, if the upload is still under way.
 func (s *multipart) commitPart(op string, u *upload, p *format.Part, v *volume, o *PartOptions) error {
 	l := s.uploads.of(u.id)
@@ -177,6 +201,9 @@ func (s *multipart) commitPart(op string, u *upload, p *format.Part, v *volume, 
 	if _, err := s.openUpload(op, n, u.id.String()); err != nil {
 		return err
 	}
+	if !slices.Contains(s.now().serving(), v) {
+		return errRehomed
+	}
 	if o.Guard != nil {
 		if err := o.Guard(); err != nil {
 			return err
@@ -189,7 +216,7 @@ func (s *multipart) commitPart(op string, u *upload, p *format.Part, v *volume, 
 		return err
 	}
 	_ = failpoint.Hit("part.after-commit") // past the commit: only a kill matters
-	for _, other := range s.vols {
+	for _, other := range s.volumes() {
 		if other == v || other.err() != nil {
 			continue
 		}
@@ -307,7 +334,7 @@ func (u *upload) parts(v *volume, after, limit int) ([]format.Part, error) {
 // partsOf reads the parts of an upload, of each number the newest. Those on a mountpath that failed are not among them.
 func (s *places) partsOf(u *upload) (map[int]format.Part, error) {
 	all := map[int]format.Part{}
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.err() != nil {
 			continue
 		}
@@ -342,14 +369,14 @@ func (s *multipart) ListParts(ctx context.Context, n object.Name, id string, aft
 		ask = limit + 1
 	}
 	var parts []format.Part
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		some, err := u.parts(v, max(after, 0), ask)
 		if err != nil { // also of a mountpath that failed: the list is never silently short
 			return nil, false, errs.E(op, n, err)
 		}
 		parts = append(parts, some...)
 	}
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if err := v.settle(); err != nil {
 			return nil, false, errs.E(op, n, err)
 		}

@@ -96,10 +96,10 @@ type write struct {
 	sum  cksum.Value
 
 	rec     format.Record
-	inline  []byte                     // content for the index, nil for blobs
-	version object.Version             // already promised (it stands in a blob's footer), zero = none
-	restamp func(object.Version) error // called when the promised version is too old
-	also    func(*pebble.Batch) error  // adds to the batch
+	inline  []byte                    // content for the index, nil for blobs
+	version object.Version            // already promised (it stands in a blob's footer), zero = none
+	blob    *blobWriter               // whose footer has it
+	also    func(*pebble.Batch) error // adds to the batch
 
 	shares bool     // the blobs are another record's as well
 	gone   []*found // what goes besides what was there
@@ -124,9 +124,18 @@ func (s *Store) commitWrite(w *write) (info object.Info, err error) {
 }
 
 func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.Info) error {
-	exists, err := s.current(old, w.name)
+	l, err := s.rehome(w)
 	if err != nil {
 		return err
+	}
+	exists, err := l.current(old, w.name)
+	if err != nil {
+		return err
+	}
+	if !w.o.Conditions.IsZero() { // otherwise what a mountpath that is away has is older, whatever it is
+		if err := l.doubt(w.name, old, exists); err != nil {
+			return err
+		}
 	}
 	if err := checkConditions(w.o.Conditions, old, exists, w.name.Key); err != nil {
 		return err
@@ -138,7 +147,7 @@ func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.
 	if err != nil {
 		return err
 	}
-	if err := s.stamp(w, old); err != nil {
+	if err := s.stamp(w, old, l.broken(w.name)); err != nil {
 		return err
 	}
 	drop := w.dropOld
@@ -183,15 +192,30 @@ func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.
 	if exists {
 		d = old.removal(d)
 	}
+	return s.commitAt(l, w, b, d)
+}
+
+// commitAt commits b at the name's home and then removes what former homes have of the name.
+func (s *places) commitAt(l *layout, w *write, b *pebble.Batch, d cluster.Durability) error {
+	if l.set.Settled() {
+		return w.vol.commit(b, d)
+	}
+	s.moving.RLock()
+	defer s.moving.RUnlock()
 	if err := w.vol.commit(b, d); err != nil {
 		return err
 	}
-	if !s.set.Settled() && w.o.Versioning != Versioned {
+	if w.o.Versioning != Versioned {
 		if err := s.removeElsewhere(w.vol, w.name, w.o.Durability); err != nil { // the greater version holds
-			s.log.Warn("an older copy was not removed", "object", w.name.String(), "err", err)
+			w.vol.log.Warn("an older copy was not removed", "object", w.name.String(), "err", err)
 		}
 	}
 	return nil
+}
+
+// bound reports whether w's content lies on its volume.
+func (w *write) bound() bool {
+	return w.shares || len(w.rec.Parts) > 0 && w.rec.Parts[0].Kind == format.RefBlob
 }
 
 func checkConditions(c *object.Conditions, old *found, exists bool, key string) error {
@@ -206,8 +230,9 @@ func checkConditions(c *object.Conditions, old *found, exists bool, key string) 
 	return c.Check(&cur, false)
 }
 
-// stamp gives the record its version, time and derived fields.
-func (s *Store) stamp(w *write, old *found) error {
+// stamp gives the record its version, time and derived fields. blind says that a mountpath which is away may have versions as
+// new as the one that was promised.
+func (s *Store) stamp(w *write, old *found, blind bool) error {
 	r := &w.rec
 	switch {
 	case w.version.IsZero():
@@ -216,7 +241,7 @@ func (s *Store) stamp(w *write, old *found) error {
 			return err
 		}
 		r.Version = v
-	case w.version.Compare(old.Version) <= 0: // another writer was faster
+	case blind || w.version.Compare(old.Version) <= 0: // another writer was faster
 		v, err := s.versions.next(old.Version, w.o.Epoch)
 		if err != nil {
 			return err
@@ -237,6 +262,17 @@ func (s *Store) stamp(w *write, old *found) error {
 		}
 	}
 	return nil
+}
+
+// restamp gives the record another version than the one promised, which stands in the blob's footer.
+func (w *write) restamp(v object.Version) error {
+	w.rec.Version = v
+	w.identify()
+	err := w.blob.foot(w.name.Key, &w.rec)
+	if err == nil && w.o.Durability != cluster.Volatile {
+		err = w.blob.f.Sync()
+	}
+	return err
 }
 
 // describe fills the record with what the request said.

@@ -283,7 +283,8 @@ func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *pref
 		return info, errs.E(op, n, err)
 	}
 	committed := false
-	defer func() { bw.finish(committed) }()
+	w := write{op: op, name: n, o: o, blob: bw}
+	defer func() { w.blob.finish(committed) }()
 	if err := failpoint.Hit("put.work-created"); err != nil {
 		return info, err
 	}
@@ -302,13 +303,81 @@ func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *pref
 			return info, errs.E(op, n, err)
 		}
 	}
-	w := write{op: op, name: n, vol: v, o: o, sum: h.Sum(h.whole)}
+	w.vol, w.sum = v, h.Sum(h.whole)
 	if err := s.sealBlob(&w, bw); err != nil {
 		return info, errs.E(op, n, err)
 	}
-	info, err = s.commitWrite(&w)
+	for range 4 { // mountpaths do not come and go all the time
+		if info, err = s.commitWrite(&w); !errors.Is(err, errRehomed) {
+			break
+		}
+		if err := s.follow(ctx, &w); err != nil {
+			return info, errs.E(op, n, err)
+		}
+	}
 	committed = err == nil
 	return info, err
+}
+
+// follow brings the blob of w to the mountpath that has become the name's home.
+func (s *places) follow(ctx context.Context, w *write) error {
+	home, err := s.home(w.name)
+	if err == nil {
+		err = home.space.admit(w.rec.Size)
+	}
+	if err != nil {
+		return err
+	}
+	to, err := w.blob.copyTo(ctx, home, w.o.Durability != cluster.Volatile)
+	if err != nil {
+		return err
+	}
+	w.blob.finish(false)
+	w.blob, w.vol = to, home
+	return nil
+}
+
+// copyTo makes the same blob, published but not committed, on another volume.
+func (w *blobWriter) copyTo(ctx context.Context, v *volume, durable bool) (*blobWriter, error) {
+	to, err := v.newBlob(w.blockSize, w.length)
+	if err != nil {
+		return nil, err
+	}
+	v.writing.Store(w.id, nil)
+	v.writing.Delete(to.id)
+	to.id, to.length, to.crcs = w.id, w.length, w.crcs
+	fi, err := w.f.Stat()
+	if err == nil {
+		err = copyFile(ctx, to.f, w.f, fi.Size())
+	}
+	if err == nil {
+		err = to.publish(durable)
+	}
+	if err != nil {
+		to.finish(false)
+		return nil, err
+	}
+	return to, nil
+}
+
+// copyFile copies size bytes.
+func copyFile(ctx context.Context, to io.WriterAt, from io.ReaderAt, size int64) error {
+	bp, _ := chunkPool.Get().(*[]byte)
+	defer chunkPool.Put(bp)
+	for at := int64(0); at < size; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		b := (*bp)[:min(chunkSize, size-at)]
+		if err := format.ReadFull(from, b, at); err != nil {
+			return err
+		}
+		if _, err := to.WriteAt(b, at); err != nil {
+			return err
+		}
+		at += int64(len(b))
+	}
+	return nil
 }
 
 // sealBlob fills w's record with the blob as its content, writes the footer under a version of its own,
@@ -329,16 +398,8 @@ func (s *Store) sealBlob(w *write, bw *blobWriter) error {
 	if err := bw.foot(w.name.Key, r); err != nil {
 		return err
 	}
-	durable := w.o.Durability != cluster.Volatile
-	w.restamp = func(v object.Version) error {
-		r.Version = v
-		w.identify()
-		if err := bw.foot(w.name.Key, r); err != nil || !durable {
-			return err
-		}
-		return bw.f.Sync()
-	}
-	return bw.publish(durable)
+	w.blob = bw
+	return bw.publish(w.o.Durability != cluster.Volatile)
 }
 
 // copyFrom moves the whole of src into the blob. declared is the length the client gave, or -1.

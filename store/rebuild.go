@@ -61,7 +61,7 @@ func RebuildIndex(ctx context.Context, cfg OfflineConfig, report func(Fault)) (R
 }
 
 func (r *rebuilder) run(ctx context.Context) error {
-	mp := r.s.vols[0].mp
+	mp := r.s.volumes()[0].mp
 	if err := indexfs.RemoveAll(mp, newIndexDir); err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (r *rebuilder) swap(mp *fs.Mountpath) error {
 
 // takeOver copies every key of the old index that can be read.
 func (r *rebuilder) takeOver(ctx context.Context) error {
-	old := r.s.vols[0]
+	old := r.s.volumes()[0]
 	if _, err := old.mp.Stat(indexDirName); errors.Is(err, os.ErrNotExist) {
 		r.sum.OldIndex = "lost"
 		return nil

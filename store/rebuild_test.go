@@ -51,12 +51,12 @@ func worn(t *testing.T) (mem *fs.Mem, want map[string][]byte, ever map[string]bo
 			must(t, s.DestroyBucket(t.Context(), 8))
 			break
 		}
-		must(t, s.vols[0].db.Flush())
+		must(t, s.volumes()[0].db.Flush())
 		if round == 0 {
-			must(t, s.vols[0].db.Compact(t.Context(), []byte{0}, []byte{255}, false))
+			must(t, s.volumes()[0].db.Compact(t.Context(), []byte{0}, []byte{255}, false))
 		}
 	}
-	must(t, s.vols[0].seal())
+	must(t, s.volumes()[0].seal())
 	crashed := mem.Crash(nil)
 	must(t, s.Close())
 	return crashed, want, ever
@@ -223,9 +223,9 @@ func TestRebuildWithVersionsAndParts(t *testing.T) {
 func checkRebuilt(t *testing.T, cfg Config, versions, wholes map[string][]byte, upload string, named []CompletePart, lost bool) {
 	t.Helper()
 	s := testStore(t, cfg)
-	home := func(key string) string { return s.vols[s.set.Home(key)].mp.Path() }
+	home := func(key string) string { return s.volumes()[s.now().set.Home(key)].mp.Path() }
 	must(t, s.cleanUploads(t.Context()))
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		must(t, s.finishGone(v))
 		must(t, second(v.sweepBlobs(t.Context())))
 	}

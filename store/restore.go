@@ -205,7 +205,7 @@ func (r *rebuilder) restorePart(n object.Name, id format.UploadID, p *format.Par
 // referRebuilt makes the references from tables on other mountpaths to blobs on one whose index was rebuilt, which could not know of
 // them. Until all tables can be read, nothing may be swept there.
 func (s *places) referRebuilt(ctx context.Context) error {
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.err() != nil {
 			continue
 		}
@@ -225,7 +225,7 @@ func (s *places) referRebuilt(ctx context.Context) error {
 
 func (s *places) referTo(ctx context.Context, v *volume) error {
 	v.rebuilt.Store(true)
-	for _, from := range s.vols {
+	for _, from := range s.volumes() {
 		if from.err() != nil {
 			return nil // another time
 		}

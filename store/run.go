@@ -2,16 +2,52 @@ package store
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"aistore/errs"
+	"aistore/fs"
 	"aistore/store/format"
+)
+
+// Health is how disks are watched. The zero value takes the defaults.
+type Health struct {
+	Every       time.Duration // a look at every disk; 0 = Config.HealthEvery
+	SlowFactor  int           // slow: calls take so many times what they did, and what those of other disks take; 0 = 8, -1 = never
+	DisableSlow bool          // a slow disk is taken out of service, instead of being reported only
+}
+
+// SetHealth changes how disks are watched, at the next look.
+func (s *mounts) SetHealth(h Health) { s.health.Store(&h) }
+
+func (s *mounts) healthNow() Health {
+	var h Health
+	if p := s.health.Load(); p != nil {
+		h = *p
+	}
+	if h.Every <= 0 {
+		h.Every = s.cfg.HealthEvery
+	}
+	switch {
+	case h.SlowFactor == 0:
+		h.SlowFactor = 8
+	case h.SlowFactor < 0:
+		h.SlowFactor = 0
+	}
+	return h
+}
+
+// Times of a look at the disks.
+const (
+	probeWait  = 3 * time.Second  // who takes longer is looked at the next time
+	stuckAfter = 60 * time.Second // who takes longer is given up
 )
 
 // Run looks after the store until ctx ends: it finishes removals that a crash interrupted, sweeps what
 // interrupted writers left, and watches the disks. It returns nil when ctx ends.
 func (s *Store) Run(ctx context.Context) error {
-	health := time.NewTicker(s.cfg.HealthEvery)
+	health := time.NewTimer(s.healthNow().Every)
 	defer health.Stop()
 	sweep := time.NewTicker(s.cfg.SweepEvery)
 	defer sweep.Stop()
@@ -21,17 +57,31 @@ func (s *Store) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-s.broke:
+			s.replaceFailed()
 		case <-health.C:
 			s.checkDisks()
+			health.Reset(s.healthNow().Every)
 		case <-sweep.C:
 			s.tidy(ctx)
 		}
 	}
 }
 
-func (s *Store) checkDisks() {
-	for _, v := range s.vols {
-		if v.mp.Check() != nil {
+// replaceFailed takes failed mountpaths out of service, unless they are being changed just now: then at the next look.
+func (s *mounts) replaceFailed() {
+	if s.changing.TryLock() {
+		defer s.changing.Unlock()
+		s.leaveFailed()
+	}
+}
+
+func (s *mounts) checkDisks() {
+	h := s.healthNow()
+	var mps []*fs.Mountpath
+	for _, v := range s.probe() {
+		mps = append(mps, v.mp)
+		if v.err() != nil {
 			continue
 		}
 		v.space.keepReserve()
@@ -39,6 +89,43 @@ func (s *Store) checkDisks() {
 			v.log.Warn("the index's log could not be sealed", "mountpath", v.mp.Path(), "err", err)
 		}
 	}
+	for _, m := range fs.JudgePace(s.now().set.All(), fs.Slowness{Factor: h.SlowFactor}) {
+		if h.DisableSlow && slices.Contains(mps, m) && s.inService() > 1 {
+			m.Fail(errors.New("is slow: " + m.Info().Slow))
+		}
+	}
+	s.replaceFailed()
+}
+
+// probe looks at every disk that can be used and returns those that answered. One that hangs holds up nobody.
+func (s *mounts) probe() (answered []*volume) {
+	vols := slices.DeleteFunc(slices.Clone(s.volumes()), func(v *volume) bool { return v.err() != nil })
+	done := make(chan *volume, len(vols))
+	asked := 0
+	for _, v := range vols {
+		if stuck := v.mp.Stuck(); stuck > 0 {
+			if stuck > stuckAfter {
+				v.mp.Fail(fs.ErrStuck(stuck))
+			}
+			continue
+		}
+		asked++
+		go func() { // left alone when a call to the operating system never returns
+			_ = v.mp.Probe() // an error has failed the mountpath
+			done <- v
+		}()
+	}
+	late := time.NewTimer(probeWait)
+	defer late.Stop()
+	for range asked {
+		select {
+		case v := <-done:
+			answered = append(answered, v)
+		case <-late.C:
+			return answered
+		}
+	}
+	return answered
 }
 
 // tidy does what Run does besides watching. What fails is logged and tried again at the next turn.
@@ -46,7 +133,7 @@ func (s *Store) tidy(ctx context.Context) {
 	if err := s.cleanUploads(ctx); err != nil && ctx.Err() == nil {
 		s.log.Warn("tidying multipart uploads failed", "err", err)
 	}
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.err() != nil {
 			continue
 		}

@@ -16,7 +16,8 @@ type sessions struct {
 	most      int
 	mostBytes int64
 
-	busy sync.Map // sessionID -> nothing: an append or flush is under way
+	begun sync.RWMutex // held shared while one is begun
+	busy  sync.Map     // sessionID -> nothing: an append or flush is under way
 
 	mu    sync.Mutex
 	open  map[sessionID]session
@@ -41,7 +42,7 @@ func (a *sessions) init(s *Store) error {
 			a.mostBytes += n / 4
 		}
 	}
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.err() == nil {
 			if err := a.load(v); err != nil {
 				return err

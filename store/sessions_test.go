@@ -52,7 +52,7 @@ func TestAppendBounds(t *testing.T) {
 	must(t, s.AbortAppend(b1("k2"), handles["k2"]))
 	counts(1, 400_000)
 	expire := func(now time.Time) {
-		for _, v := range s.vols {
+		for _, v := range s.volumes() {
 			must(t, s.sessions.expire(v, now))
 		}
 	}

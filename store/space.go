@@ -30,6 +30,22 @@ type space struct {
 
 func (s *space) init(mp *fs.Mountpath, log *slog.Logger, total int64) {
 	s.mp, s.log = mp, log
+	s.bounds(total)
+}
+
+// resize reads the size of the disk anew.
+func (s *space) resize() {
+	c, err := s.mp.Statfs()
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bounds(c.Total)
+	s.budget.Store(0)
+}
+
+func (s *space) bounds(total int64) {
 	s.low = min(max(total/16, 4*int64(memTableSize(total))), 1<<30)
 	s.reserve = s.low / 4
 }

@@ -117,6 +117,8 @@ type Store struct {
 	places
 	multipart
 	appends
+	mounts
+	moves
 	transfer
 	versions versions
 
@@ -124,6 +126,12 @@ type Store struct {
 	sessions  sessions
 	suspects  suspects
 	closed    atomic.Bool
+
+	health   atomic.Pointer[Health]
+	changing sync.Mutex    // held while the set of mountpaths changes
+	broke    chan struct{} // a mountpath has failed
+	watchMu  sync.Mutex
+	watch    chan struct{} // closed at the next change; nil = nobody waits
 }
 
 // Open opens every mountpath's index. A mountpath that fails is disabled, unless all do. Open starts
@@ -138,14 +146,18 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, errs.E(op, "", err)
 	}
-	s := &Store{cfg: cfg, log: cfg.Log, cache: pebble.NewCache(cfg.CacheSize + reserved(set))}
-	s.set, s.hot = set, hot.New[*volume](cfg.HotSize)
+	s := &Store{cfg: cfg, log: cfg.Log, broke: make(chan struct{}, 1), cache: pebble.NewCache(cfg.CacheSize + reserved(set))}
+	s.multipart.Store, s.appends.Store, s.transfer.Store, s.mounts.Store, s.moves.Store = s, s, s, s, s
+	s.hot = hot.New[*volume](cfg.HotSize)
+	var vols []*volume
 	for _, mp := range set.All() {
-		s.vols = append(s.vols, newVolume(mp, s.cache, cfg.Log))
+		vols = append(vols, newVolume(mp, s.cache, cfg.Log))
 	}
-	s.versions.vols = s.vols
-	s.adopt()
-	s.multipart.Store, s.appends.Store, s.transfer.Store = s, s, s
+	s.lay.Store(newLayout(set, vols))
+	s.versions.all = &s.places
+	for _, v := range vols {
+		s.tend(v)
+	}
 	if err := s.openVolumes(ctx); err != nil {
 		return nil, errors.Join(errs.E(op, "", err), s.Close())
 	}
@@ -163,13 +175,13 @@ func reserved(set *fs.Set) (sum int64) {
 
 // openVolumes opens all indexes at once: each waits for its own disk.
 func (s *Store) openVolumes(ctx context.Context) error {
-	each(s.vols, func(_ int, v *volume) { v.open() })
+	each(s.volumes(), func(_ int, v *volume) { v.open() })
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	usable := 0
 	var faults error
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if err := v.err(); err != nil {
 			faults = errors.Join(faults, err)
 			continue
@@ -180,6 +192,9 @@ func (s *Store) openVolumes(ctx context.Context) error {
 		return faults
 	}
 	s.versions.init()
+	s.changing.Lock()
+	s.leaveFailed()
+	s.changing.Unlock()
 	if err := s.referRebuilt(ctx); err != nil {
 		return err
 	}
@@ -197,7 +212,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	var busy atomic.Bool
-	each(s.vols, func(_ int, v *volume) {
+	each(s.volumes(), func(_ int, v *volume) {
 		if !v.drain(s.cfg.CloseWithin) {
 			busy.Store(true)
 		}
@@ -206,24 +221,28 @@ func (s *Store) Close() error {
 	if !busy.Load() {
 		counter = s.versions.final()
 	}
-	results := make([]error, len(s.vols))
-	each(s.vols, func(i int, v *volume) { results[i] = v.close(s.cfg.CloseWithin, counter) })
+	results := make([]error, len(s.volumes()))
+	each(s.volumes(), func(i int, v *volume) { results[i] = v.close(s.cfg.CloseWithin, counter) })
 	s.cache.Unref()
-	return errors.Join(errors.Join(results...), s.set.Close())
+	return errors.Join(errors.Join(results...), s.now().set.Close())
 }
 
 // Mountpaths describes every mountpath.
 func (s *Store) Mountpaths() []fs.Info {
-	infos := make([]fs.Info, len(s.vols))
-	for i, v := range s.vols {
+	l := s.now()
+	infos := make([]fs.Info, len(l.vols))
+	for i, v := range l.vols {
 		infos[i] = v.mp.Info()
 		infos[i].Full = v.space.full.Load()
+		if m, out := l.set.Out(i); out {
+			infos[i].Standing = m.Standing
+		}
 	}
 	return infos
 }
 
 // Bind writes the cluster's id into the mountpaths' markers; kind Conflict if they belong to another.
-func (s *Store) Bind(clusterUUID string) error { return s.set.Bind(clusterUUID) }
+func (s *Store) Bind(clusterUUID string) error { return s.now().set.Bind(clusterUUID) }
 
 // live refuses names of buckets that are being removed.
 func (s *Store) live(op string, n object.Name) error {

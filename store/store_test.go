@@ -104,7 +104,7 @@ func TestPutGetDelete(t *testing.T) {
 			}
 		}
 		var names int
-		for _, v := range s.vols {
+		for _, v := range s.volumes() {
 			dirs, _ := v.mp.ReadDir("blobs")
 			for _, d := range dirs {
 				f, _ := v.mp.ReadDir("blobs/" + d)

@@ -174,9 +174,8 @@ func (r *removal) close() {
 
 // add adds a key to the batches of its homes.
 func (r *removal) add(i int, w *wholeKey) error {
-	var buf [8]int
-	for _, home := range r.s.homes(w.n, buf[:0]) {
-		v := r.s.vols[home]
+	var buf [8]*volume
+	for _, v := range r.s.now().homes(w.n, buf[:0]) {
 		b, d := v.db.NewBatch(), &dropping{}
 		err := d.prepare(b, v, w)
 		if err == nil && slices.Contains(w.marked, v) {
@@ -226,7 +225,7 @@ func (r *removal) commit(names []object.Name) error {
 func (s *transfer) Sync() error {
 	const op = "store.Sync"
 	var faults []error
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		err := v.err()
 		if err == nil {
 			b := v.db.NewBatch()

@@ -57,7 +57,7 @@ func (f *found) dropTable(b *pebble.Batch, n object.Name) error {
 	if err != nil && !errs.Is(err, errs.NotFound, errs.Corrupt) {
 		return err
 	}
-	if err := b.Delete(format.IDKey(nil, format.FamTable, n.Bucket, n.Key, id), nil); err != nil {
+	if err := b.Delete(format.IDKey(nil, format.FamTable, n.Bucket, n.Key, id), nil); err != nil || f.moved {
 		return err
 	}
 	if err != nil { // the object was unreadable; it can still be removed
@@ -129,7 +129,7 @@ func (s *places) release(t *table) {
 
 // unrefAll removes the references of t and the blobs that have none left.
 func (s *places) unrefAll(t *table) (err error) {
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		var ids []format.BlobID
 		for i := range t.parts {
 			if t.parts[i].Mount == v.mount {
@@ -351,8 +351,29 @@ func (p *pins) postpone(v *volume, ids []format.BlobID) []format.BlobID {
 	})
 }
 
+// holds reports whether someone reads contents with parts on v.
+func (p *pins) holds(v *volume) bool {
+	if p.n.Load() == 0 {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, x := range p.m {
+		if slices.ContainsFunc(x.parts, func(q format.Part) bool { return q.Mount == v.mount }) {
+			return true
+		}
+	}
+	for at := range p.held {
+		if at.vol == v {
+			return true
+		}
+	}
+	return false
+}
+
 // multi is a content in parts, open for reading.
 type multi struct {
+	id     [16]byte // of the content
 	pins   *pins
 	parts  []format.Part
 	starts []int64 // of each part within the object
@@ -382,7 +403,7 @@ func (o *Object) openTable(f *found) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	m := &multi{pins: &o.store.pins, parts: parts, starts: make([]int64, len(parts)), at: -1}
+	m := &multi{id: id, pins: &o.store.pins, parts: parts, starts: make([]int64, len(parts)), at: -1}
 	var at int64
 	for i := range parts {
 		m.starts[i] = at
@@ -408,7 +429,7 @@ func (o *Object) openTable(f *found) (again bool, err error) {
 
 // byMount returns the volume of a mountpath; nil when it is not one of the node's.
 func (s *places) byMount(id uint64) *volume {
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.mount == id {
 			return v
 		}
@@ -438,7 +459,6 @@ func (o *Object) writeParts(w io.Writer, sp object.Span) error {
 
 // openPart makes part i the open one.
 func (o *Object) openPart(i int) error {
-	const op = "store.openPart"
 	m := o.multi
 	if m.at == i {
 		return nil
@@ -447,6 +467,40 @@ func (o *Object) openPart(i int) error {
 		_ = m.open.f.Close() // opened for reading only
 	}
 	m.at = -1
+	err := o.openPartAt(i)
+	if errs.Is(err, errs.Corrupt, errs.Mountpath) && o.relocate(i) { // it moved since the table was read
+		err = o.openPartAt(i)
+	}
+	if errs.Is(err, errs.Corrupt) {
+		o.suspect(err)
+	}
+	return err
+}
+
+// relocate looks where part i is by now and reports whether that is another mountpath.
+func (o *Object) relocate(i int) bool {
+	m := o.multi
+	for _, v := range o.store.now().homes(o.name, nil) {
+		if v.err() != nil {
+			continue
+		}
+		_, parts, err := readTable(v, o.name, m.id)
+		if err != nil || len(parts) != len(m.parts) || parts[i].Blob != m.parts[i].Blob || parts[i].Mount == m.parts[i].Mount {
+			continue
+		}
+		p := m.parts[i]
+		p.Mount = parts[i].Mount
+		m.parts = slices.Clone(m.parts) // pins have the former ones
+		m.parts[i] = p
+		return true
+	}
+	return false
+}
+
+// openPartAt opens part i where the table says that it is.
+func (o *Object) openPartAt(i int) error {
+	const op = "store.openPart"
+	m := o.multi
 	p := &m.parts[i]
 	m.open = part{Content: p.Content(), start: m.starts[i], page: -1, vol: o.store.byMount(p.Mount)}
 	if m.open.vol == nil {
@@ -457,9 +511,7 @@ func (o *Object) openPart(i int) error {
 	}
 	f, err := m.open.vol.mp.OpenFile(p.Blob.Path(), os.O_RDONLY)
 	if errors.Is(err, os.ErrNotExist) {
-		err = o.damaged(op, "the blob of part "+p.Blob.String()+" is missing")
-		o.suspect(err)
-		return err
+		return o.damaged(op, "the blob of part "+p.Blob.String()+" is missing")
 	}
 	if err != nil {
 		return m.open.vol.readError(op, o.name, err)

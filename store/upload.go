@@ -85,11 +85,11 @@ func noUpload(op string, n object.Name, id string) error {
 func (s *places) findUpload(n object.Name, id format.UploadID) (*upload, error) {
 	const op = "store.findUpload"
 	var best *upload
-	var buf [8]int
-	for _, i := range s.homes(n, buf[:0]) {
-		v := s.vols[i]
-		if err := v.err(); err != nil {
-			return nil, err
+	var away error
+	var buf [8]*volume
+	for _, v := range s.now().homes(n, buf[:0]) {
+		if away = v.err(); away != nil {
+			break // what is found at home, or nearer to it in time, is newer
 		}
 		u := &upload{vol: v, id: id, n: n}
 		key := u.key()
@@ -106,6 +106,9 @@ func (s *places) findUpload(n object.Name, id format.UploadID) (*upload, error) 
 		if best == nil || best.State == format.UploadOpen {
 			best = u
 		}
+	}
+	if best == nil && away != nil {
+		return nil, away
 	}
 	return best, nil
 }
@@ -164,6 +167,9 @@ func (s *multipart) CreateUpload(ctx context.Context, n object.Name, o UploadOpt
 	lock := s.locks.of(n) // who holds it sees all uploads of the name
 	lock.mu.Lock()
 	defer lock.mu.Unlock()
+	if u.vol, err = s.home(n); err != nil { // under the locks, it is what counts
+		return Upload{}, errs.E(op, n, err)
+	}
 	if err := s.live(op, n); err != nil {
 		return Upload{}, err
 	}
@@ -259,7 +265,7 @@ func (s *multipart) commitAbort(u *upload, o AbortOptions) error {
 func (s *multipart) clean(u *upload) {
 	all := true
 	blobs := s.tableBlobs(u)
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.err() != nil {
 			all = false
 			continue
@@ -364,7 +370,7 @@ func (s *multipart) SweepUploads(ctx context.Context, before time.Time) (aborted
 
 // eachUpload visits every upload, also those that ended, under its lock.
 func (s *multipart) eachUpload(ctx context.Context, visit func(*upload) error) error {
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.err() != nil {
 			continue
 		}
@@ -414,12 +420,12 @@ func (s *multipart) cleanUploads(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.err() != nil {
 			return nil // the upload, or the object, may be there
 		}
 	}
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if err := s.cleanStrays(ctx, v); err != nil {
 			return err
 		}
@@ -462,9 +468,9 @@ func (s *multipart) cleanStray(n object.Name, id format.UploadID) error {
 	}
 	u = &upload{n: n, id: id}
 	u.State = format.UploadAborted
-	var buf [8]int
-	for _, i := range s.homes(n, buf[:0]) {
-		u.vol = s.vols[i]
+	var buf [8]*volume
+	for _, v := range s.now().homes(n, buf[:0]) {
+		u.vol = v
 		_, parts, err := readTable(u.vol, n, id)
 		if errs.Is(err, errs.NotFound) {
 			continue

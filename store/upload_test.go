@@ -216,7 +216,7 @@ func TestOpenPartsStayWhole(t *testing.T) {
 			o2, err := s.Open(n)
 			must(t, err)
 			remove(t, s, n)
-			for _, v := range s.vols {
+			for _, v := range s.volumes() {
 				must(t, second(v.sweepBlobs(t.Context())))
 			}
 			got, err := io.ReadAll(o.Reader())
@@ -254,7 +254,7 @@ func TestPartsUseAllMountpaths(t *testing.T) {
 	}
 	wg.Wait()
 	must(t, second(s.CompleteUpload(t.Context(), n, id, named, CompleteOptions{})))
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if files := len(blobFiles(t, v.mp)); files < 20 || files > 23 {
 			t.Errorf("%d of 64 parts on %s", files, v.mp.Path())
 		}
@@ -262,7 +262,7 @@ func TestPartsUseAllMountpaths(t *testing.T) {
 	o, err := s.Open(n)
 	must(t, err)
 	defer o.Close()
-	s.vols[1].mp.Fail(errors.New("gone"))
+	s.volumes()[1].mp.Fail(errors.New("gone"))
 	if err := o.WriteSpan(io.Discard, object.Span{Length: o.Info().Size}); err == nil {
 		t.Error("read although a third of it is on a failed mountpath")
 	}

@@ -278,11 +278,15 @@ func (s *places) version(f *found, n object.Name, id string) (bool, error) {
 		}
 		want = v
 	}
-	var buf [8]int
-	for _, i := range s.homes(n, buf[:0]) {
-		v := s.vols[i]
-		if err := v.err(); err != nil { // it may have it
-			return false, err
+	l := s.now()
+	var buf [8]*volume
+	for _, v := range l.homes(n, buf[:0]) {
+		if err := v.err(); err != nil {
+			if !want.IsZero() && l.below(v, want) {
+				continue
+			}
+			f.close()
+			return false, err // it may have it
 		}
 		var g found
 		ok, err := g.readNamed(v, n, want)
@@ -330,31 +334,38 @@ func (f *found) readNamed(v *volume, n object.Name, want object.Version) (bool, 
 	return ok, err
 }
 
-// homes are the volumes that may have something of n.
-func (s *places) homes(n object.Name, buf []int) []int {
-	if s.set.Settled() {
-		return append(buf, s.set.Home(n.Key))
-	}
-	return s.set.Homes(n.Key, buf)
-}
-
 // lookupVersion is version for a reader, who is told only what is durable; kind NotFound.
 func (s *places) lookupVersion(f *found, n object.Name, id string) error {
+	for {
+		l := s.now()
+		err := s.lookupVersionOnce(f, n, id)
+		if err == nil {
+			return nil
+		}
+		f.close()
+		if s.now() == l || errs.Is(err, errs.NotFound) {
+			return err
+		}
+		*f = found{}
+	}
+}
+
+func (s *places) lookupVersionOnce(f *found, n object.Name, id string) error {
 	ok, err := s.version(f, n, id)
 	lock := s.locks.of(n)
 	lock.settle()
-	if err == nil && !ok && id != "" { // it may have been on its way from one key to the other
+	if err == nil && !ok && (id != "" || !s.now().set.Settled()) { // it may have been on its way from one key to the other
 		lock.mu.Lock()
 		ok, err = s.version(f, n, id)
 		lock.mu.Unlock()
 	}
-	if herr := s.homesErr(n); herr != nil {
-		err = herr
-	} else if err == nil && !ok {
-		err = errs.E("store.read", n, errs.NotFound)
-	}
-	if err != nil {
+	if err == nil && s.now().broken(n) { // the commit waited for may have failed
 		f.close()
+		*f = found{}
+		ok, err = s.version(f, n, id)
+	}
+	if err == nil && !ok {
+		err = errs.E("store.read", n, errs.NotFound)
 	}
 	return err
 }
@@ -364,7 +375,7 @@ func (s *places) isLatest(f *found, n object.Name) bool {
 	if f.at != format.FamRecord {
 		return false
 	}
-	if s.set.Settled() {
+	if s.now().set.Settled() {
 		return true
 	}
 	var cur found
@@ -443,7 +454,7 @@ func (o *Object) versionContent(f *found) (again bool, err error) {
 // Empty reports whether a bucket has nothing here: no object, version or delete marker. Open uploads do not count.
 func (s *Store) Empty(bucket uint64) (bool, error) {
 	const op = "store.Empty"
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		empty, err := emptyBucket(v, bucket)
 		if err != nil {
 			return false, errs.E(op, v.mp.Path(), err)
@@ -452,7 +463,7 @@ func (s *Store) Empty(bucket uint64) (bool, error) {
 			return false, nil
 		}
 	}
-	for _, v := range s.vols { // what is gone must be so for good
+	for _, v := range s.volumes() { // what is gone must be so for good
 		if err := v.settle(); err != nil {
 			return false, errs.E(op, v.mp.Path(), err)
 		}

@@ -17,10 +17,11 @@ import (
 // deleted in between, so a version, and an ETag made of it, names one content for ever. The indexes
 // remember a bound that lies some way ahead, so that giving one costs no I/O.
 type versions struct {
-	vols    []*volume
+	all     *places
 	last    atomic.Uint64 // counter given last
 	bound   atomic.Uint64 // no counter above it may be given before the indexes know
 	boundMu sync.Mutex
+	epoch   atomic.Uint64 // the greatest given
 }
 
 // counterChunk is how many versions are given between two records of the bound.
@@ -28,9 +29,13 @@ const counterChunk = 1 << 20
 
 // init starts above all that earlier processes gave.
 func (c *versions) init() {
-	for _, v := range c.vols {
+	for _, last := range c.all.now().last {
+		c.epoch.Store(max(c.epoch.Load(), last.Epoch))
+	}
+	for _, v := range c.all.volumes() {
 		if v.err() == nil {
 			c.last.Store(max(c.last.Load(), v.counter))
+			c.epoch.Store(max(c.epoch.Load(), v.epoch))
 		}
 	}
 	c.bound.Store(c.last.Load())
@@ -38,6 +43,10 @@ func (c *versions) init() {
 
 // next gives the version that follows old.
 func (c *versions) next(old object.Version, epoch uint64) (object.Version, error) {
+	epoch, err := c.reach(epoch)
+	if err != nil {
+		return object.Version{}, err
+	}
 	v := old.Next(epoch)
 	for {
 		last := c.last.Load()
@@ -53,6 +62,38 @@ func (c *versions) next(old object.Version, epoch uint64) (object.Version, error
 	}
 }
 
+// reach returns the greatest epoch that was ever given, at least epoch: versions grow over all names, whatever map a request came
+// by (see (*layout).below). The indexes know it before it is given.
+func (c *versions) reach(epoch uint64) (uint64, error) {
+	if have := c.epoch.Load(); epoch <= have {
+		return have, nil
+	}
+	c.boundMu.Lock()
+	defer c.boundMu.Unlock()
+	if have := c.epoch.Load(); epoch <= have {
+		return have, nil
+	}
+	if err := c.save(func(v *volume) error { return saveEpoch(v, epoch) }); err != nil {
+		return 0, err
+	}
+	c.epoch.Store(epoch)
+	return epoch, nil
+}
+
+// save writes something down on every mountpath that can be written; one is enough.
+func (c *versions) save(write func(*volume) error) error {
+	saved := false
+	for _, v := range c.all.volumes() {
+		if v.err() == nil && write(v) == nil {
+			saved = true
+		}
+	}
+	if !saved {
+		return errs.E("store.versions", "", errs.Mountpath, "no mountpath can be written")
+	}
+	return nil
+}
+
 // raise moves the bound to above need on every mountpath.
 func (c *versions) raise(need uint64) error {
 	c.boundMu.Lock()
@@ -61,17 +102,16 @@ func (c *versions) raise(need uint64) error {
 		return nil
 	}
 	upTo := need + counterChunk
-	saved := false
-	for _, v := range c.vols {
-		if v.err() == nil && v.saveCounter(upTo, v.commit) == nil {
-			saved = true
-		}
-	}
-	if !saved {
-		return errs.E("store.versions", "", errs.Mountpath, "no mountpath can be written")
+	if err := c.save(func(v *volume) error { return v.saveCounter(upTo, v.commit) }); err != nil {
+		return err
 	}
 	c.bound.Store(upTo)
 	return nil
+}
+
+// given is a version that is not below any given so far.
+func (c *versions) given() object.Version {
+	return object.Version{Epoch: c.epoch.Load(), Counter: c.last.Load()}
 }
 
 // final is the bound to record for a close, when no more are given: the next process then skips nothing. 0 = it is recorded.
@@ -80,6 +120,15 @@ func (c *versions) final() uint64 {
 		return last
 	}
 	return 0
+}
+
+func saveEpoch(v *volume, e uint64) error {
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	if err := b.Set([]byte(format.MetaEpoch), binary.LittleEndian.AppendUint64(nil, e), nil); err != nil {
+		return err
+	}
+	return v.commit(b, cluster.Local)
 }
 
 func (v *volume) saveCounter(c uint64, commit func(*pebble.Batch, cluster.Durability) error) error {

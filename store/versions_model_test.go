@@ -308,7 +308,7 @@ func TestVersionsModel(t *testing.T) {
 // nothingLeft checks that the indexes know nothing of a bucket and that there is no file.
 func nothingLeft(t *testing.T, s *Store, bucket uint64) {
 	t.Helper()
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		must(t, v.scan(context.Background(), []byte{1}, []byte{255}, func(key, _ []byte) {
 			if key[0] != 'm' {
 				t.Errorf("left in the index of %s: %q", v.mp.Path(), key)

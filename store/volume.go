@@ -34,6 +34,7 @@ type volume struct {
 	rebuilt  atomic.Bool // references may be missing: nothing may be swept
 
 	counter uint64 // as read at open: no version has a counter above it
+	epoch   uint64 // the same of epochs
 
 	durable     atomic.Int64 // commits under way of class local
 	volatile    atomic.Int64 // commits under way of class volatile
@@ -48,6 +49,7 @@ type volume struct {
 	blobCount atomic.Uint64 // last blobID count given
 	dirs      [256]blobDir
 	writing   sync.Map // blobID -> nothing: blobs not yet committed
+	claims    claims
 
 	space space
 	keys  keyPool

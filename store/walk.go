@@ -15,17 +15,18 @@ import (
 const walkAtOnce = 4096
 
 // Lanes is the number of mountpaths.
-func (s *transfer) Lanes() int { return len(s.vols) }
+func (s *transfer) Lanes() int { return len(s.volumes()) }
 
 // WalkKeys yields the names behind after of which anything exists on a mountpath (0 to Lanes()-1), a mark alone among it, in the order
 // of the index: by bucket, then key. It ends when yield returns false, or at the end. Names that come or go meanwhile may be seen or
 // not. While the set of mountpaths is unsettled a name may be on several of them. key is valid until yield returns.
 func (s *transfer) WalkKeys(ctx context.Context, lane int, after object.Name, yield func(bucket uint64, key []byte) bool) error {
 	const op = "store.WalkKeys"
-	if lane < 0 || lane >= len(s.vols) {
-		return errs.F(op, "lane", errs.Invalid, "%d is not below %d", lane, len(s.vols))
+	vols := s.volumes()
+	if lane < 0 || lane >= len(vols) {
+		return errs.F(op, "lane", errs.Invalid, "%d is not below %d", lane, len(vols))
 	}
-	v := s.vols[lane]
+	v := vols[lane]
 	bucket, gone := after.Bucket, s.gone(after.Bucket)
 	w := walk{v: v, last: binary.BigEndian.AppendUint64(nil, after.Bucket)}
 	w.last = append(w.last, after.Key...)

@@ -59,6 +59,7 @@ type Mountpath struct {
 	Total    int64  `json:"total"`        // bytes
 	Used     int64  `json:"used"`
 	Disabled string `json:"disabled,omitempty"` // why; "" = in use
+	Alert    string `json:"alert,omitempty"`    // what else is wrong with it
 }
 
 // NodeHealth is what the primary knows of a node besides its entry in the map.

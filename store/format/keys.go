@@ -157,6 +157,7 @@ func PartKey(dst []byte, bucket uint64, key string, id [16]byte, number int) []b
 const (
 	MetaFormat  = "mformat"  // 4 bytes: the index format
 	MetaCounter = "mcounter" // 8 bytes: no version has a counter above it
+	MetaEpoch   = "mepoch"   // 8 bytes: no version has an epoch above it
 	MetaDestroy = "mdestroy" // + bucket: the bucket is being removed
 	MetaRebuilt = "mrebuilt" // empty: references from other mountpaths may be missing
 	MetaEra     = "mera"     // 8 bytes: the node's membership in its cluster to which this mountpath's content belongs

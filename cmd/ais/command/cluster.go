@@ -38,6 +38,7 @@ func (a clusterVerbs) showCommand() *cli.Command {
 			a.performanceCommand(),
 			jobVerbs{a.app}.showJobs("job"),
 			rebalanceVerbs{a.app}.showCommand(),
+			storageVerbs{a.app}.showMountpaths("storage"),
 			a.verb(&cli.Command{Name: "config", Usage: "show the cluster's configuration", ArgsUsage: "[KEY]",
 				Flags: []cli.Flag{a.headersFlag()}, Action: a.showConfig}, argConfig),
 		},

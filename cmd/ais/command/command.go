@@ -87,7 +87,7 @@ func (a *app) commands() []*cli.Command {
 		inCategory("OBJECTS", objectVerbs{a}.commands()),
 		inCategory("OBJECTS", []*cli.Command{{Name: "object", Usage: "the same verbs again", Subcommands: append(objectVerbs{a}.commands(), objectVerbs{a}.showObjectCommand("show"))}}),
 		inCategory("BUCKETS", []*cli.Command{bucketVerbs{a}.command(), bucketVerbs{a}.createCommand("create")}),
-		inCategory("CLUSTER", []*cli.Command{clusterVerbs{a}.showCommand(), clusterVerbs{a}.clusterCommand(), clusterVerbs{a}.configCommand(), authVerbs{a}.command(), jobVerbs{a}.command()}),
+		inCategory("CLUSTER", []*cli.Command{clusterVerbs{a}.showCommand(), clusterVerbs{a}.clusterCommand(), clusterVerbs{a}.configCommand(), storageVerbs{a}.command(), authVerbs{a}.command(), jobVerbs{a}.command()}),
 		inCategory("CLUSTER", rebalanceVerbs{a}.commands()),
 		inCategory("OPERATION", []*cli.Command{devVerbs{a}.command(), offlineVerbs{a}.command(), completer{a}.command()}),
 	)

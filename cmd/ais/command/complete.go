@@ -39,7 +39,9 @@ const (
 	argShell
 	argUser
 	argKey
-	argAny argument = 0 // nothing is known of it
+	argTarget                 // a target
+	argMountpath              // NODE=PATH, an existing mountpath or the beginning of one
+	argAny       argument = 0 // nothing is known of it
 )
 
 // candidate is one possible word. Unless open, it is complete and a space follows.
@@ -285,6 +287,9 @@ func (a completer) liveValues(ctx context.Context, kind argument, word string) (
 				cs = append(cs, candidate{text: api.NodeName(n), help: string(n.Role) + ", " + n.Describe()})
 			}
 		}
+	}
+	if kind&(argTarget|argMountpath) != 0 {
+		cs = append(cs, storageVerbs{a.app}.complete(ctx, sdk, kind, word)...)
 	}
 	if kind&argConfig != 0 {
 		for _, k := range settable(a.view.Config) {

@@ -29,6 +29,7 @@ import (
 	"aistore/node"
 	"aistore/proxy"
 	"aistore/rebalance"
+	"aistore/rebalance/resilver"
 	"aistore/s3/edge"
 	"aistore/s3/owner"
 	"aistore/store"
@@ -44,16 +45,17 @@ type Options struct {
 
 // App is one node.
 type App struct {
-	cfg     config.Node
-	log     *slog.Logger
-	client  *httpx.Client
-	control *control.Control
-	store   *store.Store // nil on a gateway
-	node    *node.Node
-	ls      node.Listeners
-	routes  []httpx.Route
-	parts   []node.Part
-	closers []func() error // in order of opening
+	cfg      config.Node
+	log      *slog.Logger
+	client   *httpx.Client
+	control  *control.Control
+	store    *store.Store // nil on a gateway
+	node     *node.Node
+	resilver *resilver.Resilver // nil on a gateway
+	ls       node.Listeners
+	routes   []httpx.Route
+	parts    []node.Part
+	closers  []func() error // in order of opening
 
 	stop    context.CancelFunc       // ends Run
 	retired atomic.Bool              // the node is no more when its process has ended
@@ -195,8 +197,17 @@ func (a *App) report() control.Report {
 	}
 	for _, m := range a.store.Mountpaths() {
 		mp := control.Mountpath{Path: m.Path, FS: m.FS, Total: m.Capacity.Total, Used: m.Capacity.Total - m.Capacity.Free}
-		if m.State == fs.Disabled {
+		switch {
+		case m.State == fs.Disabled:
 			mp.Disabled = m.Reason
+		case m.Standing == fs.Leaving:
+			mp.Alert = "is being detached"
+		case m.Full:
+			mp.Alert = "is full"
+		case m.Slow != "":
+			mp.Alert = "is slow: " + m.Slow
+		case m.BadReads > 0:
+			mp.Alert = "has files that cannot be read"
 		}
 		r.Mountpaths = append(r.Mountpaths, mp)
 	}
@@ -213,7 +224,10 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 		Metrics: reg, Logs: logs, Settings: cfg, Propose: a.control.Propose, End: a.end,
 	}
 	if a.store != nil {
-		nc.Disks = a.store.Mountpaths
+		nc.Disks, nc.Mounts = a.store.Mountpaths, a.store
+		a.resilver = resilver.New(resilver.Config{Store: a.store, Limits: a.resilverLimits, Busy: func() int64 { return a.node.Load().Inflight }, Log: a.log})
+		nc.Resilver = a.resilverStatus
+		resilverMetrics(reg, a.resilver)
 		reg.Gauge("ais_append_sessions", "Append sessions that are open.", nil, func() float64 { n, _ := a.store.Appends(); return float64(n) })
 		reg.Gauge("ais_append_bytes", "Bytes that open append sessions hold.", nil, func() float64 { _, n := a.store.Appends(); return float64(n) })
 	}
@@ -249,6 +263,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 			a.routes = append(a.routes, t.Routes()...)
 		}
 		a.parts = append(a.parts, node.Part{Name: "target", Run: t.Run}, node.Part{Name: "jobs", Run: jobs.Run}, node.Part{Name: "rebalance", Run: reb.Run}, node.Part{Name: "bind", Run: a.bind}, node.Part{Name: "era", Run: a.keepEra})
+		a.parts = append(a.parts, node.Part{Name: "resilver", Run: a.resilver.Run}, node.Part{Name: "disk-settings", Run: a.followDisks})
 		gw.Objects, gw.Lists, gw.Jobs = t, lists, jobs
 	}
 	if cfg.HasGateway() {

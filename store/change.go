@@ -1,0 +1,360 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"aistore/errs"
+	"aistore/fs"
+	"aistore/object"
+	"aistore/store/format"
+)
+
+// Mountpaths come and go while names are read and written. A change is first written down (fs.Set), then it takes effect at once;
+// moving names is another's work (pass.go). Changes are made one after the other.
+
+// mounts is the part of a Store that changes and watches its mountpaths: what it adds to Store's methods is promoted.
+type mounts struct{ *Store }
+
+// Attach takes a directory into service: an empty one, one with this node's marker, or, at a path whose disk is missing, the disk
+// that replaces it: what was only on the old one is then lost.
+func (s *mounts) Attach(ctx context.Context, path string) (fs.Info, error) {
+	const op = "store.Attach"
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	set := s.now().set
+	if m, known := set.Find(path); known {
+		return s.comeBack(ctx, op, m, fs.MayBeNew)
+	}
+	m, err := set.OpenNew(path, fs.MayBeNew)
+	if err == nil {
+		err = s.join(ctx, m, nil)
+	}
+	if err != nil {
+		return fs.Info{}, errs.E(op, path, err)
+	}
+	return m.Info(), nil
+}
+
+// Enable takes a mountpath that is out of service, or about to leave, back into service. What was changed meanwhile elsewhere holds.
+func (s *mounts) Enable(ctx context.Context, path string) (fs.Info, error) {
+	const op = "store.Enable"
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	m, err := s.find(op, path)
+	if err != nil {
+		return fs.Info{}, err
+	}
+	return s.comeBack(ctx, op, m, fs.KnownOnly)
+}
+
+// Disable takes a mountpath out of service now. Its names stay on it: until it is enabled they are kind Mountpath, unless they are
+// written anew.
+func (s *mounts) Disable(path string) error {
+	const op = "store.Disable"
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	m, err := s.find(op, path)
+	if err != nil {
+		return err
+	}
+	const why = "disabled on request"
+	switch as, out := s.out(m); {
+	case out && as.Standing == fs.SetAside:
+		return nil
+	case !out && s.inService() == 1:
+		return errs.E(op, path, errs.Conflict, "is the only mountpath in service: attach another first")
+	}
+	m.Fail(errors.New(why)) // what is under way there fails, so nothing newer than this moment is there
+	return s.leave(op, m, fs.SetAside, why)
+}
+
+// Detach begins to move what a mountpath has to the others; when that is done it is released. Enable takes it back until then. One that
+// cannot be read cannot be moved: it is given up only with Force, and what was only on it is lost.
+func (s *mounts) Detach(ctx context.Context, path string, how Force) error {
+	const op = "store.Detach"
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	m, err := s.find(op, path)
+	if err != nil {
+		return err
+	}
+	as, out := s.out(m)
+	switch {
+	case !out && s.inService() == 1:
+		return errs.E(op, path, errs.Conflict, "is the only mountpath in service: attach another first")
+	case how == Force(true):
+		return s.giveUp(ctx, op, m, out)
+	case out && as.Standing == fs.Leaving:
+		return nil
+	case out || m.Err() != nil:
+		return errs.F(op, path, errs.Conflict, "cannot be read, so nothing can be moved off it: enable it first, or give up what is only there by --force (%s)", as.Reason)
+	}
+	return s.leave(op, m, fs.Leaving, "is being detached")
+}
+
+// Force says whether data may be given up.
+type Force bool
+
+// Rescan looks at every mountpath again: those that failed come back if they can, the size of the others is read anew. It returns
+// why each of those that stay out does.
+func (s *mounts) Rescan(ctx context.Context) (out map[string]error) {
+	const op = "store.Rescan"
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	out = map[string]error{}
+	for _, v := range s.volumes() {
+		as, isOut := s.out(v.mp)
+		switch {
+		case isOut && as.Standing == fs.Failed:
+			if _, err := s.comeBack(ctx, op, v.mp, fs.KnownOnly); err != nil {
+				out[v.mp.Path()] = err
+			}
+		case isOut && as.Standing == fs.SetAside:
+			out[v.mp.Path()] = errs.E(op, v.mp.Path(), errs.Mountpath, as.Reason)
+		default:
+			if err := v.mp.Check(); err != nil {
+				out[v.mp.Path()] = err
+				continue
+			}
+			v.space.resize()
+		}
+	}
+	s.leaveFailed()
+	return out
+}
+
+// leaveFailed takes those out of service whose disk failed, so that their names can be written elsewhere.
+func (s *mounts) leaveFailed() {
+	for _, v := range s.volumes() {
+		err := v.err()
+		as, out := s.out(v.mp)
+		if err == nil || out && as.Standing != fs.Leaving && as.LastCounter > 0 {
+			continue
+		}
+		if !out && s.inService() == 1 {
+			continue // nobody could take its names
+		}
+		standing, why := fs.Failed, v.mp.Info().Reason
+		if out && as.Standing == fs.SetAside {
+			standing, why = as.Standing, as.Reason
+		}
+		if err := s.leave("store.leaveFailed", v.mp, standing, why); err != nil {
+			s.log.Error("a failed mountpath stays in service", "mountpath", v.mp.Path(), "err", err)
+		}
+	}
+}
+
+// find returns the mountpath at a path, or with an id.
+func (s *mounts) find(op, path string) (*fs.Mountpath, error) {
+	m, ok := s.now().set.Find(path)
+	if !ok {
+		return nil, errs.E(op, path, errs.NotFound, "is no mountpath of this node")
+	}
+	return m, nil
+}
+
+func (s *mounts) out(m *fs.Mountpath) (fs.Member, bool) {
+	set := s.now().set
+	i := slices.Index(set.All(), m)
+	if i < 0 {
+		return fs.Member{}, false
+	}
+	return set.Out(i)
+}
+
+func (s *mounts) inService() int { return len(s.now().serving()) }
+
+// leave takes m out of service.
+func (s *mounts) leave(op string, m *fs.Mountpath, as fs.Standing, why string) error {
+	last := s.versions.given()
+	if last.Counter == 0 {
+		last.Counter = 1 // zero is "not known"
+	}
+	if as == fs.Leaving {
+		last = object.Version{}
+	}
+	set, err := s.now().set.Leave(m, as, why, last.Epoch, last.Counter)
+	if err != nil {
+		return errs.E(op, m.Path(), err)
+	}
+	s.log.Warn("mountpath out of service", "mountpath", m.Path(), "id", m.ID(), "standing", as, "why", why)
+	s.publish(set, nil)
+	return nil
+}
+
+// giveUp forgets m and what is only there.
+func (s *mounts) giveUp(_ context.Context, op string, m *fs.Mountpath, out bool) error {
+	if !out {
+		if err := s.leave(op, m, fs.SetAside, "given up on request"); err != nil {
+			return err
+		}
+	}
+	m.Fail(errors.New("given up on request"))
+	set, err := s.now().set.Drop(m)
+	if err != nil {
+		return errs.E(op, m.Path(), err)
+	}
+	s.log.Warn("mountpath given up, with what was only there", "mountpath", m.Path(), "id", m.ID())
+	v := s.volumeOf(m)
+	s.publish(set, nil)
+	return s.letGo(v)
+}
+
+// comeBack takes m, which is out of service, back.
+func (s *mounts) comeBack(ctx context.Context, op string, m *fs.Mountpath, replace fs.Replace) (fs.Info, error) {
+	as, out := s.out(m)
+	switch {
+	case !out && m.Err() == nil:
+		return fs.Info{}, errs.E(op, m.Path(), errs.Exists, "is in service")
+	case !out && s.inService() == 1:
+		return fs.Info{}, errs.E(op, m.Path(), errs.Conflict, "is the only mountpath in service, and failed: restart the node")
+	case !out: // it failed a moment ago
+		if err := s.leave(op, m, fs.Failed, m.Info().Reason); err != nil {
+			return fs.Info{}, err
+		}
+	case as.Standing == fs.Leaving && m.Err() == nil:
+		set, err := s.now().set.Join(m)
+		if err != nil {
+			return fs.Info{}, errs.E(op, m.Path(), err)
+		}
+		s.publish(set, nil)
+		return m.Info(), nil
+	}
+	if err := s.letGo(s.volumeOf(m)); err != nil {
+		s.log.Warn("a failed mountpath's files could not be closed", "mountpath", m.Path(), "err", err)
+	}
+	back, err := s.now().set.OpenNew(m.Path(), replace)
+	if err == nil {
+		err = s.join(ctx, back, m)
+	}
+	if err != nil {
+		return fs.Info{}, errs.E(op, m.Path(), err)
+	}
+	return back.Info(), nil
+}
+
+// join opens m's index and takes it into service. old is what was at its path before; nil when nothing was.
+func (s *mounts) join(ctx context.Context, m, old *fs.Mountpath) error {
+	v := newVolume(m, s.cache, s.log)
+	s.tend(v)
+	v.open()
+	err := v.err()
+	if err == nil {
+		err = s.learn(ctx, v)
+	}
+	set := s.now().set
+	if err == nil && old != nil && old.ID() != m.ID() && m.Fresh() {
+		s.log.Warn("a new disk replaces another: what was only there is lost", "mountpath", m.Path(), "id", m.ID(), "former", old.ID())
+		set, err = set.Drop(old)
+	}
+	if err == nil {
+		set, err = set.Join(m)
+	}
+	if err != nil {
+		return errors.Join(err, v.close(s.cfg.CloseWithin, 0), m.Close())
+	}
+	s.log.Info("mountpath in service", "mountpath", m.Path(), "id", m.ID(), "weight", m.Marker().Weight)
+	s.publish(set, v)
+	return nil
+}
+
+// learn takes over what a volume that comes knows.
+func (s *mounts) learn(ctx context.Context, v *volume) error {
+	for {
+		last := s.versions.last.Load()
+		if last >= v.counter || s.versions.last.CompareAndSwap(last, v.counter) {
+			break
+		}
+	}
+	s.versions.boundMu.Lock()
+	s.versions.bound.Store(max(s.versions.bound.Load(), v.counter))
+	s.versions.epoch.Store(max(s.versions.epoch.Load(), v.epoch))
+	err := errors.Join(v.saveCounter(s.versions.bound.Load(), v.commit), saveEpoch(v, s.versions.epoch.Load())) // as the others have it: it may be the one that is left
+	s.versions.boundMu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := s.sessions.load(v); err != nil {
+		return err
+	}
+	ids, err := v.pendingDestroys()
+	for _, id := range ids {
+		s.destroyed.Store(id, nil)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := v.getCopy([]byte(format.MetaRebuilt)); err == nil {
+		v.rebuilt.Store(true) // nothing is swept there before the next start
+	}
+	return ctx.Err()
+}
+
+// tend tells a volume whom it belongs to and whom to tell when it fails.
+func (s *mounts) tend(v *volume) {
+	v.all = &s.places
+	v.mp.OnFail(func(error) {
+		select {
+		case s.broke <- struct{}{}:
+		default: // someone was told already and has not looked yet
+		}
+	})
+}
+
+func (s *mounts) volumeOf(m *fs.Mountpath) *volume {
+	for _, v := range s.volumes() {
+		if v.mp == m {
+			return v
+		}
+	}
+	return nil
+}
+
+// publish makes a set the present one. came is the volume of a mountpath that joined.
+func (s *mounts) publish(set *fs.Set, came *volume) {
+	vols := make([]*volume, len(set.All()))
+	for i, m := range set.All() {
+		if came != nil && came.mp == m {
+			vols[i] = came
+			continue
+		}
+		vols[i] = s.volumeOf(m)
+	}
+	s.lay.Store(newLayout(set, vols))
+	s.shifts.Add(1)
+	s.tellChanged()
+}
+
+// tellChanged wakes those who watch.
+func (s *mounts) tellChanged() {
+	s.watchMu.Lock()
+	defer s.watchMu.Unlock()
+	if s.watch != nil {
+		close(s.watch)
+		s.watch = nil
+	}
+}
+
+// Shifts counts the changes of where things lie on this node: mountpaths that came or went, and what was moved between them. A walk
+// over the mountpaths, one after the other, has surely seen every key only if none happened meanwhile.
+func (s *mounts) Shifts() uint64 { return s.shifts.Load() }
+
+// Watch returns a channel that is closed when the mountpaths have changed next.
+func (s *mounts) Watch() <-chan struct{} {
+	s.watchMu.Lock()
+	defer s.watchMu.Unlock()
+	if s.watch == nil {
+		s.watch = make(chan struct{})
+	}
+	return s.watch
+}
+
+// letGo ends the use of a failed volume's files, so that its disk can be opened anew or unmounted.
+func (s *mounts) letGo(v *volume) error {
+	if v == nil {
+		return nil
+	}
+	return errors.Join(v.close(s.cfg.CloseWithin, 0), v.mp.Close())
+}
