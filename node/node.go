@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"aistore/api"
