@@ -138,7 +138,7 @@ func TestConfigKeys(t *testing.T) {
 	bad := &Config{}
 	err = bad.Validate()
 	for key := range keys {
-		if key != "timeout.drain" && key != "timeout.lease" && key != "s3.redirect" && key != "disk.slow_factor" && key != "disk.disable_slow" && key != "resilver.bandwidth" && !strings.Contains(fmt.Sprint(err), key) {
+		if key != "timeout.drain" && key != "timeout.lease" && key != "s3.redirect" && key != "disk.slow_factor" && key != "disk.disable_slow" && key != "resilver.bandwidth" && key != "rebalance.bandwidth" && !strings.Contains(fmt.Sprint(err), key) {
 			t.Errorf("an empty config: %s is not named", key)
 		}
 	}
