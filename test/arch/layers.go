@@ -83,6 +83,7 @@ func layers() []layer {
 			{"cmd/aisnode", []string{"cmd/aisnode/app"}},
 			{"cmd/ais", []string{"cmd/ais/..."}},
 			{"cmd/ais/...", []string{"cmd/ais/..."}},
+			{"deploy/demo", nil},
 			{"cmd/aisloader", []string{"cmd/aisloader/..."}},
 			{"cmd/aisloader/...", []string{"cmd/aisloader/..."}},
 			{"test/...", []string{"test/...", "cmd/aisnode/app"}},

@@ -14,6 +14,7 @@ func waivers() []waiver {
 	return []waiver{
 		{"bool", "object.Conditions.Check", "one rule set for reads and writes; every caller holds the flag as a value, none writes true or false"},
 		{"methods", "httpx.Ctx", "it is all that a handler may ask of a request and do to its reply; a second type would only hold a pointer to it"},
+		{"package", "cmd/ais/command", "every verb is one table entry with its flags, help, completion and action over the one app; a second package would export the app to hold half of the verbs"},
 		{"package", "store", "versions, uploads, appends and the offline tools share one lock order, one commit order and the unexported index: cutting it would export them"},
 	}
 }
