@@ -47,7 +47,8 @@ func (t *Target) Routes() []httpx.Route {
 func (t *Target) IntraRoutes() []httpx.Route {
 	rs := append([]httpx.Route{}, t.routes...)
 	question := httpx.Policy{Listener: httpx.Intra, Class: httpx.ClassControl} // waits for nobody's data
-	rs = append(rs, httpx.Route{Method: "GET", Path: pathKeys + "/*", Op: "get-key", Policy: question, Handler: t.serveKey})
+	rs = append(rs, httpx.Route{Method: "GET", Path: pathKeys + "/*", Op: "get-key", Policy: question, Handler: t.serveKey},
+		httpx.Route{Method: "GET", Path: pathAppends + "/*", Op: "get-append", Policy: question, Handler: t.serveAppend})
 	for _, r := range operations() {
 		r.Path, r.Policy.Listener, r.Handler = PathIntraObjects+"/*", httpx.Intra, t.fromNode
 		rs = append(rs, r)
@@ -95,7 +96,7 @@ func (t *Target) serveOwned(r *request) (began bool, err error) {
 			return false, r.toHolder(t.touches, holder)
 		}
 	}
-	return true, t.perform(r)
+	return true, t.Judged(&r.Object, t.perform(r))
 }
 
 // again judges a request anew that was refused because owners changed while it was being served; one whose body has gone cannot be.
