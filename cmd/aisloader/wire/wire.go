@@ -176,8 +176,11 @@ func (c *Conn) receive(method string, continues bool) (Response, error) {
 		}
 		c.r = end
 		if resp.Status >= 200 || continues && resp.Status == 100 {
-			if method == "HEAD" || resp.Status < 200 || resp.Status == 204 || resp.Status == 304 {
+			switch {
+			case method == "HEAD", resp.Status < 200, resp.Status == 204, resp.Status == 304:
 				resp.Length = 0
+			case resp.Length == -2:
+				resp.Close = true
 			}
 			c.served++
 			return resp, nil
@@ -251,9 +254,6 @@ func parseHead(head []byte) (Response, error) {
 				r.Length = -1
 			}
 		}
-	}
-	if r.Length == -2 {
-		r.Close = true
 	}
 	return r, nil
 }

@@ -45,7 +45,7 @@ func TestReplies(t *testing.T) {
 		"chunked":    {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: x\r\n\r\n", 200, "hello", false},
 		"until end":  {"GET", "HTTP/1.1 200 OK\r\n\r\nhello", 200, "hello", true},
 		"head":       {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 200, "", false},
-		"no content": {"DELETE", "HTTP/1.1 204 No Content\r\n\r\n", 204, "", true},
+		"no content": {"DELETE", "HTTP/1.1 204 No Content\r\n\r\n", 204, "", false},
 		"close":      {"GET", "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno", 404, "no", true},
 		"old":        {"GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok", true},
 		"old kept":   {"GET", "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false},
@@ -66,7 +66,7 @@ func TestReplies(t *testing.T) {
 			if err != nil || resp.Status != c.status || got != c.body {
 				t.Errorf("%s %s: status %d body %q, %v", name, how, resp.Status, got, err)
 			}
-			if name != "no content" && resp.Close != c.close {
+			if resp.Close != c.close {
 				t.Errorf("%s %s: close is %v", name, how, resp.Close)
 			}
 		}
