@@ -106,6 +106,8 @@ type world struct {
 	plane   *plane
 	targets []*one
 	onStart []func()
+	turns   int // restless: how often names have gone to other targets
+	rests   bool
 }
 
 var (
@@ -117,7 +119,10 @@ var (
 // newWorld starts targets with real stores and listeners, and alice's buckets "plain", "kept" (versions enabled) and "other".
 func newWorld(t testing.TB, n int) *world {
 	t.Helper()
-	w := &world{t: t, plane: &plane{news: make(chan struct{})}}
+	w := &world{t: t, plane: &plane{news: make(chan struct{})}, rests: !restless}
+	if restless {
+		n = 3
+	}
 	v := &cluster.View{
 		Index: 1, Secret: []byte("secret"), Config: cluster.DefaultConfig(),
 		Map:     &cluster.Map{Version: 1, Epoch: 1, UUID: "u", Nodes: map[cluster.NodeID]*cluster.Node{}},
@@ -217,10 +222,10 @@ func (w *world) ownerOf(bucket, key string) *one {
 	panic("no owner")
 }
 
-// keyOf returns a name in bucket that o owns.
+// keyOf returns a name in bucket that o owns, in a restless world any name.
 func (w *world) keyOf(o *one, bucket, prefix string) string {
 	for i := 0; ; i++ {
-		if key := fmt.Sprint(prefix, i); w.ownerOf(bucket, key) == o {
+		if key := fmt.Sprint(prefix, i); !w.rests || w.ownerOf(bucket, key) == o {
 			return key
 		}
 	}
@@ -255,6 +260,9 @@ func (a *answer) element(name string) string {
 
 func (w *world) do(c call) *answer {
 	w.t.Helper()
+	if !w.rests {
+		w.turn()
+	}
 	o := w.ownerOf(c.bucket, c.key)
 	url := append([]byte(o.intra+s3.PathOwner), fmt.Sprintf("/%d/", w.bucket(c.bucket).ID)...)
 	url = httpx.AppendPath(url, c.key)
@@ -330,4 +338,8 @@ func (o *one) versions(t testing.TB, bucket uint64) (versions, markers int) {
 		t.Fatal(err)
 	}
 	return versions, markers
+}
+
+func (w *world) name(bucket, key string) object.Name {
+	return object.Name{Bucket: w.bucket(bucket).ID, Key: key}
 }

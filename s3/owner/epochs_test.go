@@ -1,0 +1,128 @@
+package owner_test
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"aistore/cluster"
+	"aistore/errs"
+)
+
+// restless makes worlds of three targets in which names go to other targets before each request, and nothing is ever moved but by first
+// touches. Set by TestRestless alone.
+var restless bool
+
+// TestRestless runs other tests in restless worlds: nobody may notice.
+func TestRestless(t *testing.T) {
+	restless = true
+	defer func() { restless = false }()
+	for name, test := range map[string]func(*testing.T){
+		"multipart": TestMultipart, "refusals": TestMultipartRefusals, "conditional": TestConditionalCompletion, "checksums": TestMultipartChecksums,
+		"versioned-upload": TestVersionedUpload, "initiator": TestInitiator, "copy": TestCopy, "copy-rights": TestCopyNeedsToRead,
+		"copy-self": TestCopyOntoItself, "copy-part": TestCopyPart,
+	} {
+		t.Run(name, test)
+	}
+}
+
+// place puts exactly the named targets into service, begins an epoch, and lets all of them be sources.
+func (w *world) place(ids ...cluster.NodeID) {
+	w.plane.set(func(v *cluster.View) {
+		m := v.Map
+		var old []cluster.Placed
+		for _, n := range m.Targets() {
+			old = append(old, cluster.Placed{ID: n.ID, Weight: n.Weight})
+		}
+		m.Former = append(slices.DeleteFunc(slices.Clone(m.Former), func(p cluster.Placement) bool { return slices.Equal(p.Targets, old) }),
+			cluster.Placement{Epoch: m.Epoch, Targets: old})
+		m.Nodes, m.Sources = maps.Clone(m.Nodes), map[cluster.NodeID]cluster.Source{}
+		for id, n := range m.Nodes {
+			cp := *n
+			if cp.State = cluster.Maintenance; slices.Contains(ids, id) {
+				cp.State = cluster.Online
+			}
+			m.Nodes[id] = &cp
+			m.Sources[id] = cluster.Source{Stage: cluster.Moving}
+		}
+		m.Epoch++
+		m.Version++
+	})
+}
+
+// turn takes the next of some placements.
+func (w *world) turn() {
+	turns := [][]cluster.NodeID{{"t1", "t2", "t3"}, {"t1"}, {"t3"}, {"t2", "t3"}, {"t1", "t3"}, {"t2"}}
+	w.turns++
+	w.place(turns[w.turns%len(turns)]...)
+}
+
+// TestLongKeys: a key that is too long for the answer is read where it is while it comes, and copied from there.
+func TestLongKeys(t *testing.T) {
+	w := newWorld(t, 2)
+	w.place("t1")
+	body := random(3 << 20)
+	keys := []string{"get", "range", "head", "copy", "tags", "overwrite", "delete"}
+	for _, k := range keys {
+		w.want(200, "", call{method: "PUT", bucket: "plain", key: k, body: body, header: []string{"x-amz-tagging", "a=b"}})
+	}
+	w.place("t2")
+	if got := w.want(200, "", call{method: "GET", bucket: "plain", key: "get"}); !bytes.Equal(got.body, body) || got.Header.Get("ETag") != etag(body) {
+		t.Errorf("%d bytes, %v", len(got.body), got.Header)
+	}
+	if got := w.want(206, "", call{method: "GET", bucket: "plain", key: "range", header: []string{"Range", "bytes=1000000-1000999"}}); !bytes.Equal(got.body, body[1000000:1001000]) {
+		t.Error("other bytes")
+	}
+	if got := w.want(200, "", call{method: "HEAD", bucket: "plain", key: "head"}); got.Header.Get("Content-Length") != fmt.Sprint(len(body)) {
+		t.Errorf("%v", got.Header)
+	}
+	w.want(200, "", call{method: "PUT", bucket: "other", key: "copied", header: []string{"x-amz-copy-source", "plain/copy"}})
+	if got := w.want(200, "", call{method: "GET", bucket: "other", key: "copied"}); !bytes.Equal(got.body, body) {
+		t.Error("other bytes in the copy")
+	}
+	if got := w.want(200, "", call{method: "GET", bucket: "plain", key: "tags", query: "tagging"}); !strings.Contains(string(got.body), "<Key>a</Key>") {
+		t.Errorf("%s", got.body)
+	}
+	w.want(200, "", call{method: "PUT", bucket: "plain", key: "overwrite", body: []byte("new")})
+	w.want(204, "", call{method: "DELETE", bucket: "plain", key: "delete"})
+	w.want(404, "NoSuchKey", call{method: "GET", bucket: "plain", key: "delete"})
+	for _, k := range keys[:2] {
+		for got := ""; got != etag(body); { // it arrives although nobody waits for it
+			info, err := w.targets[1].store.Stat(w.name("plain", k))
+			if err != nil && !errs.Is(err, errs.NotFound) {
+				t.Fatal(err)
+			}
+			got = `"` + info.ETag + `"`
+		}
+	}
+}
+
+// TestVersionsMove: a key with versions moves whole, and what was removed for good does not come back.
+func TestVersionsMove(t *testing.T) {
+	w := newWorld(t, 3)
+	w.place("t1")
+	put := func(body string) string {
+		return w.want(200, "", call{method: "PUT", bucket: "kept", key: "k", body: []byte(body)}).Header.Get("x-amz-version-id")
+	}
+	first, second := put("one"), put("two")
+	w.place("t2")
+	w.want(204, "", call{method: "DELETE", bucket: "kept", key: "k"})
+	w.place("t3")
+	w.want(404, "NoSuchKey", call{method: "GET", bucket: "kept", key: "k"})
+	w.want(204, "", call{method: "DELETE", bucket: "kept", key: "k", query: "versionId=" + first})
+	w.place("t1") // which has both versions and no marker
+	w.want(404, "NoSuchKey", call{method: "GET", bucket: "kept", key: "k"})
+	w.want(404, "NoSuchVersion", call{method: "GET", bucket: "kept", key: "k", query: "versionId=" + first})
+	if got := w.want(200, "", call{method: "GET", bucket: "kept", key: "k", query: "versionId=" + second}); string(got.body) != "two" {
+		t.Errorf("%q", got.body)
+	}
+	w.place("t2")
+	third := put("three")
+	w.place("t3")
+	if got := w.want(200, "", call{method: "GET", bucket: "kept", key: "k"}); string(got.body) != "three" || got.Header.Get("x-amz-version-id") != third {
+		t.Errorf("%q %v", got.body, got.Header)
+	}
+}
