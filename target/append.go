@@ -38,6 +38,8 @@ func (t *Target) appendObject(r *request) (err error) {
 				_ = t.store.AbortAppend(r.Name(), first) // else it is given up when it is old
 			}
 		}()
+	} else if handle, err = t.adopt(c.Context(), &r.Object, handle); err != nil {
+		return r.fault(op, err)
 	}
 	if c.BodyLen() != 0 {
 		if handle, err = t.store.Append(c.Context(), r.Name(), handle, newPieceReader(c.Body(), o.Expect)); err != nil {

@@ -47,7 +47,8 @@ func (t *Target) Routes() []httpx.Route {
 func (t *Target) IntraRoutes() []httpx.Route {
 	rs := append([]httpx.Route{}, t.routes...)
 	question := httpx.Policy{Listener: httpx.Intra, Class: httpx.ClassControl} // waits for nobody's data
-	rs = append(rs, httpx.Route{Method: "GET", Path: pathKeys + "/*", Op: "get-key", Policy: question, Handler: t.serveKey})
+	rs = append(rs, httpx.Route{Method: "GET", Path: pathKeys + "/*", Op: "get-key", Policy: question, Handler: t.serveKey},
+		httpx.Route{Method: "GET", Path: pathAppends + "/*", Op: "get-append", Policy: question, Handler: t.serveAppend})
 	for _, r := range operations() {
 		r.Path, r.Policy.Listener, r.Handler = PathIntraObjects+"/*", httpx.Intra, t.fromNode
 		rs = append(rs, r)

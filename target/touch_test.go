@@ -279,6 +279,32 @@ func TestConcurrentTouches(t *testing.T) {
 	}
 }
 
+// TestAppendGoesOn: an append that is under way when its name goes elsewhere goes on there, with the handle that the client has.
+func TestAppendGoesOn(t *testing.T) {
+	e, t1, t2, key := joined(t)
+	k := key("x")
+	var whole []byte
+	handle := ""
+	piece := func(o *one, size int) {
+		t.Helper()
+		body := random(size)
+		a := o.want(t, 200, call{method: "PUT", path: path("bk", k) + "?append_type=append&append_handle=" + handle, body: body})
+		whole, handle = append(whole, body...), a.Header.Get("ais-append-handle")
+	}
+	piece(t1, 1000)
+	piece(t1, 200_000)
+	e.move(cluster.JoinNode, "t2")
+	t1.want(t, 307, call{method: "PUT", path: path("bk", k) + "?append_type=append&append_handle=" + handle, body: []byte("x")})
+	piece(t2, 3000)
+	t2.want(t, 404, call{method: "GET", path: path("bk", k)})
+	piece(t2, 10)
+	t2.want(t, 200, call{method: "PUT", path: path("bk", k) + "?append_type=flush&append_handle=" + handle})
+	if got := t2.want(t, 200, call{method: "GET", path: path("bk", k)}); !bytes.Equal(got.body, whole) {
+		t.Errorf("%d bytes, want %d", len(got.body), len(whole))
+	}
+	t2.want(t, 404, call{method: "PUT", path: path("bk", k) + "?append_type=flush&append_handle=" + handle})
+}
+
 // TestDestroyedElsewhere: a bucket's data goes from nodes that own nothing, too.
 func TestDestroyedElsewhere(t *testing.T) {
 	e := newEpochs(t, 2, 2)
