@@ -63,6 +63,7 @@ type touches struct {
 	store *store.Store
 	known *touched
 	pulls chan struct{} // slots of long keys
+	ready chan struct{} // closed once run has begun: the listeners may have a moment before
 
 	mu      sync.Mutex
 	ctx     context.Context // of run; nil before and after
@@ -79,7 +80,7 @@ type flightID struct {
 
 func newTouches(n *node.Node, s *store.Store) *touches {
 	return &touches{
-		node: n, store: s, known: newTouched(), pulls: make(chan struct{}, pulledAtOnce),
+		node: n, store: s, known: newTouched(), pulls: make(chan struct{}, pulledAtOnce), ready: make(chan struct{}),
 		flights: map[flightID]*flight{}, asked: map[cluster.NodeID]chan struct{}{},
 	}
 }
@@ -89,6 +90,7 @@ func (x *touches) run(ctx context.Context) error {
 	x.mu.Lock()
 	x.ctx = ctx
 	x.mu.Unlock()
+	close(x.ready)
 	var seen uint64
 	for ctx.Err() == nil {
 		if v := x.node.Control().View(); v != nil {
@@ -142,6 +144,11 @@ func (x *touches) own(ctx context.Context, o *node.Object, reading bool) (*clust
 		if err != nil || len(hs) == 0 {
 			return nil, err
 		}
+		select {
+		case <-x.ready:
+		case <-ctx.Done():
+			return nil, errs.E("target.touch", o, ctx.Err())
+		}
 		f, err := x.join(o, hs)
 		if err != nil {
 			return nil, err
@@ -178,7 +185,7 @@ func (x *touches) join(o *node.Object, holders []*cluster.Node) (*flight, error)
 	}
 	switch {
 	case x.ctx == nil || x.ctx.Err() != nil:
-		return nil, errs.E(op, o, errs.Busy, "this node is starting or stopping")
+		return nil, errs.E(op, o, errs.Busy, "this node is stopping")
 	case len(x.flights) >= flightsMost:
 		return nil, errs.E(op, o, errs.Busy, "too many keys are being looked for at other nodes: retry after a second")
 	}
