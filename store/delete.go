@@ -22,6 +22,7 @@ type DeleteOptions struct {
 	Conditions *object.Conditions
 	Guard      func() error
 	Mark       bool
+	Newest     func() (epoch uint64, mark bool) // as in PutOptions
 
 	Versioning Versioning // of the bucket
 	VersionID  string     // "" = as Versioning says; otherwise this version goes, or this delete marker
@@ -89,7 +90,7 @@ func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, ol
 	if !exists || old.Tombstone() {
 		return nil, errs.E("store.delete", n, errs.NotFound)
 	}
-	mark, err := s.raise(n, o.Mark, &o.Epoch)
+	mark, err := s.raise(n, o.Mark, o.Newest, &o.Epoch)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +158,7 @@ func (s *Store) putMarker(n object.Name, o *DeleteOptions, lock *nameLock, old *
 	}
 	old.close()
 	*old = found{}
-	w := &write{op: op, name: n, vol: v, o: &PutOptions{Epoch: o.Epoch, Durability: o.Durability, Guard: o.Guard, Mark: o.Mark, Versioning: o.Versioning}}
+	w := &write{op: op, name: n, vol: v, o: &PutOptions{Epoch: o.Epoch, Durability: o.Durability, Guard: o.Guard, Mark: o.Mark, Newest: o.Newest, Versioning: o.Versioning}}
 	if w.o.Versioning == Unversioned {
 		w.o.Versioning = Suspended
 	}
@@ -182,7 +183,7 @@ func (s *Store) deleteVersion(n object.Name, o *DeleteOptions, lock *nameLock, f
 	if !ok {
 		return errs.E("store.delete", n, errs.NotFound)
 	}
-	mark, err := s.raise(n, o.Mark, &o.Epoch)
+	mark, err := s.raise(n, o.Mark, o.Newest, &o.Epoch)
 	if err != nil {
 		return err
 	}

@@ -32,8 +32,14 @@ func (m *mark) put(b *pebble.Batch) error {
 }
 
 // raise returns the mark that a change of n must write; nil when none is wanted or it is there already. A key that was marked in a
-// later epoch is changed in that one: its versions must go on growing. The caller holds the name's lock.
-func (s *places) raise(n object.Name, wanted bool, epoch *uint64) (*mark, error) {
+// later epoch is changed in that one: its versions must go on growing. newest, if there is one, speaks for wanted, and for epoch if it tells
+// a later one. The caller holds the name's lock.
+func (s *places) raise(n object.Name, wanted bool, newest func() (epoch uint64, mark bool), epoch *uint64) (*mark, error) {
+	if newest != nil {
+		var e uint64
+		e, wanted = newest()
+		*epoch = max(*epoch, e)
+	}
 	if !wanted {
 		return nil, nil
 	}
@@ -112,13 +118,16 @@ func markIn(v *volume, n object.Name) (epoch uint64, err error) {
 
 // markFirst notes the mark before the part of an upload, which may be on a mountpath that is none of the key's homes.
 func (s *multipart) markFirst(n object.Name, o *PartOptions) error {
+	if o.Newest != nil {
+		_, o.Mark = o.Newest()
+	}
 	if !o.Mark {
 		return nil
 	}
 	lock := s.locks.of(n)
 	lock.mu.Lock()
 	defer lock.mu.Unlock()
-	m, err := s.raise(n, true, &o.Epoch)
+	m, err := s.raise(n, o.Mark, o.Newest, &o.Epoch)
 	if m == nil || err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type PartOptions struct {
 	Guard      func() error
 	Epoch      uint64
 	Mark       bool
+	Newest     func() (epoch uint64, mark bool) // as in PutOptions
 }
 
 // PartInfo is what is known of a part, of an upload or of a completed object.

@@ -35,6 +35,9 @@ type PutOptions struct {
 	// write with nothing changed.
 	Guard func() error
 	Mark  bool // the same batch notes that the key was changed in this epoch
+	// Newest, if it is not nil, is asked under the name's lock, before Guard: the epoch that the change is made in, if that is later than
+	// Epoch, and in place of Mark whether a mark is left.
+	Newest func() (epoch uint64, mark bool)
 }
 
 // Put writes data, replacing what n had. Up to Config.InlineMax bytes are one synced index batch. data is
@@ -143,7 +146,7 @@ func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.
 	if w.shares {
 		old.Flags |= format.FlagShared // perhaps with this write: a name may be written over itself
 	}
-	mark, err := s.raise(w.name, w.o.Mark, &w.o.Epoch)
+	mark, err := s.raise(w.name, w.o.Mark, w.o.Newest, &w.o.Epoch)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type UpdateOptions struct {
 	VersionID string // "" = the current version; another is changed in place
 	InPlace   bool   // the version stays as it is (tags, ACL)
 	Mark      bool
+	Newest    func() (epoch uint64, mark bool) // as in PutOptions
 }
 
 // Update changes the metadata of n: change gets what is there and may alter Custom, System, Tags and
@@ -62,7 +63,7 @@ func (s *Store) updateLocked(n object.Name, o *UpdateOptions, lock *nameLock, ol
 	if err := change(info); err != nil {
 		return err
 	}
-	mark, err := s.raise(n, o.Mark, &o.Epoch)
+	mark, err := s.raise(n, o.Mark, o.Newest, &o.Epoch)
 	if err != nil {
 		return err
 	}

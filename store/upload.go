@@ -24,13 +24,15 @@ type UploadOptions struct {
 	Guard                func() error
 	Epoch                uint64
 	Mark                 bool
+	Newest               func() (epoch uint64, mark bool) // as in PutOptions
 }
 
 // AbortOptions of an AbortUpload; the fields mean what they do in PutOptions.
 type AbortOptions struct {
-	Epoch uint64
-	Guard func() error
-	Mark  bool
+	Epoch  uint64
+	Guard  func() error
+	Mark   bool
+	Newest func() (epoch uint64, mark bool) // as in PutOptions
 }
 
 // Upload is a multipart upload under way.
@@ -173,7 +175,7 @@ func (s *multipart) CreateUpload(ctx context.Context, n object.Name, o UploadOpt
 	if err := s.live(op, n); err != nil {
 		return Upload{}, err
 	}
-	mark, err := s.raise(n, o.Mark, &o.Epoch)
+	mark, err := s.raise(n, o.Mark, o.Newest, &o.Epoch)
 	if err != nil {
 		return Upload{}, errs.E(op, n, err)
 	}
@@ -244,7 +246,7 @@ func (s *multipart) commitAbort(u *upload, o AbortOptions) error {
 	lock := s.locks.of(u.n)
 	lock.mu.Lock()
 	defer lock.mu.Unlock()
-	mark, err := s.raise(u.n, o.Mark, &o.Epoch)
+	mark, err := s.raise(u.n, o.Mark, o.Newest, &o.Epoch)
 	if err != nil {
 		return err
 	}

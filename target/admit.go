@@ -72,16 +72,16 @@ func (t *Target) catchUp(c *httpx.Ctx, o *node.Object, r node.Routing) error {
 	return t.node.Refresh(o)
 }
 
-// StillMine is checked under the name's lock right before a commit, and the lease again before the reply:
+// StillMine is checked before a body is asked for, and in the end by Commit.Guard right before a commit, and the lease again before the reply:
 // a node that was paused, or whose bucket or name went elsewhere, must not acknowledge. An epoch that has
 // changed while this node stays the owner does no harm: nobody else can have written the name. o was made sure of (Own).
-func (t *Target) StillMine(o *node.Object) error {
+func (t *Target) StillMine(o *node.Object) error { return t.stillMine(o, t.node.Control().View()) }
+
+func (t *Target) stillMine(o *node.Object, v *cluster.View) error {
 	const op = "target.StillMine"
-	ctl := t.node.Control()
-	if err := ctl.Lease(); err != nil {
+	if err := t.node.Control().Lease(); err != nil {
 		return err
 	}
-	v := ctl.View()
 	b, err := open(o, v)
 	if err != nil || v.Map.Epoch == o.View.Map.Epoch {
 		return err
@@ -92,8 +92,46 @@ func (t *Target) StillMine(o *node.Object) error {
 	return nil
 }
 
-// Marks reports whether changes under v leave marks (docs/design/ownership.md, rule 4).
-func Marks(v *cluster.View) bool { return ownership.Mark(v) != 0 }
+// Commit is one change of a key on its way to the store. Its two methods are the store's options of the same names.
+type Commit struct {
+	t *Target
+	o *node.Object
+	v *cluster.View // by which Newest answered
+}
+
+// Commit returns a change of o's key, of which this node was made sure.
+func (t *Target) Commit(o *node.Object) *Commit { return &Commit{t: t, o: o} }
+
+// Newest tells the epoch of the change and whether it leaves a mark: those of the newest map, since a mark of the map by which the change was
+// admitted may be that of a copy elsewhere, against which a delete would not hold.
+func (c *Commit) Newest() (epoch uint64, mark bool) {
+	c.v = c.t.node.Control().View()
+	return c.v.Map.Epoch, ownership.Mark(c.v) != 0
+}
+
+// Guard decides by the view of which Newest told, as long as it is of the present epoch.
+func (c *Commit) Guard() error {
+	v := c.t.node.Control().View()
+	if c.v != nil && c.v.Map.Epoch != v.Map.Epoch {
+		return errs.F("target.Commit", c.o, errs.StaleMap, "an epoch began during the commit")
+	}
+	return c.t.stillMine(c.o, v)
+}
+
+// Judged words what a request came to whose key may have gone elsewhere meanwhile: what this node does not find then is not missing.
+func (t *Target) Judged(o *node.Object, err error) error {
+	if !errs.Is(err, errs.NotFound, errs.Precondition) {
+		return err
+	}
+	v := t.node.Control().View()
+	if v.Map.Epoch == o.View.Map.Epoch {
+		return err
+	}
+	if b := v.BucketByID(o.Bucket.ID); b != nil && !ownership.Commit(o.View, v, t.node.ID, b, o.Key, o.View.Map.Epoch) {
+		return errs.F("target.Judged", o, errs.StaleMap, "belonged to another target since, by version %d of the cluster map", v.Map.Version)
+	}
+	return err
+}
 
 // open returns o's bucket in v if it takes writes: it is there, and not about to go.
 func open(o *node.Object, v *cluster.View) (*cluster.Bucket, error) {

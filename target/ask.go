@@ -164,6 +164,10 @@ func (x *touches) pull(ctx context.Context, o *node.Object, h *cluster.Node, opt
 		return errs.E(op, o, errs.Busy, ctx.Err())
 	}
 	rep, err := x.node.Client.Do(ctx, &httpx.Call{Method: "GET", URL: keyURL(o, h, true)})
+	if err == nil && rep.Len == 0 { // it has moved, and been swept
+		rep.Close()
+		return errs.F(op, o, errs.StaleMap, "is not with %s any more", h.ID)
+	}
 	if err == nil {
 		_, err = x.store.ImportStream(ctx, &current{x: x, o: o, from: h.ID, r: rep.Body}, opts)
 		rep.Close()

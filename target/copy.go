@@ -116,7 +116,7 @@ func (t copies) copyOnce(ctx context.Context, src, dst *node.Object) (object.Inf
 	}
 	obj, err := t.store.Open(src.Name())
 	if err != nil {
-		return object.Info{}, fault(op, src, err)
+		return object.Info{}, fault(op, src, err) // judged by whoever made sure of it
 	}
 	defer obj.Close()
 	if err := t.node.Control().Lease(); err != nil {
@@ -135,11 +135,11 @@ func (t copies) copyOnce(ctx context.Context, src, dst *node.Object) (object.Inf
 
 // copyHere copies inside this node; content is shared where the store can.
 func (t copies) copyHere(ctx context.Context, obj *store.Object, src, dst *node.Object) error {
-	info, props := obj.Info(), &dst.Bucket.Props
+	info, props, c := obj.Info(), &dst.Bucket.Props, t.Commit(dst)
 	o := store.PutOptions{
-		Epoch: dst.View.Map.Epoch, Mark: Marks(dst.View), Durability: props.Durability, Checksum: props.Checksum, Size: info.Size,
+		Epoch: dst.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Size: info.Size,
 		Custom: info.Custom, System: info.System, Tags: info.Tags, Versioning: VersioningOf(dst.Bucket),
-		Guard: func() error { return t.StillMine(dst) },
+		Newest: c.Newest, Guard: c.Guard,
 	}
 	if info.Checksum.Type == props.Checksum {
 		_, err := t.store.Link(ctx, src.Name(), dst.Name(), o)

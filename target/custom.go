@@ -27,9 +27,9 @@ func (t *Target) patch(r *request) error {
 	if len(add) == 0 && !replace {
 		return errs.E(op, "value", errs.Invalid, "has no metadata: want {\"key\": \"value\"}")
 	}
+	c := t.Commit(&r.Object)
 	o := store.UpdateOptions{
-		Epoch: r.View.Map.Epoch, Mark: Marks(r.View), Durability: r.Bucket.Props.Durability, Conditions: conditions(r.c),
-		Guard: func() error { return t.StillMine(&r.Object) },
+		Epoch: r.View.Map.Epoch, Durability: r.Bucket.Props.Durability, Conditions: conditions(r.c), Newest: c.Newest, Guard: c.Guard,
 	}
 	info, err := t.store.Update(r.c.Context(), r.Name(), o, func(info *object.Info) error {
 		m := map[string]string{}

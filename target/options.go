@@ -36,9 +36,10 @@ type nodeMeta struct {
 // putOptions reads what the headers of a PUT say.
 func (t *Target) putOptions(r *request) (store.PutOptions, error) {
 	c, props := r.c, &r.Bucket.Props
+	change := t.Commit(&r.Object)
 	o := store.PutOptions{
-		Epoch: r.View.Map.Epoch, Mark: Marks(r.View), Durability: props.Durability, Checksum: props.Checksum, Size: c.BodyLen(), Versioning: VersioningOf(r.Bucket),
-		Guard: func() error { return t.StillMine(&r.Object) },
+		Epoch: r.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Size: c.BodyLen(), Versioning: VersioningOf(r.Bucket),
+		Newest: change.Newest, Guard: change.Guard,
 	}
 	if limit := r.View.Config.Limits.MaxObjectSize; o.Size > limit {
 		return o, errs.F("target.put", r, errs.TooLarge, "%d bytes; limits.max_object_size is %d", o.Size, limit)

@@ -96,7 +96,7 @@ func (t *Target) serveOwned(r *request) (began bool, err error) {
 			return false, r.toHolder(t.touches, holder)
 		}
 	}
-	return true, t.perform(r)
+	return true, t.Judged(&r.Object, t.perform(r))
 }
 
 // again judges a request anew that was refused because owners changed while it was being served; one whose body has gone cannot be.

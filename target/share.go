@@ -38,7 +38,7 @@ func (o Objects) atOwner(ctx context.Context, b *cluster.Bucket, key string, her
 			err = errs.E(op, &obj, errs.Unavailable, "no target is in service")
 		case obj.Owner.ID == o.t.node.ID:
 			if err = o.t.Own(ctx, &obj); err == nil {
-				err = here(&obj)
+				err = o.t.Judged(&obj, here(&obj))
 			}
 		default:
 			err = there(&obj)

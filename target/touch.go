@@ -299,7 +299,7 @@ func (x *touches) mayTake(o *node.Object, from cluster.NodeID) error {
 		return err
 	}
 	if v.Map.Epoch != o.View.Map.Epoch || !ownership.Pulls(v, x.node.ID, from, b, o.Key, mark) {
-		return errs.F(op, o, errs.StaleMap, "may belong to another target in version %d of the cluster map", v.Map.Version)
+		return errs.F(op, o, errs.StaleMap, "is not to be taken from %s in version %d of the cluster map", from, v.Map.Version)
 	}
 	return nil
 }

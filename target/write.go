@@ -74,8 +74,9 @@ func (t *Target) delete(r *request) error {
 }
 
 func (t *Target) deleteOptions(o *node.Object, cond *object.Conditions) store.DeleteOptions {
+	c := t.Commit(o)
 	return store.DeleteOptions{
-		Epoch: o.View.Map.Epoch, Mark: Marks(o.View), Durability: o.Bucket.Props.Durability, Conditions: cond, Versioning: VersioningOf(o.Bucket),
-		Guard: func() error { return t.StillMine(o) },
+		Epoch: o.View.Map.Epoch, Durability: o.Bucket.Props.Durability, Conditions: cond, Versioning: VersioningOf(o.Bucket),
+		Newest: c.Newest, Guard: c.Guard,
 	}
 }

@@ -101,11 +101,12 @@ func (w *Owner) delete(ctx context.Context, o *node.Object, version string, cond
 			return store.Deleted{}, err
 		}
 	}
+	c := w.target.Commit(o)
 	gone, err := w.store.Delete(ctx, o.Name(), store.DeleteOptions{
-		Epoch: o.View.Map.Epoch, Mark: target.Marks(o.View), Durability: o.Bucket.Props.Durability, Conditions: cond,
-		Guard: func() error { return w.target.StillMine(o) }, Versioning: target.VersioningOf(o.Bucket), VersionID: version,
+		Epoch: o.View.Map.Epoch, Durability: o.Bucket.Props.Durability, Conditions: cond,
+		Newest: c.Newest, Guard: c.Guard, Versioning: target.VersioningOf(o.Bucket), VersionID: version,
 	})
-	if errs.Is(err, errs.NotFound) {
+	if err = w.target.Judged(o, err); errs.Is(err, errs.NotFound) {
 		return store.Deleted{}, nil
 	}
 	return gone, err

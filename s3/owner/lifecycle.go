@@ -218,8 +218,9 @@ func (x *sweep) remove(ctx context.Context, d *doomed) error {
 	if !ok || err != nil {
 		return err
 	}
+	c := x.w.target.Commit(&o)
 	opts := store.DeleteOptions{
-		Epoch: o.View.Map.Epoch, Mark: target.Marks(o.View), Durability: x.bucket.Props.Durability, Versioning: target.VersioningOf(x.bucket), VersionID: d.version,
+		Epoch: o.View.Map.Epoch, Newest: c.Newest, Durability: x.bucket.Props.Durability, Versioning: target.VersioningOf(x.bucket), VersionID: d.version,
 		Guard: func() error {
 			info, err := x.w.store.StatVersion(o.Name(), d.version)
 			if err != nil {
@@ -228,7 +229,7 @@ func (x *sweep) remove(ctx context.Context, d *doomed) error {
 			if !d.still(&info) {
 				return errs.E(op, &o, errs.Precondition, "the rule does not apply any more")
 			}
-			return x.w.target.StillMine(&o)
+			return c.Guard()
 		},
 	}
 	if d.version == "" {
@@ -275,9 +276,8 @@ func (x *sweep) uploads(ctx context.Context) error {
 	for i := range old {
 		o, ok, err := x.sure(ctx, old[i].Key)
 		if err == nil && ok {
-			err = x.w.store.AbortUpload(ctx, o.Name(), old[i].ID, store.AbortOptions{
-				Epoch: o.View.Map.Epoch, Mark: target.Marks(o.View), Guard: func() error { return x.w.target.StillMine(&o) },
-			})
+			c := x.w.target.Commit(&o)
+			err = x.w.store.AbortUpload(ctx, o.Name(), old[i].ID, store.AbortOptions{Epoch: o.View.Map.Epoch, Newest: c.Newest, Guard: c.Guard})
 		}
 		if err != nil && !errs.Is(err, errs.NotFound, errs.StaleMap) {
 			return err

@@ -11,7 +11,6 @@ import (
 	"aistore/object"
 	"aistore/s3"
 	"aistore/store"
-	"aistore/target"
 )
 
 // Keys of an upload's System that are not the object's.
@@ -45,7 +44,7 @@ func (r multipart) createUpload() error {
 	if algorithm != s3.NoAlgorithm {
 		o.System[systemSum] = algorithm.Name() + " " + string(typ)
 	}
-	u, err := r.w.store.CreateUpload(r.c.Context(), r.Name(), store.UploadOptions{Custom: o.Custom, System: o.System, Tags: o.Tags, Epoch: o.Epoch, Mark: o.Mark, Guard: o.Guard})
+	u, err := r.w.store.CreateUpload(r.c.Context(), r.Name(), store.UploadOptions{Custom: o.Custom, System: o.System, Tags: o.Tags, Epoch: o.Epoch, Newest: o.Newest, Guard: o.Guard})
 	if err != nil {
 		return r.fault(op, err)
 	}
@@ -108,8 +107,9 @@ func (r multipart) uploadFault(op string, err error) error {
 
 // partOptions reads what a part must be. The upload's algorithm is computed too: the sum of the whole follows from those of parts.
 func (r multipart) partOptions(u *store.Upload, in *incoming) store.PartOptions {
+	c := r.w.target.Commit(&r.Object)
 	o := store.PartOptions{
-		Epoch: r.View.Map.Epoch, Mark: target.Marks(r.View), Durability: r.Bucket.Props.Durability, Size: in.size, Expect: in.expect, Also: in.also, Guard: r.guard,
+		Epoch: r.View.Map.Epoch, Durability: r.Bucket.Props.Durability, Size: in.size, Expect: in.expect, Also: in.also, Newest: c.Newest, Guard: c.Guard,
 	}
 	if a, _ := wanted(u.System); a != s3.NoAlgorithm && a != in.want.Algorithm {
 		o.Also = append(append([]cksum.Type{}, o.Also...), typeOf(a))
@@ -272,7 +272,8 @@ func (r multipart) abort() error {
 	if err := r.guard(); err != nil {
 		return err
 	}
-	if err := r.w.store.AbortUpload(r.c.Context(), r.Name(), r.uploadID(), store.AbortOptions{Epoch: r.View.Map.Epoch, Mark: target.Marks(r.View), Guard: r.guard}); err != nil {
+	c := r.w.target.Commit(&r.Object)
+	if err := r.w.store.AbortUpload(r.c.Context(), r.Name(), r.uploadID(), store.AbortOptions{Epoch: r.View.Map.Epoch, Newest: c.Newest, Guard: c.Guard}); err != nil {
 		return r.uploadFault("owner.abort", err)
 	}
 	r.c.Status(204)
@@ -335,10 +336,10 @@ func (c *completion) declared() error {
 			return err
 		}
 	}
-	props := &c.r.Bucket.Props
+	props, change := &c.r.Bucket.Props, c.r.w.target.Commit(&c.r.Object)
 	c.opts = store.CompleteOptions{MinPart: s3.MinPartSize, PutOptions: store.PutOptions{
-		Epoch: c.r.View.Map.Epoch, Mark: target.Marks(c.r.View), Durability: props.Durability, Checksum: props.Checksum, Conditions: c.r.writeConditions(),
-		Versioning: versioningOf(c.r), Guard: c.r.guard, Finish: c.finish,
+		Epoch: c.r.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Conditions: c.r.writeConditions(),
+		Versioning: versioningOf(c.r), Newest: change.Newest, Guard: change.Guard, Finish: c.finish,
 	}}
 	return nil
 }

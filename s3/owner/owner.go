@@ -168,7 +168,7 @@ func (r *request) serveOwned() (began bool, err error) {
 			return false, r.toHolder(s3.PathOwner, holder)
 		}
 	}
-	return true, r.perform()
+	return true, r.w.target.Judged(&r.Object, r.perform())
 }
 
 // again judges a request anew that was refused because owners changed while it was being served; one whose body has gone cannot be. What

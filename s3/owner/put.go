@@ -97,9 +97,10 @@ func (r write) putOptions() (store.PutOptions, *incoming, error) {
 // newObject reads what the headers of a request say of an object that it makes, but for its content.
 func (r write) newObject() (store.PutOptions, error) {
 	props := &r.Bucket.Props
+	c := r.w.target.Commit(&r.Object)
 	o := store.PutOptions{
-		Epoch: r.View.Map.Epoch, Mark: target.Marks(r.View), Durability: props.Durability, Checksum: props.Checksum, Custom: r.h.Meta,
-		Versioning: target.VersioningOf(r.Bucket), Guard: r.guard,
+		Epoch: r.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Custom: r.h.Meta,
+		Versioning: target.VersioningOf(r.Bucket), Newest: c.Newest, Guard: c.Guard,
 	}
 	var err error
 	if o.System, err = r.h.System(nil); err != nil {

@@ -106,7 +106,8 @@ func (r *request) sourceAt(src *node.Object, version string) (*source, error) {
 	case holder != nil:
 		return r.w.remoteSource(ctx, src, holder, version, r.caller, &r.h)
 	}
-	return r.w.localSource(src, version, r.caller, &r.h)
+	s, err := r.w.localSource(src, version, r.caller, &r.h)
+	return s, r.w.target.Judged(src, err)
 }
 
 // localSource opens a source that this node owns.
@@ -283,6 +284,8 @@ func (w *Owner) serveSource(c *httpx.Ctx) error {
 	s, err := w.localSource(&r.Object, c.Query("versionId"), &caller, &r.h)
 	if held != "" {
 		err = w.target.StillHeld(&r.Object, err)
+	} else {
+		err = w.target.Judged(&r.Object, err)
 	}
 	var reply sourceReply
 	switch {

@@ -8,7 +8,6 @@ import (
 	"aistore/object"
 	"aistore/s3"
 	"aistore/store"
-	"aistore/target"
 )
 
 // getTags serves the object's tags.
@@ -77,8 +76,9 @@ func (r known) deleteTags() error {
 
 // update changes what is known of a version, which stays the version it is.
 func (r known) update(change func(*object.Info)) error {
+	c := r.w.target.Commit(&r.Object)
 	o := store.UpdateOptions{
-		Epoch: r.View.Map.Epoch, Mark: target.Marks(r.View), Durability: r.Bucket.Props.Durability, Guard: r.guard, VersionID: r.version, InPlace: true,
+		Epoch: r.View.Map.Epoch, Durability: r.Bucket.Props.Durability, Newest: c.Newest, Guard: c.Guard, VersionID: r.version, InPlace: true,
 	}
 	info, err := r.w.store.Update(r.c.Context(), r.Name(), o, func(i *object.Info) error {
 		change(i)
