@@ -19,7 +19,7 @@ func (s *appends) HasAppend(n object.Name, token string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, v := range s.vols {
+	for _, v := range s.volumes() {
 		if v.err() != nil {
 			continue
 		}
