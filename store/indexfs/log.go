@@ -106,15 +106,17 @@ func closeOn(f io.Closer, err error) error {
 	return err
 }
 
-// CheckLog reports a log in which acknowledged batches can no longer be read.
+// CheckLog reports a log in which acknowledged batches can no longer be read. A batch longer than a block may have been durable
+// in part when a mark was made; what is whole of it says nothing, so the mark must speak of bytes behind that.
 func CheckLog(data []byte, number uint64) error {
 	stopped, proved := readableTo(data, 0, number)
 	if stopped < 0 {
 		return nil
 	}
+	whole := wholeTo(data, stopped, number)
 	// What comes behind is of use only for what it proves. Records in one piece are found by trying every
 	// byte, longer ones begin anew somewhere in each block.
-	for at := stopped; at < int64(len(data)) && proved <= stopped; {
+	for at := stopped; at < int64(len(data)) && proved <= whole; {
 		next := min((at/LogBlock+1)*LogBlock, int64(len(data)))
 		for ; at < next; at++ {
 			repr, _ := WholeRecord(data[at:next], number)
@@ -125,11 +127,36 @@ func CheckLog(data []byte, number uint64) error {
 			proved = max(proved, p)
 		}
 	}
-	if proved > stopped {
+	if proved > whole {
 		return errs.F("indexfs.CheckLog", fmt.Sprintf("log %d", number), errs.Corrupt,
-			"it cannot be read from byte %d on, but was durable to byte %d", stopped, proved)
+			"it cannot be read from byte %d on, but was durable to byte %d", whole, proved)
 	}
 	return nil
+}
+
+// wholeTo returns how far from at, where a record stops to parse, the log consists of whole pieces of records, and of the zeros
+// at the end of a block that leave no room for one.
+func wholeTo(data []byte, at int64, number uint64) int64 {
+	for at < int64(len(data)) {
+		b := data[at:min((at/LogBlock+1)*LogBlock, int64(len(data)))]
+		payload, size := piece(b, number)
+		if payload == nil {
+			if size = int64(len(b)); size >= syncedHead || !allZero(b) {
+				return at
+			}
+		}
+		at += size
+	}
+	return at
+}
+
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // readableTo reads records from a block on. stopped is where they end to parse, -1 at a proper end.
@@ -144,16 +171,31 @@ func readableTo(data []byte, from int64, number uint64) (stopped, proved int64) 
 	return stopped, proved
 }
 
-// WholeRecord looks for a record in one piece right at the start of b, which lies within one block: CRC32C in
-// LevelDB's masked form, length, type, log number, for one type a synced offset, payload. It returns the payload, nil
+// Types of pieces of records, and the lengths of their headers. Of either group the first is a whole record, the others are the first,
+// a middle and the last piece of one.
+const (
+	plain, plainHead   = 5, 11
+	synced, syncedHead = 9, 19
+	pieceKinds         = 4
+)
+
+// WholeRecord looks for a record in one piece right at the start of b, which lies within one block. It returns the payload, nil
 // when there is none, and the size of all.
 func WholeRecord(b []byte, number uint64) (payload []byte, size int64) {
-	const plain, plainHead, synced, syncedHead = 5, 11, 9, 19 // types of records in one piece, and their headers
-	if len(b) < plainHead || b[6] != plain && b[6] != synced || binary.LittleEndian.Uint32(b[7:]) != uint32(number) {
+	if len(b) < plainHead || b[6] != plain && b[6] != synced {
+		return nil, 0
+	}
+	return piece(b, number)
+}
+
+// piece looks for a piece of a record right at the start of b: CRC32C in LevelDB's masked form, length, type, log number, for
+// half of the types a synced offset, payload.
+func piece(b []byte, number uint64) (payload []byte, size int64) {
+	if len(b) < plainHead || b[6] < plain || b[6] >= synced+pieceKinds || binary.LittleEndian.Uint32(b[7:]) != uint32(number) {
 		return nil, 0
 	}
 	head := plainHead
-	if b[6] == synced {
+	if b[6] >= synced {
 		head = syncedHead
 	}
 	end := head + int(binary.LittleEndian.Uint16(b[4:]))
