@@ -44,25 +44,36 @@ func (x *FS) Mark() (m [markLength]byte) {
 	return m
 }
 
-// provedLength returns the greatest length of log number of which repr, a batch, knows that it was durable.
-func provedLength(repr []byte, number uint64) int64 {
-	var proved int64
+// markNumbers are the bits of a log's number that a mark has.
+const markNumbers = 1<<(64-markShift) - 1
+
+// eachMark hands over the marks in repr, a batch: a log's number, its low bits, and how much of it was durable.
+func eachMark(repr []byte, f func(number uint64, length int64)) {
 	if len(repr) <= batchrepr.HeaderLen {
-		return 0
+		return
 	}
 	r := batchrepr.Read(repr)
 	for {
 		kind, key, _, ok, err := r.Next()
 		if !ok || err != nil {
-			return proved
+			return
 		}
 		if kind == pebble.InternalKeyKindLogData && len(key) == markLength && string(key[:len(markMagic)]) == markMagic {
-			m := binary.LittleEndian.Uint64(key[len(markMagic):])
-			if m>>markShift == number&(1<<(64-markShift)-1) {
-				proved = max(proved, int64(m&(1<<markShift-1)))
+			if m := binary.LittleEndian.Uint64(key[len(markMagic):]); m != 0 { // 0: no log was synced yet
+				f(m>>markShift, int64(m&(1<<markShift-1)))
 			}
 		}
 	}
+}
+
+// provedLength returns the greatest length of log number of which repr, a batch, knows that it was durable.
+func provedLength(repr []byte, number uint64) (proved int64) {
+	eachMark(repr, func(n uint64, length int64) {
+		if n == number&markNumbers {
+			proved = max(proved, length)
+		}
+	})
+	return proved
 }
 
 // examine looks at a file that pebble is about to read, where pebble itself would not notice damage or
@@ -77,6 +88,9 @@ func (x *FS) examine(name string, f vfs.File, err error) error {
 			err = CheckLog(data, n)
 		}
 		return closeOn(f, err)
+	}
+	if err == nil && x.Opening.Load() && strings.HasPrefix(path.Base(name), "MANIFEST") {
+		return closeOn(f, x.checkManifest(name, f))
 	}
 	if strings.HasSuffix(name, ".blob") {
 		if err != nil {

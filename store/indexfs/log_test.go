@@ -88,3 +88,36 @@ func TestTornBehindPadding(t *testing.T) {
 		}
 	}
 }
+
+// FuzzManifest reads arbitrary manifests.
+func FuzzManifest(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(bytes.Repeat([]byte{1, 0, 2}, 20_000))
+	edit := []byte{1, 3, 'c', 'm', 'p', 2, 200, 1, 3, 9}
+	piece := append([]byte{0, 0, 0, 0, byte(len(edit)), 0, 1}, edit...)
+	binary.LittleEndian.PutUint32(piece, maskedCRC(piece[6:]))
+	f.Add(bytes.Repeat(piece, 3))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		needed, stopped, whole := readManifest(data)
+		if stopped < 0 || stopped > int64(len(data)) {
+			t.Fatalf("stopped at %d of %d", stopped, len(data))
+		}
+		if next := nextEdit(data, stopped); next >= 0 && next <= stopped {
+			t.Fatalf("the next edit after %d is at %d (needed log %d, whole %v)", stopped, next, needed, whole)
+		}
+	})
+}
+
+// TestNeededLog finds the log that edits name, and nothing in what they do not.
+func TestNeededLog(t *testing.T) {
+	for _, c := range []struct {
+		edit []byte
+		want uint64
+	}{
+		{[]byte{1, 3, 'c', 'm', 'p', 2, 200, 1, 3, 9}, 200}, {[]byte{2, 7, 6, 0, 1}, 7}, {[]byte{3, 9}, 0}, {[]byte{103, 0, 2, 7}, 0}, {nil, 0}, {[]byte{1, 200}, 0}, {[]byte{2}, 0},
+	} {
+		if got := neededLog(c.edit); got != c.want {
+			t.Errorf("%v: %d, want %d", c.edit, got, c.want)
+		}
+	}
+}
