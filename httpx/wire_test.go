@@ -33,7 +33,7 @@ func dial(t testing.TB, url string) *raw {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second)) // a test that hangs fails
+	_ = c.SetDeadline(time.Now().Add(time.Minute)) // a test that hangs fails
 	return &raw{t, c, bufio.NewReader(c)}
 }
 
