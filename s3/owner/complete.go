@@ -43,7 +43,7 @@ func (c *completion) run(parts []store.CompletePart) error {
 	ctx := r.c.Context()
 	done := make(chan outcome, 1)
 	go func() { done <- c.attempt(ctx, parts) }()
-	wait := time.NewTimer(patience)
+	wait := time.NewTimer(r.w.patience)
 	defer wait.Stop()
 	select {
 	case o := <-done:
@@ -112,7 +112,7 @@ func (x *waiting) WriteBody(dst io.Writer) error {
 	if _, err := dst.Write(s3.Prolog(x.c.r.Key)); err != nil {
 		return err
 	}
-	tick := time.NewTicker(pulse)
+	tick := time.NewTicker(x.c.r.w.pulse)
 	defer tick.Stop()
 	for {
 		if f, ok := dst.(httpx.Flusher); ok {

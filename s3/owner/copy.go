@@ -114,8 +114,8 @@ func (r copying) copyContent(src *source, o *store.PutOptions, in *incoming) (ob
 	o.Size, o.Expect, o.Also, o.Finish = src.Info.Size, nil, nil, nil
 	if algorithm == s3.NoAlgorithm || algorithm == have.Algorithm && have.Type != s3.Composite {
 		o.ETag = src.Info.ETag
-		if src.obj != nil && (src.Info.Checksum.Type == o.Checksum || src.obj.Parts() != nil) { // what is in parts has no checksum of the bucket's
-			return r.w.store.CopyOpen(ctx, src.obj, src.version, r.Name(), *o)
+		if src.obj != nil {
+			return r.w.target.Copy(ctx, src.obj, src.version, r.Name(), *o)
 		}
 	} else { // computed anew, and with it the ETag of a whole
 		in.want, in.also = s3.Checksum{Algorithm: algorithm}, []cksum.Type{cksum.MD5, typeOf(algorithm)}
