@@ -23,8 +23,9 @@ const passParam = "ais-redirect"
 
 const passLife = time.Minute
 
-// deaf are the beginnings of names, in User-Agent, of clients that do not follow a redirect: they are relayed.
-var deaf = [...]string{"boto", "aws-cli/", "aiobotocore/", "minio ", "aws-sdk-java/2", "s3torchconnector", "crts3nativeclient"}
+// followers are the beginnings of names, in User-Agent, of clients that are known to follow a redirect. All others are relayed: there are some
+// that give up, and some that take the 307 for the object.
+var followers = [...]string{"aws-sdk-go", "rclone/", "python-requests/", "go-http-client/", "wget/", "mozilla/"}
 
 // follows reports whether the client may be sent to the owner. Requests with a body are relayed, for most clients cannot send it twice; so
 // are those that came over TLS to an owner that has told no https URL.
@@ -38,13 +39,13 @@ func (r *request) follows(o *node.Object) bool {
 		return false
 	}
 	for word := range strings.SplitSeq(strings.ToLower(r.c.Header("User-Agent")), " ") {
-		for _, name := range deaf {
-			if strings.HasPrefix(word+" ", name) {
-				return false
+		for _, name := range followers {
+			if strings.HasPrefix(word, name) {
+				return true
 			}
 		}
 	}
-	return true
+	return false
 }
 
 // redirect sends the client to the owner.
