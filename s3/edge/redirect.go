@@ -50,7 +50,7 @@ func (r *request) follows(o *node.Object) bool {
 
 // redirect sends the client to the owner.
 func (r *request) redirect(o *node.Object) error {
-	target := r.passless()
+	target := passless(r.c.Target())
 	if r.host {
 		target = "/" + r.name + target
 	}
@@ -70,9 +70,9 @@ func (r *request) redirect(o *node.Object) error {
 	return err
 }
 
-// passless is the path and query of the request without a pass.
-func (r *request) passless() string {
-	path, query := rawTarget(r.c.Target())
+// passless is the path and query of a request's target without a pass.
+func passless(target string) string {
+	path, query := rawTarget(target)
 	if pass := passOf(query); pass != "" {
 		query = strings.TrimSuffix(query[:len(query)-len(passParam)-1-len(pass)], "&")
 	}
@@ -130,7 +130,7 @@ func (r *request) accept(pass string) error {
 	if err != nil || berr != nil || cerr != nil {
 		return refused("is malformed")
 	}
-	want := r.e.node.SignPass(r.view, r.c.Method(), bucket, expiry, r.passText(r.passless(), f[3]))
+	want := r.e.node.SignPass(r.view, r.c.Method(), bucket, expiry, r.passText(passless(r.c.Target()), f[3]))
 	switch {
 	case subtle.ConstantTimeCompare([]byte(want), []byte(f[2])) != 1:
 		return refused("does not fit the request")
