@@ -259,7 +259,7 @@ func SetProp(p *cluster.BucketProps, name, value string) error {
 		}
 		next := *p
 		if err := known.set(&next, value); err != nil {
-			return errs.F(op, name, errs.Invalid, "%q: use %s", value, known.help)
+			return errs.F(op, name, errs.Invalid, "%q is no value of it (%s)", value, known.help)
 		}
 		if err := next.Validate(); err != nil {
 			return err

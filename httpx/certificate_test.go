@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -184,4 +185,55 @@ func (c *toldConn) Read(p []byte) (int, error) {
 		c.begun = nil
 	}
 	return c.Conn.Read(p)
+}
+
+// TestPlainAtTLS tells a client that speaks plain HTTP to a TLS port so; anybody else who does not speak TLS is told nothing.
+func TestPlainAtTLS(t *testing.T) {
+	r, err := httpx.NewRouter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := selfSigned(t, "one")
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httpx.NewServer(httpx.ServerConfig{}, r)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- s.Serve(ctx, tls.NewListener(tcp, httpx.TLSConfig(func() (*tls.Certificate, error) { return cert, nil })))
+	}()
+	for _, c := range []struct {
+		method string
+		size   int
+	}{{"GET", 0}, {"PUT", 3_000_000}, {"DELETE", 0}, {"POST", 10}} {
+		req, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+tcp.Addr().String()+"/x", bytes.NewReader(make([]byte, c.size)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Errorf("%s: %v", c.method, err)
+			continue
+		}
+		b, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != 400 || !strings.Contains(string(b), "this port speaks TLS") {
+			t.Errorf("%s: %d %s %v", c.method, resp.StatusCode, b, err)
+		}
+	}
+	c, err := net.Dial("tcp", tcp.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(c, "SSH-2.0-x\r\n")
+	if b, _ := io.ReadAll(c); strings.Contains(string(b), "HTTP") {
+		t.Errorf("ssh is told %q", b)
+	}
+	_ = c.Close()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }

@@ -160,7 +160,11 @@ func (cn *connection) serve() {
 			return
 		}
 		cn.phase, cn.headerBy = phaseHeader, time.Time{}
-		if err := c.hdr.Read(cn.br); err != nil {
+		err := cn.checkLines()
+		if err == nil {
+			err = c.hdr.Read(cn.br)
+		}
+		if err != nil {
 			c.begin(time.Now())
 			cn.refuse(err)
 			return
@@ -223,6 +227,7 @@ func (cn *connection) refuse(err error) {
 	}
 	c.close = true
 	c.path, c.target = "", ""
+	c.route = cn.routeOfUnread()
 	cn.reply(err)
 	cn.observe()
 	cn.linger()

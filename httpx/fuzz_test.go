@@ -78,7 +78,8 @@ func FuzzServer(f *testing.F) {
 	for _, s := range []string{
 		"GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "PUT /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /a HTTP/1.1\r\n\r\n",
 		"PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "PUT /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
-		"\r\n\r\n", "GET http://a/b HTTP/1.0\r\n\r\n", "HEAD /%00 HTTP/1.1\r\nRange: bytes=0-\r\n\r\n",
+		"\r\n\r\n", "GET http://a/b HTTP/1.0\r\n\r\n", "GET /a HTTP/1.1\nHost: x\n\n", "GET /a HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n", "GET /a HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n",
+		"GET /a HTTP/1.1\r\nHost: x\r\n: b\r\n\r\n", "GET /a HTTP/1.1\r\nHost: x\rA: b\r\n\r\n", "HEAD /%00 HTTP/1.1\r\nRange: bytes=0-\r\n\r\n",
 	} {
 		f.Add([]byte(s))
 	}

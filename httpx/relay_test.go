@@ -478,8 +478,8 @@ func TestTLS(t *testing.T) {
 	}
 	defer plain.Close()
 	_, _ = io.WriteString(plain, "GET /tls HTTP/1.1\r\nHost: x\r\n\r\n")
-	if _, err := http.ReadResponse(bufio.NewReader(plain), nil); err == nil {
-		t.Error("the TLS port answers in the clear")
+	if resp, err := http.ReadResponse(bufio.NewReader(plain), nil); err != nil || resp.StatusCode != 400 {
+		t.Errorf("the TLS port answers %v in the clear (%v)", resp, err)
 	}
 	if _, err := tls.Dial("tcp", closed.Addr().String(), &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11}); err == nil { //nolint:gosec // is refused
 		t.Error("TLS 1.1 is served")

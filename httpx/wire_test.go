@@ -33,7 +33,7 @@ func dial(t testing.TB, url string) *raw {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second)) // a test that hangs fails
+	_ = c.SetDeadline(time.Now().Add(time.Minute)) // a test that hangs fails
 	return &raw{t, c, bufio.NewReader(c)}
 }
 
@@ -116,6 +116,21 @@ func TestMalformed(t *testing.T) {
 		{"bad version", "GET /ok HTTP/9.9\r\nHost: x\r\n\r\n", 505},
 		{"blank in header name", "GET /ok HTTP/1.1\r\nHost : x\r\n\r\n", 400},
 		{"no colon", "GET /ok HTTP/1.1\r\nHost\r\n\r\n", 400},
+		{"bare LF behind the request line", "GET /ok HTTP/1.1\nHost: x\r\n\r\n", 400},
+		{"bare LF behind a header", "GET /ok HTTP/1.1\r\nHost: x\nA: b\r\n\r\n", 400},
+		{"bare LF at the end", "GET /ok HTTP/1.1\r\nHost: x\r\n\n", 400},
+		{"bare LFs alone", "GET /ok HTTP/1.1\nHost: x\n\n", 400},
+		{"bare LF before the request line", "\nGET /ok HTTP/1.1\r\nHost: x\r\n\r\n", 400},
+		{"bare CR", "GET /ok HTTP/1.1\r\nHost: x\rA: b\r\n\r\n", 400},
+		{"folded line", "GET /ok HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n", 400},
+		{"line folded with a tab", "GET /ok HTTP/1.1\r\nHost: x\r\nA: b\r\n\tContent-Length: 5\r\n\r\n", 400},
+		{"folded first line", "GET /ok HTTP/1.1\r\n Host: x\r\n\r\n", 400},
+		{"header without a name", "GET /ok HTTP/1.1\r\nHost: x\r\n: b\r\n\r\n", 400},
+		{"control in a header's name", "GET /ok HTTP/1.1\r\nHost: x\r\nA\x01: b\r\n\r\n", 400},
+		{"no token in a header's name", "GET /ok HTTP/1.1\r\nHost: x\r\nA(b): b\r\n\r\n", 400},
+		{"blank within a header's name", "GET /ok HTTP/1.1\r\nHost: x\r\nA b: b\r\n\r\n", 400},
+		{"no ASCII in a header's name", "GET /ok HTTP/1.1\r\nHost: x\r\nÄ: b\r\n\r\n", 400},
+		{"NUL in a header's value", "GET /ok HTTP/1.1\r\nHost: x\r\nA: \x00b\r\n\r\n", 400},
 		{"two lengths", "PUT /read HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400},
 		{"negative length", "PUT /read HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400},
 		{"huge length", "PUT /read HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n", 400},
@@ -138,6 +153,8 @@ func TestMalformed(t *testing.T) {
 		{"long header", "GET /ok HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 20<<10) + "\r\n\r\n", 431},
 		{"many headers", "GET /ok HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("A: b\r\n", 5000) + "\r\n", 431},
 		{"long target", "GET /" + strings.Repeat("a", 20<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n", 431},
+		{"empty lines before", "\r\n\r\nGET /ok HTTP/1.1\r\nHost: x\r\n\r\n", 200},
+		{"tabs and bytes in a value", "GET /ok HTTP/1.1\r\nHost: x\r\nA: \ta\tü\xff\r\nB:\r\n\r\n", 200},
 		{"absolute target", "GET http://x/ok HTTP/1.1\r\nHost: x\r\n\r\n", 200},
 		{"lower-case header", "PUT /read HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na", 200},
 		{"chunk extension and trailer", "PUT /read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;x=y\r\na\r\n0\r\nT: v\r\n\r\n", 200},
@@ -156,6 +173,30 @@ func TestMalformed(t *testing.T) {
 		})
 	}
 	dial(t, url).wantOpen("/ok") // the server lives
+}
+
+// TestUnreadHeads lets the route word what is wrong with a head that cannot be read, if its first line tells which route that is.
+func TestUnreadHeads(t *testing.T) {
+	routes := append(basic(), httpx.Route{Method: "*", Path: "/own/*", Op: "own", Policy: dataPolicy, Handler: ok, Fault: func(c *httpx.Ctx, status int, err error) {
+		c.Status(status)
+		_, _ = fmt.Fprintf(c, "own words: %d %v", status, errs.KindOf(err))
+	}})
+	url, _ := start(t, routes)
+	for request, want := range map[string]string{
+		"GET /own/x?y HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 20<<10) + "\r\n\r\n": "own words: 431 too-large",
+		"PUT /own/" + strings.Repeat("a", 20<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n":           "own words: 431 too-large",
+		"PUT /own/x HTTP/1.1\r\nHost: x\nA: b\r\n\r\n":                                       "own words: 400 invalid",
+		"\r\nPUT /own/x HTTP/1.1\r\nHost: x\r\nA\r\n\r\n":                                    "own words: 400 invalid",
+		"PUT /ok HTTP/1.1\r\nHost: x\nA: b\r\n\r\n":                                          `"status_code":400`,
+		"PUT /nope HTTP/1.1\r\nHost: x\nA: b\r\n\r\n":                                        `"status_code":400`,
+		"/own/x\r\n\r\n": `"status_code":400`,
+	} {
+		r := dial(t, url)
+		go func() { _, _ = io.WriteString(r.c, request) }()
+		if _, body := r.reply("GET"); !strings.Contains(body, want) {
+			t.Errorf("%.60q: %s, want %s", request, body, want)
+		}
+	}
 }
 
 func TestSlowHeaderIsCut(t *testing.T) {

@@ -2,9 +2,7 @@ package list
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 
-	"aistore/cksum"
 	"aistore/errs"
 	"aistore/object"
 )
@@ -45,19 +43,16 @@ func AppendRowQuery(b []byte, q *RowQuery) []byte {
 // DecodeRowQuery reads a message and checks its limits.
 func DecodeRowQuery(msg []byte) (*RowQuery, error) {
 	const op = "list.DecodeRowQuery"
-	if len(msg) > maxQueryBytes {
-		return nil, errs.F(op, "row query", errs.Invalid, "has %d bytes, the limit is %d", len(msg), maxQueryBytes)
-	}
-	d := decoder{s: string(msg)}
-	if v := d.byte(); v != rowVersion && !d.bad {
-		return nil, errs.F(op, "row query", errs.Unsupported, "is of format %d, this node knows %d", v, rowVersion)
+	d, err := openQuery(op, "row query", msg, rowVersion)
+	if err != nil {
+		return nil, err
 	}
 	q := &RowQuery{Kind: Kind(d.string()), Bucket: d.uvarint(), Epoch: d.uvarint(), Stage: d.uvarint()}
 	state := d.byte()
 	q.State = state == 1
 	limit := d.uvarint()
 	q.Prefix, q.After, q.AfterID, q.Delimiter = d.string(), d.string(), d.string(), d.string()
-	if d.bad || d.s != "" || state > 1 {
+	if !d.whole() || state > 1 {
 		return nil, errs.E(op, "row query", errs.Invalid, "is cut short or too long")
 	}
 	if limit < 1 || limit > MaxLimit {
@@ -106,38 +101,23 @@ func (w *rowWriter) add(r *Row) {
 
 // finish returns the message, valid until the next start.
 func (w *rowWriter) finish(more bool) []byte {
-	if more {
-		w.b[1] = 1
-	}
-	binary.LittleEndian.PutUint32(w.b[2:], w.count)
-	w.b = binary.LittleEndian.AppendUint32(w.b, cksum.Block(w.b))
+	w.b = sealPage(w.b, rowPageHead, w.count, more)
 	return w.b
 }
 
 // DecodeRowPage reads a page's message. All strings of the page share one copy of it.
 func DecodeRowPage(msg []byte) (*RowPage, error) {
-	const op = "list.DecodeRowPage"
-	if len(msg) < rowPageHead+crc32.Size {
-		return nil, errs.F(op, "row page", errs.Corrupt, "has %d bytes", len(msg))
+	const op, what = "list.DecodeRowPage", "row page"
+	head, count, d, err := openPage(op, what, msg, rowVersion, rowPageHead)
+	if err != nil {
+		return nil, err
 	}
-	body, sum := msg[:len(msg)-crc32.Size], binary.LittleEndian.Uint32(msg[len(msg)-crc32.Size:])
-	if cksum.Block(body) != sum {
-		return nil, errs.E(op, "row page", errs.Corrupt, "does not match its checksum")
-	}
-	if body[0] != rowVersion {
-		return nil, errs.F(op, "row page", errs.Unsupported, "is of format %d, this node knows %d", body[0], rowVersion)
-	}
-	count := binary.LittleEndian.Uint32(body[2:])
-	d := decoder{s: string(body[rowPageHead:])}
-	if count > MaxLimit || int(count) > len(d.s) || body[1] > 1 {
-		return nil, errs.F(op, "row page", errs.Corrupt, "announces %d rows in %d bytes", count, len(d.s))
-	}
-	p := &RowPage{Rows: make([]Row, count), More: body[1] == 1}
+	p := &RowPage{Rows: make([]Row, count), More: head[1] == 1}
 	for i := range p.Rows {
 		d.row(&p.Rows[i])
 	}
-	if d.bad || d.s != "" {
-		return nil, errs.E(op, "row page", errs.Corrupt, "is cut short or too long")
+	if !d.whole() {
+		return nil, errs.E(op, what, errs.Corrupt, "is cut short or too long")
 	}
 	return p, nil
 }
@@ -158,7 +138,6 @@ func (d *decoder) row(r *Row) {
 	r.ID = d.string()
 	r.Version = object.Version{Epoch: d.uvarint(), Counter: d.uvarint()}
 	r.Size = int64(d.uvarint())
-	u := d.uvarint()
-	r.Time = int64(u>>1) ^ -int64(u&1)
+	r.Time = d.varint()
 	r.ETag, r.Extra = d.string(), d.string()
 }

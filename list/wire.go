@@ -35,21 +35,30 @@ func AppendQuery(b []byte, q *Query) []byte {
 	return appendString(b, q.Delimiter)
 }
 
+// openQuery checks the length and the format of a query.
+func openQuery(op, what string, msg []byte, version byte) (d decoder, err error) {
+	if len(msg) > maxQueryBytes {
+		return d, errs.F(op, what, errs.Invalid, "has %d bytes, the limit is %d", len(msg), maxQueryBytes)
+	}
+	d.s = string(msg)
+	if v := d.byte(); v != version && !d.bad {
+		return d, errs.F(op, what, errs.Unsupported, "is of format %d, this node knows %d", v, version)
+	}
+	return d, nil
+}
+
 // DecodeQuery reads a message and checks its limits.
 func DecodeQuery(msg []byte) (*Query, error) {
 	const op = "list.DecodeQuery"
-	if len(msg) > maxQueryBytes {
-		return nil, errs.F(op, "list query", errs.Invalid, "has %d bytes, the limit is %d", len(msg), maxQueryBytes)
-	}
-	d := decoder{s: string(msg)}
-	if v := d.byte(); v != wireVersion && !d.bad {
-		return nil, errs.F(op, "list query", errs.Unsupported, "is of format %d, this node knows %d", v, wireVersion)
+	d, err := openQuery(op, "list query", msg, wireVersion)
+	if err != nil {
+		return nil, err
 	}
 	q := &Query{Bucket: d.uvarint(), Epoch: d.uvarint(), Stage: d.uvarint()}
 	limit := d.uvarint()
 	q.Fields = Fields(d.byte())
 	q.Prefix, q.After, q.Delimiter = d.string(), d.string(), d.string()
-	if d.bad || d.s != "" {
+	if !d.whole() {
 		return nil, errs.E(op, "list query", errs.Invalid, "is cut short or too long")
 	}
 	if limit < 1 || limit > MaxLimit || q.Fields&^allFields != 0 {
@@ -113,39 +122,57 @@ func (w *pageWriter) add(e *Entry) {
 
 // finish returns the message, valid until the next start.
 func (w *pageWriter) finish(more bool) []byte {
-	if more {
-		w.b[1] = 1
-	}
-	binary.LittleEndian.PutUint32(w.b[3:], w.count)
-	w.b = binary.LittleEndian.AppendUint32(w.b, cksum.Block(w.b))
+	w.b = sealPage(w.b, pageHead, w.count, more)
 	return w.b
+}
+
+// sealPage completes a page's message: more in its second byte, the count in the last 4 bytes of its head, the checksum at the end.
+func sealPage(b []byte, head int, count uint32, more bool) []byte {
+	if more {
+		b[1] = 1
+	}
+	binary.LittleEndian.PutUint32(b[head-4:], count)
+	return binary.LittleEndian.AppendUint32(b, cksum.Block(b))
+}
+
+// openPage is the inverse: it returns the head, the count in it, and what follows.
+func openPage(op, what string, msg []byte, version byte, headLen int) (head []byte, count uint32, rest decoder, err error) {
+	if len(msg) < headLen+crc32.Size {
+		return nil, 0, rest, errs.F(op, what, errs.Corrupt, "has %d bytes", len(msg))
+	}
+	body, sum := msg[:len(msg)-crc32.Size], binary.LittleEndian.Uint32(msg[len(msg)-crc32.Size:])
+	if cksum.Block(body) != sum {
+		return nil, 0, rest, errs.E(op, what, errs.Corrupt, "does not match its checksum")
+	}
+	head = body[:headLen]
+	if head[0] != version {
+		return nil, 0, rest, errs.F(op, what, errs.Unsupported, "is of format %d, this node knows %d", head[0], version)
+	}
+	count = binary.LittleEndian.Uint32(head[headLen-4:])
+	rest.s = string(body[headLen:])
+	if count > MaxLimit || int(count) > len(rest.s) || head[1] > 1 {
+		return nil, 0, rest, errs.F(op, what, errs.Corrupt, "announces %d entries in %d bytes", count, len(rest.s))
+	}
+	return head, count, rest, nil
 }
 
 // DecodePage reads a page's message. All strings of the page share one copy of it.
 func DecodePage(msg []byte) (*Page, error) {
-	const op = "list.DecodePage"
-	if len(msg) < pageHead+crc32.Size {
-		return nil, errs.F(op, "list page", errs.Corrupt, "has %d bytes", len(msg))
+	const op, what = "list.DecodePage", "list page"
+	head, count, d, err := openPage(op, what, msg, wireVersion, pageHead)
+	if err != nil {
+		return nil, err
 	}
-	body, sum := msg[:len(msg)-crc32.Size], binary.LittleEndian.Uint32(msg[len(msg)-crc32.Size:])
-	if cksum.Block(body) != sum {
-		return nil, errs.E(op, "list page", errs.Corrupt, "does not match its checksum")
+	fields := Fields(head[2])
+	if fields&^allFields != 0 {
+		return nil, errs.F(op, what, errs.Corrupt, "has fields %#x", fields)
 	}
-	if body[0] != wireVersion {
-		return nil, errs.F(op, "list page", errs.Unsupported, "is of format %d, this node knows %d", body[0], wireVersion)
-	}
-	count := binary.LittleEndian.Uint32(body[3:])
-	d := decoder{s: string(body[pageHead:])}
-	fields := Fields(body[2])
-	if count > MaxLimit || int(count) > len(d.s) || fields&^allFields != 0 || body[1] > 1 {
-		return nil, errs.F(op, "list page", errs.Corrupt, "announces %d entries in %d bytes", count, len(d.s))
-	}
-	p := &Page{Entries: make([]Entry, count), More: body[1] == 1}
+	p := &Page{Entries: make([]Entry, count), More: head[1] == 1}
 	for i := range p.Entries {
 		d.entry(&p.Entries[i], fields)
 	}
-	if d.bad || d.s != "" {
-		return nil, errs.E(op, "list page", errs.Corrupt, "is cut short or too long")
+	if !d.whole() {
+		return nil, errs.E(op, what, errs.Corrupt, "is cut short or too long")
 	}
 	return p, nil
 }
@@ -176,8 +203,7 @@ func (d *decoder) entry(e *Entry, fields Fields) {
 		e.Checksum = d.string()
 	}
 	if fields&Created != 0 {
-		u := d.uvarint()
-		e.Created = int64(u>>1) ^ -int64(u&1)
+		e.Created = d.varint()
 	}
 	if fields&Custom != 0 {
 		e.Custom = d.string()
@@ -218,6 +244,14 @@ func (d *decoder) uvarint() uint64 {
 	d.bad, d.s = true, ""
 	return 0
 }
+
+func (d *decoder) varint() int64 {
+	u := d.uvarint()
+	return int64(u>>1) ^ -int64(u&1)
+}
+
+// whole reports whether everything was read, and was right.
+func (d *decoder) whole() bool { return !d.bad && d.s == "" }
 
 func (d *decoder) string() string {
 	n := d.uvarint()

@@ -66,7 +66,7 @@ func (u *users) show(c *httpx.Ctx, name string) error {
 	}
 	user := v.Users.Users[name]
 	if user == nil {
-		return errs.F("node.getUser", "user", errs.NotFound, "there is none called %.70q", name)
+		return errs.E("node.getUser", name, errs.NotFound, "no such user")
 	}
 	return c.JSON(api.UserOf(user))
 }

@@ -279,7 +279,7 @@ func (w *world) bucket(name string) *cluster.Bucket { return w.plane.View().Buck
 // ended waits for a job by asking for its status, as clients do.
 func (w *world) ended(id string) api.JobStatus {
 	w.t.Helper()
-	for by := time.Now().Add(20 * time.Second); time.Now().Before(by); time.Sleep(time.Millisecond) {
+	for by := time.Now().Add(time.Minute); time.Now().Before(by); time.Sleep(time.Millisecond) {
 		var s api.JobStatus
 		r := w.do("GET", "/v1/cluster?what=status", api.JobQuery{ID: id})
 		if err := json.Unmarshal([]byte(r.body), &s); err != nil || r.status != 200 {

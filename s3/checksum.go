@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+
+	"aistore/cksum"
 )
 
 // Algorithm is one of the checksums that clients send and ask for.
@@ -66,6 +68,24 @@ func AlgorithmOfHeader(name string) Algorithm {
 		}
 	}
 	return NoAlgorithm
+}
+
+// Type is the type by which package cksum knows the algorithm.
+func (a Algorithm) Type() cksum.Type {
+	switch a {
+	case CRC32:
+		return cksum.CRC32
+	case CRC32C:
+		return cksum.CRC32C
+	case CRC64NVME:
+		return cksum.CRC64NVME
+	case SHA1:
+		return cksum.SHA1
+	case SHA256:
+		return cksum.SHA256
+	case NoAlgorithm:
+	}
+	return cksum.None
 }
 
 // ChecksumType says of what bytes a checksum is.

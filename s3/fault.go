@@ -221,6 +221,7 @@ var codes = map[string]struct {
 	"MalformedXML":                                   {400, "The XML that you provided was not well formed or did not validate against our published schema."},
 	"MaxMessageLengthExceeded":                       {400, "Your request was too large."},
 	"MaxPostPreDataLengthExceededError":              {400, "Your POST request fields preceding the upload file were too large."},
+	"RequestHeaderSectionTooLarge":                   {431, "Your request header and query parameters used to make the request exceed the maximum allowed size."},
 	"MetadataTooLarge":                               {400, "Your metadata headers exceed the maximum allowed metadata size."},
 	"MethodNotAllowed":                               {405, "The specified method is not allowed against this resource."},
 	"MissingContentLength":                           {411, "You must provide the Content-Length HTTP header."},

@@ -84,8 +84,10 @@ type Completed struct {
 	Checksum                    Checksum
 }
 
-// Prolog is what the body of a long reply begins with; white space may follow it, and then the root element.
-const Prolog = xmlHeader
+// Prolog is what the body of a long reply about key begins with; white space may follow it, and then the root element. Its length is always the same.
+func Prolog(key string) []byte {
+	return AppendXMLText([]byte(xmlHeader), key)[:len(xmlHeader)] // the key may make it another version
+}
 
 // AppendCompleted appends the document of c without its prolog.
 func AppendCompleted(b []byte, c *Completed) []byte {

@@ -3,6 +3,7 @@ package s3
 import (
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -10,19 +11,18 @@ const (
 	xmlns     = ` xmlns="http://s3.amazonaws.com/doc/2006-03-01/"`
 )
 
-// AppendXMLText appends s with everything escaped that XML text may not carry. Control characters, which XML 1.0 has no
-// place for, are written as references, as AWS does; bytes that are not UTF-8 become U+FFFD.
+// AppendXMLText appends s with everything escaped that XML text may not carry. Control characters are written as references, as AWS does. XML 1.0
+// has no place for most of them even so, and a document at whose end s is appended becomes one of XML 1.1, which has. What neither
+// can hold, and bytes that are not UTF-8, become U+FFFD.
 func AppendXMLText(b []byte, s string) []byte {
 	last := 0
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= 0x80 {
-			n := validRune(s[i:])
-			if n == 0 {
-				b = append(append(b, s[last:i]...), "\uFFFD"...)
-				i++
-				last = i
-				continue
+			text, n := wideRune(s[i:])
+			if text != "" {
+				b = append(append(b, s[last:i]...), text...)
+				last = i + n
 			}
 			i += n
 			continue
@@ -39,7 +39,12 @@ func AppendXMLText(b []byte, s string) []byte {
 			esc = "&quot;"
 		case c == '\'':
 			esc = "&#39;"
+		case c == 0:
+			esc = "\uFFFD"
 		case c < ' ' || c == 0x7f:
+			if c != '\t' && c != '\n' && c != '\r' && c != 0x7f {
+				needVersion11(b)
+			}
 			b = append(b, s[last:i]...)
 			b = append(strconv.AppendUint(append(b, "&#x"...), uint64(c), 16), ';')
 			i++
@@ -56,15 +61,24 @@ func AppendXMLText(b []byte, s string) []byte {
 	return append(b, s[last:]...)
 }
 
-// validRune returns the length of the rune that s begins with, 0 if it is not UTF-8.
-func validRune(s string) int {
-	for _, r := range s {
-		if r == '\uFFFD' && (len(s) < 3 || s[:3] != "\uFFFD") {
-			return 0
-		}
-		return len(string(r))
+// wideRune returns the length of the rune beyond ASCII that s begins with, and what is written in its place, "" = itself.
+func wideRune(s string) (instead string, n int) {
+	r, n := utf8.DecodeRuneInString(s)
+	switch {
+	case r == utf8.RuneError && n <= 1, r == '\uFFFE', r == '\uFFFF':
+		return "\uFFFD", n
+	case r < 0xa0: // XML 1.1 wants references here
+		return "&#x" + strconv.FormatUint(uint64(r), 16) + ";", n //nolint:gosec // positive
 	}
-	return 0
+	return "", n
+}
+
+// needVersion11 makes a document that begins with xmlHeader one of XML 1.1.
+func needVersion11(doc []byte) {
+	const at = len(`<?xml version="1.`)
+	if len(doc) >= len(xmlHeader) && string(doc[:len(xmlHeader)]) == xmlHeader {
+		doc[at] = '1'
+	}
 }
 
 func appendText(b []byte, name, text string) []byte {

@@ -372,7 +372,7 @@ func (w *workload) explain(t *testing.T, c crash, name, got string) {
 		ops = append(ops, op)
 	}
 	ops = append(ops, porcupine.Operation{Input: step{name: name, kind: 'g', found: got, ret: 1}, Call: c.after + 1, Return: never - 1})
-	if res := porcupine.CheckOperationsTimeout(stepModel(), ops, 10*time.Second); res != porcupine.Ok {
+	if res := porcupine.CheckOperationsTimeout(stepModel(), ops, 2*time.Minute); res != porcupine.Ok {
 		sort.Slice(ops, func(i, j int) bool { return ops[i].Call < ops[j].Call })
 		t.Errorf("crash at sync of %s: finding %q under %s is %v after", c.file, got, name, res)
 		for _, op := range ops[max(0, len(ops)-12):] {

@@ -94,6 +94,12 @@ func TestRebuildDamagedIndex(t *testing.T) {
 		{"manifest damaged", func(t *testing.T, mem *fs.Mem, root fs.Root) {
 			flip(t, mem, indexFiles(t, root, "MANIFEST")[0], 20)
 		}, "salvaged", 0},
+		{"manifest damaged in its midst", func(t *testing.T, mem *fs.Mem, root fs.Root) {
+			name := indexFiles(t, root, "MANIFEST")[0]
+			fi, err := root.Stat(name)
+			must(t, err)
+			flip(t, mem, name, fi.Size()/2)
+		}, "salvaged", 0},
 		{"log damaged", func(t *testing.T, mem *fs.Mem, root fs.Root) {
 			logs := indexFiles(t, root, ".log")
 			flip(t, mem, logs[len(logs)-1], 3000)

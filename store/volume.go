@@ -156,6 +156,9 @@ func (v *volume) closeIndex(counter uint64) (err error) {
 	}
 	if v.err() == nil && !v.readOnly {
 		err = v.ifs.Flush(v.db) // a restart then finds nothing to replay
+		if err == nil {
+			err = commitMark(v.db, v.commitInside) // and a manifest without this flush would be noticed
+		}
 	}
 	v.ifs.Release()
 	if v.ifs.Parked.Load() > 0 {
@@ -248,11 +251,16 @@ func (v *volume) seal() error {
 	if v.db == nil || !v.unsealed.Swap(false) {
 		return v.err()
 	}
-	b := v.db.NewBatch()
-	defer closeBatch(b)
-	err := v.commit(b, cluster.Local)
+	err := commitMark(v.db, v.commit)
 	v.unsealed.Store(false)
 	return err
+}
+
+// commitMark commits a batch that has nothing in it but the mark that every batch gets.
+func commitMark(db *pebble.DB, commit func(*pebble.Batch, cluster.Durability) error) error {
+	b := db.NewBatch()
+	defer closeBatch(b)
+	return commit(b, cluster.Local)
 }
 
 // sweepWork removes what interrupted writers left behind; files of append sessions stay.

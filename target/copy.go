@@ -123,7 +123,7 @@ func (t copies) copyOnce(ctx context.Context, src, dst *node.Object) (object.Inf
 		return object.Info{}, err
 	}
 	if dst.Owner.ID == t.node.ID {
-		err = t.copyHere(ctx, obj, src, dst)
+		err = t.copyHere(ctx, obj, dst)
 	} else {
 		err = t.copyThere(ctx, obj, dst)
 	}
@@ -134,26 +134,38 @@ func (t copies) copyOnce(ctx context.Context, src, dst *node.Object) (object.Inf
 }
 
 // copyHere copies inside this node; content is shared where the store can.
-func (t copies) copyHere(ctx context.Context, obj *store.Object, src, dst *node.Object) error {
+func (t copies) copyHere(ctx context.Context, obj *store.Object, dst *node.Object) error {
 	info, props, c := obj.Info(), &dst.Bucket.Props, t.Commit(dst)
 	o := store.PutOptions{
 		Epoch: dst.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Size: info.Size,
 		Custom: info.Custom, System: info.System, Tags: info.Tags, Versioning: VersioningOf(dst.Bucket),
 		Newest: c.Newest, Guard: c.Guard,
 	}
-	if info.Checksum.Type == props.Checksum {
-		_, err := t.store.Link(ctx, src.Name(), dst.Name(), o)
-		return err
-	}
-	_, err := t.store.PutStream(ctx, dst.Name(), obj.Reader(), o)
+	_, err := t.Copy(ctx, obj, "", dst.Name(), o)
 	return err
 }
+
+// Copy makes dst of the state of an object that is open here as obj, of that version ("" = it was the current). Content is shared where the
+// store can, unless dst's bucket wants another checksum of it, which then is computed. What was uploaded in parts has no checksum of the
+// whole anyway, and keeps its parts.
+func (t *Target) Copy(ctx context.Context, obj *store.Object, version string, dst object.Name, o store.PutOptions) (object.Info, error) {
+	if inParts(obj) || obj.Info().Checksum.Type == o.Checksum {
+		return t.store.CopyOpen(ctx, obj, version, dst, o)
+	}
+	if err := t.Reserve(); err != nil {
+		return object.Info{}, err
+	}
+	defer t.Release()
+	return t.store.PutStream(ctx, dst, obj.Reader(), o)
+}
+
+func inParts(obj *store.Object) bool { return obj.Parts() != nil }
 
 // copyThere sends the object to the target that owns dst.
 func (t copies) copyThere(ctx context.Context, obj *store.Object, dst *node.Object) error {
 	info := obj.Info()
 	nm := nodeMeta{Custom: info.Custom, System: info.System, Tags: info.Tags}
-	if info.Checksum.Type == dst.Bucket.Props.Checksum {
+	if inParts(obj) || info.Checksum.Type == dst.Bucket.Props.Checksum {
 		nm.ETag = info.ETag
 	}
 	meta, err := json.Marshal(nm)

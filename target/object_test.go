@@ -22,6 +22,7 @@ import (
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/object"
+	"aistore/store"
 )
 
 const objects = api.PathObjects + "/"
@@ -433,6 +434,56 @@ func TestCopyAndRename(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestCopyOfParts copies and renames what was uploaded in parts: here it keeps its parts, and everywhere its ETag.
+func TestCopyOfParts(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.targets[0], w.targets[1]
+	ctx := t.Context()
+	from := w.keyOf(a, "bk", "from")
+	n := object.Name{Bucket: w.plane.get().Buckets.Get("", "bk").ID, Key: from}
+	u, err := a.store.CreateUpload(ctx, n, store.UploadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var named []store.CompletePart
+	var body []byte
+	for i := range 3 {
+		part := random(100_000 + i)
+		p, err := a.store.PutPart(ctx, n, u.ID, i+1, bytes.NewReader(part), store.PartOptions{Size: int64(len(part))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		named, body = append(named, store.CompletePart{Number: i + 1, ETag: p.ETag}), append(body, part...)
+	}
+	info, err := a.store.CompleteUpload(ctx, n, u.ID, named, store.CompleteOptions{PutOptions: store.PutOptions{Checksum: cksum.XXHash}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(to *one, bucket, key string, parts int) {
+		t.Helper()
+		got := to.want(t, 200, call{method: "GET", path: objects + bucket + "/" + key})
+		if !bytes.Equal(got.body, body) || strings.Trim(got.Header.Get("ETag"), `"`) != info.ETag {
+			t.Errorf("%s/%s: %d bytes, ETag %s, want %s", bucket, key, len(got.body), got.Header.Get("ETag"), info.ETag)
+		}
+		ps, err := to.store.Parts(object.Name{Bucket: w.plane.get().Buckets.Get("", bucket).ID, Key: key}, "")
+		if err != nil || len(ps) != parts {
+			t.Errorf("%s/%s has parts %v (%v), want %d", bucket, key, ps, err, parts)
+		}
+	}
+	for _, c := range []struct {
+		to     *one
+		bucket string
+		parts  int
+	}{{a, "bk", 3}, {a, "plain", 3}, {b, "bk", 0}, {b, "plain", 0}} {
+		to := w.keyOf(c.to, c.bucket, "to")
+		a.want(t, 200, call{method: "PUT", path: objects + "bk/" + from + "?object_to=ais/@%23/" + c.bucket + "/" + to + "&latest-ver=false&synchronize=false"})
+		check(c.to, c.bucket, to, c.parts)
+	}
+	name := w.keyOf(a, "bk", "renamed")
+	a.want(t, 200, call{method: "POST", path: objects + "bk/" + from, body: []byte(`{"action":"rename","name":"` + name + `"}`)})
+	check(a, "bk", name, 3)
 }
 
 // TestOwnership sends requests to the wrong target.

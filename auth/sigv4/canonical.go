@@ -109,15 +109,18 @@ func (s *scratch) build(r *Request, path, skip, signedHeaders, payload string) {
 	s.request = b
 }
 
+// sortParams brings the parameters into the order in which they are signed.
+func (s *scratch) sortParams() {
+	slices.SortFunc(s.params, func(x, y param) int {
+		if c := bytes.Compare(s.query[x.from:x.mid], s.query[y.from:y.mid]); c != 0 {
+			return c
+		}
+		return bytes.Compare(s.query[x.mid:x.to], s.query[y.mid:y.to])
+	})
+}
+
 func (s *scratch) appendQuery(b []byte, skip string) []byte {
-	if len(s.params) > 1 {
-		slices.SortFunc(s.params, func(x, y param) int {
-			if c := bytes.Compare(s.query[x.from:x.mid], s.query[y.from:y.mid]); c != 0 {
-				return c
-			}
-			return bytes.Compare(s.query[x.mid:x.to], s.query[y.mid:y.to])
-		})
-	}
+	s.sortParams()
 	first := true
 	for _, p := range s.params {
 		key := s.query[p.from:p.mid]

@@ -1,6 +1,7 @@
 package sigv4
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
@@ -22,6 +23,8 @@ func (v *Verifier) Verify(r *Request, secrets Secrets) (Caller, error) {
 	case authorization != "" && (inQuery || inQueryV2):
 		return Caller{}, fault("sigv4.Verify", codeArgument, "Only one auth mechanism allowed; only the X-Amz-Algorithm "+
 			"query parameter, Signature query string parameter or the Authorization header should be specified")
+	case (inQuery || inQueryV2) && s.repeated() != "":
+		return Caller{}, fault("sigv4.Verify", codeQuery, "The query parameter "+s.repeated()+" must not appear more than once.")
 	case inQuery:
 		return v.verifyQuery(r, s, secrets)
 	case inQueryV2:
@@ -34,6 +37,21 @@ func (v *Verifier) Verify(r *Request, secrets Secrets) (Caller, error) {
 		return v.verifyHeaderV2(r, s, secrets, authorization[len("AWS "):])
 	}
 	return Caller{}, fault("sigv4.Verify", codeArgument, "Unsupported Authorization Type")
+}
+
+// repeated returns a parameter of the signature that the query has more than once, "" if there is none: which of them counts is not for us to guess.
+func (s *scratch) repeated() string {
+	s.sortParams()
+	for i := 1; i < len(s.params); i++ {
+		name := s.query[s.params[i].from:s.params[i].mid]
+		if !bytes.Equal(name, s.query[s.params[i-1].from:s.params[i-1].mid]) {
+			continue
+		}
+		if n := string(name); strings.HasPrefix(n, "X-Amz-") || n == "Signature" || n == "AWSAccessKeyId" || n == "Expires" {
+			return n
+		}
+	}
+	return ""
 }
 
 func (s *scratch) hasParam(key string) bool {

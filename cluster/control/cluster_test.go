@@ -200,10 +200,7 @@ func TestFencedChange(t *testing.T) {
 	all[0].create("doomed")
 	cut := all[3]
 	cut.until("the bucket", hasBucket("doomed"))
-	tc.net.isolate(cut.cfg.Self.ID)
-	if cut.Lease() != nil {
-		t.Fatal("no lease to begin with")
-	}
+	tc.cutOff(cut)
 	if _, err := all[1].Propose(soon(t), cluster.DestroyBucket{Name: "doomed"}); err != nil {
 		t.Fatal(err)
 	}
@@ -219,12 +216,10 @@ func TestFencedChange(t *testing.T) {
 func TestPause(t *testing.T) {
 	tc, all := grow(t, 3)
 	for _, n := range all {
-		if err := n.Lease(); err != nil {
-			t.Fatalf("%s: %v", n.cfg.Self.ID, err)
-		}
+		eventually(t, "a lease of "+string(n.cfg.Self.ID), func() bool { return n.Lease() == nil })
 	}
 	paused := all[2]
-	tc.net.isolate(paused.cfg.Self.ID) // no heartbeat may slip in between jump and look
+	tc.cutOff(paused) // no heartbeat may slip in between jump and look
 	paused.skew.jump(10 * time.Second)
 	if err := paused.Lease(); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("a node that slept for 10s serves: %v", err)
@@ -259,7 +254,7 @@ func TestSetPrimary(t *testing.T) {
 // TestConfirm asks whether a reign holds: while it does, when nobody can be asked, and when it is past.
 func TestConfirm(t *testing.T) {
 	tc, all := grow(t, 3)
-	r := all[0].reign.Load()
+	r := all[0].reigning()
 	if err := r.confirm(soon(t)); err != nil {
 		t.Error(err)
 	}
@@ -439,6 +434,7 @@ func TestViewOnDisk(t *testing.T) {
 func TestHealth(t *testing.T) {
 	_, all := grow(t, 2)
 	for _, n := range all {
+		eventually(t, "a lease of "+string(n.cfg.Self.ID), func() bool { return n.Lease() == nil })
 		hs, err := n.Health(soon(t))
 		if err != nil || len(hs) != 2 {
 			t.Fatalf("%v, %v", hs, err)
@@ -449,6 +445,7 @@ func TestHealth(t *testing.T) {
 			}
 		}
 	}
+	all[0].reigning()
 	s := all[0].Stats()
 	if s.Raft != "leader" || s.Term == 0 || s.CommitIndex == 0 || s.Heartbeats == 0 || s.ViewIndex == 0 {
 		t.Errorf("%+v", s)
@@ -477,9 +474,7 @@ func TestTwin(t *testing.T) {
 	if got := all[0].View().Map.Nodes["t1"].IntraAddr; got != addr {
 		t.Errorf("the map has the copy's address %s, not %s", got, addr)
 	}
-	if err := first.Lease(); err != nil {
-		t.Errorf("the first lost its lease to its copy: %v", err)
-	}
+	eventually(t, "the first to have its lease", func() bool { return first.Lease() == nil })
 	tc.kill("t1")
 	twin.waitReady()
 	if got := twin.View().Map.Nodes["t1"].IntraAddr; got == addr {

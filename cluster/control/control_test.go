@@ -17,9 +17,7 @@ func TestFounding(t *testing.T) {
 	if v.Map.UUID == "" || v.Map.Primary != "n1" || !v.Map.Nodes["n1"].Voter || len(v.Secret) != 32 {
 		t.Fatalf("founded %s", describe(v))
 	}
-	if err := n.Lease(); err != nil {
-		t.Fatalf("a node alone may not serve: %v", err)
-	}
+	eventually(t, "a lease of the node alone", func() bool { return n.Lease() == nil })
 	n.create("first")
 	if !hasBucket("first")(n.View()) {
 		t.Fatal("Propose returned before the change was in the local view")

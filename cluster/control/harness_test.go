@@ -76,6 +76,31 @@ func (f *fabric) isolate(id cluster.NodeID) {
 	}
 }
 
+// cutOff isolates a node at a moment at which it has a lease.
+func (tc *testCluster) cutOff(n *testNode) {
+	tc.t.Helper()
+	eventually(tc.t, string(n.cfg.Self.ID)+" cut off with a lease", func() bool {
+		tc.net.isolate(n.cfg.Self.ID)
+		if n.Lease() == nil {
+			return true
+		}
+		tc.net.heal(n.cfg.Self.ID)
+		return false
+	})
+}
+
+// reigning returns n's reign; n is made the primary if it is not.
+func (n *testNode) reigning() (r *reign) {
+	n.tc.t.Helper()
+	eventually(n.tc.t, string(n.cfg.Self.ID)+" to reign", func() bool {
+		if r = n.reign.Load(); r == nil {
+			_, _ = n.Propose(soon(n.tc.t), cluster.SetPrimary{ID: n.cfg.Self.ID})
+		}
+		return r != nil
+	})
+	return r
+}
+
 func (f *fabric) heal(id cluster.NodeID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -135,7 +160,7 @@ func newCluster(t *testing.T) *testCluster {
 	return tc
 }
 
-var testSettings = map[string]string{"timeout.heartbeat": "100ms", "timeout.lease": "800ms"}
+var testSettings = map[string]string{"timeout.heartbeat": "100ms", "timeout.lease": "1500ms"}
 
 func testLog() *slog.Logger {
 	if os.Getenv("CONTROL_TEST_LOG") == "" {
@@ -161,7 +186,7 @@ func (tc *testCluster) startAt(id cluster.NodeID, role cluster.Role, addr string
 		Self: cluster.Node{ID: id, Role: role, IntraAddr: intra.Addr().String(), PublicURL: "http://" + public.Addr().String()},
 		Dir:  filepath.Join(tc.dir, string(id)), Settings: testSettings, Raft: raftLn, Client: n.client,
 		Dial: tc.net.dialer(id), Log: testLog().With("at", id), Version: "test",
-		Timing: Timing{Election: 300 * time.Millisecond, GiveUp: 8 * time.Second, LongPoll: 2 * time.Second, Replace: 2 * time.Second},
+		Timing: Timing{Election: 600 * time.Millisecond, GiveUp: 8 * time.Second, LongPoll: 2 * time.Second, Replace: 2 * time.Second},
 	}
 	if change != nil {
 		change(&n.cfg)
@@ -249,8 +274,8 @@ func (tc *testCluster) restart(n *testNode) *testNode {
 	return tc.startAt(n.cfg.Self.ID, n.cfg.Self.Role, n.cfg.Self.IntraAddr, nil)
 }
 
-// patience bounds every wait of a test.
-const patience = 20 * time.Second
+// patience bounds every wait of a test, far beyond what it takes: a busy machine is no defect.
+const patience = time.Minute
 
 func soon(t *testing.T) context.Context {
 	t.Helper()

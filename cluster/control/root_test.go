@@ -91,10 +91,7 @@ func TestRemovedKeyIsFenced(t *testing.T) {
 		}
 	}
 	cut.until("the key", hasKey("ann-key"))
-	tc.net.isolate(cut.cfg.Self.ID)
-	if cut.Lease() != nil {
-		t.Fatal("no lease to begin with")
-	}
+	tc.cutOff(cut)
 	if _, err := all[2].Propose(soon(t), cluster.RemoveKey{Access: "ann-key"}); err != nil {
 		t.Fatal(err)
 	}

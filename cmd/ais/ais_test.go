@@ -53,7 +53,9 @@ func TestScripts(t *testing.T) {
 			e.Setenv("AISNODE", node)
 			e.Setenv("B", "ais://"+name)
 			e.Setenv("NAME", name)
-			e.Setenv("PORT", strconv.Itoa(freePorts(t, 24500+20*len(name))))
+			port := freePorts(t, 24500+20*len(name))
+			e.Setenv("PORT", strconv.Itoa(port))
+			e.Setenv("TLSPORT", strconv.Itoa(port+1)) // of a cluster of one process
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

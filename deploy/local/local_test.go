@@ -105,7 +105,7 @@ func options(t *testing.T, port int) Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Options{Dir: filepath.Join(t.TempDir(), "c"), Gateways: 1, Targets: 2, Mountpaths: 2, Port: port, Binary: self, ReadyWithin: 20 * time.Second}
+	return Options{Dir: filepath.Join(t.TempDir(), "c"), Gateways: 1, Targets: 2, Mountpaths: 2, Port: port, Binary: self, ReadyWithin: time.Minute}
 }
 
 func up(t *testing.T, o Options) *Cluster {

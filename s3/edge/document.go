@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"crypto/md5" //nolint:gosec // Content-MD5
 	"encoding/base64"
-	"io"
-	"strconv"
 	"sync/atomic"
 
 	"aistore/cksum"
@@ -25,7 +23,7 @@ func (r *request) document(may emptiness) ([]byte, error) {
 	const op = "edge.document"
 	limit := r.op.MaxBody
 	if n := r.c.BodyLen(); n > limit+limit/8+4096 { // more than chunk signatures can add
-		return nil, tooLong(limit)
+		return nil, s3.DocumentTooLong(limit)
 	}
 	cost := 2 * limit // reading grows its buffer by doubling
 	if n := r.c.BodyLen(); n >= 0 {
@@ -40,14 +38,12 @@ func (r *request) document(may emptiness) ([]byte, error) {
 		return nil, err
 	}
 	defer br.Close()
-	doc, err := io.ReadAll(io.LimitReader(br, limit+1))
-	switch {
-	case err != nil:
+	doc, err := s3.ReadDocument(br, limit)
+	if err == nil && len(doc) == 0 && may == mustBeThere {
+		err = s3.MissingDocument()
+	}
+	if err != nil {
 		return nil, err
-	case int64(len(doc)) > limit:
-		return nil, tooLong(limit)
-	case len(doc) == 0 && may == mustBeThere:
-		return nil, s3.E(op, "request body", "MissingRequestBodyError", "")
 	}
 	want, err := r.h.MD5()
 	if err != nil {
@@ -61,33 +57,11 @@ func (r *request) document(may emptiness) ([]byte, error) {
 		if v == "" {
 			v, _ = br.Trailer(a.Header())
 		}
-		if v != "" && base64.StdEncoding.EncodeToString(cksum.Of(typeOf(a), doc).Raw()) != v {
+		if v != "" && base64.StdEncoding.EncodeToString(cksum.Of(a.Type(), doc).Raw()) != v {
 			return nil, s3.E(op, a.Header(), "BadDigest", "The "+a.Name()+" you specified did not match the calculated checksum.")
 		}
 	}
 	return doc, nil
-}
-
-func tooLong(limit int64) error {
-	return s3.E("edge.document", "request body", "MaxMessageLengthExceeded", "", s3.Field{Name: "MaxMessageLengthBytes", Value: strconv.FormatInt(limit, 10)})
-}
-
-// typeOf is the type by which package cksum knows an algorithm.
-func typeOf(a s3.Algorithm) cksum.Type {
-	switch a {
-	case s3.CRC32:
-		return cksum.CRC32
-	case s3.CRC32C:
-		return cksum.CRC32C
-	case s3.CRC64NVME:
-		return cksum.CRC64NVME
-	case s3.SHA1:
-		return cksum.SHA1
-	case s3.SHA256:
-		return cksum.SHA256
-	case s3.NoAlgorithm:
-	}
-	return cksum.None
 }
 
 // budget bounds the memory of the documents that are being read. What does not fit is refused at once: waiting would hold a

@@ -7,9 +7,12 @@ import (
 )
 
 // fault is the httpx.FaultWriter of S3 routes.
-func fault(c *httpx.Ctx, _ int, err error) {
+func fault(c *httpx.Ctx, status int, err error) {
 	f := s3.FaultOf(err)
-	status := f.Status()
+	if status == 431 {
+		f = &s3.Fault{Code: "RequestHeaderSectionTooLarge"}
+	}
+	status = f.Status()
 	c.Status(status)
 	mark(c)
 	if status == 503 {

@@ -44,6 +44,9 @@ func (r *form) postObject() error {
 	if err != nil {
 		return err
 	}
+	if _, given := f.Fields["content-type"]; !given && file.Header.Get("Content-Type") != "" {
+		f.Fields["content-type"] = file.Header.Get("Content-Type") // browsers say it with every file: it is no field that a policy must allow
+	}
 	r.caller.ID, r.caller.Name, r.caller.Access, r.caller.Admin, r.caller.ReadOnly = "", "", "", false, false // the form speaks, no header
 	if post.Access != "" {
 		if err := r.identify(post.Access); err != nil {
@@ -63,7 +66,7 @@ func (r *form) postObject() error {
 }
 
 // readForm reads the fields and returns the file, which is the last part that counts.
-func readForm(mr *multipart.Reader, f *sigv4.Form) (io.Reader, error) {
+func readForm(mr *multipart.Reader, f *sigv4.Form) (*multipart.Part, error) {
 	const op = "edge.readForm"
 	f.Fields = map[string]string{}
 	total := 0
@@ -78,9 +81,6 @@ func readForm(mr *multipart.Reader, f *sigv4.Form) (io.Reader, error) {
 		name := strings.ToLower(p.FormName())
 		if name == "file" {
 			f.Filename = p.FileName()
-			if _, given := f.Fields["content-type"]; !given && p.Header.Get("Content-Type") != "" {
-				f.Fields["content-type"] = p.Header.Get("Content-Type")
-			}
 			return p, nil
 		}
 		b, err := io.ReadAll(io.LimitReader(p, int64(maxFields-total)+1))
@@ -202,6 +202,9 @@ func (r *form) formHeaders(fields map[string]string) ([]httpx.Header, error) {
 			if !strings.HasPrefix(name, "x-amz-meta-") && !strings.HasPrefix(name, "x-amz-checksum-") || !token(name) {
 				continue
 			}
+		}
+		if strings.ContainsAny(v, "\r\n\x00") {
+			return nil, s3.E("edge.formHeaders", name, "InvalidArgument", "The value of the field "+name+" is more than a line.", s3.Field{Name: "ArgumentName", Value: name})
 		}
 		hs = append(hs, httpx.Header{Key: name, Value: v})
 	}

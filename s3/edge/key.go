@@ -18,6 +18,9 @@ func (r *request) toOwner() error {
 	if err := r.find(); err != nil {
 		return err
 	}
+	if r.passed != 0 && r.passed != r.bucket.ID { // destroyed and created again since it was sent here
+		return noBucket(r.name)
+	}
 	if r.op.MaxBody != s3.NoLimit {
 		r.c.LimitBody(max(r.op.MaxBody, 1<<20) + 64<<10) // its own limit is the owner's to word; this one bounds what is passed on
 	}
@@ -66,7 +69,7 @@ func (r *request) deliver(o *node.Object) error {
 		return e.owner.Serve(r.c, *o, &r.caller)
 	case !o.Owner.Alive:
 		return errs.F(op, o.String(), errs.Unavailable, "its owner %s does not answer", o.Owner.ID)
-	case o.View.Config.S3.Redirect:
+	case o.View.Config.S3.Redirect && r.follows(o):
 		return r.redirect(o)
 	}
 	b := make([]byte, 0, 512)
@@ -86,22 +89,4 @@ func (r *request) deliver(o *node.Object) error {
 // internal reports whether a header of a client means something between nodes, or nothing to the owner.
 func internal(key string) bool {
 	return len(key) > 4 && strings.EqualFold(key[:4], "ais-") || strings.EqualFold(key, "authorization")
-}
-
-// redirect sends the client to the owner. It has to sign again for the other host.
-func (r *request) redirect(o *node.Object) error {
-	target := r.c.Target()
-	if r.host {
-		path, query := rawTarget(target)
-		target = "/" + r.name + path
-		if query != "" {
-			target += "?" + query
-		}
-	}
-	r.c.Redirect(o.Owner.PublicURL + target)
-	mark(r.c)
-	r.c.SetHeader("Content-Type", "application/xml")
-	f := &s3.Fault{Code: "TemporaryRedirect", Message: "Please re-send this request to the specified temporary endpoint."}
-	_, err := r.c.Write(s3.AppendError(nil, f, r.c.Path(), r.c.RequestID(), r.c.RequestID()))
-	return err
 }

@@ -43,7 +43,7 @@ func (c *completion) run(parts []store.CompletePart) error {
 	ctx := r.c.Context()
 	done := make(chan outcome, 1)
 	go func() { done <- c.attempt(ctx, parts) }()
-	wait := time.NewTimer(patience)
+	wait := time.NewTimer(r.w.patience)
 	defer wait.Stop()
 	select {
 	case o := <-done:
@@ -84,7 +84,7 @@ func (c *completion) answer(o *outcome) error {
 	if l := r.set.Lifecycle; l != nil {
 		r.c.AddHeaders(l.AppendExpiration(nil, &o.info))
 	}
-	return r.sendXML(c.document([]byte(s3.Prolog), o))
+	return r.sendXML(c.document(s3.Prolog(r.Key), o))
 }
 
 func (c *completion) document(b []byte, o *outcome) []byte {
@@ -109,10 +109,10 @@ type waiting struct {
 
 // WriteBody implements httpx.Source.
 func (x *waiting) WriteBody(dst io.Writer) error {
-	if _, err := io.WriteString(dst, s3.Prolog); err != nil {
+	if _, err := dst.Write(s3.Prolog(x.c.r.Key)); err != nil {
 		return err
 	}
-	tick := time.NewTicker(pulse)
+	tick := time.NewTicker(x.c.r.w.pulse)
 	defer tick.Stop()
 	for {
 		if f, ok := dst.(httpx.Flusher); ok {
@@ -137,7 +137,7 @@ func (x *waiting) end(dst io.Writer, o *outcome) error {
 	if o.err != nil {
 		r := x.c.r
 		doc = s3.AppendError(nil, s3.FaultOf(r.fault("owner.complete", o.err)), "/"+r.Bucket.Name+"/"+r.Key, r.c.RequestID(), "")
-		doc = doc[len(s3.Prolog):]
+		doc = doc[len(s3.Prolog("")):]
 	} else {
 		doc = x.c.document(nil, o)
 	}

@@ -114,11 +114,11 @@ func (r copying) copyContent(src *source, o *store.PutOptions, in *incoming) (ob
 	o.Size, o.Expect, o.Also, o.Finish = src.Info.Size, nil, nil, nil
 	if algorithm == s3.NoAlgorithm || algorithm == have.Algorithm && have.Type != s3.Composite {
 		o.ETag = src.Info.ETag
-		if src.obj != nil && (src.Info.Checksum.Type == o.Checksum || src.obj.Parts() != nil) { // what is in parts has no checksum of the bucket's
-			return r.w.store.CopyOpen(ctx, src.obj, src.version, r.Name(), *o)
+		if src.obj != nil {
+			return r.w.target.Copy(ctx, src.obj, src.version, r.Name(), *o)
 		}
 	} else { // computed anew, and with it the ETag of a whole
-		in.want, in.also = s3.Checksum{Algorithm: algorithm}, []cksum.Type{cksum.MD5, typeOf(algorithm)}
+		in.want, in.also = s3.Checksum{Algorithm: algorithm}, []cksum.Type{cksum.MD5, algorithm.Type()}
 		o.Also, o.Finish = in.also, in.finishCopy
 	}
 	if err := r.w.target.Reserve(); err != nil {
@@ -130,7 +130,7 @@ func (r copying) copyContent(src *source, o *store.PutOptions, in *incoming) (ob
 
 // finishCopy is the store's Finish of a copy whose checksum is computed: nothing was declared to compare it with.
 func (in *incoming) finishCopy(f *store.Finish) error {
-	v, ok := f.Sum(typeOf(in.want.Algorithm))
+	v, ok := f.Sum(in.want.Algorithm.Type())
 	if !ok {
 		return errs.E("owner.finishCopy", in.want.Algorithm.Name(), errs.Other, "the store did not compute the checksum")
 	}

@@ -169,7 +169,7 @@ func (r read) selectPart(v *view, info *object.Info, number int) error {
 
 // partSum is the checksum of a part, of the object's algorithm and shown with the object's type.
 func partSum(p *store.PartInfo, of s3.Checksum) s3.Checksum {
-	v, ok := p.Sum(typeOf(of.Algorithm))
+	v, ok := p.Sum(of.Algorithm.Type())
 	if of.IsZero() || !ok {
 		return s3.Checksum{}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"aistore/auth/sigv4"
 	"aistore/cluster"
+	"aistore/fs"
 	"aistore/httpx"
 	"aistore/metrics"
 	"aistore/node"
@@ -108,6 +109,7 @@ type world struct {
 	onStart []func()
 	turns   int // restless: how often names have gone to other targets
 	rests   bool
+	disks   fs.FS
 }
 
 var (
@@ -119,10 +121,18 @@ var (
 // newWorld starts targets with real stores and listeners, and alice's buckets "plain", "kept" (versions enabled) and "other".
 func newWorld(t testing.TB, n int) *world {
 	t.Helper()
-	w := &world{t: t, plane: &plane{news: make(chan struct{})}, rests: !restless}
 	if restless {
 		n = 3
 	}
+	w := newWorldOn(t, n, fs.OS{})
+	w.rests = !restless
+	return w
+}
+
+// newWorldOn starts it on another file system; names stay where they are.
+func newWorldOn(t testing.TB, n int, sys fs.FS) *world {
+	t.Helper()
+	w := &world{t: t, disks: sys, plane: &plane{news: make(chan struct{})}, rests: true}
 	v := &cluster.View{
 		Index: 1, Secret: []byte("secret"), Config: cluster.DefaultConfig(),
 		Map:     &cluster.Map{Version: 1, Epoch: 1, UUID: "u", Nodes: map[cluster.NodeID]*cluster.Node{}},
@@ -155,7 +165,7 @@ func (w *world) start(id cluster.NodeID, v *cluster.View) *one {
 	o := &one{id: id, ctl: &control{plane: w.plane}}
 	dir := t.TempDir()
 	var err error
-	if o.store, err = store.Open(t.Context(), store.Config{Mountpaths: []string{dir + "/1", dir + "/2"}, NodeID: string(id)}); err != nil {
+	if o.store, err = store.Open(t.Context(), store.Config{FS: w.disks, Mountpaths: []string{dir + "/1", dir + "/2"}, NodeID: string(id)}); err != nil {
 		t.Fatal(err)
 	}
 	out := io.Discard
@@ -258,7 +268,8 @@ func (a *answer) element(name string) string {
 	return text
 }
 
-func (w *world) do(c call) *answer {
+// open sends a request and returns the reply with its body unread.
+func (w *world) open(c call) *http.Response {
 	w.t.Helper()
 	if !w.rests {
 		w.turn()
@@ -288,6 +299,12 @@ func (w *world) do(c call) *answer {
 	if err != nil {
 		w.t.Fatalf("%s %s: %v", c.method, c.key, err)
 	}
+	return resp
+}
+
+func (w *world) do(c call) *answer {
+	w.t.Helper()
+	resp := w.open(c)
 	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {

@@ -112,7 +112,7 @@ func (r multipart) partOptions(u *store.Upload, in *incoming) store.PartOptions 
 		Epoch: r.View.Map.Epoch, Durability: r.Bucket.Props.Durability, Size: in.size, Expect: in.expect, Also: in.also, Newest: c.Newest, Guard: c.Guard,
 	}
 	if a, _ := wanted(u.System); a != s3.NoAlgorithm && a != in.want.Algorithm {
-		o.Also = append(append([]cksum.Type{}, o.Also...), typeOf(a))
+		o.Also = append(append([]cksum.Type{}, o.Also...), a.Type())
 	}
 	o.Finish = func(f *store.Finish) error { return in.compare(f.Sum) }
 	return o
@@ -213,7 +213,7 @@ func (r multipart) copyPart() error {
 // uploadSum is the checksum of a part that its upload is about.
 func uploadSum(p *store.PartInfo, u *store.Upload) s3.Checksum {
 	a, t := wanted(u.System)
-	v, ok := p.Sum(typeOf(a))
+	v, ok := p.Sum(a.Type())
 	if a == s3.NoAlgorithm || !ok {
 		return s3.Checksum{}
 	}
@@ -360,7 +360,7 @@ func partsNamed(named []s3.CompletedPart) ([]store.CompletePart, error) {
 			if !ok || n != 0 {
 				return nil, s3.E("owner.complete", "Checksum"+a.Name(), "InvalidPart", "")
 			}
-			parts[i].Sums = append(parts[i].Sums, cksum.FromRaw(typeOf(a), raw))
+			parts[i].Sums = append(parts[i].Sums, cksum.FromRaw(a.Type(), raw))
 		}
 	}
 	return parts, nil
@@ -402,7 +402,7 @@ func (c *completion) finish(f *store.Finish) error {
 // wholeSum returns the checksum of an object from those of its parts.
 func wholeSum(a s3.Algorithm, t s3.ChecksumType, parts []store.PartInfo) (s3.Checksum, error) {
 	const op = "owner.wholeSum"
-	typ := typeOf(a)
+	typ := a.Type()
 	var whole cksum.Value
 	all := cksum.New(typ)
 	for i := range parts {

@@ -37,11 +37,13 @@ type Owner struct {
 	settings s3.Cache
 	buffers  bufferPool
 	swept    time.Time // when abandoned uploads were last looked for
+
+	patience, pulse time.Duration // see the constants
 }
 
 // New returns the S3 side of a target. It starts nothing.
 func New(n *node.Node, t *target.Target, v *sigv4.Verifier) *Owner {
-	return &Owner{node: n, target: t, store: t.Store(), log: n.Log, verifier: v}
+	return &Owner{node: n, target: t, store: t.Store(), log: n.Log, verifier: v, patience: patience, pulse: pulse}
 }
 
 // Routes are those of the intra-cluster listener.

@@ -242,7 +242,7 @@ func (in *incoming) declared() error {
 		_, err = s3.ParseAlgorithm(h.SDKAlgorithm) // named, but neither sent nor announced: nothing to check
 		return err
 	}
-	t := typeOf(in.want.Algorithm)
+	t := in.want.Algorithm.Type()
 	in.also = append([]cksum.Type{cksum.MD5}, t)
 	if in.want.Value == "" {
 		return nil
@@ -279,7 +279,7 @@ func (in *incoming) compare(found func(cksum.Type) (cksum.Value, bool)) error {
 	if in.want.IsZero() {
 		return nil
 	}
-	v, ok := found(typeOf(in.want.Algorithm))
+	v, ok := found(in.want.Algorithm.Type())
 	if !ok {
 		return errs.E("owner.finish", in.want.Algorithm.Name(), errs.Other, "the store did not compute the checksum")
 	}

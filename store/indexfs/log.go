@@ -44,25 +44,36 @@ func (x *FS) Mark() (m [markLength]byte) {
 	return m
 }
 
-// provedLength returns the greatest length of log number of which repr, a batch, knows that it was durable.
-func provedLength(repr []byte, number uint64) int64 {
-	var proved int64
+// markNumbers are the bits of a log's number that a mark has.
+const markNumbers = 1<<(64-markShift) - 1
+
+// eachMark hands over the marks in repr, a batch: a log's number, its low bits, and how much of it was durable.
+func eachMark(repr []byte, f func(number uint64, length int64)) {
 	if len(repr) <= batchrepr.HeaderLen {
-		return 0
+		return
 	}
 	r := batchrepr.Read(repr)
 	for {
 		kind, key, _, ok, err := r.Next()
 		if !ok || err != nil {
-			return proved
+			return
 		}
 		if kind == pebble.InternalKeyKindLogData && len(key) == markLength && string(key[:len(markMagic)]) == markMagic {
-			m := binary.LittleEndian.Uint64(key[len(markMagic):])
-			if m>>markShift == number&(1<<(64-markShift)-1) {
-				proved = max(proved, int64(m&(1<<markShift-1)))
+			if m := binary.LittleEndian.Uint64(key[len(markMagic):]); m != 0 { // 0: no log was synced yet
+				f(m>>markShift, int64(m&(1<<markShift-1)))
 			}
 		}
 	}
+}
+
+// provedLength returns the greatest length of log number of which repr, a batch, knows that it was durable.
+func provedLength(repr []byte, number uint64) (proved int64) {
+	eachMark(repr, func(n uint64, length int64) {
+		if n == number&markNumbers {
+			proved = max(proved, length)
+		}
+	})
+	return proved
 }
 
 // examine looks at a file that pebble is about to read, where pebble itself would not notice damage or
@@ -77,6 +88,9 @@ func (x *FS) examine(name string, f vfs.File, err error) error {
 			err = CheckLog(data, n)
 		}
 		return closeOn(f, err)
+	}
+	if err == nil && x.Opening.Load() && strings.HasPrefix(path.Base(name), "MANIFEST") {
+		return closeOn(f, x.checkManifest(name, f))
 	}
 	if strings.HasSuffix(name, ".blob") {
 		if err != nil {
@@ -106,15 +120,17 @@ func closeOn(f io.Closer, err error) error {
 	return err
 }
 
-// CheckLog reports a log in which acknowledged batches can no longer be read.
+// CheckLog reports a log in which acknowledged batches can no longer be read. A batch longer than a block may have been durable
+// in part when a mark was made; what is whole of it says nothing, so the mark must speak of bytes behind that.
 func CheckLog(data []byte, number uint64) error {
 	stopped, proved := readableTo(data, 0, number)
 	if stopped < 0 {
 		return nil
 	}
+	whole := wholeTo(data, stopped, number)
 	// What comes behind is of use only for what it proves. Records in one piece are found by trying every
 	// byte, longer ones begin anew somewhere in each block.
-	for at := stopped; at < int64(len(data)) && proved <= stopped; {
+	for at := stopped; at < int64(len(data)) && proved <= whole; {
 		next := min((at/LogBlock+1)*LogBlock, int64(len(data)))
 		for ; at < next; at++ {
 			repr, _ := WholeRecord(data[at:next], number)
@@ -125,11 +141,36 @@ func CheckLog(data []byte, number uint64) error {
 			proved = max(proved, p)
 		}
 	}
-	if proved > stopped {
+	if proved > whole {
 		return errs.F("indexfs.CheckLog", fmt.Sprintf("log %d", number), errs.Corrupt,
-			"it cannot be read from byte %d on, but was durable to byte %d", stopped, proved)
+			"it cannot be read from byte %d on, but was durable to byte %d", whole, proved)
 	}
 	return nil
+}
+
+// wholeTo returns how far from at, where a record stops to parse, the log consists of whole pieces of records, and of the zeros
+// at the end of a block that leave no room for one.
+func wholeTo(data []byte, at int64, number uint64) int64 {
+	for at < int64(len(data)) {
+		b := data[at:min((at/LogBlock+1)*LogBlock, int64(len(data)))]
+		payload, size := piece(b, number)
+		if payload == nil {
+			if size = int64(len(b)); size >= syncedHead || !allZero(b) {
+				return at
+			}
+		}
+		at += size
+	}
+	return at
+}
+
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // readableTo reads records from a block on. stopped is where they end to parse, -1 at a proper end.
@@ -144,16 +185,31 @@ func readableTo(data []byte, from int64, number uint64) (stopped, proved int64) 
 	return stopped, proved
 }
 
-// WholeRecord looks for a record in one piece right at the start of b, which lies within one block: CRC32C in
-// LevelDB's masked form, length, type, log number, for one type a synced offset, payload. It returns the payload, nil
+// Types of pieces of records, and the lengths of their headers. Of either group the first is a whole record, the others are the first,
+// a middle and the last piece of one.
+const (
+	plain, plainHead   = 5, 11
+	synced, syncedHead = 9, 19
+	pieceKinds         = 4
+)
+
+// WholeRecord looks for a record in one piece right at the start of b, which lies within one block. It returns the payload, nil
 // when there is none, and the size of all.
 func WholeRecord(b []byte, number uint64) (payload []byte, size int64) {
-	const plain, plainHead, synced, syncedHead = 5, 11, 9, 19 // types of records in one piece, and their headers
-	if len(b) < plainHead || b[6] != plain && b[6] != synced || binary.LittleEndian.Uint32(b[7:]) != uint32(number) {
+	if len(b) < plainHead || b[6] != plain && b[6] != synced {
+		return nil, 0
+	}
+	return piece(b, number)
+}
+
+// piece looks for a piece of a record right at the start of b: CRC32C in LevelDB's masked form, length, type, log number, for
+// half of the types a synced offset, payload.
+func piece(b []byte, number uint64) (payload []byte, size int64) {
+	if len(b) < plainHead || b[6] < plain || b[6] >= synced+pieceKinds || binary.LittleEndian.Uint32(b[7:]) != uint32(number) {
 		return nil, 0
 	}
 	head := plainHead
-	if b[6] == synced {
+	if b[6] >= synced {
 		head = syncedHead
 	}
 	end := head + int(binary.LittleEndian.Uint16(b[4:]))

@@ -198,10 +198,12 @@ func (l *logFile) drop() {
 	}
 }
 
-// Close makes durable what is not: pebble takes every log but the last to be whole.
+// Close makes durable what is not: pebble takes every log but the last to be whole. The next log's marks tell of this one.
 func (l *logFile) Close() error {
-	if l.dirty || l.cached < l.end {
-		l.fail(l.store())
+	err := l.store()
+	l.fail(err)
+	if err == nil && l.end > 0 {
+		l.x.synced.Store(packMark(l.number, l.end))
 	}
 	return l.indexFile.Close()
 }

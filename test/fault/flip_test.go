@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"aistore/deploy/local"
 	"aistore/test/plain"
@@ -140,7 +139,7 @@ func readyOrGone(t *testing.T, c *procs.Cluster, n local.Node) error {
 	cl := plain.New(n.URL())
 	defer cl.Close()
 	ended := false
-	procs.Eventually(t, 30*time.Second, func(ctx context.Context) error {
+	procs.Eventually(t, procs.Patience, func(ctx context.Context) error {
 		for _, s := range c.Status() {
 			if s.ID == n.ID && s.State == local.Stopped {
 				ended = true
@@ -166,7 +165,7 @@ func readyOrGone(t *testing.T, c *procs.Cluster, n local.Node) error {
 func readAll(t *testing.T, rnd *rand.Rand, c *plain.Client, objects map[string]value.Value, where string, count map[string]int) {
 	t.Helper()
 	for name, v := range objects {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), procs.Patience)
 		defer cancel()
 		b, _, err := c.Get(ctx, "bits", name)
 		verdict(t, fmt.Sprintf("%s, flip in %s", name, where), v, b, 0, v.Size, err, count)

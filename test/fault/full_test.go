@@ -35,7 +35,7 @@ func smallDisk(t *testing.T, image, dir string, size int64) {
 	}
 	t.Cleanup(func() {
 		// A killed process is reaped before the kernel has dropped the last of its files.
-		procs.Eventually(t, 20*time.Second, func(context.Context) error {
+		procs.Eventually(t, procs.Patience, func(context.Context) error {
 			if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
 				return fmt.Errorf("umount %s: %w: %s", dir, err, out)
 			}
@@ -96,7 +96,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatalf("a delete on a full disk: %v", o)
 		}
 	}
-	took := procs.Eventually(t, 30*time.Second, func(context.Context) error {
+	took := procs.Eventually(t, procs.Patience, func(context.Context) error {
 		if o := do(linear.Put, "large-0", 3<<20); o.Result != linear.OK {
 			return fmt.Errorf("%s", o.Err)
 		}
@@ -113,7 +113,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatalf("a delete after a restart on a full disk: %v", o)
 		}
 	}
-	procs.Eventually(t, 30*time.Second, func(context.Context) error {
+	procs.Eventually(t, procs.Patience, func(context.Context) error {
 		if o := do(linear.Put, "large-1", 3<<20); o.Result != linear.OK {
 			return fmt.Errorf("%s", o.Err)
 		}

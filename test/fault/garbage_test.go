@@ -55,7 +55,7 @@ func TestGarbage(t *testing.T) {
 	for _, cl := range []*plain.Client{gw, g.gw} {
 		cl.Close()
 	}
-	took := procs.Eventually(t, 90*time.Second, func(context.Context) error {
+	took := procs.Eventually(t, procs.Patience, func(context.Context) error {
 		now := g.resources()
 		for k, v := range now {
 			slack := 12 // connections kept alive, one or two loops that come and go
@@ -335,7 +335,7 @@ func (g *garbage) aborted() {
 		})
 	}
 	wg.Wait()
-	procs.Eventually(g.t, 30*time.Second, func(ctx context.Context) error {
+	procs.Eventually(g.t, procs.Patience, func(ctx context.Context) error {
 		if n := g.resources()["t1 work files on disk"]; n != 0 {
 			return fmt.Errorf("%d work files are left of aborted uploads", n)
 		}

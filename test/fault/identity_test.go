@@ -109,7 +109,7 @@ func TestForeignMountpath(t *testing.T) {
 	}
 	swap(t1.Mountpaths[1], t2.Mountpaths[1])
 	must(t, c.Launch("t1"))
-	gone, cancel := context.WithTimeout(ctx, 30*time.Second)
+	gone, cancel := context.WithTimeout(ctx, procs.Patience)
 	defer cancel()
 	if err := c.Await(gone, "t1"); err != nil {
 		t.Errorf("it runs with a mountpath of t2: %v", err)

@@ -299,7 +299,11 @@ func (k *killer) died(ctx context.Context, later bool) bool {
 			return false
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	within := procs.Patience
+	if later {
+		within = 10 * time.Second // it need not
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	err := k.c.Await(ctx, victim)
 	if err != nil && !later {
@@ -335,7 +339,7 @@ func (k *killer) noLeftovers(ctx context.Context) {
 			}
 		}
 	}
-	procs.Eventually(k.t, 30*time.Second, func(context.Context) error {
+	procs.Eventually(k.t, procs.Patience, func(context.Context) error {
 		work, blobs := 0, 0
 		for _, n := range k.c.Nodes() {
 			for _, mp := range n.Mountpaths {
@@ -406,7 +410,7 @@ func killAll(t *testing.T, class string, rounds int) {
 		var done sync.WaitGroup
 		done.Go(func() { l.Run(loading) })
 		done.Go(func() { b.run(loading) })
-		procs.Eventually(t, time.Minute, func(context.Context) error { return more(l.History, before, enough) })
+		procs.Eventually(t, procs.Patience, func(context.Context) error { return more(l.History, before, enough) })
 		must(t, c.KillAll(ctx))
 		stop()
 		done.Wait()
@@ -438,12 +442,12 @@ func TestKillOneUnderLoad(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 5))
 	for range rounds(6, 60) {
 		at := len(l.History.Ops())
-		procs.Eventually(t, time.Minute, func(context.Context) error { return more(l.History, at, 100+rnd.IntN(200)) })
+		procs.Eventually(t, procs.Patience, func(context.Context) error { return more(l.History, at, 100+rnd.IntN(200)) })
 		id := c.Nodes()[rnd.IntN(len(c.Nodes()))].ID
 		must(t, c.Kill(ctx, id))
 		if rnd.IntN(2) == 0 {
 			at := len(l.History.Ops())
-			procs.Eventually(t, time.Minute, func(context.Context) error { return more(l.History, at, 50) })
+			procs.Eventually(t, procs.Patience, func(context.Context) error { return more(l.History, at, 50) })
 		}
 		must(t, c.Start(ctx, id))
 	}

@@ -53,12 +53,12 @@ func TestPrimaryLost(t *testing.T) {
 				gateways = append(gateways, n.ID)
 			}
 		}
-		l := &linear.Load{Clients: linear.Plain(c.Clients(ids...)...), Listers: linear.Plain(c.Clients(gateways...)...), Bucket: "data", Names: names, Workers: 10, Timeout: 20 * time.Second, Seed: seed + uint64(round), History: history}
+		l := &linear.Load{Clients: linear.Plain(c.Clients(ids...)...), Listers: linear.Plain(c.Clients(gateways...)...), Bucket: "data", Names: names, Workers: 10, Timeout: procs.Patience, Seed: seed + uint64(round), History: history}
 		loading, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() { defer close(done); l.Run(loading) }()
 		at := len(history.Ops())
-		procs.Eventually(t, time.Minute, func(context.Context) error { return more(history, at, 300) })
+		procs.Eventually(t, procs.Patience, func(context.Context) error { return more(history, at, 300) })
 
 		killed := history.Now()
 		must(t, c.Kill(ctx, lost))
@@ -79,7 +79,7 @@ func TestPrimaryLost(t *testing.T) {
 			t.Errorf("round %d: a bucket could be created %v after the primary was lost (%v), want %v", round, resumed, err, resumeWithin)
 		}
 		at = len(history.Ops())
-		procs.Eventually(t, time.Minute, func(context.Context) error { return more(history, at, 300) })
+		procs.Eventually(t, procs.Patience, func(context.Context) error { return more(history, at, 300) })
 		stop()
 		<-done
 		during, failed := 0, 0
@@ -118,7 +118,7 @@ func handOver(ctx context.Context, t *testing.T, c *procs.Cluster, to string) {
 	_, err := c.Client("g1").Action(ctx, http.MethodPut, "/v1/cluster/proxy/"+to, "", nil)
 	must(t, err)
 	for _, viewer := range c.Gateways() {
-		procs.Eventually(t, 10*time.Second, func(ctx context.Context) error {
+		procs.Eventually(t, procs.Patience, func(ctx context.Context) error {
 			m, err := viewer.Smap(ctx)
 			if err == nil && (m.Primary == nil || m.Primary.ID != to) {
 				err = fmt.Errorf("%s does not see %s as the primary", viewer.Endpoint(), to)
@@ -142,7 +142,7 @@ func TestPrimaryHandedOver(t *testing.T) {
 	for _, to := range []string{"g2", "g3", "g1"} {
 		handOver(ctx, t, c, to)
 		at := len(l.History.Ops())
-		procs.Eventually(t, time.Minute, func(context.Context) error { return more(l.History, at, 100) })
+		procs.Eventually(t, procs.Patience, func(context.Context) error { return more(l.History, at, 100) })
 	}
 	stop()
 	<-done

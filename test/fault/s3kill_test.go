@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -144,7 +143,7 @@ type step func(context.Context) error
 // run makes the requests that are left, up to one that fails.
 func (w *work) run(ctx context.Context) error {
 	for ; w.next < len(w.steps); w.next++ {
-		rctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+		rctx, cancel := context.WithTimeout(ctx, procs.Patience)
 		err := w.steps[w.next](rctx)
 		cancel()
 		if err != nil {
@@ -404,7 +403,7 @@ func (k *s3Killer) removeAll(ctx context.Context) {
 			must(k.t, k.c.Restart(ctx, n.ID))
 		}
 	}
-	procs.Eventually(k.t, 30*time.Second, func(context.Context) error {
+	procs.Eventually(k.t, procs.Patience, func(context.Context) error {
 		work, blobs := 0, 0
 		for _, n := range k.c.Nodes() {
 			for _, mp := range n.Mountpaths {

@@ -1,13 +1,10 @@
 package fault
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -86,108 +83,6 @@ func (u *upload) stream(ctx context.Context, number int, size int64, body io.Rea
 	}
 	_ = resp.Body.Close()
 	return resp.StatusCode
-}
-
-// TestS3Redirects has a client follow the 307 that gateways answer with s3.redirect: it signs again for the host it is sent to, since
-// signatures cover the host. Who does not is refused, and nothing comes of it.
-func TestS3Redirects(t *testing.T) {
-	ctx := context.Background()
-	c := procs.Start(t, local.Options{Gateways: 1, Targets: 2, Mountpaths: 1})
-	gw := c.Client("g1")
-	must(t, gw.Configure(ctx, "s3.redirect", "true"))
-	bucket := plainBucket
-	_, err := newS3(gw.Endpoint()).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket})
-	must(t, err)
-	owners := map[string]int{}
-	for i := range 8 {
-		r := &redirected{t: t, bucket: bucket, key: fmt.Sprintf("dir/ö %d", i)}
-		data := value.Value{ID: uint64(i + 1), Size: []int64{small, large}[i%2]}.Bytes()
-		host, status, _ := r.follow(ctx, gw.Endpoint(), http.MethodPut, data)
-		if status != http.StatusOK {
-			t.Fatalf("PUT %s at %s: %d", r.key, host, status)
-		}
-		owners[host]++
-		if owner, err := gw.Owner(ctx, bucket, r.key); err != nil || owner != host {
-			t.Errorf("%s was sent to %s; its owner is %s (%v)", r.key, host, owner, err)
-		}
-		if _, status, b := r.follow(ctx, gw.Endpoint(), http.MethodGet, nil); status != http.StatusOK || !bytes.Equal(b, data) {
-			t.Errorf("GET %s: %d, %d bytes", r.key, status, len(b))
-		}
-		if status, _ := r.send(ctx, http.DefaultClient, r.sign(ctx, gw.Endpoint(), http.MethodPut), http.MethodPut, []byte("by the wrong signature")); status != http.StatusForbidden {
-			t.Errorf("a signature for the gateway at the target: %d", status)
-		}
-		if _, status, b := r.follow(ctx, gw.Endpoint(), http.MethodGet, nil); status != http.StatusOK || !bytes.Equal(b, data) {
-			t.Errorf("GET %s after a PUT that was refused: %d, %d bytes", r.key, status, len(b))
-		}
-		if _, status, _ := r.follow(ctx, gw.Endpoint(), http.MethodDelete, nil); status != http.StatusNoContent {
-			t.Errorf("DELETE %s: %d", r.key, status)
-		}
-		if _, status, _ := r.follow(ctx, gw.Endpoint(), http.MethodGet, nil); status != http.StatusNotFound {
-			t.Errorf("GET %s after its DELETE: %d", r.key, status)
-		}
-	}
-	if len(owners) < 2 {
-		t.Errorf("all keys were sent to %v", owners)
-	}
-}
-
-// redirected is an object that is reached by presigned URLs.
-type redirected struct {
-	t           *testing.T
-	bucket, key string
-}
-
-func (r *redirected) sign(ctx context.Context, endpoint, method string) string {
-	r.t.Helper()
-	p := s3.NewPresignClient(newS3(endpoint))
-	var link string
-	switch method {
-	case http.MethodPut:
-		u, err := p.PresignPutObject(ctx, &s3.PutObjectInput{Bucket: &r.bucket, Key: &r.key})
-		must(r.t, err)
-		link = u.URL
-	case http.MethodGet:
-		u, err := p.PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &r.bucket, Key: &r.key})
-		must(r.t, err)
-		link = u.URL
-	default:
-		u, err := p.PresignDeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &r.bucket, Key: &r.key})
-		must(r.t, err)
-		link = u.URL
-	}
-	return link
-}
-
-// follow makes a request, which must be redirected, and makes it again at the host it is sent to.
-func (r *redirected) follow(ctx context.Context, endpoint, method string, body []byte) (host string, status int, reply []byte) {
-	r.t.Helper()
-	var to *url.URL
-	once := &http.Client{CheckRedirect: func(next *http.Request, _ []*http.Request) error {
-		to = next.URL
-		return http.ErrUseLastResponse
-	}}
-	status, reply = r.send(ctx, once, r.sign(ctx, endpoint, method), method, body)
-	if status != http.StatusTemporaryRedirect || to == nil {
-		r.t.Fatalf("%s %s: %d and not a redirect: %s", method, r.key, status, reply)
-	}
-	host = to.Scheme + "://" + to.Host
-	if host == endpoint {
-		r.t.Fatalf("%s is redirected to where it was", r.key)
-	}
-	status, reply = r.send(ctx, once, r.sign(ctx, host, method), method, body)
-	return host, status, reply
-}
-
-func (r *redirected) send(ctx context.Context, client *http.Client, link, method string, body []byte) (status int, reply []byte) {
-	r.t.Helper()
-	req, err := http.NewRequestWithContext(ctx, method, link, bytes.NewReader(body))
-	must(r.t, err)
-	resp, err := client.Do(req)
-	must(r.t, err)
-	defer resp.Body.Close()
-	reply, err = io.ReadAll(resp.Body)
-	must(r.t, err)
-	return resp.StatusCode, reply
 }
 
 // TestMemoryOfParallelParts sends the parts of one large object all at once through a gateway: neither it nor the owner keeps much

@@ -155,6 +155,9 @@ func Start(t testing.TB, o local.Options) *Cluster {
 	if o.CacheSize == "" {
 		o.CacheSize = "16MiB"
 	}
+	if o.ReadyWithin == 0 {
+		o.ReadyWithin = Patience
+	}
 	choose := o.Port == 0
 	var c *local.Cluster
 	var err error
@@ -185,6 +188,9 @@ func Start(t testing.TB, o local.Options) *Cluster {
 	return pc
 }
 
+// Patience bounds the wait for what must come, far beyond what it takes: a busy machine is no defect.
+const Patience = 2 * time.Minute
+
 // Settle waits until a cluster of so many nodes has the voters it wants, 3 or 5: with two of them, as for a moment after
 // its start, the loss of either stops control changes, and tests are about to lose some.
 func Settle(t testing.TB, gateways []*plain.Client, nodes int) {
@@ -196,7 +202,7 @@ func Settle(t testing.TB, gateways []*plain.Client, nodes int) {
 		want = 3
 	}
 	for _, gw := range gateways {
-		Eventually(t, 30*time.Second, func(ctx context.Context) error {
+		Eventually(t, Patience, func(ctx context.Context) error {
 			m, err := gw.Smap(ctx)
 			if err == nil && m.Voters() < want {
 				err = fmt.Errorf("%d voters of %d", m.Voters(), want)

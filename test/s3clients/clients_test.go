@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"aistore/deploy/local"
+	"aistore/test/plain"
 	"aistore/test/procs"
 	"aistore/test/venv"
 )
@@ -39,6 +40,19 @@ func TestClients(t *testing.T) {
 		t.Run(list+"/http", func(t *testing.T) { pytest(t, python, plain, "", files) })
 		t.Run(list+"/tls", func(t *testing.T) { pytest(t, python, secure, certificate(t, secure), files) })
 	}
+}
+
+// TestRedirected runs clients at a gateway that redirects those that follow: all work as ever.
+func TestRedirected(t *testing.T) {
+	gateway, _ := cluster(t)
+	c := plain.New(gateway)
+	defer c.Close()
+	if err := c.Configure(t.Context(), "s3.redirect", "true"); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("S3_REDIRECTS", "1")
+	pytest(t, venv.Python(t, "clients.txt"), gateway, "", []string{"test_redirect.py", "test_tools.py", "test_pyarrow.py", "test_crt.py"})
+	pytest(t, venv.Python(t, "s3fs.txt"), gateway, "", suites()["s3fs.txt"])
 }
 
 func pytest(t *testing.T, python, endpoint, ca string, files []string) {

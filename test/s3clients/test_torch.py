@@ -8,8 +8,7 @@ from s3torchconnector import S3Checkpoint, S3ClientConfig, S3IterableDataset, S3
 from s3torchconnector.dcp import S3StorageReader, S3StorageWriter
 
 CONFIG = S3ClientConfig(force_path_style=True)
-if ENDPOINT.startswith("https"):
-    pytest.skip("the CRT takes only certificates that the machine trusts", allow_module_level=True)
+pytestmark = pytest.mark.skipif(ENDPOINT.startswith("https"), reason="the CRT takes only certificates that the machine trusts")
 
 
 @pytest.fixture

@@ -10,7 +10,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"aistore/api"
+	"aistore/api/client"
 	"aistore/cmd/ais/term"
+	"aistore/config"
 	"aistore/deploy/local"
 	"aistore/errs"
 )
@@ -120,6 +123,7 @@ func (a devVerbs) up(c *cli.Context) error {
 	if cert := cluster.Certificate(); cert != "" {
 		a.out.Printf("Over TLS, for clients that trust the certificate %s:\n  export AIS_ENDPOINT=%s SSL_CERT_FILE=%s", cert, cluster.Nodes()[0].TLSURL(), cert)
 	}
+	a.showS3(c.Context, cluster.Endpoint())
 	return nil
 }
 
@@ -153,6 +157,33 @@ func (a devVerbs) addCommand(name string, role local.Role, flags []cli.Flag) *cl
 			return a.status(cluster)
 		},
 	})
+}
+
+// showS3 says how S3 clients get in, as far as is known of keys: those of a new store, unless others were chosen.
+func (a devVerbs) showS3(ctx context.Context, endpoint string) {
+	root := config.DefaultRoot()
+	if access := a.proc.Getenv("AIS_ROOT_ACCESS_KEY"); access != "" {
+		root.Access, root.Secret = access, "$AIS_ROOT_SECRET_KEY"
+	}
+	sdk, err := client.New(client.Options{Endpoints: []string{endpoint}, UserAgent: "ais/" + a.proc.Version})
+	if err != nil {
+		return
+	}
+	defer sdk.Close()
+	users, err := sdk.Auth().Users(ctx)
+	if err != nil {
+		return // the cluster is up; that is what was asked for
+	}
+	known := slices.ContainsFunc(users, func(u api.User) bool {
+		return slices.ContainsFunc(u.Keys, func(k api.UserKey) bool { return k.Access == root.Access })
+	})
+	if !known {
+		root.Access, root.Secret = "ACCESS", "SECRET"
+		a.out.Printf("S3, with a key pair of a user (`ais auth show`, `ais auth add key USER`):")
+	} else {
+		a.out.Printf("S3:")
+	}
+	a.out.Printf("  export AWS_ENDPOINT_URL=%s AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_REGION=us-east-1\n  aws s3 mb s3://demo && aws s3 ls", endpoint, root.Access, root.Secret)
 }
 
 func openDev(c *cli.Context) (*local.Cluster, error) {

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -54,7 +55,14 @@ func networkCause(err error) string {
 	var no syscall.Errno
 	var dns *net.DNSError
 	var op *net.OpError
+	var cert *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
 	switch {
+	case errors.As(err, &cert):
+		return "its certificate is not trusted here: " + cert.Err.Error() + ".\n" +
+			"     Set SSL_CERT_FILE to the file of that certificate, or of the authority that signed it (`ais dev up --tls` prints the one it makes)"
+	case errors.As(err, &record):
+		return "this port does not speak TLS: write http:// for https://, or give the TLS port"
 	case errors.As(err, &no):
 		return no.Error()
 	case errors.As(err, &dns):

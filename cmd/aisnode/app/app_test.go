@@ -58,7 +58,7 @@ func start(t *testing.T, cfg config.Node) (a *app.App, stop func()) {
 		}
 	}
 	t.Cleanup(stop)
-	limit := time.NewTimer(20 * time.Second)
+	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

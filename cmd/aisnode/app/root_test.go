@@ -73,7 +73,7 @@ func launch(t *testing.T, args []string, environ ...string) (a *App, log *safeLo
 		}
 	})
 	t.Cleanup(stop)
-	deadline, stopWaiting := context.WithTimeout(t.Context(), 20*time.Second)
+	deadline, stopWaiting := context.WithTimeout(t.Context(), time.Minute)
 	defer stopWaiting()
 	for a.Ready() != nil {
 		var seen uint64

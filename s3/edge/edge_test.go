@@ -1,0 +1,130 @@
+package edge_test
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"aistore/cluster"
+)
+
+// TestNoWriteIntoADeletedBucket puts objects through all nodes while the bucket is deleted: when that succeeds none of them was acknowledged,
+// else all that were are there.
+func TestNoWriteIntoADeletedBucket(t *testing.T) {
+	w := newWorld(t, 2)
+	outcomes := map[int]int{}
+	var sealed chan struct{}
+	w.plane.applied = func(cmd cluster.Command) {
+		if c, ok := cmd.(cluster.SetBucketProps); ok && c.Props.S3.Sealed > 0 {
+			close(sealed)
+		}
+	}
+	for round := range 60 {
+		bucket := fmt.Sprintf("/doomed-%d", round)
+		w.want(200, "", call{method: "PUT", path: bucket})
+		var wg sync.WaitGroup
+		acked := make([]atomic.Bool, []int{6, 1, 6}[round%3])
+		begin := make(chan struct{})
+		sealed = make(chan struct{})
+		putWhen := begin
+		if round%3 == 2 { // while the bucket is looked at for the last time
+			putWhen = sealed
+		}
+		for i := range acked {
+			wg.Go(func() {
+				<-putWhen
+				a := w.do(call{method: "PUT", path: fmt.Sprintf("%s/k%d", bucket, i), body: []byte("x"), via: i % len(w.urls)})
+				switch a.StatusCode {
+				case 200:
+					acked[i].Store(true)
+				case 404, 409, 503:
+				default:
+					t.Errorf("PUT: %d %.200s", a.StatusCode, a.body)
+				}
+			})
+		}
+		status := 0
+		wg.Go(func() {
+			<-begin
+			status = w.do(call{method: "DELETE", path: bucket, via: round % len(w.urls)}).StatusCode
+		})
+		close(begin)
+		wg.Wait()
+		outcomes[status]++
+		for i := range acked {
+			if !acked[i].Load() {
+				continue
+			}
+			if status == http.StatusNoContent {
+				t.Errorf("round %d: the bucket is gone, and with it k%d, which was acknowledged", round, i)
+			} else if a := w.do(call{method: "GET", path: fmt.Sprintf("%s/k%d", bucket, i)}); a.StatusCode != 200 || string(a.body) != "x" {
+				t.Errorf("round %d: k%d was acknowledged: %d %.200s", round, i, a.StatusCode, a.body)
+			}
+		}
+		if status != http.StatusNoContent && status != http.StatusConflict {
+			t.Errorf("round %d: DELETE: %d", round, status)
+		}
+	}
+	t.Log(outcomes)
+	if outcomes[http.StatusNoContent] < 20 {
+		t.Errorf("only %d buckets were deleted", outcomes[http.StatusNoContent])
+	}
+}
+
+// TestSealEnds leaves a bucket sealed as a node would that ended while it deleted it: writes are refused until the seal ends by itself.
+func TestSealEnds(t *testing.T) {
+	w := newWorld(t, 1)
+	seal := func(until time.Time) {
+		b := w.plane.View().Buckets.Get("", "data")
+		props := b.Props
+		props.S3.Sealed = until.Unix()
+		if _, err := w.plane.Propose(t.Context(), cluster.SetBucketProps{Name: b.Name, Props: props, Version: b.Version}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seal(time.Now().Add(time.Hour))
+	if a := w.do(call{method: "PUT", path: "/data/k", body: []byte("x")}); a.StatusCode < 400 {
+		t.Errorf("a sealed bucket took a write: %d", a.StatusCode)
+	}
+	w.want(404, "NoSuchKey", call{method: "GET", path: "/data/k"})
+	seal(time.Now().Add(-time.Second))
+	w.want(200, "", call{method: "PUT", path: "/data/k", body: []byte("x")})
+	w.want(409, "BucketNotEmpty", call{method: "DELETE", path: "/data"})
+	w.want(200, "", call{method: "PUT", path: "/data/k2", body: []byte("x")}) // the seal of the attempt has been taken off
+}
+
+// TestErrorsAreXML asks what nobody could answer.
+func TestErrorsAreXML(t *testing.T) {
+	w := newWorld(t, 1)
+	for name, c := range map[string]struct {
+		call
+		status int
+		code   string
+	}{
+		"long header":     {call{method: "GET", path: "/data/k", header: []string{"x-amz-meta-a", strings.Repeat("a", 60<<10)}, who: &nobody}, 431, "RequestHeaderSectionTooLarge"},
+		"long target":     {call{method: "GET", path: "/data/" + strings.Repeat("k", 60<<10), who: &nobody}, 431, "RequestHeaderSectionTooLarge"},
+		"wrong signature": {call{method: "GET", path: "/data/k", who: &user{"alice", alice.access, "wrong"}}, 403, "SignatureDoesNotMatch"},
+		"nobody's key":    {call{method: "GET", path: "/data/k", who: &user{"x", "x", "x"}}, 403, "InvalidAccessKeyId"},
+		"signed twice": {call{method: "GET", path: "/data/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=a&X-Amz-Signature=b", who: &nobody},
+			400, "AuthorizationQueryParametersError"},
+		"no such bucket":  {call{method: "GET", path: "/nothing/k"}, 404, "NoSuchBucket"},
+		"a stranger":      {call{method: "GET", path: "/data/k", who: &bob}, 403, "AccessDenied"},
+		"forged redirect": {call{method: "GET", path: "/data/k?ais-redirect=9999999999.1.AAAAAAAAAAAAAAAAAAAAAA.eA", who: &nobody}, 403, "AccessDenied"},
+	} {
+		c.via = 1
+		a := w.do(c.call)
+		var doc struct {
+			XMLName xml.Name `xml:"Error"`
+			Code    string
+		}
+		if err := xml.NewDecoder(bytes.NewReader(a.body)).Decode(&doc); err != nil || doc.Code != c.code || a.StatusCode != c.status {
+			t.Errorf("%s: %d %s (%v), want %d %s: %.300s", name, a.StatusCode, doc.Code, err, c.status, c.code, a.body)
+		}
+	}
+}
