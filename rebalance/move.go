@@ -24,7 +24,7 @@ type move struct {
 }
 
 // namesAtOnce is how many keys are sent together at most.
-const namesAtOnce = 512
+const namesAtOnce = 1024
 
 // namesBytes bounds the names of a batch.
 const namesBytes = 64 << 10

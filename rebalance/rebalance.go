@@ -60,11 +60,11 @@ func New(cfg Config) *Engine {
 	if cfg.Memory == 0 {
 		cfg.Memory = 256 << 20
 	}
-	workers := runtime.GOMAXPROCS(0)
+	workers := 4 * runtime.GOMAXPROCS(0) // half of them wait for a disk
 	return &Engine{
 		cfg: cfg, self: cfg.Self, store: cfg.Store, control: cfg.Control, client: cfg.Client, log: cfg.Log,
 		gate:  newThrottle(workers, cfg.Load),
-		inbox: inbox{limit: cfg.Memory, slots: make(chan struct{}, 2*workers)},
+		inbox: inbox{limit: cfg.Memory, slots: make(chan struct{}, workers)},
 	}
 }
 

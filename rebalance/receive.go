@@ -21,7 +21,7 @@ import (
 const Path = "/intra/rebalance"
 
 // maxBody bounds a request of frames in memory: one batch, and the frame that made it full.
-const maxBody = 4 << 20
+const maxBody = 8 << 20
 
 // streamCost is the memory that a frame takes which is not kept whole.
 const streamCost = 2 << 20

@@ -19,7 +19,7 @@ import (
 
 // Sizes of what is sent.
 const (
-	batchBytes  = 1 << 20   // frames of one request, about
+	batchBytes  = 2 << 20   // frames of one request, about
 	largeFrame  = 512 << 10 // longer frames have a request of their own
 	maxSenders  = 16        // to one node, whatever the configuration says
 	queueLength = 4         // batches that wait for one node
