@@ -72,18 +72,14 @@ func New(cfg Config) *Engine {
 type what struct {
 	epoch   uint64
 	duty    ownership.Duty
-	leaving bool   // decommissioned: each key is checked once more
-	keep    bool   // and its data stays
-	settled uint64 // of Idle: marks up to it go
+	leaving bool // decommissioned: each key is checked once more
+	keep    bool // and its data stays
 }
 
 func (e *Engine) whatOf(v *cluster.View) what {
 	w := what{epoch: v.Map.Epoch, duty: ownership.DutyOf(v, e.self)}
 	if n := v.Map.Nodes[e.self]; n != nil {
 		w.leaving, w.keep = n.State == cluster.Decommissioned, n.KeepData
-	}
-	if w.duty == ownership.Idle {
-		w.settled = v.Map.Settled
 	}
 	return w
 }
@@ -148,7 +144,6 @@ func (e *Engine) do(ctx context.Context, is what, v *cluster.View) {
 	case ownership.Wipe:
 		e.wipe(ctx, is, v)
 	case ownership.Idle:
-		e.dropMarks(ctx, is.settled)
 	}
 }
 

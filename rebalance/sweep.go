@@ -150,9 +150,6 @@ func (e *Engine) wipe(ctx context.Context, is what, v *cluster.View) {
 			return
 		}
 	}
-	if failpoint.Hit("reb.before-swept") != nil {
-		return
-	}
 	e.log.Info("rebalance: this node is empty and leaves", "kept", is.keep)
 	e.report(ctx, is.epoch, cluster.Wiped)
 }
@@ -187,18 +184,4 @@ func (e *Engine) destroyAll(ctx context.Context, v *cluster.View) error {
 		}
 	}
 	return nil
-}
-
-// dropMarks removes what marks say nothing any more.
-func (e *Engine) dropMarks(ctx context.Context, settled uint64) {
-	if settled == 0 {
-		return
-	}
-	n, err := e.store.DropMarks(ctx, settled)
-	if err != nil && ctx.Err() == nil {
-		e.log.Warn("rebalance: marks were not dropped; they do no harm", "err", err)
-	}
-	if n > 0 {
-		e.log.Info("rebalance: settled", "epoch", settled, "marks", n)
-	}
 }
