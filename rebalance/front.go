@@ -136,29 +136,3 @@ func (fs *fronts) reset() {
 		fs.lanes[i] = front{failed: fs.lanes[i].failed}
 	}
 }
-
-// known returns up to where a lane is acknowledged, for who begins anew after a restart. Everything up to walked has been sent.
-func (fs *fronts) known(lane int, walked object.Name) (after object.Name, whole bool) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	f := &fs.lanes[lane]
-	after, whole = f.after, f.whole
-	if !whole && !f.frozen && len(f.open) == 0 && compareNames(walked, after) > 0 {
-		after = walked
-	}
-	for _, n := range f.failed {
-		whole = false
-		if compareNames(n, after) <= 0 {
-			after = before(n)
-		}
-	}
-	return after, whole
-}
-
-// before is a name that sorts before n, and behind all but very few that do.
-func before(n object.Name) object.Name {
-	if n.Key == "" {
-		return object.Name{}
-	}
-	return object.Name{Bucket: n.Bucket, Key: n.Key[:len(n.Key)-1]}
-}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"aistore/cluster"
-	"aistore/errs"
 	"aistore/internal/failpoint"
 	"aistore/object"
 )
@@ -19,12 +18,13 @@ type move struct {
 	view  *cluster.View // of the epoch; knows every bucket that anything here belongs to
 	gen   *generation
 	dests map[cluster.NodeID]*destination
-	first bool // nothing has been counted yet
-	save  cursor
+	first bool   // nothing has been counted yet
+	lanes int    // mountpaths
+	lies  uint64 // store.Shifts when the walk began
 }
 
 // namesAtOnce is how many keys are sent together at most.
-const namesAtOnce = 512
+const namesAtOnce = 1024
 
 // namesBytes bounds the names of a batch.
 const namesBytes = 64 << 10
@@ -36,21 +36,16 @@ func (e *Engine) move(ctx context.Context, is what) {
 		return
 	}
 	e.store.Barrier() // what began under an older map has ended, or finds that it may not commit
-	m := &move{Engine: e, is: is, view: v, gen: e.book.of(is.epoch), dests: map[cluster.NodeID]*destination{}, first: true}
-	for _, n := range v.Map.Targets() {
-		if n.ID != e.self {
-			m.dests[n.ID] = newDestination(m, n.ID)
-		}
-	}
-	m.save = cursor{dir: e.cfg.Dir, epoch: is.epoch}
-	m.restore()
 	e.log.Info("rebalance: moving", "id", cluster.GenerationID(is.epoch))
 	began := time.Now()
-	ok := m.until(ctx, m.pass)
-	if ok && is.leaving {
-		ok = m.confirm(ctx)
+	m := newMove(e, v, is)
+	ok := m.whole(ctx)
+	for ; !ok && ctx.Err() == nil; ok = m.whole(ctx) { // keys went from one mountpath to another: the walk may have passed some by
+		if sleep(ctx, afterShift) != nil {
+			break
+		}
+		m = newMove(e, v, is)
 	}
-	m.persist()
 	if !ok {
 		e.log.Info("rebalance: interrupted", "id", cluster.GenerationID(is.epoch), "objects", m.gen.objects.Load(), "bytes", m.gen.bytes.Load())
 		return
@@ -64,13 +59,38 @@ func (e *Engine) move(ctx context.Context, is what) {
 	_ = failpoint.Hit("reb.after-moved") // only a kill matters
 }
 
+// afterShift is the pause before a walk begins anew because something was moved between mountpaths.
+const afterShift = 200 * time.Millisecond
+
+func newMove(e *Engine, v *cluster.View, is what) *move {
+	m := &move{
+		Engine: e, is: is, view: v, gen: e.book.of(is.epoch), dests: map[cluster.NodeID]*destination{}, first: true,
+		lies: e.store.Shifts(), lanes: e.store.Lanes(),
+	}
+	for _, n := range v.Map.Targets() {
+		if n.ID != e.self {
+			m.dests[n.ID] = newDestination(m, n.ID)
+		}
+	}
+	return m
+}
+
+// whole moves everything; false when it was interrupted, or cannot know that it has seen everything.
+func (m *move) whole(ctx context.Context) bool {
+	ok := m.until(ctx, m.pass)
+	if ok && m.is.leaving {
+		ok = m.confirm(ctx)
+	}
+	return ok && m.store.Shifts() == m.lies
+}
+
 // until repeats pass until nothing is left; false when ctx has ended before.
 func (m *move) until(ctx context.Context, pass func(context.Context)) bool {
 	var pause backoff
 	for {
 		before := m.gen.objects.Load()
 		pass(ctx)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || m.store.Shifts() != m.lies {
 			return false
 		}
 		waiting := m.waiting()
@@ -100,7 +120,6 @@ func (m *move) waiting() (ids []string) {
 
 // wait waits for a while. While all that is waited for is lost, it waits for one of them to come back.
 func (m *move) wait(ctx context.Context, pause time.Duration, ids []string) bool {
-	m.persist()
 	if sleep(ctx, pause) != nil {
 		return false
 	}
@@ -125,7 +144,7 @@ func (m *move) pass(ctx context.Context) {
 	for _, d := range m.dests {
 		d.begin(ctx, &senders)
 	}
-	for lane := range m.store.Lanes() {
+	for lane := range m.lanes {
 		joggers.Go(func() {
 			j := &jogger{move: m, lane: lane, pending: map[cluster.NodeID]*batch{}}
 			if err := j.run(ctx); err != nil && ctx.Err() == nil {
@@ -143,7 +162,7 @@ func (m *move) pass(ctx context.Context) {
 		return
 	}
 	for _, d := range m.dests {
-		for lane := range m.store.Lanes() {
+		for lane := range m.lanes {
 			d.fronts.end(lane)
 		}
 	}
@@ -176,12 +195,11 @@ type jogger struct {
 	last    uint64                    // its id
 	walked  object.Name
 	seen    int64
-	saved   time.Time
 	rested  time.Time
 }
 
 func (j *jogger) run(ctx context.Context) error {
-	j.saved, j.rested = time.Now(), time.Now()
+	j.rested = time.Now()
 	from, any := object.Name{}, false
 	for _, d := range j.dests {
 		j.again(ctx, d)
@@ -223,11 +241,6 @@ func (j *jogger) key(ctx context.Context, bucket uint64, key []byte) bool {
 	if j.seen++; j.seen == 1024 {
 		j.gen.walked.Add(j.seen)
 		j.seen = 0
-		if time.Since(j.saved) > saveEvery {
-			j.walked = object.Name{Bucket: bucket, Key: string(key)}
-			j.keep(before(j.walked))
-			j.saved = time.Now()
-		}
 		if j.gate.yield(ctx, time.Since(j.rested)) != nil {
 			return false
 		}
@@ -261,32 +274,4 @@ func (j *jogger) key(ctx context.Context, bucket uint64, key []byte) bool {
 		d.send(ctx, b)
 	}
 	return ctx.Err() == nil
-}
-
-// keep notes how far this lane is, for who begins anew.
-func (j *jogger) keep(walked object.Name) {
-	for id, d := range j.dests {
-		upTo := walked
-		if b := j.pending[id]; b != nil {
-			upTo = before(b.names[0])
-		}
-		after, whole := d.fronts.known(j.lane, upTo)
-		j.save.note(j.lane, id, after, whole)
-	}
-	if err := j.save.write(j.store); err != nil {
-		j.log.Warn("rebalance: how far it is could not be noted", "err", err)
-	}
-}
-
-// persist notes how far all is.
-func (m *move) persist() {
-	for lane := range m.store.Lanes() {
-		for id, d := range m.dests {
-			after, whole := d.fronts.known(lane, object.Name{})
-			m.save.note(lane, id, after, whole)
-		}
-	}
-	if err := m.save.write(m.store); err != nil && !errs.Is(err, errs.Invalid) {
-		m.log.Warn("rebalance: how far it is could not be noted", "err", err)
-	}
 }

@@ -61,11 +61,11 @@ func New(cfg Config) *Engine {
 	if cfg.Memory == 0 {
 		cfg.Memory = 256 << 20
 	}
-	workers := runtime.GOMAXPROCS(0)
+	workers := 4 * runtime.GOMAXPROCS(0) // half of them wait for a disk
 	return &Engine{
 		cfg: cfg, self: cfg.Self, store: cfg.Store, control: cfg.Control, client: cfg.Client, log: cfg.Log,
 		gate:  newThrottle(workers, cfg.Load),
-		inbox: inbox{limit: cfg.Memory, slots: make(chan struct{}, 2*workers)},
+		inbox: inbox{limit: cfg.Memory, slots: make(chan struct{}, workers)},
 	}
 }
 
@@ -73,18 +73,14 @@ func New(cfg Config) *Engine {
 type what struct {
 	epoch   uint64
 	duty    ownership.Duty
-	leaving bool   // decommissioned: each key is checked once more
-	keep    bool   // and its data stays
-	settled uint64 // of Idle: marks up to it go
+	leaving bool // decommissioned: each key is checked once more
+	keep    bool // and its data stays
 }
 
 func (e *Engine) whatOf(v *cluster.View) what {
 	w := what{epoch: v.Map.Epoch, duty: ownership.DutyOf(v, e.self)}
 	if n := v.Map.Nodes[e.self]; n != nil {
 		w.leaving, w.keep = n.State == cluster.Decommissioned, n.KeepData
-	}
-	if w.duty == ownership.Idle {
-		w.settled = v.Map.Settled
 	}
 	return w
 }
@@ -149,7 +145,6 @@ func (e *Engine) do(ctx context.Context, is what, v *cluster.View) {
 	case ownership.Wipe:
 		e.wipe(ctx, is, v)
 	case ownership.Idle:
-		e.dropMarks(ctx, is.settled)
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 const Path = "/intra/rebalance"
 
 // maxBody bounds a request of frames in memory: one batch, and the frame that made it full.
-const maxBody = 4 << 20
+const maxBody = 8 << 20
 
 // streamCost is the memory that a frame takes which is not kept whole.
 const streamCost = 2 << 20
@@ -80,6 +80,11 @@ func (e *Engine) receive(c *httpx.Ctx) error {
 		return err
 	}
 	r := &receiver{Engine: e, c: c, epoch: epoch, from: cluster.NodeID(from), settled: v.Map.Settled}
+	if what != "offer" {
+		if err := failpoint.Hit("reb.before-apply"); err != nil {
+			return err
+		}
+	}
 	switch what {
 	case "":
 		return r.frames()
@@ -161,9 +166,6 @@ func (r *receiver) frames() error {
 	if err != nil {
 		return err
 	}
-	if err := failpoint.Hit("reb.before-apply"); err != nil {
-		return err
-	}
 	if err := r.inbox.enter(r.c.Context()); err != nil {
 		return err
 	}
@@ -171,9 +173,6 @@ func (r *receiver) frames() error {
 	err = r.gate.work(r.c.Context(), func() { results = r.store.Import(r.c.Context(), frames, r.options()) })
 	r.inbox.leave()
 	if err != nil && results == nil {
-		return err
-	}
-	if err := failpoint.Hit("reb.after-apply"); err != nil {
 		return err
 	}
 	return r.reply(results)
@@ -203,20 +202,18 @@ func (r *receiver) stream() error {
 		return err
 	}
 	defer r.inbox.give(streamCost)
-	if err := failpoint.Hit("reb.before-apply"); err != nil {
-		return err
-	}
 	res, err := r.store.ImportStream(r.c.Context(), r.c.Body(), r.options())
 	if err != nil {
-		return err
-	}
-	if err := failpoint.Hit("reb.after-apply"); err != nil {
 		return err
 	}
 	return r.reply([]store.ImportResult{res})
 }
 
+// reply acknowledges what became of keys, all of which is durable.
 func (r *receiver) reply(results []store.ImportResult) error {
+	if err := failpoint.Hit("reb.after-apply"); err != nil {
+		return err
+	}
 	as := make([]answer, len(results))
 	var applied int64
 	for i := range results {

@@ -19,7 +19,7 @@ import (
 
 // Sizes of what is sent.
 const (
-	batchBytes  = 1 << 20   // frames of one request, about
+	batchBytes  = 2 << 20   // frames of one request, about
 	largeFrame  = 512 << 10 // longer frames have a request of their own
 	maxSenders  = 16        // to one node, whatever the configuration says
 	queueLength = 4         // batches that wait for one node
@@ -46,7 +46,7 @@ type destination struct {
 }
 
 func newDestination(m *move, id cluster.NodeID) *destination {
-	return &destination{m: m, id: id, fronts: fronts{lanes: make([]front, m.store.Lanes())}, had: firstShare}
+	return &destination{m: m, id: id, fronts: fronts{lanes: make([]front, m.lanes)}, had: firstShare}
 }
 
 func (d *destination) complete() bool { return d.fronts.complete() }
@@ -195,14 +195,8 @@ func (s *sender) flush(ctx context.Context) error {
 	if err := s.m.gate.spend(ctx, int64(len(s.body))); err != nil {
 		return err
 	}
-	if err := failpoint.Hit("reb.before-send"); err != nil {
-		return err
-	}
 	as, err := s.call(ctx, "", len(s.sent), func(c *httpx.Call) { c.Body = s.body })
 	if err != nil {
-		return err
-	}
-	if err := failpoint.Hit("reb.after-send"); err != nil {
 		return err
 	}
 	s.judgeAll(s.sent, as)
@@ -278,9 +272,6 @@ func (s *sender) stream(ctx context.Context, n object.Name) error {
 		return nil
 	}
 	defer x.Close()
-	if err := failpoint.Hit("reb.before-send"); err != nil {
-		return err
-	}
 	out := &paced{ctx: ctx, s: s}
 	as, err := s.call(ctx, "/stream", 1, func(c *httpx.Call) {
 		c.StreamLen = x.Len()
@@ -296,9 +287,6 @@ func (s *sender) stream(ctx context.Context, n object.Name) error {
 		return nil
 	}
 	if err != nil {
-		return err
-	}
-	if err := failpoint.Hit("reb.after-send"); err != nil {
 		return err
 	}
 	s.judgeAll([]offered{{n, x.State()}}, as)
@@ -359,12 +347,18 @@ func (s *sender) ask(ctx context.Context, c *httpx.Call, keys int) ([]answer, er
 	s.progress()
 	s.active.Add(1)
 	defer func() { s.active.Add(-1); s.progress() }()
+	if err := failpoint.Hit("reb.before-send"); err != nil {
+		return nil, err
+	}
 	rep, err := s.m.client.Do(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	msg, err := rep.ReadAll(maxAnswers)
 	if err != nil {
+		return nil, err
+	}
+	if err := failpoint.Hit("reb.after-send"); err != nil {
 		return nil, err
 	}
 	return decodeAnswers(msg, keys)

@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"aistore/api"
 	"aistore/auth/sigv4"
 	"aistore/cluster"
 	"aistore/cluster/control"
@@ -252,14 +251,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 		jobs := xact.NewRuntime(xact.Config{Self: who.ID, Objects: t.Objects(), Map: a.control, Pages: a.pages(lists), Log: a.log})
 		lists.Describe(edge.Describe)
 		edge.AddRows(lists, a.store)
-		reb := rebalance.New(rebalance.Config{
-			Self: who.ID, Store: a.store, Control: a.control, Client: a.client, Dir: cfg.Dir, Load: a.clients, Log: a.log,
-		})
-		a.mover = reb
-		reb.Metrics(reg)
-		a.node.AddQuery(api.WhatRebalance, reb.Query)
-		a.node.AddQuery(api.WhatCheck, reb.Check)
-		t.AddRoutes(reb.Routes()...)
+		a.moveKeys(who.ID, t, reg)
 		w := owner.New(a.node, t, ec.Verifier)
 		ec.Owner, ec.Lists = w, lists
 		a.routes = append(a.routes, w.Routes()...)
@@ -271,7 +263,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 		} else {
 			a.routes = append(a.routes, t.Routes()...)
 		}
-		a.parts = append(a.parts, node.Part{Name: "target", Run: t.Run}, node.Part{Name: "jobs", Run: jobs.Run}, node.Part{Name: "rebalance", Run: reb.Run}, node.Part{Name: "bind", Run: a.bind}, node.Part{Name: "era", Run: a.keepEra})
+		a.parts = append(a.parts, node.Part{Name: "target", Run: t.Run}, node.Part{Name: "jobs", Run: jobs.Run}, node.Part{Name: "bind", Run: a.bind}, node.Part{Name: "era", Run: a.keepEra})
 		a.parts = append(a.parts, node.Part{Name: "resilver", Run: a.resilver.Run}, node.Part{Name: "disk-settings", Run: a.followDisks})
 		gw.Objects, gw.Lists, gw.Jobs = t, lists, jobs
 	}
@@ -294,12 +286,6 @@ func (a *App) pages(own *list.Local) xact.Pages {
 		}
 		return found, res.Next, nil
 	}
-}
-
-// clients is what this node does for them.
-func (a *App) clients() rebalance.Load {
-	l := a.node.Load()
-	return rebalance.Load{Requests: l.Requests, Inflight: l.Inflight}
 }
 
 // bind writes the cluster's id onto the mountpaths once it is known, so that disks of different clusters are
