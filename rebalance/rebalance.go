@@ -53,6 +53,7 @@ type Engine struct {
 	gate    *throttle
 	book    book
 	inbox   inbox
+	flights flights
 }
 
 // New returns an Engine. It starts nothing.

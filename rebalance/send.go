@@ -352,6 +352,10 @@ func (s *sender) call(ctx context.Context, what string, keys int, body func(*htt
 }
 
 func (s *sender) ask(ctx context.Context, c *httpx.Call, keys int) ([]answer, error) {
+	if !s.m.flights.begin() {
+		return nil, errGrounded()
+	}
+	defer s.m.flights.end()
 	s.progress()
 	s.active.Add(1)
 	defer func() { s.active.Add(-1); s.progress() }()

@@ -13,6 +13,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -58,6 +59,7 @@ type App struct {
 	closers  []func() error // in order of opening
 	ballast  []byte         // see heapFloor
 
+	mover   *rebalance.Engine        // nil on a gateway
 	stop    context.CancelFunc       // ends Run
 	retired atomic.Bool              // the node is no more when its process has ended
 	wipes   atomic.Bool              // and neither are its objects
@@ -253,6 +255,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 		reb := rebalance.New(rebalance.Config{
 			Self: who.ID, Store: a.store, Control: a.control, Client: a.client, Dir: cfg.Dir, Load: a.clients, Log: a.log,
 		})
+		a.mover = reb
 		reb.Metrics(reg)
 		a.node.AddQuery(api.WhatRebalance, reb.Query)
 		a.node.AddQuery(api.WhatCheck, reb.Check)
@@ -319,7 +322,20 @@ func (a *App) bind(ctx context.Context) error {
 func (a *App) Run(ctx context.Context) error {
 	ctx, a.stop = context.WithCancel(ctx)
 	defer a.stop()
-	err := a.node.Run(ctx, a.ls, a.routes, a.parts...)
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var landing sync.WaitGroup
+	landing.Go(func() {
+		select {
+		case <-ctx.Done():
+			a.land(serving)
+			end()
+		case <-serving.Done(): // a part failed
+		}
+	})
+	err := a.node.Run(serving, a.ls, a.routes, a.parts...)
+	end()
+	landing.Wait()
 	err = errors.Join(err, a.close())
 	if a.retired.Load() {
 		err = errors.Join(err, a.retire())
@@ -332,6 +348,19 @@ func (a *App) Run(ctx context.Context) error {
 		a.log.Info("node stopped")
 	}
 	return err
+}
+
+// land lets what is being moved to other nodes arrive before this one ends, for as long as rebalance.term_wait says. Clients are served meanwhile.
+func (a *App) land(ctx context.Context) {
+	v := a.control.View()
+	if a.mover == nil || v == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.Config.Rebalance.TermWait.D())
+	defer cancel()
+	if err := a.mover.Quiesce(ctx); err != nil {
+		a.log.Warn("the node ends in the middle of a rebalance, which goes on when it is started again", "err", err)
+	}
 }
 
 func (a *App) close() error {
