@@ -146,7 +146,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place := strings.NewReplacer("/v1/buckets/*", "/v1/buckets/BUCKET", "/v1/objects/*", "/v1/objects/BUCKET/OBJECT", "/v1/cluster/proxy/*", "/v1/cluster/proxy/NODE", "/v1/cluster/*", "/v1/cluster/...")
+	place := strings.NewReplacer("/v1/buckets/*", "/v1/buckets/BUCKET", "/v1/objects/*", "/v1/objects/BUCKET/OBJECT", "/v1/cluster/proxy/*", "/v1/cluster/proxy/NODE", "/v1/cluster/daemon/*", "/v1/cluster/daemon/NODE", "/v1/cluster/*", "/v1/cluster/...")
 	for _, r := range proxy.RouteTable() {
 		path := strings.TrimSuffix(place.Replace(r.Path), "/")
 		switch {
