@@ -12,6 +12,12 @@ import (
 	"aistore/errs"
 )
 
+// Life is the handle of nodes that come, go and give away what they hold, and of the end of the cluster.
+type Life struct{ c *Client }
+
+// Life returns the handle of the life of nodes; making one asks no server.
+func (c *Client) Life() *Life { return &Life{c} }
+
 // Moved tells what an action on nodes has begun.
 type Moved struct {
 	Rebalance string // id of the rebalance that is under way for it; "" if nothing moves
@@ -19,42 +25,42 @@ type Moved struct {
 }
 
 // StartMaintenance takes nodes out of service; what they hold moves to others and stays on their disks, too.
-func (c *Client) StartMaintenance(ctx context.Context, m api.NodesMsg) (Moved, error) {
-	return c.moveNodes(ctx, "client.StartMaintenance", api.ActStartMaintenance, m)
+func (l *Life) StartMaintenance(ctx context.Context, m api.NodesMsg) (Moved, error) {
+	return l.moveNodes(ctx, "client.StartMaintenance", api.ActStartMaintenance, m)
 }
 
 // StopMaintenance brings nodes back into service that are in maintenance or were shut down and started again.
-func (c *Client) StopMaintenance(ctx context.Context, m api.NodesMsg) (Moved, error) {
-	return c.moveNodes(ctx, "client.StopMaintenance", api.ActStopMaintenance, m)
+func (l *Life) StopMaintenance(ctx context.Context, m api.NodesMsg) (Moved, error) {
+	return l.moveNodes(ctx, "client.StopMaintenance", api.ActStopMaintenance, m)
 }
 
 // ShutdownNodes is StartMaintenance, after which the nodes' processes end.
-func (c *Client) ShutdownNodes(ctx context.Context, m api.NodesMsg) (Moved, error) {
-	return c.moveNodes(ctx, "client.ShutdownNodes", api.ActShutdownNode, m)
+func (l *Life) ShutdownNodes(ctx context.Context, m api.NodesMsg) (Moved, error) {
+	return l.moveNodes(ctx, "client.ShutdownNodes", api.ActShutdownNode, m)
 }
 
 // DecommissionNodes removes nodes for ever, once everything they hold is elsewhere.
-func (c *Client) DecommissionNodes(ctx context.Context, m api.NodesMsg) (Moved, error) {
-	return c.moveNodes(ctx, "client.DecommissionNodes", api.ActDecommissionNode, m)
+func (l *Life) DecommissionNodes(ctx context.Context, m api.NodesMsg) (Moved, error) {
+	return l.moveNodes(ctx, "client.DecommissionNodes", api.ActDecommissionNode, m)
 }
 
-func (c *Client) moveNodes(ctx context.Context, op, action string, m api.NodesMsg) (Moved, error) {
-	q := c.control(op, http.MethodPut, api.PathCluster)
+func (l *Life) moveNodes(ctx context.Context, op, action string, m api.NodesMsg) (Moved, error) {
+	q := l.c.control(op, http.MethodPut, api.PathCluster)
 	q.name = nodeNames(m)
 	if err := q.message(action, "", m); err != nil {
 		return Moved{}, err
 	}
-	return c.moved(ctx, q)
+	return l.moved(ctx, q)
 }
 
 // JoinNodes takes targets that stand by into service.
-func (c *Client) JoinNodes(ctx context.Context, m api.NodesMsg) (Moved, error) {
-	q := c.control("client.JoinNodes", http.MethodPost, api.PathJoin)
+func (l *Life) JoinNodes(ctx context.Context, m api.NodesMsg) (Moved, error) {
+	q := l.c.control("client.JoinNodes", http.MethodPost, api.PathJoin)
 	q.name = nodeNames(m)
 	if err := q.json(m); err != nil {
 		return Moved{}, err
 	}
-	rep, err := c.do(ctx, q)
+	rep, err := l.c.do(ctx, q)
 	if err != nil {
 		return Moved{}, err
 	}
@@ -70,15 +76,15 @@ func (c *Client) JoinNodes(ctx context.Context, m api.NodesMsg) (Moved, error) {
 }
 
 // RemoveNode takes a node out of the cluster map as it is: what only it holds is lost to the cluster.
-func (c *Client) RemoveNode(ctx context.Context, id string) (Moved, error) {
-	q := c.control("client.RemoveNode", http.MethodDelete, api.PathRemove+"/"+url.PathEscape(id))
+func (l *Life) RemoveNode(ctx context.Context, id string) (Moved, error) {
+	q := l.c.control("client.RemoveNode", http.MethodDelete, api.PathRemove+"/"+url.PathEscape(id))
 	q.name, q.done = id, errs.NotFound
-	return c.moved(ctx, q)
+	return l.moved(ctx, q)
 }
 
 // moved sends a call whose answer is the id of a rebalance.
-func (c *Client) moved(ctx context.Context, q *call) (Moved, error) {
-	rep, err := c.do(ctx, q)
+func (l *Life) moved(ctx context.Context, q *call) (Moved, error) {
+	rep, err := l.c.do(ctx, q)
 	if err != nil {
 		return Moved{}, err
 	}
@@ -87,7 +93,7 @@ func (c *Client) moved(ctx context.Context, q *call) (Moved, error) {
 	if err != nil {
 		return Moved{}, errs.E(q.op, q.name, err)
 	}
-	c.renew(ctx)
+	l.c.renew(ctx)
 	return Moved{Rebalance: strings.TrimSpace(string(raw)), Primary: rep.Header.Get(api.HeaderPrimary)}, nil
 }
 
@@ -100,49 +106,49 @@ func nodeNames(m api.NodesMsg) string {
 }
 
 // ShutdownCluster has every node end as if it had got SIGTERM; started again they are the same cluster.
-func (c *Client) ShutdownCluster(ctx context.Context) (*api.Ended, error) {
-	return c.endCluster(ctx, "client.ShutdownCluster", api.ActShutdownCluster, api.NodesMsg{})
+func (l *Life) ShutdownCluster(ctx context.Context) (*api.Ended, error) {
+	return l.endCluster(ctx, "client.ShutdownCluster", api.ActShutdownCluster, api.NodesMsg{})
 }
 
 // DecommissionCluster destroys the cluster with every bucket and object; rmUserData says that this is meant.
-func (c *Client) DecommissionCluster(ctx context.Context, m api.NodesMsg) (*api.Ended, error) {
-	return c.endCluster(ctx, "client.DecommissionCluster", api.ActDecommissionCluster, m)
+func (l *Life) DecommissionCluster(ctx context.Context, m api.NodesMsg) (*api.Ended, error) {
+	return l.endCluster(ctx, "client.DecommissionCluster", api.ActDecommissionCluster, m)
 }
 
-func (c *Client) endCluster(ctx context.Context, op, action string, m api.NodesMsg) (*api.Ended, error) {
-	q := c.control(op, http.MethodPut, api.PathCluster)
+func (l *Life) endCluster(ctx context.Context, op, action string, m api.NodesMsg) (*api.Ended, error) {
+	q := l.c.control(op, http.MethodPut, api.PathCluster)
 	q.repeat = harmful // the nodes may have gone before the answer: nobody is there to be asked again
 	if err := q.message(action, "", m); err != nil {
 		return nil, err
 	}
 	var e api.Ended
-	return &e, c.json(ctx, q, &e)
+	return &e, l.c.json(ctx, q, &e)
 }
 
 // Rebalance returns how far the newest rebalance is.
-func (c *Client) Rebalance(ctx context.Context) (*api.Rebalance, error) {
+func (l *Life) Rebalance(ctx context.Context) (*api.Rebalance, error) {
 	var r api.Rebalance
-	return &r, c.ask(ctx, "client.Rebalance", api.PathCluster, api.WhatRebalance, &r)
+	return &r, l.c.ask(ctx, "client.Rebalance", api.PathCluster, api.WhatRebalance, &r)
 }
 
 // StartRebalance starts a rebalance, or goes on with the one that was stopped. Its job's Wait returns when every object is at its owner.
-func (c *Client) StartRebalance(ctx context.Context) (*Job, error) {
-	q := c.control("client.StartRebalance", http.MethodPut, api.PathCluster)
+func (l *Life) StartRebalance(ctx context.Context) (*Job, error) {
+	q := l.c.control("client.StartRebalance", http.MethodPut, api.PathCluster)
 	if err := q.message(api.ActStart, "", api.JobQuery{Kind: api.KindRebalance}); err != nil {
 		return nil, err
 	}
-	return c.start(ctx, q, api.KindRebalance)
+	return l.c.start(ctx, q, api.KindRebalance)
 }
 
 // StopRebalance stops the rebalance until it is started again, or nodes come or go.
-func (c *Client) StopRebalance(ctx context.Context) error {
-	return c.StopJobs(ctx, api.JobQuery{Kind: api.KindRebalance})
+func (l *Life) StopRebalance(ctx context.Context) error {
+	return l.c.StopJobs(ctx, api.JobQuery{Kind: api.KindRebalance})
 }
 
 // Check has every target compare its own index with the cluster map.
-func (c *Client) Check(ctx context.Context) (*api.CheckReport, error) {
+func (l *Life) Check(ctx context.Context) (*api.CheckReport, error) {
 	var r api.CheckReport
-	return &r, c.ask(ctx, "client.Check", api.PathCluster, api.WhatCheck, &r)
+	return &r, l.c.ask(ctx, "client.Check", api.PathCluster, api.WhatCheck, &r)
 }
 
 // FindNode returns a node of the map by its id, which may be written "t[ID]" or "p[ID]"; kind NotFound if there is none.

@@ -139,7 +139,7 @@ func nodes(ids ...string) api.NodesMsg { return api.NodesMsg{Nodes: ids} }
 // TestMaintenanceOfAnEmptyCluster survives the restart of everything, and leads back.
 func TestMaintenanceOfAnEmptyCluster(t *testing.T) {
 	s := start(t, local.Options{Gateways: 1, Targets: 3})
-	m, err := s.sdk.StartMaintenance(s.ctx, nodes("t1", "t2"))
+	m, err := s.sdk.Life().StartMaintenance(s.ctx, nodes("t1", "t2"))
 	s.must(err)
 	if m.Rebalance != "" {
 		t.Errorf("an empty cluster rebalances: %q", m.Rebalance)
@@ -149,11 +149,11 @@ func TestMaintenanceOfAnEmptyCluster(t *testing.T) {
 	s.Up(s.ctx)
 	s.connect()
 	s.await("t1", "maintenance (done)")
-	_, err = s.sdk.JoinNodes(s.ctx, nodes("t1"))
+	_, err = s.sdk.Life().JoinNodes(s.ctx, nodes("t1"))
 	if !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "stop-maintenance") {
 		t.Errorf("join from maintenance: %v", err)
 	}
-	_, err = s.sdk.StopMaintenance(s.ctx, nodes("t1", "t2"))
+	_, err = s.sdk.Life().StopMaintenance(s.ctx, nodes("t1", "t2"))
 	s.must(err)
 	s.await("t1", "online")
 	s.await("t2", "online")
@@ -164,7 +164,7 @@ func TestMaintenanceOfAnEmptyCluster(t *testing.T) {
 // TestShutdown ends the process of a node and brings it back under its id.
 func TestShutdown(t *testing.T) {
 	s := start(t, local.Options{Gateways: 1, Targets: 3})
-	_, err := s.sdk.ShutdownNodes(s.ctx, nodes("t2"))
+	_, err := s.sdk.Life().ShutdownNodes(s.ctx, nodes("t2"))
 	s.must(err)
 	s.ends("t2")
 	if log := s.log("t2"); !strings.Contains(log, "its process ends, as was asked for") || !strings.Contains(log, "node stopped") {
@@ -176,7 +176,7 @@ func TestShutdown(t *testing.T) {
 	if s.PID("t2") == 0 {
 		t.Fatal("it has ended again")
 	}
-	_, err = s.sdk.StopMaintenance(s.ctx, nodes("t2"))
+	_, err = s.sdk.Life().StopMaintenance(s.ctx, nodes("t2"))
 	s.must(err)
 	s.await("t2", "online")
 	s.fill("bk", 20)
@@ -189,7 +189,7 @@ func TestPrimaryLeaves(t *testing.T) {
 	v, err := s.sdk.View(s.ctx)
 	s.must(err)
 	old := string(v.Map.Primary)
-	m, err := s.sdk.ShutdownNodes(s.ctx, nodes(old))
+	m, err := s.sdk.Life().ShutdownNodes(s.ctx, nodes(old))
 	s.must(err)
 	s.ends(old)
 	v, err = s.sdk.View(s.ctx)
@@ -199,7 +199,7 @@ func TestPrimaryLeaves(t *testing.T) {
 	}
 	s.must(s.sdk.Bucket("bk").Create(s.ctx, nil))
 	s.must(s.Start(s.ctx, old))
-	_, err = s.sdk.StopMaintenance(s.ctx, nodes(old))
+	_, err = s.sdk.Life().StopMaintenance(s.ctx, nodes(old))
 	s.must(err)
 	s.await(old, "online")
 }
@@ -207,7 +207,7 @@ func TestPrimaryLeaves(t *testing.T) {
 // TestDecommissionedGateway is gone at once, and its id refused.
 func TestDecommissionedGateway(t *testing.T) {
 	s := start(t, local.Options{Gateways: 2, Targets: 2})
-	_, err := s.sdk.DecommissionNodes(s.ctx, nodes("g2"))
+	_, err := s.sdk.Life().DecommissionNodes(s.ctx, nodes("g2"))
 	s.must(err)
 	s.await("g2", "")
 	s.refused("g2")
@@ -230,7 +230,7 @@ func TestClusterShutdown(t *testing.T) {
 	s.fill("bk", 60)
 	before, err := s.sdk.View(s.ctx)
 	s.must(err)
-	e, err := s.sdk.ShutdownCluster(s.ctx)
+	e, err := s.sdk.Life().ShutdownCluster(s.ctx)
 	s.must(err)
 	if len(e.Nodes) != 5 || len(e.Missing) != 0 {
 		t.Errorf("%+v", e)
@@ -255,12 +255,12 @@ func TestClusterShutdown(t *testing.T) {
 func TestClusterDecommission(t *testing.T) {
 	s := start(t, local.Options{Gateways: 1, Targets: 2})
 	s.fill("bk", 60)
-	if _, err := s.sdk.DecommissionCluster(s.ctx, api.NodesMsg{}); !errs.Is(err, errs.Invalid) {
+	if _, err := s.sdk.Life().DecommissionCluster(s.ctx, api.NodesMsg{}); !errs.Is(err, errs.Invalid) {
 		t.Errorf("without saying that objects go: %v", err)
 	}
 	s.whole("bk", 60)
 	all := s.Nodes()
-	e, err := s.sdk.DecommissionCluster(s.ctx, api.NodesMsg{RmUserData: true})
+	e, err := s.sdk.Life().DecommissionCluster(s.ctx, api.NodesMsg{RmUserData: true})
 	s.must(err)
 	if len(e.Nodes) != 3 || len(e.Missing) != 0 {
 		t.Errorf("%+v", e)
@@ -288,7 +288,7 @@ func TestRemovedNode(t *testing.T) {
 	if v, err := s.sdk.View(s.ctx); err != nil || v.Map.Primary == "t3" {
 		t.Fatalf("t3 is the primary, or %v", err)
 	}
-	_, err := s.sdk.RemoveNode(s.ctx, "t3")
+	_, err := s.sdk.Life().RemoveNode(s.ctx, "t3")
 	s.must(err)
 	s.await("t3", "")
 	n, err := s.Node("t3")
@@ -356,7 +356,7 @@ func TestStandby(t *testing.T) {
 	_, err := s.Add(s.ctx, local.RoleTarget, 1, "AIS_NODE_STANDBY=true")
 	s.must(err)
 	s.await("t3", "standby")
-	m, err := s.sdk.JoinNodes(s.ctx, nodes("t[t3]"))
+	m, err := s.sdk.Life().JoinNodes(s.ctx, nodes("t[t3]"))
 	s.must(err)
 	if m.Rebalance == "" {
 		t.Error("no rebalance is named")

@@ -22,7 +22,7 @@ func TestMaintenanceOfAFilledCluster(t *testing.T) {
 	const n = 200
 	s := start(t, local.Options{Gateways: 1, Targets: 3})
 	s.fill("bk", n)
-	m, err := s.sdk.StartMaintenance(s.ctx, nodes("t1"))
+	m, err := s.sdk.Life().StartMaintenance(s.ctx, nodes("t1"))
 	s.must(err)
 	s.whole("bk", n)
 	s.settled(m.Rebalance)
@@ -30,7 +30,7 @@ func TestMaintenanceOfAFilledCluster(t *testing.T) {
 	s.must(s.Stop(s.ctx, "t1")) // it may be powered off now
 	s.whole("bk", n)
 	s.must(s.Start(s.ctx, "t1"))
-	m, err = s.sdk.StopMaintenance(s.ctx, nodes("t1"))
+	m, err = s.sdk.Life().StopMaintenance(s.ctx, nodes("t1"))
 	s.must(err)
 	s.whole("bk", n)
 	s.settled(m.Rebalance)
@@ -43,7 +43,7 @@ func TestDecommissionedTarget(t *testing.T) {
 	const n = 200
 	s := start(t, local.Options{Gateways: 1, Targets: 3})
 	s.fill("bk", n)
-	m, err := s.sdk.DecommissionNodes(s.ctx, api.NodesMsg{Nodes: []string{"t2"}, RmUserData: true})
+	m, err := s.sdk.Life().DecommissionNodes(s.ctx, api.NodesMsg{Nodes: []string{"t2"}, RmUserData: true})
 	s.must(err)
 	s.settled(m.Rebalance)
 	s.await("t2", "")
@@ -56,11 +56,11 @@ func TestShutdownInTheMiddle(t *testing.T) {
 	const n = 200
 	s := start(t, local.Options{Gateways: 1, Targets: 3})
 	s.fill("bk", n)
-	m, err := s.sdk.StartMaintenance(s.ctx, api.NodesMsg{Nodes: []string{"t3"}, SkipRebalance: true}) // nothing has moved yet
+	m, err := s.sdk.Life().StartMaintenance(s.ctx, api.NodesMsg{Nodes: []string{"t3"}, SkipRebalance: true}) // nothing has moved yet
 	s.must(err)
-	_, err = s.sdk.StartRebalance(s.ctx)
+	_, err = s.sdk.Life().StartRebalance(s.ctx)
 	s.must(err)
-	_, err = s.sdk.ShutdownCluster(s.ctx)
+	_, err = s.sdk.Life().ShutdownCluster(s.ctx)
 	s.must(err)
 	for _, node := range s.Nodes() {
 		s.ends(node.ID)

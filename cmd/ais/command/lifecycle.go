@@ -23,7 +23,7 @@ type step struct {
 	flags                    []cli.Flag
 	warns                    string // asked before, unless -y; "" = not asked
 	final                    bool   // where there is no terminal to ask at, -y is a must
-	act                      func(*client.Client, context.Context, api.NodesMsg) (client.Moved, error)
+	act                      func(*client.Life, context.Context, api.NodesMsg) (client.Moved, error)
 	next                     string // what to do when it has ended
 }
 
@@ -33,12 +33,12 @@ func (a lifeVerbs) membersCommand() *cli.Command {
 		{name: "start-maintenance", usage: "take nodes out of service; what they hold moves to the others, and stays on their disks",
 			description: "They may be powered off when `ais show cluster` shows them in \"maintenance (done)\", and not before.\n" +
 				"stop-maintenance brings them back.",
-			flags: []cli.Flag{noRebalance}, act: (*client.Client).StartMaintenance, next: "when it is done the nodes may be powered off"},
+			flags: []cli.Flag{noRebalance}, act: (*client.Life).StartMaintenance, next: "when it is done the nodes may be powered off"},
 		{name: "stop-maintenance", usage: "bring nodes back that are in maintenance, or were shut down and started again",
-			flags: []cli.Flag{noRebalance}, act: (*client.Client).StopMaintenance, next: "when it is done the nodes are online"},
+			flags: []cli.Flag{noRebalance}, act: (*client.Life).StopMaintenance, next: "when it is done the nodes are online"},
 		{name: "shutdown", usage: "like start-maintenance, after which the nodes' processes end by themselves",
 			description: "Start them again and use stop-maintenance: they come back with their ids and what they hold.",
-			flags:       []cli.Flag{noRebalance}, warns: "Shut down %s?", act: (*client.Client).ShutdownNodes, next: "when it is done the processes end"},
+			flags:       []cli.Flag{noRebalance}, warns: "Shut down %s?", act: (*client.Life).ShutdownNodes, next: "when it is done the processes end"},
 		{name: "decommission", usage: "remove nodes for ever, once all they hold is elsewhere",
 			description: "Their processes end, and their ids are refused from then on. Objects stay on their disks unless --rm-user-data is given;\n" +
 				"no cluster serves them from there again. Until everything has moved, stop-maintenance takes it back.",
@@ -46,9 +46,9 @@ func (a lifeVerbs) membersCommand() *cli.Command {
 				&cli.BoolFlag{Name: "rm-user-data", Usage: "when everything has moved, remove the objects from the nodes' disks too", DisableDefaultText: true},
 				&cli.BoolFlag{Name: "keep-initial-config", Usage: "accepted: configuration files are never touched", DisableDefaultText: true},
 			},
-			warns: "Decommission %s? The ids are refused for ever after.", final: true, act: (*client.Client).DecommissionNodes, next: "when it is done the nodes are gone"},
+			warns: "Decommission %s? The ids are refused for ever after.", final: true, act: (*client.Life).DecommissionNodes, next: "when it is done the nodes are gone"},
 		{name: "join", usage: "take targets into service that stand by",
-			flags: []cli.Flag{noRebalance}, act: (*client.Client).JoinNodes, next: "when it is done the nodes are online"},
+			flags: []cli.Flag{noRebalance}, act: (*client.Life).JoinNodes, next: "when it is done the nodes are online"},
 	}
 	c := &cli.Command{Name: "add-remove-nodes", Usage: "bring nodes into service and take them out, for a while or for ever"}
 	for _, s := range steps {
@@ -92,7 +92,7 @@ func (a lifeVerbs) step(c *cli.Context, s step) error {
 			return err
 		}
 	}
-	moved, err := s.act(sdk, c.Context, api.NodesMsg{
+	moved, err := s.act(sdk.Life(), c.Context, api.NodesMsg{
 		Nodes: ids, SkipRebalance: c.Bool("no-rebalance"), RmUserData: c.Bool("rm-user-data"), KeepConfig: c.Bool("keep-initial-config"),
 	})
 	if err != nil {
@@ -168,7 +168,7 @@ func (a lifeVerbs) remove(c *cli.Context) error {
 	if err := a.out.Confirm("Remove %s node %s from the cluster map?", n.Describe(), ids[0]); err != nil {
 		return err
 	}
-	moved, err := sdk.RemoveNode(c.Context, ids[0])
+	moved, err := sdk.Life().RemoveNode(c.Context, ids[0])
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (a lifeVerbs) shutdownCommand() *cli.Command {
 					return err
 				}
 			}
-			e, err := sdk.ShutdownCluster(c.Context)
+			e, err := sdk.Life().ShutdownCluster(c.Context)
 			if err != nil {
 				return err
 			}
@@ -224,7 +224,7 @@ func (a lifeVerbs) decommissionCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			e, err := sdk.DecommissionCluster(c.Context, api.NodesMsg{RmUserData: true})
+			e, err := sdk.Life().DecommissionCluster(c.Context, api.NodesMsg{RmUserData: true})
 			if err != nil {
 				return err
 			}

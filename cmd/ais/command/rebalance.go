@@ -45,7 +45,7 @@ func (a rebalanceVerbs) start(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	job, err := sdk.StartRebalance(c.Context)
+	job, err := sdk.Life().StartRebalance(c.Context)
 	switch {
 	case err != nil:
 		return err
@@ -67,7 +67,7 @@ func (a rebalanceVerbs) stop(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := sdk.StopRebalance(c.Context); err != nil {
+	if err := sdk.Life().StopRebalance(c.Context); err != nil {
 		return err
 	}
 	id := a.view.Map.Generation()
@@ -122,7 +122,7 @@ func (a rebalanceVerbs) showCommand() *cli.Command {
 }
 
 func (a rebalanceVerbs) show(ctx context.Context, sdk *client.Client) error {
-	r, err := sdk.Rebalance(ctx)
+	r, err := sdk.Life().Rebalance(ctx)
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (a rebalanceVerbs) checkCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			rep, err := sdk.Check(c.Context)
+			rep, err := sdk.Life().Check(c.Context)
 			if err != nil {
 				return err
 			}
