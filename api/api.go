@@ -68,6 +68,7 @@ const (
 const (
 	QueryReadiness   = "readiness" // health: 200 only when the node may serve
 	QueryDelimiter   = "delimiter" // list objects: group names after the prefix
+	QueryDeep        = "deep"      // what=check: read every byte, too
 	QueryRedirEpoch  = "ais-e"     // of a signed redirect: map epoch
 	QueryRedirBucket = "ais-b"     // bucket id
 	QueryRedirExpiry = "ais-x"     // unix seconds

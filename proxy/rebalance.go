@@ -77,8 +77,12 @@ func (g *queries) rebalanceOf(c *httpx.Ctx, v *cluster.View) *api.Rebalance {
 
 // check answers what=check: every target walks its own index.
 func (g *queries) check(c *httpx.Ctx, v *cluster.View) error {
+	what := api.WhatCheck
+	if c.Query(api.QueryDeep) == "true" {
+		what += "&" + api.QueryDeep + "=true"
+	}
 	rep := api.CheckReport{Rebalancing: v.Map.Rebalancing(), Nodes: map[string]*api.NodeCheck{}}
-	found, missing := gatherWithin[api.NodeCheck](g.Gateway, c, targetsOf(v.Map), api.WhatCheck, checkPatience)
+	found, missing := gatherWithin[api.NodeCheck](g.Gateway, c, targetsOf(v.Map), what, checkPatience)
 	rep.Unchecked = missing
 	for id, n := range found {
 		rep.Nodes[string(id)] = n

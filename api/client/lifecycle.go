@@ -145,10 +145,20 @@ func (l *Life) StopRebalance(ctx context.Context) error {
 	return l.c.StopJobs(ctx, api.JobQuery{Kind: api.KindRebalance})
 }
 
-// Check has every target compare its own index with the cluster map.
-func (l *Life) Check(ctx context.Context) (*api.CheckReport, error) {
+// CheckOptions say how thorough a check is.
+type CheckOptions struct {
+	Deep bool // also read every byte
+}
+
+// Check has every target compare its own index with the cluster map. Options.Stall must allow for the time it takes.
+func (l *Life) Check(ctx context.Context, o CheckOptions) (*api.CheckReport, error) {
+	q := l.c.control("client.Check", http.MethodGet, api.PathCluster)
+	q.query.Set(api.QueryWhat, api.WhatCheck)
+	if o.Deep {
+		q.query.Set(api.QueryDeep, "true")
+	}
 	var r api.CheckReport
-	return &r, l.c.ask(ctx, "client.Check", api.PathCluster, api.WhatCheck, &r)
+	return &r, l.c.json(ctx, q, &r)
 }
 
 // FindNode returns a node of the map by its id, which may be written "t[ID]" or "p[ID]"; kind NotFound if there is none.

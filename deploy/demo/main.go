@@ -122,7 +122,7 @@ func (s *stage) play(ctx context.Context, scene func(context.Context, *stage) er
 		return err
 	}
 	s.traffic.report(os.Stdout, began, ended)
-	check, err := s.sdk.Check(ctx)
+	check, err := s.sdk.Life().Check(ctx, client.CheckOptions{})
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // settled waits until no name is on its way any more.
 func (s *stage) settled(ctx context.Context) error {
 	for began := time.Now(); ; {
-		r, err := s.sdk.Rebalance(ctx)
+		r, err := s.sdk.Life().Rebalance(ctx)
 		if err == nil && !r.Running {
 			fmt.Printf("  rebalance %s has ended after %v: %d objects, %d bytes moved\n", r.ID, time.Since(began).Round(100*time.Millisecond), r.Objects, r.Bytes)
 			return nil
@@ -171,7 +171,7 @@ func maintenance(ctx context.Context, s *stage) error {
 	}
 	id := fmt.Sprintf("t%d", 1+time.Now().UnixNano()%5)
 	fmt.Printf("copying the bucket; %s goes into maintenance\n", id)
-	if _, err := s.sdk.StartMaintenance(ctx, api.NodesMsg{SID: id}); err != nil {
+	if _, err := s.sdk.Life().StartMaintenance(ctx, api.NodesMsg{SID: id}); err != nil {
 		return err
 	}
 	if err := s.settled(ctx); err != nil {
@@ -181,7 +181,7 @@ func maintenance(ctx context.Context, s *stage) error {
 		return err
 	}
 	fmt.Printf("the copy is done; %s returns\n", id)
-	if _, err := s.sdk.StopMaintenance(ctx, api.NodesMsg{SID: id}); err != nil {
+	if _, err := s.sdk.Life().StopMaintenance(ctx, api.NodesMsg{SID: id}); err != nil {
 		return err
 	}
 	if err := s.settled(ctx); err != nil {
@@ -204,7 +204,7 @@ func growShrink(ctx context.Context, s *stage) error {
 		ids = append(ids, n.ID)
 	}
 	fmt.Printf("%s leave for ever\n", strings.Join(ids, " and "))
-	if _, err := s.sdk.DecommissionNodes(ctx, api.NodesMsg{Nodes: ids, RmUserData: true}); err != nil {
+	if _, err := s.sdk.Life().DecommissionNodes(ctx, api.NodesMsg{Nodes: ids, RmUserData: true}); err != nil {
 		return err
 	}
 	return s.settled(ctx)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"aistore/api"
+	"aistore/api/client"
 	"aistore/deploy/local"
 )
 
@@ -15,6 +16,17 @@ func (s *site) settled(id string) {
 		s.t.Fatal("no rebalance was begun")
 	}
 	s.must(s.sdk.Job(id).Wait(s.ctx))
+	s.checked()
+}
+
+// checked finds every object in its place.
+func (s *site) checked() {
+	s.t.Helper()
+	r, err := s.sdk.Life().Check(s.ctx, client.CheckOptions{Deep: true})
+	s.must(err)
+	if r.Checked == 0 || r.Faults() != 0 || r.Rebalancing {
+		s.t.Fatalf("%+v", r)
+	}
 }
 
 // TestMaintenanceOfAFilledCluster there and back: everything can be read at every moment.

@@ -215,7 +215,7 @@ func (a rebalanceVerbs) checkCommand() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "check", Usage: "look through all indexes: is every object where the cluster map has it, once, and whole?",
 		Description: "Exit code 8 if something is wrong. While a rebalance runs, what is on its way counts as misplaced or surplus.",
-		Flags:       []cli.Flag{a.headersFlag()},
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "deep", Usage: "also read every byte", DisableDefaultText: true}, a.headersFlag()},
 		Action: func(c *cli.Context) error {
 			if err := count(c, 0, 0); err != nil {
 				return err
@@ -224,7 +224,7 @@ func (a rebalanceVerbs) checkCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			rep, err := sdk.Life().Check(c.Context)
+			rep, err := sdk.Life().Check(c.Context, client.CheckOptions{Deep: c.Bool("deep")})
 			if err != nil {
 				return err
 			}
