@@ -13,11 +13,12 @@ CMDS    := $(sort $(patsubst %/,%,$(dir $(wildcard cmd/*/*.go))))
 DATA     ?= data
 PORT     ?= 8080
 FUZZTIME ?= 10s
+DEMO ?= cp-rmnode-rebalance
 # For example BENCHFLAGS='-time 500ms -concurrency 32 -ops put,get', or -json; see docs/benchmarks.md.
 BENCHFLAGS ?=
 SIMFLAGS ?=
 
-.PHONY: help run build test sim test-linear-long test-fault-long test-tree race lint fuzz bench bench-s3 test-clients test-s3tests cluster-up cluster-down ci clean
+.PHONY: help run build test sim test-linear-long test-fault-long test-tree race lint fuzz bench bench-s3 bench-rebalance demo test-clients test-s3tests cluster-up cluster-down ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +60,12 @@ bench: build ## measure against nginx: operations/s, p50, p99 and server CPU per
 
 bench-s3: build ## the same in the S3 dialect, signed and through the gateway, beside nginx and, where it is in PATH, MinIO
 	$(GO) run ./test/bench -s3 -sizes 4KiB,64KiB,1MiB,16MiB -ops put,get,head,delete,list,multipart $(BENCHFLAGS)
+
+bench-rebalance: build ## bytes moved per second while a target joins and leaves, beside cp -r on the same disk, and what clients notice
+	$(GO) run ./test/bench/rebalance $(BENCHFLAGS)
+
+demo: ## what clients notice while nodes and disks come and go: DEMO=cp-rmnode-rebalance, grow-shrink or lose-mountpath
+	$(GO) run ./deploy/demo $(DEMOFLAGS) $(DEMO)
 
 test-clients: ## S3 clients that take long: PyTorch with s3torchconnector, larger files (installs some GB into .venv)
 	AIS_LONG=1 $(GO) test -count=1 -v -timeout 60m ./test/s3clients
