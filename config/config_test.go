@@ -119,7 +119,7 @@ func TestFile(t *testing.T) {
 func TestEveryKeyInEverySource(t *testing.T) {
 	values := map[string]string{
 		"role": "target", "id": "n9", "dir": "/d", "host": "10.1.1.1", "port": "7001", "intra_port": "7002", "public_url": "http://h:1",
-		"mountpaths": "/m/1,/m/2", "join": "http://x:1,http://y:2", "bootstrap": "false", "zone": "z", "weight": "7", "cache_size": "32MiB",
+		"mountpaths": "/m/1,/m/2", "join": "http://x:1,http://y:2", "bootstrap": "false", "standby": "true", "zone": "z", "weight": "7", "cache_size": "32MiB",
 		"log.level": "warn", "log.format": "json", "tls_port": "8443", "tls_cert": "/c.pem", "tls_key": "/k.pem", "s3_domain": "s3.example.org,s3.example.net",
 	}
 	with := map[string]string{"tls_port": "tls_cert tls_key", "tls_cert": "tls_key", "tls_key": "tls_cert"} // what else must be set
