@@ -16,7 +16,7 @@ FUZZTIME ?= 10s
 # For example BENCHFLAGS='-time 500ms -concurrency 32 -ops put,get', or -json; see docs/benchmarks.md.
 BENCHFLAGS ?=
 
-.PHONY: help run build test test-linear-long test-fault-long test-tree race lint fuzz bench bench-s3 test-clients test-s3tests cluster-up cluster-down ci clean
+.PHONY: help run build test test-linear-long test-fault-long test-tree race lint fuzz bench bench-s3 bench-rebalance test-clients test-s3tests cluster-up cluster-down ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: build ## measure against nginx: operations/s, p50, p99 and server CPU per
 
 bench-s3: build ## the same in the S3 dialect, signed and through the gateway, beside nginx and, where it is in PATH, MinIO
 	$(GO) run ./test/bench -s3 -sizes 4KiB,64KiB,1MiB,16MiB -ops put,get,head,delete,list,multipart $(BENCHFLAGS)
+
+bench-rebalance: build ## keys that move when a target joins and when one leaves, beside cp -r of as many files; what clients notice
+	$(GO) run ./test/bench/rebalance $(BENCHFLAGS)
 
 test-clients: ## S3 clients that take long: PyTorch with s3torchconnector, larger files (installs some GB into .venv)
 	AIS_LONG=1 $(GO) test -count=1 -v -timeout 60m ./test/s3clients

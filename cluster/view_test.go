@@ -138,7 +138,7 @@ func TestConfigKeys(t *testing.T) {
 	bad := &Config{}
 	err = bad.Validate()
 	for key := range keys {
-		if key != "timeout.drain" && key != "timeout.lease" && key != "s3.redirect" && !strings.Contains(fmt.Sprint(err), key) {
+		if key != "rebalance.bandwidth" && key != "timeout.drain" && key != "timeout.lease" && key != "s3.redirect" && !strings.Contains(fmt.Sprint(err), key) {
 			t.Errorf("an empty config: %s is not named", key)
 		}
 	}

@@ -19,7 +19,8 @@ type move struct {
 	view  *cluster.View // of the epoch; knows every bucket that anything here belongs to
 	gen   *generation
 	dests map[cluster.NodeID]*destination
-	first bool // nothing has been counted yet
+	hard  context.Context //nolint:containedctx // of what is on its way; every other one ends when nothing new may begin
+	first bool            // nothing has been counted yet
 	save  cursor
 }
 
@@ -30,13 +31,13 @@ const namesAtOnce = 1024
 const namesBytes = 64 << 10
 
 // move is the duty Move.
-func (e *Engine) move(ctx context.Context, is what) {
+func (e *Engine) move(hard, ctx context.Context, is what) {
 	v := e.latest(ctx, is.epoch)
 	if v == nil {
 		return
 	}
 	e.store.Barrier() // what began under an older map has ended, or finds that it may not commit
-	m := &move{Engine: e, is: is, view: v, gen: e.book.of(is.epoch), dests: map[cluster.NodeID]*destination{}, first: true}
+	m := &move{Engine: e, is: is, view: v, gen: e.book.of(is.epoch), dests: map[cluster.NodeID]*destination{}, hard: hard, first: true}
 	for _, n := range v.Map.Targets() {
 		if n.ID != e.self {
 			m.dests[n.ID] = newDestination(m, n.ID)
@@ -46,6 +47,8 @@ func (e *Engine) move(ctx context.Context, is what) {
 	m.restore()
 	e.log.Info("rebalance: moving", "id", cluster.GenerationID(is.epoch))
 	began := time.Now()
+	counted := m.count(ctx)
+	defer counted()
 	ok := m.until(ctx, m.pass)
 	if ok && is.leaving {
 		ok = m.confirm(ctx)
