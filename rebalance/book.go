@@ -31,7 +31,7 @@ type generation struct {
 	lastErr  string
 	waiting  []string
 	rates    rates
-	totals   [2]int64 // objects and bytes to be moved, 0 = not known
+	total    int64 // keys that belong elsewhere; 0 = not known
 }
 
 // fault counts an attempt that failed.
@@ -45,6 +45,12 @@ func (g *generation) fault(err error) {
 func (g *generation) setWaiting(ids []string) {
 	g.mu.Lock()
 	g.waiting = ids
+	g.mu.Unlock()
+}
+
+func (g *generation) setTotal(n int64) {
+	g.mu.Lock()
+	g.total = n
 	g.mu.Unlock()
 }
 
@@ -164,8 +170,13 @@ func (g *generation) status(v *cluster.View, self cluster.NodeID) *api.Rebalance
 	defer g.mu.Unlock()
 	s := &api.RebalanceStatus{
 		ID: cluster.GenerationID(g.epoch), Epoch: g.epoch,
-		Objects: g.objects.Load(), Bytes: g.bytes.Load(), TotalObjects: g.totals[0], TotalBytes: g.totals[1],
+		Objects: g.objects.Load(), Bytes: g.bytes.Load(),
 		Errors: g.errors.Load(), LastError: g.lastErr, Waiting: slices.Clone(g.waiting), Started: g.started, Finished: g.finished,
+	}
+	if s.TotalObjects = max(g.total, s.Objects); g.total == 0 {
+		s.TotalObjects = 0
+	} else if s.Objects > 0 { // they are as large as those that have moved
+		s.TotalBytes = int64(float64(s.Bytes) / float64(s.Objects) * float64(s.TotalObjects))
 	}
 	if g.epoch == v.Map.Epoch {
 		s.Stage = v.Map.Sources[self].Stage

@@ -43,13 +43,19 @@ func (w *world) config(key, value string) {
 	w.apply(cluster.SetConfig{Set: map[string]string{key: value}})
 }
 
-// someMoved waits until a node has moved a few keys and is not through.
-func (w *world) someMoved(id cluster.NodeID) {
+// begun waits until a node has moved a few keys.
+func (w *world) begun(id cluster.NodeID) {
 	w.t.Helper()
 	w.await(string(id)+" moves something", func() bool {
 		g := w.hosts[id].engine.book.newest()
 		return g != nil && g.epoch == w.view().Map.Epoch && g.objects.Load() > 0
 	})
+}
+
+// someMoved is begun, and the node must not be through.
+func (w *world) someMoved(id cluster.NodeID) {
+	w.t.Helper()
+	w.begun(id)
 	if s := w.view().Map.Sources[id].Stage; s != cluster.Moving {
 		w.t.Logf("%s is %s already: this step shows little", id, s)
 	}
@@ -91,18 +97,21 @@ func TestOverlap(t *testing.T) {
 	stop := w.traffic(2, keys)
 	w.add("t4")
 	w.step(cluster.JoinNode, "t4")
-	w.someMoved("t1")
+	w.begun("t1")
 	w.step(cluster.StartMaintenance, "t1")
-	w.someMoved("t1")
+	w.begun("t1")
 	w.add("t5")
 	w.step(cluster.JoinNode, "t5")
-	w.someMoved("t1")
+	w.begun("t1")
 	w.step(cluster.DecommissionNode, "t3")
-	w.someMoved("t3")
+	w.begun("t3")
 	w.step(cluster.StopMaintenance, "t1")
-	w.someMoved("t3")
+	w.begun("t3")
 	w.apply(cluster.SetNode{ID: "t2", Weight: 300})
-	w.someMoved("t3")
+	w.begun("t3")
+	if n := len(w.view().Map.Former); n < 3 {
+		t.Errorf("only %d former placements: the epochs did not overlap", n)
+	}
 	w.config("rebalance.bandwidth", "0")
 	w.until("t3 is gone", func(m *cluster.Map) bool { return m.Nodes["t3"] == nil })
 	w.settled()

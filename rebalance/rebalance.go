@@ -15,6 +15,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"aistore/cluster"
 	"aistore/cluster/ownership"
@@ -65,7 +66,7 @@ func New(cfg Config) *Engine {
 	return &Engine{
 		cfg: cfg, self: cfg.Self, store: cfg.Store, control: cfg.Control, client: cfg.Client, log: cfg.Log,
 		gate:  newThrottle(workers, cfg.Load),
-		inbox: inbox{limit: cfg.Memory, slots: make(chan struct{}, workers)},
+		inbox: inbox{limit: cfg.Memory, slots: make(slots, workers)},
 	}
 }
 
@@ -89,6 +90,7 @@ func (e *Engine) whatOf(v *cluster.View) what {
 type work struct {
 	what
 	cancel context.CancelFunc
+	ease   context.CancelFunc // begins nothing new, and ends with what is on its way
 	done   chan struct{}
 }
 
@@ -99,10 +101,26 @@ func (w *work) stop() {
 	}
 }
 
+// drain ends w as the process ends: what is being sent or removed may go on for a while.
+func (w *work) drain(within time.Duration, log *slog.Logger) {
+	if w == nil {
+		return
+	}
+	w.ease()
+	limit := time.NewTimer(within)
+	defer limit.Stop()
+	select {
+	case <-w.done:
+	case <-limit.C:
+		log.Warn("rebalance: what is on its way is cut; it is done again after the next start", "waited", within)
+	}
+	w.stop()
+}
+
 // Run does this node's duty until ctx ends. Another epoch, or a pause, ends what is under way at once.
 func (e *Engine) Run(ctx context.Context) error {
 	var now *work
-	defer func() { now.stop() }()
+	defer func() { now.drain(e.termWait(), e.log) }()
 	stopGate := e.gate.run(ctx)
 	defer stopGate()
 	var seen uint64
@@ -124,26 +142,36 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
+// termWait is how long the end of the process waits for what is on its way.
+func (e *Engine) termWait() time.Duration {
+	if v := e.control.View(); v != nil {
+		return v.Config.Rebalance.TermWait.D()
+	}
+	return 0
+}
+
 // begin starts the work that v asks for.
 func (e *Engine) begin(ctx context.Context, is what, v *cluster.View) *work {
-	ctx, cancel := context.WithCancel(ctx)
-	w := &work{is, cancel, make(chan struct{})}
+	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	soft, ease := context.WithCancel(hard)
+	w := &work{is, cancel, ease, make(chan struct{})}
 	go func() {
 		defer close(w.done)
 		defer cancel()
-		e.do(ctx, is, v)
+		e.do(hard, soft, is, v)
 	}()
 	return w
 }
 
-func (e *Engine) do(ctx context.Context, is what, v *cluster.View) {
+// do does a duty until soft ends; what is on its way then may go on until hard does.
+func (e *Engine) do(hard, soft context.Context, is what, v *cluster.View) {
 	switch is.duty {
 	case ownership.Move:
-		e.move(ctx, is)
+		e.move(hard, soft, is)
 	case ownership.Sweep:
-		e.sweep(ctx, is)
+		e.sweep(soft, is)
 	case ownership.Wipe:
-		e.wipe(ctx, is, v)
+		e.wipe(soft, is, v)
 	case ownership.Idle:
 	}
 }

@@ -41,7 +41,7 @@ func (e *Engine) Routes() []httpx.Route {
 type inbox struct {
 	used  atomic.Int64
 	limit int64
-	slots chan struct{} // imports at the same time
+	slots slots // imports
 	pool  sync.Pool
 }
 
@@ -55,16 +55,19 @@ func (in *inbox) take(n int64) error {
 
 func (in *inbox) give(n int64) { in.used.Add(-n) }
 
-func (in *inbox) enter(ctx context.Context) error {
+// slots bounds what goes on at the same time.
+type slots chan struct{}
+
+func (s slots) enter(ctx context.Context) error {
 	select {
-	case in.slots <- struct{}{}:
+	case s <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (in *inbox) leave() { <-in.slots }
+func (s slots) leave() { <-s }
 
 // receive takes what a source sends in its epoch.
 func (e *Engine) receive(c *httpx.Ctx) error {
@@ -166,12 +169,12 @@ func (r *receiver) frames() error {
 	if err != nil {
 		return err
 	}
-	if err := r.inbox.enter(r.c.Context()); err != nil {
+	if err := r.inbox.slots.enter(r.c.Context()); err != nil {
 		return err
 	}
 	var results []store.ImportResult
 	err = r.gate.work(r.c.Context(), func() { results = r.store.Import(r.c.Context(), frames, r.options()) })
-	r.inbox.leave()
+	r.inbox.slots.leave()
 	if err != nil && results == nil {
 		return err
 	}

@@ -26,7 +26,7 @@ const (
 
 	stallAfter = 10 * time.Second // without any progress a node is left to the next pass
 	offerShare = 0.25             // of keys that their owner had already, from which it is asked first
-	firstShare = 0.3              // that is expected: the first batch is offered
+	probeKeys  = 16               // that it is asked about before the first batch goes out
 )
 
 // destination is an owner of keys that are here.
@@ -37,16 +37,21 @@ type destination struct {
 
 	recheck bool // ask for every key, whatever was found before
 
-	queue  chan *batch
-	down   atomic.Bool  // left to the next pass
-	active atomic.Int32 // requests on their way
-	moved  atomic.Int64 // when one made progress last, in Unix nanoseconds
-	mu     sync.Mutex
-	had    float64 // share of keys that it had already, lately
+	queue   chan *batch
+	streams slots        // keys that have a request of their own
+	down    atomic.Bool  // left to the next pass
+	active  atomic.Int32 // requests on their way
+	moved   atomic.Int64 // when one made progress last, in Unix nanoseconds
+	mu      sync.Mutex
+	had     float64 // share of keys that it had already, lately
+	heard   bool    // there is a share
+
+	probing sync.Mutex
+	probed  bool // had tells something; under probing
 }
 
 func newDestination(m *move, id cluster.NodeID) *destination {
-	return &destination{m: m, id: id, fronts: fronts{lanes: make([]front, m.lanes)}, had: firstShare}
+	return &destination{m: m, id: id, fronts: fronts{lanes: make([]front, m.lanes)}}
 }
 
 func (d *destination) complete() bool { return d.fronts.complete() }
@@ -55,6 +60,7 @@ func (d *destination) complete() bool { return d.fronts.complete() }
 func (d *destination) begin(ctx context.Context, senders *sync.WaitGroup) {
 	d.fronts.begin()
 	d.queue = make(chan *batch, queueLength)
+	d.streams = make(slots, min(d.m.gate.parallel(), maxSenders))
 	n := d.m.control.View().Map.Nodes[d.id]
 	d.down.Store(n == nil || !n.Alive)
 	for range min(d.m.gate.parallel(), maxSenders) {
@@ -107,8 +113,8 @@ func (d *destination) run(ctx context.Context) {
 			continue
 		}
 		s.failed = s.failed[:0]
-		err := s.batch(ctx, b)
-		if err != nil && ctx.Err() == nil {
+		err := s.batch(d.m.hard, b)
+		if err != nil && d.m.hard.Err() == nil {
 			d.m.gen.fault(err)
 			d.giveUp(err)
 		}
@@ -135,6 +141,9 @@ func (s *sender) fail(n object.Name, err error) {
 // batch moves the keys of b. Its error says that nothing is known of them; what concerns single keys is in failed.
 func (s *sender) batch(ctx context.Context, b *batch) error {
 	names := b.names
+	if err := s.probe(ctx, names); err != nil {
+		return err
+	}
 	if s.offering() {
 		var err error
 		if names, err = s.offer(ctx, names); err != nil {
@@ -204,6 +213,43 @@ func (s *sender) flush(ctx context.Context) error {
 	return nil
 }
 
+// probe finds out how much the owner may have already, once: whether it pays to ask before sending.
+func (s *sender) probe(ctx context.Context, names []object.Name) error {
+	s.probing.Lock()
+	defer s.probing.Unlock()
+	if s.probed || s.recheck {
+		return nil
+	}
+	few := make([]object.Name, 0, probeKeys)
+	for i := 0; i < len(names); i += max(1, len(names)/probeKeys) {
+		few = append(few, names[i])
+	}
+	_, as, err := s.propose(ctx, few)
+	if err != nil {
+		return err
+	}
+	had := 0
+	for i := range as {
+		if as[i].outcome == outHad || as[i].outcome == outLower {
+			had++
+		}
+	}
+	s.share(had, len(as))
+	s.probed = true
+	return nil
+}
+
+// share notes how much of what was sent or offered the owner had already.
+func (s *sender) share(had, of int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	share := float64(had) / float64(max(1, of))
+	if s.heard {
+		share = 0.5*s.had + 0.5*share
+	}
+	s.had, s.heard = share, true
+}
+
 // offering reports whether the owner is asked what it has before anything is sent.
 func (s *sender) offering() bool {
 	s.mu.Lock()
@@ -213,7 +259,22 @@ func (s *sender) offering() bool {
 
 // offer tells the owner what there is, and returns the names that it wants.
 func (s *sender) offer(ctx context.Context, names []object.Name) (wanted []object.Name, err error) {
-	keys := make([]offered, 0, len(names))
+	keys, as, err := s.propose(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	s.judgeAll(keys, as)
+	for i := range as {
+		if as[i].outcome == outWanted {
+			wanted = append(wanted, keys[i].name)
+		}
+	}
+	return wanted, nil
+}
+
+// propose tells the owner what there is of names, and returns what it says.
+func (s *sender) propose(ctx context.Context, names []object.Name) (keys []offered, as []answer, err error) {
+	keys = make([]offered, 0, len(names))
 	err = s.m.gate.work(ctx, func() {
 		for _, n := range names {
 			k, err := s.m.store.KeyState(n)
@@ -227,34 +288,42 @@ func (s *sender) offer(ctx context.Context, names []object.Name) (wanted []objec
 		}
 	})
 	if err != nil || len(keys) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
 	s.msg = appendOffer(s.msg[:0], keys)
-	as, err := s.call(ctx, "/offer", len(keys), func(c *httpx.Call) { c.Body = s.msg })
-	if err != nil {
-		return nil, err
-	}
-	s.judgeAll(keys, as)
-	for i := range as {
-		if as[i].outcome == outWanted {
-			wanted = append(wanted, keys[i].name)
-		}
-	}
-	return wanted, nil
+	as, err = s.call(ctx, "/offer", len(keys), func(c *httpx.Call) { c.Body = s.msg })
+	return keys, as, err
 }
 
-// large sends keys each in a request of its own, those that the owner wants.
+// large sends keys each in a request of its own, those that the owner wants, several at the same time.
 func (s *sender) large(ctx context.Context, names []object.Name) error {
 	if len(names) == 0 {
 		return nil
 	}
 	wanted, err := s.offer(ctx, names)
-	for _, n := range wanted {
-		if err == nil {
-			err = s.stream(ctx, n)
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, n := range wanted {
+		if s.streams.enter(ctx) != nil {
+			break
+		}
+		all.Go(func() {
+			defer s.streams.leave()
+			one := &sender{destination: s.destination}
+			serr := one.stream(ctx, n)
+			mu.Lock()
+			defer mu.Unlock()
+			s.failed = append(s.failed, one.failed...)
+			if err == nil {
+				err = serr
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(err, ctx.Err())
 }
 
 // stream sends one key.
@@ -398,9 +467,7 @@ func (s *sender) judgeAll(keys []offered, as []answer) {
 	}
 	s.m.gen.sent.Add(applied)
 	s.m.gen.acknowledged(acked, bytes)
-	s.mu.Lock()
-	s.had = s.had*0.5 + 0.5*float64(had)/float64(max(1, len(as)))
-	s.mu.Unlock()
+	s.share(int(had), len(as))
 }
 
 // holds checks that what the owner says it has is as good as what was sent.

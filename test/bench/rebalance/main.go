@@ -39,6 +39,8 @@ type options struct {
 	asJSON      bool
 	profile     string
 	keep        bool
+	weight      int
+	paused      time.Duration
 }
 
 func main() {
@@ -52,6 +54,8 @@ func main() {
 	flag.DurationVar(&o.idle, "idle", 3*time.Second, "`time` of reading before, to compare with")
 	flag.BoolVar(&o.asJSON, "json", false, "print JSON")
 	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of the targets during each move to this `directory`")
+	flag.IntVar(&o.weight, "weight", 0, "rebalance.weight while there are clients; 0 = the default")
+	flag.DurationVar(&o.paused, "paused", 0, "let clients read for this `time` while names have new owners and nothing moves, instead of moving: what asking former owners costs")
 	flag.BoolVar(&o.keep, "keep", false, "leave the directory, logs among it, as it is at the end")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -72,6 +76,8 @@ type Move struct {
 	Seconds   float64 `json:"seconds"`    // from the command until the map says that all is done
 	CPSeconds float64 `json:"cp_seconds"` // cp -r, and sync
 	Ratio     float64 `json:"ratio_to_cp"`
+	CPU       float64 `json:"cpu_us_per_object"` // of all nodes together
+	CPCPU     float64 `json:"cp_cpu_us_per_file"`
 }
 
 // Clients is what they notice. Times are microseconds.
@@ -184,6 +190,7 @@ func nodes(ids ...string) api.NodesMsg { return api.NodesMsg{Nodes: ids} }
 // move measures one rebalance and the copy of as many files and bytes.
 func (b *bench) move(ctx context.Context, size, event string, begin func() error) error {
 	stop := b.profiles(ctx, size+"-"+event)
+	cpu := b.cpu()
 	began := time.Now()
 	if err := begin(); err != nil {
 		return err
@@ -193,23 +200,41 @@ func (b *bench) move(ctx context.Context, size, event string, begin func() error
 		return err
 	}
 	m := Move{Size: size, Event: event, Objects: reb.Objects, Bytes: reb.Bytes, Seconds: time.Since(began).Seconds()}
+	cpu = b.cpu() - cpu
 	stop()
 	if m.Objects == 0 {
 		return fmt.Errorf("%s of %s: nothing moved", event, size)
 	}
-	if m.CPSeconds, err = b.copy(ctx, m.Objects, m.Bytes); err != nil {
+	m.CPU = float64(cpu.Microseconds()) / float64(m.Objects)
+	if m.CPSeconds, m.CPCPU, err = b.copy(ctx, m.Objects, m.Bytes); err != nil {
 		return err
 	}
 	m.Ratio = m.CPSeconds / m.Seconds
 	b.res.Moves = append(b.res.Moves, m)
-	fmt.Fprintf(os.Stderr, "%s %s: %d objects, %d bytes in %.2f s, %.0f MB/s; cp -r %.2f s: %.2fx\n", size, event, m.Objects, m.Bytes, m.Seconds,
-		float64(m.Bytes)/m.Seconds/1e6, m.CPSeconds, m.Ratio)
+	fmt.Fprintf(os.Stderr, "%s %s: %d objects, %d bytes in %.2f s, %.0f MB/s; cp -r %.2f s: %.2fx; CPU %.0f us each, cp %.0f\n", size, event, m.Objects, m.Bytes, m.Seconds,
+		float64(m.Bytes)/m.Seconds/1e6, m.CPSeconds, m.Ratio, m.CPU, m.CPCPU)
 	return nil
+}
+
+// cpu is the processor time of all nodes, in steps of 10 ms.
+func (b *bench) cpu() (sum time.Duration) {
+	for _, n := range b.cluster.Status() {
+		raw, err := os.ReadFile("/proc/" + strconv.Itoa(n.PID) + "/stat")
+		if err != nil {
+			continue // it has ended
+		}
+		f := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
+		for _, t := range f[11:13] {
+			ticks, _ := strconv.ParseInt(t, 10, 64) // the kernel writes a number
+			sum += time.Duration(ticks) * 10 * time.Millisecond
+		}
+	}
+	return sum
 }
 
 // settled waits for the end of the rebalance, and returns what was done.
 func (b *bench) settled(ctx context.Context) (*api.Rebalance, error) {
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		r, err := b.client.Life().Rebalance(ctx)
@@ -228,7 +253,7 @@ func (b *bench) settled(ctx context.Context) (*api.Rebalance, error) {
 }
 
 // copy is the time of `cp -r` of as many files and bytes, and sync.
-func (b *bench) copy(ctx context.Context, files, bytes int64) (seconds float64, err error) {
+func (b *bench) copy(ctx context.Context, files, bytes int64) (seconds, cpu float64, err error) {
 	from, to := filepath.Join(b.dir, "from"), filepath.Join(b.dir, "to")
 	defer func() { err = errors.Join(err, os.RemoveAll(from), os.RemoveAll(to)) }()
 	buf := make([]byte, bytes/files)
@@ -239,23 +264,25 @@ func (b *bench) copy(ctx context.Context, files, bytes int64) (seconds float64, 
 		dir := filepath.Join(from, strconv.FormatInt(i/1000, 10))
 		if i%1000 == 0 {
 			if err := os.MkdirAll(dir, 0o750); err != nil {
-				return 0, err
+				return 0, 0, err
 			}
 		}
 		if err := os.WriteFile(filepath.Join(dir, strconv.FormatInt(i, 10)), buf, 0o600); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 	if err := exec.CommandContext(ctx, "sync").Run(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	began := time.Now()
 	for _, args := range [][]string{{"cp", "-r", from, to}, {"sync"}} {
-		if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
-			return 0, fmt.Errorf("%s: %w: %s", args[0], err, out)
+		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return 0, 0, fmt.Errorf("%s: %w: %s", args[0], err, out)
 		}
+		cpu += float64((cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Microseconds()) / float64(files)
 	}
-	return time.Since(began).Seconds(), nil
+	return time.Since(began).Seconds(), cpu, nil
 }
 
 // walk lets every target look through all it has, when nothing has to move.
@@ -280,6 +307,11 @@ func (b *bench) clients(ctx context.Context, size string, load []string) error {
 	if err != nil {
 		return err
 	}
+	if b.o.weight > 0 {
+		if err := b.client.SetConfig(ctx, map[string]string{"rebalance.weight": strconv.Itoa(b.o.weight)}); err != nil {
+			return err
+		}
+	}
 	began := time.Now()
 	done := make(chan error, 1)
 	moving, stop := context.WithCancel(ctx)
@@ -293,7 +325,12 @@ func (b *bench) clients(ctx context.Context, size string, load []string) error {
 	if _, err := b.client.Life().StartMaintenance(ctx, nodes("t3")); err != nil {
 		return err
 	}
-	if _, err := b.settled(ctx); err != nil {
+	if b.o.paused > 0 {
+		err = b.pause(ctx)
+	} else {
+		_, err = b.settled(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	took := time.Since(began)
@@ -308,6 +345,19 @@ func (b *bench) clients(ctx context.Context, size string, load []string) error {
 	b.res.Clients = append(b.res.Clients, c)
 	fmt.Fprintf(os.Stderr, "%s: GET p99 idle %.0f us, moving %.0f us: %.1fx; %.0f/s and %.0f/s; the rebalance took %.2f s\n", size, c.IdleP99, c.MovesP99, c.Ratio, c.IdleRate, c.Rate, c.Seconds)
 	return nil
+}
+
+// pause stops the rebalance, for as long as is to be measured.
+func (b *bench) pause(ctx context.Context) error {
+	if err := b.client.Life().StopRebalance(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(b.o.paused):
+		return nil
+	}
 }
 
 // report is the part of aisloader's report that is used here.
@@ -369,9 +419,9 @@ func (b *bench) print() error {
 		e.SetIndent("", "  ")
 		return e.Encode(b.res)
 	}
-	fmt.Printf("%-8s %-6s %9s %9s %9s %9s %9s %9s\n", "size", "event", "objects", "seconds", "MB/s", "obj/s", "cp -r s", "x cp")
+	fmt.Printf("%-8s %-6s %9s %9s %9s %9s %9s %9s %9s %9s\n", "size", "event", "objects", "seconds", "MB/s", "obj/s", "cp -r s", "x cp", "CPU us", "cp CPU us")
 	for _, m := range b.res.Moves {
-		fmt.Printf("%-8s %-6s %9d %9.2f %9.0f %9.0f %9.2f %9.2f\n", m.Size, m.Event, m.Objects, m.Seconds, float64(m.Bytes)/m.Seconds/1e6, float64(m.Objects)/m.Seconds, m.CPSeconds, m.Ratio)
+		fmt.Printf("%-8s %-6s %9d %9.2f %9.0f %9.0f %9.2f %9.2f %9.0f %9.0f\n", m.Size, m.Event, m.Objects, m.Seconds, float64(m.Bytes)/m.Seconds/1e6, float64(m.Objects)/m.Seconds, m.CPSeconds, m.Ratio, m.CPU, m.CPCPU)
 	}
 	fmt.Printf("\n%-8s %12s %12s %12s %12s %8s %10s %10s\n", "GET", "idle p50 us", "idle p99 us", "move p50 us", "move p99 us", "x p99", "idle /s", "moving /s")
 	for _, c := range b.res.Clients {
