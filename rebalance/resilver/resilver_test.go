@@ -88,6 +88,7 @@ func (c *client) run(stop <-chan struct{}) {
 		key := fmt.Sprintf("c%d/%d", c.id, c.rnd.IntN(40))
 		n := object.Name{Bucket: 1, Key: key}
 		var err error
+		away := c.away.Load() // or when it has ended
 		switch c.rnd.IntN(8) {
 		case 0, 1, 2:
 			data := content(key, turn)
@@ -107,7 +108,7 @@ func (c *client) run(stop <-chan struct{}) {
 		default:
 			err = c.check(key)
 		}
-		if err != nil && !(c.away.Load() && errs.Is(err, errs.Mountpath, errs.Unavailable)) {
+		if away = away || c.away.Load(); err != nil && !(away && errs.Is(err, errs.Mountpath, errs.Unavailable)) {
 			c.t.Errorf("%s: %v", key, err)
 			return
 		}
