@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -80,15 +81,34 @@ func (c *versions) reach(epoch uint64) (uint64, error) {
 	return epoch, nil
 }
 
+// stragglers is how long save waits for further mountpaths once one has it: a disk that hangs must not hold up the others.
+const stragglers = time.Second
+
 // save writes something down on every mountpath that can be written; one is enough.
 func (c *versions) save(write func(*volume) error) error {
-	saved := false
-	for _, v := range c.all.volumes() {
-		if v.err() == nil && write(v) == nil {
-			saved = true
+	vols := c.all.volumes()
+	done := make(chan error, len(vols))
+	open := 0
+	for _, v := range vols {
+		if v.err() == nil {
+			open++
+			go func() { done <- write(v) }() // left alone when its disk hangs: it ends with the mountpath
 		}
 	}
-	if !saved {
+	var late <-chan time.Time
+	for ; open > 0; open-- {
+		select {
+		case err := <-done:
+			if err == nil && late == nil {
+				t := time.NewTimer(stragglers)
+				defer t.Stop()
+				late = t.C
+			}
+		case <-late:
+			return nil
+		}
+	}
+	if late == nil {
 		return errs.E("store.versions", "", errs.Mountpath, "no mountpath can be written")
 	}
 	return nil
