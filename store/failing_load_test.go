@@ -14,6 +14,7 @@ import (
 
 	"aistore/errs"
 	"aistore/fs"
+	"aistore/store/indexfs"
 )
 
 // eachDisk gives each mountpath a system of its own.
@@ -125,6 +126,11 @@ func TestFailingUnderLoad(t *testing.T) {
 			return (o == fs.OpCreate || o == fs.OpRename) && strings.HasSuffix(n, ".log")
 		}},
 		{"table sync, full", syscall.ENOSPC, in(fs.OpSync, ".sst")},
+		{"value file sync, full", syscall.ENOSPC, in(fs.OpSync, ".blob")},
+		{"value file write", syscall.EIO, in(fs.OpWrite, ".blob")},
+		{"value file finish", syscall.EIO, func(o fs.Op, n string) bool {
+			return strings.HasSuffix(n, ".blob") && indexfs.CalledBy("(*fileBufferedWritable).Finish")
+		}},
 		{"table write", syscall.EIO, in(fs.OpWrite, ".sst")},
 		{"manifest sync, full", syscall.EDQUOT, func(o fs.Op, n string) bool { return o == fs.OpSync && strings.Contains(n, "MANIFEST") }},
 		{"blob sync, full", syscall.ENOSPC, func(o fs.Op, n string) bool { return o == fs.OpSync && strings.HasPrefix(n, "work/") }},

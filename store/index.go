@@ -16,6 +16,7 @@ import (
 
 	"aistore/errs"
 	"aistore/store/format"
+	"aistore/store/indexfs"
 )
 
 // indexFormat is the newest layout of an index this program writes and the last it opens.
@@ -66,8 +67,11 @@ func (v *volume) indexOptions(readOnly bool) *pebble.Options {
 			Enabled: true, MinimumSize: separateFrom, MaxBlobReferenceDepth: 10,
 			RewriteMinimumAge: time.Minute, TargetGarbageRatio: 0.3,
 		}
-		if v.ifs.Stuck.Load() > 0 || v.ifs.Opening.Load() { // opening waits for compactions
+		if v.ifs.Stuck.Load() > 0 {
 			p.TargetGarbageRatio = 1 // no rewriting: see (*indexFile).ReadAt
+		}
+		if v.ifs.Opening.Load() { // opening waits for flushes and compactions, which writing and rewriting of values may hold for ever
+			p.Enabled, p.TargetGarbageRatio = false, 1
 		}
 		return p
 	}
@@ -128,7 +132,7 @@ func (l *indexLog) Errorf(format string, args ...any) {
 func (l *indexLog) Fatalf(format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
 	l.v.mp.Fail(errs.E("store.index", "", "the index gave up: "+msg))
-	if l.v.ifs.Opening.Load() || strings.Contains(msg, "fatal commit error") {
+	if l.v.ifs.Opening.Load() && indexfs.CalledBy("pebble/v2.Open") || strings.Contains(msg, "fatal commit error") {
 		panic(fatal{msg})
 	}
 	l.v.ifs.Park()

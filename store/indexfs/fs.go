@@ -124,6 +124,9 @@ func journal(name string) bool {
 		strings.HasPrefix(base, "OPTIONS")
 }
 
+// valueFile reports whether pebble keeps values in the file, outside of its tables.
+func valueFile(name string) bool { return strings.HasSuffix(name, ".blob") }
+
 // room runs f, and when the disk is full gives back the reserve and runs it once more.
 func (x *FS) room(f func() error) error {
 	seen := x.owner.Given()
@@ -366,10 +369,10 @@ func (f *indexFile) WriteAt(p []byte, off int64) (int, error) { return f.write(p
 // both; what is read to the end of the file is the footer.
 func (f *indexFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.f.ReadAt(p, off)
-	if err != nil && !errors.Is(err, io.EOF) && f.x.frozen() && calledBy("pebble/v2.(*DB).runCompaction") {
+	if err != nil && !errors.Is(err, io.EOF) && f.x.frozen() && CalledBy("pebble/v2.(*DB).runCompaction") {
 		f.x.hold()
 	}
-	if !strings.HasSuffix(f.name, ".blob") {
+	if !valueFile(f.name) {
 		return n, err
 	}
 	if err == nil && (n < 5 || maskedCRC(p[:n-4]) == binary.LittleEndian.Uint32(p[n-4:])) {
@@ -382,7 +385,7 @@ func (f *indexFile) ReadAt(p []byte, off int64) (int, error) {
 		f.x.Damaged.Add(1)
 		err = errs.F("indexfs.ReadAt", f.name, errs.Corrupt, "a block of %d bytes at %d does not match its checksum", n, off)
 	}
-	if calledBy("pebble/v2.(*blobFileRewriter)") {
+	if CalledBy("pebble/v2.(*blobFileRewriter)") {
 		f.x.log.Error("index: space of deleted objects is no longer reclaimed: a value file cannot be read", "mountpath", f.x.mp.Path(), "err", err)
 		f.x.Parked.Add(1)
 		f.x.Stuck.Add(1)
@@ -391,9 +394,9 @@ func (f *indexFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// calledBy reports whether a function of that name is among the callers. It is only asked when a read has failed: what pebble
-// reads for says nothing else.
-func calledBy(function string) bool {
+// CalledBy reports whether a function of that name is among the callers. It is only asked when something has failed: what pebble
+// did it for, nothing else says.
+func CalledBy(function string) bool {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	for {

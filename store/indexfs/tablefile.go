@@ -13,7 +13,7 @@ const tableBuffer = 64 << 10
 
 func (t *tableFile) Write(p []byte) (int, error) {
 	if len(t.buf)+len(p) > tableBuffer {
-		if err := t.spill(); err != nil {
+		if err := t.last(t.spill, true); err != nil {
 			return 0, err
 		}
 		if len(p) > tableBuffer/2 {
@@ -27,14 +27,13 @@ func (t *tableFile) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// spill writes what was gathered. What failed is not kept: the table is lost then.
+// spill writes what was gathered. What finds no room is kept.
 func (t *tableFile) spill() error {
-	p := t.buf
-	t.buf = p[:0]
-	if len(p) == 0 {
+	if len(t.buf) == 0 {
 		return nil
 	}
-	_, err := t.indexFile.Write(p)
+	n, err := t.indexFile.Write(t.buf)
+	t.buf = t.buf[:copy(t.buf, t.buf[n:])]
 	return err
 }
 
@@ -48,10 +47,29 @@ func (t *tableFile) WriteAt(p []byte, off int64) (int, error) {
 func (t *tableFile) Sync() error { return t.SyncData() }
 
 func (t *tableFile) SyncData() error {
-	if err := t.spill(); err != nil {
+	if err := t.last(t.spill, true); err != nil {
 		return err
 	}
-	return t.indexFile.SyncData()
+	return t.last(t.indexFile.SyncData, false)
 }
 
-func (t *tableFile) Close() error { return errors.Join(t.spill(), t.indexFile.Close()) }
+func (t *tableFile) Close() error { return errors.Join(t.spill(), t.last(t.indexFile.Close, false)) }
+
+// last runs a step of f, after which pebble may want to hear of no error: it takes the process down when a value file cannot be finished,
+// because it aborts then what it has closed. Such a step waits while the disk is full, if it may be tried again; what fails otherwise
+// fails the mountpath, and the flush or compaction goes no further.
+func (t *tableFile) last(f func() error, again bool) error {
+	err := f()
+	if err == nil || !valueFile(t.name) || !CalledBy("(*fileBufferedWritable).Finish") {
+		return err
+	}
+	for again && full(err) && !t.x.frozen() {
+		t.x.awaitRoom()
+		err = f()
+	}
+	if err != nil {
+		t.x.mp.Fail(err)
+		t.x.Park()
+	}
+	return nil
+}

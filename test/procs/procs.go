@@ -177,11 +177,12 @@ func Start(t testing.TB, o local.Options) *Cluster {
 		for _, n := range pc.Nodes() {
 			_ = pc.Signal(n.ID, syscall.SIGCONT) // a stopped process dies of SIGKILL too, but is waited for more easily awake
 		}
-		if err := pc.KillAll(context.Background()); err != nil {
-			t.Errorf("end the cluster: %v", err)
-		}
 		if t.Failed() {
 			pc.logTails()
+			pc.dump()
+		}
+		if err := pc.KillAll(context.Background()); err != nil {
+			t.Errorf("end the cluster: %v", err)
 		}
 	})
 	Settle(t, pc.Gateways(), len(pc.Nodes()))
@@ -223,6 +224,18 @@ func (c *Cluster) logTails() {
 			b = b[len(b)-3000:]
 		}
 		c.t.Logf("log of %s ends:\n%s", n.ID, b)
+	}
+}
+
+// dump ends every node so that what its goroutines were doing is at the end of its log, which is kept.
+func (c *Cluster) dump() {
+	for _, n := range c.Nodes() {
+		if c.Signal(n.ID, syscall.SIGQUIT) != nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		_ = c.Await(ctx, n.ID)
+		cancel()
 	}
 }
 
