@@ -145,6 +145,9 @@ func (t *throttle) yield(ctx context.Context, worked time.Duration) error {
 
 func (t *throttle) enter(ctx context.Context) error {
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		t.mu.Lock()
 		limit := t.workers
 		if t.busy {
@@ -153,7 +156,7 @@ func (t *throttle) enter(ctx context.Context) error {
 		if t.running < limit {
 			t.running++
 			t.mu.Unlock()
-			return ctx.Err()
+			return nil
 		}
 		changed := t.changed
 		t.mu.Unlock()

@@ -58,6 +58,9 @@ func DefaultSizes() []int64 {
 	return []int64{8, 100, 1000, 4096, 4096, 4096, 10_000, 60_000, 131_072, 131_073, 300_000, 1 << 20}
 }
 
+// backOff is how long a worker rests after a request that was not served.
+const backOff = 100 * time.Millisecond
+
 // Names returns n names.
 func Names(n int) []string {
 	names := make([]string, n)
@@ -153,6 +156,9 @@ func (l *Load) one(ctx context.Context, rnd *rand.Rand, worker int, last map[str
 	l.Do(ctx, c, o, base)
 	if o.Result == OK && o.Kind != Delete && o.Kind != Head {
 		last[o.Name] = o
+	}
+	if o.Result == Unknown && o.Return == Never || o.Result == Nothing {
+		time.Sleep(backOff) // a node that is starting refuses at once, and each refused write is one more that may have had an effect
 	}
 }
 
