@@ -20,7 +20,7 @@ func (m *move) count(ctx context.Context) (stop func()) {
 			return
 		}
 		var total int64
-		for lane := range m.store.Lanes() {
+		for lane := range m.lanes {
 			n, err := m.countLane(ctx, lane)
 			if err != nil {
 				return // who moves has met it too, or ctx has ended

@@ -18,10 +18,9 @@ type move struct {
 	view  *cluster.View // of the epoch; knows every bucket that anything here belongs to
 	gen   *generation
 	dests map[cluster.NodeID]*destination
-	hard  context.Context //nolint:containedctx // of what is on its way; every other one ends when nothing new may begin
-	first bool            // nothing has been counted yet
-	lanes int             // mountpaths
-	lies  uint64          // store.Shifts when the walk began
+	first bool   // nothing has been counted yet
+	lanes int    // mountpaths
+	lies  uint64 // store.Shifts when the walk began
 }
 
 // namesAtOnce is how many keys are sent together at most.
@@ -31,7 +30,7 @@ const namesAtOnce = 1024
 const namesBytes = 64 << 10
 
 // move is the duty Move.
-func (e *Engine) move(hard, ctx context.Context, is what) {
+func (e *Engine) move(ctx context.Context, is what) {
 	v := e.latest(ctx, is.epoch)
 	if v == nil {
 		return
@@ -39,15 +38,14 @@ func (e *Engine) move(hard, ctx context.Context, is what) {
 	e.store.Barrier() // what began under an older map has ended, or finds that it may not commit
 	e.log.Info("rebalance: moving", "id", cluster.GenerationID(is.epoch))
 	began := time.Now()
-	m := newMove(hard, e, v, is)
-	counted := m.count(ctx)
-	defer counted()
+	m := newMove(e, v, is)
+	defer m.count(ctx)()
 	ok := m.whole(ctx)
 	for ; !ok && ctx.Err() == nil; ok = m.whole(ctx) { // keys went from one mountpath to another: the walk may have passed some by
 		if sleep(ctx, afterShift) != nil {
 			break
 		}
-		m = newMove(hard, e, v, is)
+		m = newMove(e, v, is)
 	}
 	if !ok {
 		e.log.Info("rebalance: interrupted", "id", cluster.GenerationID(is.epoch), "objects", m.gen.objects.Load(), "bytes", m.gen.bytes.Load())
@@ -65,9 +63,9 @@ func (e *Engine) move(hard, ctx context.Context, is what) {
 // afterShift is the pause before a walk begins anew because something was moved between mountpaths.
 const afterShift = 200 * time.Millisecond
 
-func newMove(hard context.Context, e *Engine, v *cluster.View, is what) *move {
+func newMove(e *Engine, v *cluster.View, is what) *move {
 	m := &move{
-		Engine: e, is: is, view: v, gen: e.book.of(is.epoch), dests: map[cluster.NodeID]*destination{}, hard: hard, first: true,
+		Engine: e, is: is, view: v, gen: e.book.of(is.epoch), dests: map[cluster.NodeID]*destination{}, first: true,
 		lies: e.store.Shifts(), lanes: e.store.Lanes(),
 	}
 	for _, n := range v.Map.Targets() {
@@ -196,7 +194,6 @@ type jogger struct {
 	pending map[cluster.NodeID]*batch // not sent yet
 	bucket  *cluster.Bucket           // of the last key
 	last    uint64                    // its id
-	walked  object.Name
 	seen    int64
 	rested  time.Time
 }

@@ -15,7 +15,6 @@ import (
 	"context"
 	"log/slog"
 	"runtime"
-	"time"
 
 	"aistore/cluster"
 	"aistore/cluster/ownership"
@@ -37,7 +36,6 @@ type Config struct {
 	Store   *store.Store
 	Control Control
 	Client  *httpx.Client
-	Dir     string // where it is kept how far a pass has come
 	Load    func() Load
 	Memory  int64 // bytes that requests of sources may hold; 0 = 256 MiB
 	Log     *slog.Logger
@@ -90,7 +88,6 @@ func (e *Engine) whatOf(v *cluster.View) what {
 type work struct {
 	what
 	cancel context.CancelFunc
-	ease   context.CancelFunc // begins nothing new, and ends with what is on its way
 	done   chan struct{}
 }
 
@@ -101,26 +98,10 @@ func (w *work) stop() {
 	}
 }
 
-// drain ends w as the process ends: what is being sent or removed may go on for a while.
-func (w *work) drain(within time.Duration, log *slog.Logger) {
-	if w == nil {
-		return
-	}
-	w.ease()
-	limit := time.NewTimer(within)
-	defer limit.Stop()
-	select {
-	case <-w.done:
-	case <-limit.C:
-		log.Warn("rebalance: what is on its way is cut; it is done again after the next start", "waited", within)
-	}
-	w.stop()
-}
-
 // Run does this node's duty until ctx ends. Another epoch, or a pause, ends what is under way at once.
 func (e *Engine) Run(ctx context.Context) error {
 	var now *work
-	defer func() { now.drain(e.termWait(), e.log) }()
+	defer func() { now.stop() }()
 	stopGate := e.gate.run(ctx)
 	defer stopGate()
 	var seen uint64
@@ -142,36 +123,26 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
-// termWait is how long the end of the process waits for what is on its way.
-func (e *Engine) termWait() time.Duration {
-	if v := e.control.View(); v != nil {
-		return v.Config.Rebalance.TermWait.D()
-	}
-	return 0
-}
-
 // begin starts the work that v asks for.
 func (e *Engine) begin(ctx context.Context, is what, v *cluster.View) *work {
-	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	soft, ease := context.WithCancel(hard)
-	w := &work{is, cancel, ease, make(chan struct{})}
+	ctx, cancel := context.WithCancel(ctx)
+	w := &work{is, cancel, make(chan struct{})}
 	go func() {
 		defer close(w.done)
 		defer cancel()
-		e.do(hard, soft, is, v)
+		e.do(ctx, is, v)
 	}()
 	return w
 }
 
-// do does a duty until soft ends; what is on its way then may go on until hard does.
-func (e *Engine) do(hard, soft context.Context, is what, v *cluster.View) {
+func (e *Engine) do(ctx context.Context, is what, v *cluster.View) {
 	switch is.duty {
 	case ownership.Move:
-		e.move(hard, soft, is)
+		e.move(ctx, is)
 	case ownership.Sweep:
-		e.sweep(soft, is)
+		e.sweep(ctx, is)
 	case ownership.Wipe:
-		e.wipe(soft, is, v)
+		e.wipe(ctx, is, v)
 	case ownership.Idle:
 	}
 }

@@ -113,8 +113,8 @@ func (d *destination) run(ctx context.Context) {
 			continue
 		}
 		s.failed = s.failed[:0]
-		err := s.batch(d.m.hard, b)
-		if err != nil && d.m.hard.Err() == nil {
+		err := s.batch(ctx, b)
+		if err != nil && ctx.Err() == nil {
 			d.m.gen.fault(err)
 			d.giveUp(err)
 		}

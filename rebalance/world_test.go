@@ -165,7 +165,7 @@ func (h *host) open(ln net.Listener) {
 		w.t.Fatal(err)
 	}
 	h.plane = &plane{w: w, next: make(chan struct{})}
-	h.engine = New(Config{Self: h.id, Store: h.store, Control: h.plane, Client: w.client, Dir: h.dir, Log: slog.New(slog.NewTextHandler(logTo{w.t, h.id}, nil))})
+	h.engine = New(Config{Self: h.id, Store: h.store, Control: h.plane, Client: w.client, Log: slog.New(slog.NewTextHandler(logTo{w.t, h.id}, nil))})
 	router, err := httpx.NewRouter(h.engine.Routes())
 	if err != nil {
 		w.t.Fatal(err)

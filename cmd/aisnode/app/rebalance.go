@@ -12,7 +12,7 @@ import (
 // moveKeys wires in the engine that moves keys to their owners.
 func (a *App) moveKeys(self cluster.NodeID, t *target.Target, reg *metrics.Registry) {
 	e := rebalance.New(rebalance.Config{
-		Self: self, Store: a.store, Control: a.control, Client: a.client, Dir: a.cfg.Dir, Load: a.clients, Log: a.log,
+		Self: self, Store: a.store, Control: a.control, Client: a.client, Load: a.clients, Log: a.log,
 	})
 	a.mover = e
 	e.Metrics(reg)
