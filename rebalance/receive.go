@@ -41,8 +41,8 @@ func (e *Engine) Routes() []httpx.Route {
 type inbox struct {
 	used  atomic.Int64
 	limit int64
-	slots slots // imports
-	pool  sync.Pool
+	slots slots     // imports
+	pool  sync.Pool // of *[]byte: bodies of batches, as they come and as they go
 }
 
 func (in *inbox) take(n int64) error {
@@ -54,6 +54,16 @@ func (in *inbox) take(n int64) error {
 }
 
 func (in *inbox) give(n int64) { in.used.Add(-n) }
+
+// buffer returns an empty buffer for a batch.
+func (in *inbox) buffer() []byte {
+	if bp, ok := in.pool.Get().(*[]byte); ok {
+		return (*bp)[:0]
+	}
+	return make([]byte, 0, batchBytes+batchBytes/4)
+}
+
+func (in *inbox) putBuffer(b []byte) { in.pool.Put(&b) }
 
 // slots bounds what goes on at the same time.
 type slots chan struct{}
@@ -186,17 +196,15 @@ func (r *receiver) body(size int64) (b []byte, release func(), err error) {
 	if b, ok := r.c.BodyBytes(); ok {
 		return b, func() {}, nil
 	}
-	bp, _ := r.inbox.pool.Get().(*[]byte)
-	if bp == nil || int64(cap(*bp)) < size {
-		fresh := make([]byte, max(size, batchBytes+batchBytes/4))
-		bp = &fresh
+	if b = r.inbox.buffer(); int64(cap(b)) < size {
+		b = make([]byte, size)
 	}
-	b = (*bp)[:size]
+	b = b[:size]
 	if _, err := io.ReadFull(r.c.Body(), b); err != nil {
-		r.inbox.pool.Put(bp)
+		r.inbox.putBuffer(b)
 		return nil, nil, err
 	}
-	return b, func() { r.inbox.pool.Put(bp) }, nil
+	return b, func() { r.inbox.putBuffer(b) }, nil
 }
 
 // stream takes one key of any size.

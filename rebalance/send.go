@@ -107,6 +107,7 @@ func (d *destination) progress() { d.moved.Store(time.Now().UnixNano()) }
 // run sends batches until there are no more.
 func (d *destination) run(ctx context.Context) {
 	s := &sender{destination: d}
+	defer s.close()
 	for b := range d.queue {
 		if d.down.Load() || ctx.Err() != nil {
 			d.fronts.settle(b, nil, true)
@@ -128,7 +129,15 @@ type sender struct {
 	body   []byte
 	msg    []byte
 	sent   []offered // in body
+	usual  int       // bytes of the last frame that was read: the next may be like it
 	failed []object.Name
+}
+
+// close gives back what s holds.
+func (s *sender) close() {
+	if s.body != nil {
+		s.m.inbox.putBuffer(s.body)
+	}
 }
 
 // fail notes that a key could not be moved.
@@ -150,6 +159,9 @@ func (s *sender) batch(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
+	if s.body == nil {
+		s.body = s.m.inbox.buffer()
+	}
 	var large []object.Name
 	s.body, s.sent = s.body[:0], s.sent[:0]
 	for len(names) > 0 {
@@ -167,36 +179,54 @@ func (s *sender) batch(ctx context.Context, b *batch) error {
 	return s.large(ctx, large)
 }
 
+// readAtOnce is how many keys are read under one set of locks at most.
+const readAtOnce = 32
+
 // read adds frames to the body until it is long enough; it returns how many names it looked at.
 func (s *sender) read(names, large []object.Name) (int, []object.Name) {
 	limit := s.m.gate.batch()
-	for i, n := range names {
-		if len(s.body) >= limit {
-			return i, large
+	read := 0
+	for read < len(names) && len(s.body) < limit {
+		few := min(readAtOnce, len(names)-read, 1+(limit-len(s.body))/max(leastFrame, s.usual))
+		for _, x := range s.m.store.ExportKeys(names[read : read+few]) {
+			n := names[read]
+			switch {
+			case len(s.body) >= limit: // they are longer than the last one was; the rest is read again
+			case errs.Is(x.Err, errs.NotFound, errs.NoBucket): // its bucket is gone
+				read++
+			case x.Err != nil:
+				s.fail(n, x.Err)
+				read++
+			case x.Len() > largeFrame:
+				large = append(large, n)
+				s.usual = largeFrame
+				read++
+			default:
+				s.add(n, x.Export)
+				s.usual = int(x.Len())
+				read++
+			}
+			if x.Export != nil {
+				x.Close()
+			}
 		}
-		x, err := s.m.store.ExportKey(n)
-		if errs.Is(err, errs.NotFound, errs.NoBucket) {
-			continue // its bucket is gone
-		}
-		if err != nil {
-			s.fail(n, err)
-			continue
-		}
-		if x.Len() > largeFrame {
-			large = append(large, n)
-			x.Close()
-			continue
-		}
-		at := len(s.body)
-		if s.body, err = x.AppendTo(s.body); err != nil {
-			s.body = s.body[:at]
-			s.fail(n, err)
-		} else {
-			s.sent = append(s.sent, offered{n, x.State()})
-		}
-		x.Close()
 	}
-	return len(names), large
+	return read, large
+}
+
+// leastFrame is how short frames are taken to be at least.
+const leastFrame = 512
+
+// add appends the frame of n to the body.
+func (s *sender) add(n object.Name, x *store.Export) {
+	at := len(s.body)
+	var err error
+	if s.body, err = x.AppendTo(s.body); err != nil {
+		s.body = s.body[:at]
+		s.fail(n, err)
+		return
+	}
+	s.sent = append(s.sent, offered{n, x.State()})
 }
 
 // flush sends the body.

@@ -43,25 +43,54 @@ const readInlineNow = 1 << 20
 
 // ExportKey reads all that there is of n under its lock: kind NotFound when there is nothing, not even a mark.
 func (s *transfer) ExportKey(n object.Name) (*Export, error) {
+	x := s.ExportKeys([]object.Name{n})[0]
+	return x.Export, x.Err
+}
+
+// Exported is the outcome for one key: an Export, or why there is none.
+type Exported struct {
+	*Export
+	Err error
+}
+
+// ExportKeys is ExportKey of some names at once, under the locks of all of them: less work for each.
+func (s *transfer) ExportKeys(names []object.Name) []Exported {
 	const op = "store.ExportKey"
-	if err := s.live(op, n); err != nil {
-		return nil, err
+	xs := make([]Exported, len(names))
+	at := make([]int, 0, len(names)) // in xs, of those that are read
+	live := make([]object.Name, 0, len(names))
+	for i, n := range names {
+		if xs[i].Err = s.live(op, n); xs[i].Err == nil {
+			at, live = append(at, i), append(live, n)
+		}
 	}
-	e := &Export{s: s, name: n}
-	err := s.withKeys([]object.Name{n}, nil, func(keys []*wholeKey) error {
-		if keys[0].err != nil {
-			return keys[0].err
+	err := s.withKeys(live, nil, func(keys []*wholeKey) error {
+		for i, w := range keys {
+			x := &xs[at[i]]
+			switch {
+			case w.err != nil:
+				x.Err = w.err
+			case !w.exists() && w.mark == 0:
+				x.Err = errs.E(op, w.n, errs.NotFound)
+			default:
+				x.Export = &Export{s: s, name: w.n}
+				x.Err = x.take(w)
+			}
 		}
-		if !keys[0].exists() && keys[0].mark == 0 {
-			return errs.E(op, n, errs.NotFound)
-		}
-		return e.take(keys[0])
+		return nil
 	})
-	if err != nil {
-		e.Close()
-		return nil, errs.E(op, n, err)
+	for i := range xs {
+		x := &xs[i]
+		if x.Err = errors.Join(x.Err, err); x.Err == nil {
+			continue
+		}
+		x.Err = errs.E(op, names[i], x.Err)
+		if x.Export != nil {
+			x.Close()
+			x.Export = nil
+		}
 	}
-	return e, nil
+	return xs
 }
 
 // take describes w and keeps what it names. The caller holds the locks.

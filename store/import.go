@@ -223,7 +223,7 @@ func (s *transfer) commitImport(in []*incoming, o *ImportOptions) {
 		if x.result.Err != nil || !x.apply && x.marks == 0 {
 			continue
 		}
-		if x.result.Err = s.prepare(x, o, batches); x.result.Err == nil {
+		if x.result.Err = s.prepare(x, o, batches, len(in)); x.result.Err == nil {
 			members[x.vol] = append(members[x.vol], x)
 		}
 	}
@@ -266,8 +266,11 @@ func fail(xs []*incoming, err error) {
 	}
 }
 
-// prepare adds x to the batch of its mountpath, whole or not at all.
-func (s *transfer) prepare(x *incoming, o *ImportOptions, batches map[*volume]*pebble.Batch) error {
+// mostBatch bounds the memory that is taken for a batch in advance.
+const mostBatch = 3 << 20
+
+// prepare adds x, one of so many keys, to the batch of its mountpath, whole or not at all.
+func (s *transfer) prepare(x *incoming, o *ImportOptions, batches map[*volume]*pebble.Batch, keys int) error {
 	if err := s.live("store.Import", x.n); err != nil { // the bucket may have gone while the content came
 		return err
 	}
@@ -300,7 +303,7 @@ func (s *transfer) prepare(x *incoming, o *ImportOptions, batches map[*volume]*p
 		}
 	}
 	if batches[x.vol] == nil {
-		batches[x.vol] = x.vol.db.NewBatch()
+		batches[x.vol] = x.vol.db.NewBatchWithSize(min(keys*(b.Len()+b.Len()/8), mostBatch)) // keys of one size come together
 	}
 	return batches[x.vol].Apply(b, nil)
 }
