@@ -37,7 +37,8 @@ type call struct {
 	sent   []*counted // bodies given to net/http
 	node   string     // URL of the one node to ask; "" = as key says
 	repeat repeat
-	done   errs.Kind // after an attempt of unknown fate, this kind of refusal means that the change was made
+	stall  time.Duration // instead of Options.Stall, where the answer takes its time
+	done   errs.Kind     // after an attempt of unknown fate, this kind of refusal means that the change was made
 }
 
 // placed names an object for routing.
@@ -224,7 +225,7 @@ func (c *Client) send(ctx context.Context, q *call, base, uri string) (answer, f
 	if err != nil {
 		return answer{}, nil, errs.E(q.op, base+uri, errs.Invalid, err)
 	}
-	w := newWatchdog(ctx, c.opt.Stall)
+	w := newWatchdog(ctx, max(q.stall, c.opt.Stall))
 	req := (&http.Request{
 		Method: q.method, URL: u, Host: u.Host, Header: make(http.Header, len(q.header)+3),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"aistore/api"
 	"aistore/cluster"
@@ -150,9 +151,13 @@ type CheckOptions struct {
 	Deep bool // also read every byte
 }
 
-// Check has every target compare its own index with the cluster map. Options.Stall must allow for the time it takes.
+// checkPatience is how long a check may take: some minutes for hundreds of millions of names, more when every byte is read.
+const checkPatience = time.Hour
+
+// Check has every target compare its own index with the cluster map. Bound it by ctx: Options.Stall does not hold for it.
 func (l *Life) Check(ctx context.Context, o CheckOptions) (*api.CheckReport, error) {
 	q := l.c.control("client.Check", http.MethodGet, api.PathCluster)
+	q.stall = checkPatience
 	q.query.Set(api.QueryWhat, api.WhatCheck)
 	if o.Deep {
 		q.query.Set(api.QueryDeep, "true")
