@@ -33,6 +33,7 @@ type ReportSource struct {
 	ID    NodeID `json:"id"`
 	Epoch uint64 `json:"epoch"`
 	Stage Stage  `json:"stage"`
+	Moved *Tally `json:"moved,omitempty"` // with stage moved
 }
 
 // ForgetNode removes a node from the map as it is: what only it holds is lost to the cluster. The node may join again, and is
@@ -176,6 +177,14 @@ func (r ReportSource) apply(c *change) error {
 	case r.Stage == Swept && (s.Stage != Moved || s.Keeps):
 		return errs.F(op, string(r.ID), errs.Conflict, "has not moved what it holds, or keeps it: nothing may be swept")
 	}
+	if r.Stage == Moved && r.Moved != nil {
+		m := c.editMap()
+		m.Tallies = maps.Clone(m.Tallies)
+		if m.Tallies == nil {
+			m.Tallies = map[NodeID]Tally{}
+		}
+		m.Tallies[r.ID] = *r.Moved
+	}
 	s.Stage = r.Stage
 	s.Keeps = r.Stage == Moved && !n.InService() && n.State != Decommissioned
 	c.editSources()[r.ID] = s
@@ -256,6 +265,7 @@ func (c *change) editSources() map[NodeID]Source {
 func (c *change) newEpoch(before *Machine, owners bool) {
 	m := c.editMap()
 	m.Epoch++
+	m.Tallies = nil
 	if len(before.Buckets.Buckets) == 0 { // nothing has a name
 		if m.Unsettled() {
 			clear(c.editSources())

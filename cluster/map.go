@@ -84,6 +84,7 @@ type Map struct {
 	Stage   uint64            `json:"stage,omitempty"`   // grows with Epoch, Former and Sources
 	Settled uint64            `json:"settled,omitempty"` // the last epoch of which nobody but owners has anything: marks up to it say nothing
 	Paused  bool              `json:"paused,omitempty"`  // the rebalance was stopped by hand
+	Tallies map[NodeID]Tally  `json:"tallies,omitempty"` // what those who have moved everything in this epoch said of it: they may be gone
 	Began   time.Time         `json:"began,omitzero"`    // the newest rebalance
 	Ended   time.Time         `json:"ended,omitzero"`    // the newest rebalance that has ended
 }

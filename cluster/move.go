@@ -32,6 +32,13 @@ type Source struct {
 	Keeps bool  `json:"keeps,omitempty"` // moved, and does not sweep: it finds its copies again when it returns
 }
 
+// Tally is what a source moved in an epoch.
+type Tally struct {
+	Objects int64  `json:"objects"`
+	Bytes   int64  `json:"bytes"`
+	Errors  uint64 `json:"errors,omitempty"` // attempts that failed and were made again
+}
+
 // Phase is what is under way for a node, besides its State; "" = nothing.
 type Phase string
 

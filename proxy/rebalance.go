@@ -42,6 +42,13 @@ func (g *queries) rebalanceOf(c *httpx.Ctx, v *cluster.View) *api.Rebalance {
 	}
 	nodes, missing := gather[api.RebalanceStatus](g.Gateway, c, targetsOf(m), api.WhatRebalance)
 	r.Nodes, r.Missing = map[string]*api.RebalanceStatus{}, missing
+	for id, t := range m.Tallies { // who has left, or began anew since, knows it no more
+		if s := nodes[id]; s == nil || s.Epoch != m.Epoch || s.Objects < t.Objects {
+			nodes[id] = &api.RebalanceStatus{
+				ID: r.ID, Epoch: m.Epoch, Paused: m.Paused, Objects: t.Objects, Bytes: t.Bytes, TotalObjects: t.Objects, TotalBytes: t.Bytes, Errors: t.Errors,
+			}
+		}
+	}
 	waiting := map[string]bool{}
 	for id, s := range nodes {
 		s.Stage = m.Sources[id].Stage

@@ -38,9 +38,14 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // report tells the primary that this node has reached a stage, until it knows. What it does not accept is of an epoch that is over.
 func (e *Engine) report(ctx context.Context, epoch uint64, stage cluster.Stage) {
+	r := cluster.ReportSource{ID: e.self, Epoch: epoch, Stage: stage}
+	if stage == cluster.Moved {
+		g := e.book.of(epoch)
+		r.Moved = &cluster.Tally{Objects: g.objects.Load(), Bytes: g.bytes.Load(), Errors: g.errors.Load()}
+	}
 	var pause backoff
 	for ctx.Err() == nil {
-		_, err := e.control.Propose(ctx, cluster.ReportSource{ID: e.self, Epoch: epoch, Stage: stage})
+		_, err := e.control.Propose(ctx, r)
 		if err == nil || ctx.Err() != nil {
 			return
 		}

@@ -164,6 +164,7 @@ func TestMaintenanceOfAnEmptyCluster(t *testing.T) {
 // TestShutdown ends the process of a node and brings it back under its id.
 func TestShutdown(t *testing.T) {
 	s := start(t, local.Options{Gateways: 1, Targets: 3})
+	s.fill("bk", 20)
 	_, err := s.sdk.Life().ShutdownNodes(s.ctx, nodes("t2"))
 	s.must(err)
 	s.ends("t2")
@@ -171,6 +172,9 @@ func TestShutdown(t *testing.T) {
 		t.Error(log)
 	}
 	s.await("t2", "shutdown (done)")
+	if r, err := s.sdk.Life().Rebalance(s.ctx); err != nil || r.Objects == 0 || r.Nodes["t2"] == nil || r.Nodes["t2"].Objects != r.Objects {
+		t.Errorf("what the node moved before it ended: %+v, %v", r, err)
+	}
 	s.must(s.Start(s.ctx, "t2"))
 	s.await("t2", "shutdown (done)") // started, and not yet asked to serve
 	if s.PID("t2") == 0 {
@@ -179,7 +183,6 @@ func TestShutdown(t *testing.T) {
 	_, err = s.sdk.Life().StopMaintenance(s.ctx, nodes("t2"))
 	s.must(err)
 	s.await("t2", "online")
-	s.fill("bk", 20)
 	s.whole("bk", 20)
 }
 
