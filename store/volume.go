@@ -167,6 +167,7 @@ func (v *volume) closeIndex(counter uint64) (err error) {
 	if cerr := v.db.Close(); v.err() == nil {
 		err = errors.Join(err, cerr)
 	}
+	v.ifs.CloseForgotten()
 	return err
 }
 

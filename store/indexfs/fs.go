@@ -47,6 +47,7 @@ type FS struct {
 
 	// Opening says that pebble is opening the database: logs are examined, and it may be told of faults by a panic.
 	Opening atomic.Bool
+	tables  openTables
 	Parked  atomic.Int32 // goroutines of pebble's that never return
 	Stuck   atomic.Int32 // those of them that were compacting
 	Damaged atomic.Int64 // blocks of value files that did not match their checksum
@@ -74,6 +75,16 @@ func New(mp *fs.Mountpath, log *slog.Logger, owner Owner) *FS {
 
 // Release lets go what waits in a frozen index, before the database is closed.
 func (x *FS) Release() { x.once.Do(func() { close(x.closed) }) }
+
+// released reports whether Release was called.
+func (x *FS) released() bool {
+	select {
+	case <-x.closed:
+		return true
+	default:
+		return false
+	}
+}
 
 // Park holds the calling goroutine, one of pebble's, until Release, and then ends it.
 func (x *FS) Park() {
@@ -173,7 +184,7 @@ func (x *FS) open(name string, flag int) (vfs.File, error) {
 		return x.newLogFile(file, n), nil
 	}
 	if flag&os.O_EXCL != 0 && (strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")) {
-		return &tableFile{indexFile: file}, nil
+		return x.newTable(file), nil
 	}
 	return file, nil
 }

@@ -1,6 +1,9 @@
 package indexfs
 
-import "errors"
+import (
+	"errors"
+	"sync"
+)
 
 // tableFile is a table or value file that is being written. Pebble writes block by block, which for values of some KiB is a call to
 // the kernel for each; here they are gathered first. It reads such a file only after it has synced it.
@@ -10,6 +13,33 @@ type tableFile struct {
 }
 
 const tableBuffer = 64 << 10
+
+// openTables are the files that are being written. Pebble 2.1 forgets that of values when it cannot go on with the table beside it.
+type openTables struct {
+	mu sync.Mutex
+	of map[*tableFile]bool
+}
+
+func (x *FS) newTable(f *indexFile) *tableFile {
+	t := &tableFile{indexFile: f}
+	x.tables.mu.Lock()
+	defer x.tables.mu.Unlock()
+	if x.tables.of == nil {
+		x.tables.of = map[*tableFile]bool{}
+	}
+	x.tables.of[t] = true
+	return t
+}
+
+// CloseForgotten closes the files that pebble has left open. Call it when the database is closed.
+func (x *FS) CloseForgotten() {
+	x.tables.mu.Lock()
+	defer x.tables.mu.Unlock()
+	for t := range x.tables.of {
+		_ = t.f.Close() // nothing names it
+	}
+	clear(x.tables.of)
+}
 
 func (t *tableFile) Write(p []byte) (int, error) {
 	if len(t.buf)+len(p) > tableBuffer {
@@ -53,23 +83,27 @@ func (t *tableFile) SyncData() error {
 	return t.last(t.indexFile.SyncData, false)
 }
 
-func (t *tableFile) Close() error { return errors.Join(t.spill(), t.last(t.indexFile.Close, false)) }
+func (t *tableFile) Close() error {
+	t.x.tables.mu.Lock()
+	delete(t.x.tables.of, t)
+	t.x.tables.mu.Unlock()
+	return t.last(func() error { return errors.Join(t.spill(), t.indexFile.Close()) }, false)
+}
 
 // last runs a step of f, after which pebble may want to hear of no error: it takes the process down when a value file cannot be finished,
 // because it aborts then what it has closed. Such a step waits while the disk is full, if it may be tried again; what fails otherwise
-// fails the mountpath, and the flush or compaction goes no further.
+// fails the mountpath, on which nothing that pebble believes from then on is written.
 func (t *tableFile) last(f func() error, again bool) error {
 	err := f()
 	if err == nil || !valueFile(t.name) || !CalledBy("(*fileBufferedWritable).Finish") {
 		return err
 	}
-	for again && full(err) && !t.x.frozen() {
+	for again && full(err) && !t.x.frozen() && !t.x.released() {
 		t.x.awaitRoom()
 		err = f()
 	}
 	if err != nil {
 		t.x.mp.Fail(err)
-		t.x.Park()
 	}
 	return nil
 }
