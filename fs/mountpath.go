@@ -2,6 +2,7 @@ package fs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	iofs "io/fs"
 	"log/slog"
@@ -223,6 +224,9 @@ func (m *Mountpath) fault(op Op, err error) error {
 		return nil
 	case op == OpSync || op == OpDir:
 		m.Fail(err)
+	case op == OpCreate && errors.Is(err, iofs.ErrNotExist): // a new name needs nothing but its directory
+		m.Fail(fmt.Errorf("a directory was removed while in use: %w", err))
+		err = m.Err()
 	case errors.Is(err, iofs.ErrExist), errors.Is(err, iofs.ErrNotExist):
 		return err // an answer about names, not a fault
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
@@ -266,9 +270,9 @@ func (m *Mountpath) Rename(from, to string) error {
 	return m.change(OpRename, func() error { return m.root.Rename(from, to) })
 }
 
-// Link makes a hard link.
+// Link makes a hard link of a file that is there.
 func (m *Mountpath) Link(from, to string) error {
-	return m.change(OpRename, func() error { return m.root.Link(from, to) })
+	return m.change(OpCreate, func() error { return m.root.Link(from, to) })
 }
 
 // Remove removes a file or an empty directory.

@@ -15,6 +15,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime"
+	"sync/atomic"
 
 	"aistore/cluster"
 	"aistore/cluster/ownership"
@@ -53,6 +54,7 @@ type Engine struct {
 	book    book
 	inbox   inbox
 	flights flights
+	wiped   atomic.Bool // see Wiped
 }
 
 // New returns an Engine. It starts nothing.

@@ -135,6 +135,9 @@ func (s *sweeper) guard(n object.Name) error {
 	return nil
 }
 
+// Wiped reports whether this node was told to leave without its data, and has removed it.
+func (e *Engine) Wiped() bool { return e.wiped.Load() }
+
 // wipe is the duty Wipe: this node leaves, and what it had has been confirmed to be elsewhere before it was let go.
 func (e *Engine) wipe(ctx context.Context, is what, v *cluster.View) {
 	var pause backoff
@@ -144,6 +147,7 @@ func (e *Engine) wipe(ctx context.Context, is what, v *cluster.View) {
 			err = e.destroyAll(ctx, v)
 		}
 		if err == nil {
+			e.wiped.Store(true)
 			break
 		}
 		if ctx.Err() != nil {

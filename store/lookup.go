@@ -155,6 +155,10 @@ func (s *places) lookupHot(f *found, n object.Name) bool {
 		s.hot.Forget(e) // damaged in memory
 		return false
 	}
+	if e.Home.err() != nil { // what comes back is another volume, or the name has another home
+		s.hot.Forget(e)
+		return false
+	}
 	f.hot, f.vol, f.value, f.at = e, e.Home, e.Record, format.FamRecord
 	return true
 }

@@ -353,6 +353,25 @@ func testFull(t *testing.T, s *Store, occupy func(int64) func()) {
 	must(t, s.volumes()[0].err())
 }
 
+// TestRemovedInside: somebody removes a directory of a mountpath. Writes that need it are kind Mountpath, never "not found", and the
+// mountpath is out of service.
+func TestRemovedInside(t *testing.T) {
+	for _, inner := range []string{"work", "blobs"} {
+		dir := t.TempDir()
+		s, err := Open(t.Context(), Config{Mountpaths: []string{dir + "/mp"}, NodeID: "n", InlineMax: 100})
+		must(t, err)
+		t.Cleanup(func() { _ = s.Close() }) // the disk has failed: an error is right
+		must(t, os.RemoveAll(dir+"/mp/"+inner))
+		_, err = s.PutStream(t.Context(), b1("after"), bytes.NewReader(random(1<<20)), PutOptions{Size: 1 << 20})
+		if !errs.Is(err, errs.Mountpath) {
+			t.Errorf("without %s: %v", inner, err)
+		}
+		if s.volumes()[0].err() == nil {
+			t.Errorf("without %s the mountpath is in service", inner)
+		}
+	}
+}
+
 // TestRemovedUnderneath: somebody removes a mountpath's directory while it is written to. What was acknowledged before
 // is theirs to answer for; nothing may be acknowledged after, for it would be gone with the process.
 func TestRemovedUnderneath(t *testing.T) {

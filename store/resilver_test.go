@@ -145,6 +145,50 @@ func TestAttachDetach(t *testing.T) {
 	allHome(t, s, 1)
 }
 
+// TestBackAfterReads: what was read often before a mountpath went is read from it when it is back, or from where it is then.
+func TestBackAfterReads(t *testing.T) {
+	dir := t.TempDir()
+	a, b := dir+"/a", dir+"/b"
+	s, err := Open(t.Context(), Config{Mountpaths: []string{a, b}, NodeID: "n", InlineMax: 100, HotSize: 1 << 20})
+	must(t, err)
+	data := random(5000) // a blob
+	for i := range 40 {
+		put(t, s, fmt.Sprintf("k%d", i), data)
+	}
+	read := func(what string, ok ...errs.Kind) (failed int) {
+		for i := range 40 {
+			for range 4 {
+				n := b1(fmt.Sprintf("k%d", i))
+				obj, err := s.Open(n)
+				if err != nil && !errs.Is(err, ok...) {
+					t.Errorf("%s: %v", what, err)
+				}
+				if err != nil {
+					failed++
+					continue
+				}
+				obj.Close()
+				if !bytes.Equal(get(t, s, n), data) {
+					t.Errorf("%s: %v has other bytes", what, n)
+				}
+			}
+		}
+		return failed
+	}
+	read("before")
+	must(t, s.Disable(b))
+	if read("away", errs.Mountpath) == 0 {
+		t.Error("nothing was on the mountpath")
+	}
+	_, err = s.Enable(t.Context(), b)
+	must(t, err)
+	read("back")
+	must(t, s.Disable(b))
+	must(t, s.Detach(t.Context(), b, true))
+	read("given up", errs.NotFound)
+	must(t, s.Close())
+}
+
 // TestDisableEnable: what is changed while a mountpath is out of service holds when it comes back.
 func TestDisableEnable(t *testing.T) {
 	for _, how := range []string{"enable", "restart"} {

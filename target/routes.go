@@ -84,9 +84,12 @@ func (t *Target) Serve(c *httpx.Ctx, o node.Object) error {
 func (t *Target) serveOwned(r *request) (began bool, err error) {
 	if len(r.View.Map.Former) > 0 {
 		var holder *cluster.Node
-		if m := r.c.Method(); m == "GET" || m == "HEAD" {
+		switch r.c.Method() {
+		case "GET", "HEAD":
 			holder, err = t.OwnToRead(r.c.Context(), &r.Object)
-		} else {
+		case "DELETE":
+			err = t.OwnToDelete(r.c.Context(), &r.Object)
+		default:
 			err = t.Own(r.c.Context(), &r.Object)
 		}
 		switch {

@@ -48,6 +48,15 @@ func (x *touches) OwnToRead(ctx context.Context, o *node.Object) (holder *cluste
 	return x.own(ctx, o, true)
 }
 
+// OwnToDelete is Own for a delete: nobody who wants less to be stored is told that the disk is full, but that it is for a while.
+func (x *touches) OwnToDelete(ctx context.Context, o *node.Object) error {
+	err := x.Own(ctx, o)
+	if errs.Is(err, errs.Full) {
+		return errs.F("target.touch", o, errs.Busy, "is elsewhere, and cannot come here to be deleted: %w", err)
+	}
+	return err
+}
+
 // Sure reports whether Own would ask nobody.
 func (x *touches) Sure(o *node.Object) bool {
 	if len(o.View.Map.Former) == 0 {
@@ -274,6 +283,7 @@ func (x *touches) take(ctx context.Context, f *flight, best *keyAnswer) error {
 	}
 	if best.frame != nil {
 		if err := x.store.Import(ctx, [][]byte{best.frame}, opts)[0].Err; err != nil {
+			f.holder = best.from // where it can be read
 			return err
 		}
 	} else {

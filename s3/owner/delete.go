@@ -234,7 +234,7 @@ func (w *Owner) deleteOne(ctx context.Context, o *node.Object, caller *s3.Caller
 	if o.Owner == nil || o.Owner.ID != w.node.ID {
 		return store.Deleted{}, errs.F("owner.deleteOne", o, errs.WrongOwner, "is not this node's in version %d of the cluster map", o.View.Map.Version)
 	}
-	if err := w.target.Own(ctx, o); err != nil {
+	if err := w.target.OwnToDelete(ctx, o); err != nil {
 		return store.Deleted{}, err
 	}
 	r := &request{Object: *o, w: w, caller: caller, set: set, version: it.VersionID}

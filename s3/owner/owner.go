@@ -158,9 +158,12 @@ func (r *request) serveOwned() (began bool, err error) {
 	}
 	if len(r.View.Map.Former) > 0 {
 		var holder *cluster.Node
-		if m := r.c.Method(); m == "GET" || m == "HEAD" {
+		switch r.c.Method() {
+		case "GET", "HEAD":
 			holder, err = r.w.target.OwnToRead(r.c.Context(), &r.Object)
-		} else {
+		case "DELETE":
+			err = r.w.target.OwnToDelete(r.c.Context(), &r.Object)
+		default:
 			err = r.w.target.Own(r.c.Context(), &r.Object)
 		}
 		switch {

@@ -152,7 +152,10 @@ func (m *mover) retried(ctx context.Context, change func(context.Context) error)
 
 func (m *mover) leave(ctx context.Context) {
 	m.t.Helper()
-	m.retried(ctx, func(ctx context.Context) error { _, err := m.api.Life().StartMaintenance(ctx, nodesMsg(comer)); return err })
+	m.retried(ctx, func(ctx context.Context) error {
+		_, err := m.api.Life().StartMaintenance(ctx, nodesMsg(comer))
+		return err
+	})
 	m.settled("leave")
 }
 
@@ -164,7 +167,10 @@ func (m *mover) join(ctx context.Context, point string, all bool) {
 		victim = comer
 	}
 	must(m.t, m.c.Restart(ctx, victim, "AIS_FAILPOINTS="+point+"=kill"))
-	m.retried(ctx, func(ctx context.Context) error { _, err := m.api.Life().StopMaintenance(ctx, nodesMsg(comer)); return err })
+	m.retried(ctx, func(ctx context.Context) error {
+		_, err := m.api.Life().StopMaintenance(ctx, nodesMsg(comer))
+		return err
+	})
 	wait, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if err := m.c.Await(wait, victim); err != nil {

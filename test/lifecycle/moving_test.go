@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -60,6 +62,33 @@ func TestDecommissionedTarget(t *testing.T) {
 	s.settled(m.Rebalance)
 	s.await("t2", "")
 	s.refused("t2")
+	s.whole("bk", n)
+}
+
+// TestDecommissionedKeeps leaves a node's data on its disks unless told otherwise, also when nothing is left to be moved and the node
+// leaves at once.
+func TestDecommissionedKeeps(t *testing.T) {
+	const n = 100
+	s := start(t, local.Options{Gateways: 1, Targets: 3})
+	s.fill("bk", n)
+	m, err := s.sdk.Life().StartMaintenance(s.ctx, nodes("t2"))
+	s.must(err)
+	s.settled(m.Rebalance)
+	s.await("t2", "maintenance (done)")
+	_, err = s.sdk.Life().DecommissionNodes(s.ctx, nodes("t2"))
+	s.must(err)
+	s.await("t2", "")
+	s.ends("t2")
+	kept := 0
+	s.must(filepath.WalkDir(filepath.Join(s.Dir(), "t2"), func(path string, e os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".ais.mountpath") {
+			kept++
+		}
+		return err
+	}))
+	if kept != 2 {
+		t.Errorf("%d of 2 mountpaths are kept", kept)
+	}
 	s.whole("bk", n)
 }
 

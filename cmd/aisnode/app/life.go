@@ -71,9 +71,13 @@ func (a *App) ends(was, n *cluster.Node) bool {
 	switch {
 	case was == nil:
 	case n == nil && (was.State == cluster.Decommissioned || a.control.Retired()):
-		a.log.Warn("this node is decommissioned: its process ends, and its id is refused from now on", "node", was.ID, "keep_data", was.KeepData)
+		keep := was.KeepData
+		if was.State != cluster.Decommissioned { // it left faster than views were looked at: what the map said is not known
+			keep = a.mover == nil || !a.mover.Wiped()
+		}
+		a.log.Warn("this node is decommissioned: its process ends, and its id is refused from now on", "node", was.ID, "keep_data", keep)
 		a.retired.Store(true)
-		a.wipes.Store(!was.KeepData)
+		a.wipes.Store(!keep)
 		return true
 	case n != nil && drained(n) && !drained(was):
 		a.log.Warn("everything this node holds is elsewhere too and its process ends, as was asked for; to bring it back, start it and stop its maintenance", "node", n.ID)
