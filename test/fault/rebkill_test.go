@@ -2,14 +2,11 @@ package fault
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
-	"aistore/api"
 	"aistore/deploy/local"
 	"aistore/internal/failpoint"
 	"aistore/test/procs"
@@ -63,21 +60,9 @@ func (m *mover) join(ctx context.Context, point string, all bool) {
 		victim = comer
 	}
 	must(m.t, m.c.Restart(ctx, victim, "AIS_FAILPOINTS="+point+"=kill"))
-	m.retried(ctx, func(ctx context.Context) error {
-		_, err := m.api.Life().StopMaintenance(ctx, nodesMsg(comer))
-		return err
-	})
-	wait, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	if err := m.c.Await(wait, victim); err != nil {
-		m.t.Fatalf("%s did not come to %s: %v", victim, point, err)
-	}
-	if all {
-		must(m.t, m.c.KillAll(ctx))
-		m.c.Up(ctx)
-	} else {
-		must(m.t, m.c.Start(ctx, victim))
-	}
+	m.comes(ctx, comer)
+	m.died(ctx, victim, point)
+	m.revive(ctx, victim, all)
 	m.settled(point)
 	m.t.Logf("%s at %s, all: %v", victim, point, all)
 	m.verify(ctx)
@@ -88,23 +73,9 @@ func (m *mover) wipe(ctx context.Context) {
 	m.t.Helper()
 	m.join(ctx, "reb.after-apply", false)
 	must(m.t, m.c.Restart(ctx, comer, "AIS_FAILPOINTS=reb.wipe=kill"))
-	m.retried(ctx, func(ctx context.Context) error {
-		_, err := m.api.Life().DecommissionNodes(ctx, api.NodesMsg{Nodes: []string{comer}, RmUserData: true})
-		return err
-	})
-	wait, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	must(m.t, m.c.Await(wait, comer))
+	m.decommission(ctx, comer)
+	m.died(ctx, comer, "reb.wipe")
 	must(m.t, m.c.Launch(comer))
-	procs.Eventually(m.t, time.Minute, func(ctx context.Context) error {
-		s, err := m.api.Smap(ctx)
-		if err != nil {
-			return err
-		}
-		if _, there := s.Tmap[comer]; there {
-			return errors.New("the decommissioned node is still in the map")
-		}
-		return nil
-	})
+	m.gone(ctx, comer)
 	m.settled("decommission")
 }
