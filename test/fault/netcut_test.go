@@ -82,7 +82,7 @@ type cutter struct {
 func startApart(t *testing.T, o local.Options) *cutter {
 	t.Helper()
 	k := &cutter{t: t, group: map[string]int{}}
-	real, cases := procs.Node(t), ""
+	node, cases := procs.Node(t), ""
 	rules := "table inet cut {\n chain marks { type filter hook output priority -150;\n"
 	for i := range o.Gateways + o.Targets {
 		id := "g" + strconv.Itoa(i+1)
@@ -98,7 +98,7 @@ func startApart(t *testing.T, o local.Options) *cutter {
 		t.Skipf("nftables do not work here: %v: %s", err, out)
 	}
 	o.Binary = filepath.Join(o.Dir, "aisnode")
-	must(t, os.WriteFile(o.Binary, []byte("#!/bin/sh\ncase \"$2\" in\n"+cases+"esac\nexec setpriv --regid $group --clear-groups "+real+" \"$@\"\n"), 0o755)) //nolint:gosec // a program
+	must(t, os.WriteFile(o.Binary, []byte("#!/bin/sh\ncase \"$2\" in\n"+cases+"esac\nexec setpriv --regid $group --clear-groups "+node+" \"$@\"\n"), 0o755)) //nolint:gosec // a program
 	k.c = procs.Start(t, o)
 	return k
 }

@@ -36,7 +36,8 @@ func TestRebalanceResumes(t *testing.T) {
 			} else {
 				m.comes(ctx, comer)
 			}
-			moved, of := m.underWay(rnd.Int64N(int64(len(m.kept)) / 3))
+			third := int64(len(m.kept)) / 3
+			moved, of := m.underWay(rnd.Int64N(2*third) - third) // often in the moment in which owners have changed
 			began := m.at()
 			joined := b.do(ctx)
 			m.slow(ctx, 0)
