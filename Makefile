@@ -42,7 +42,7 @@ sim: ## simulate 100,000 clusters that nobody has seen before, and break every r
 test-linear-long: ## look for an order of 100,000 requests per cluster
 	AIS_LONG=1 $(GO) test -count=1 -v -timeout 30m ./test/linear
 
-test-fault-long: ## kill, pause, starve and damage nodes, many rounds of each (root for the full disk)
+test-fault-long: ## kill, pause, cut off, starve and damage nodes, many rounds of each (root for the full disk and the cuts)
 	AIS_LONG=1 $(GO) test -count=1 -v -timeout 90m ./test/fault
 
 test-tree: ## put Go's source tree and a 1 GiB file in and read them back

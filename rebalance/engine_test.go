@@ -1,6 +1,7 @@
 package rebalance
 
 import (
+	"net"
 	"testing"
 
 	"aistore/cluster"
@@ -153,6 +154,46 @@ func TestDeadDestination(t *testing.T) {
 	}
 	b.up(nil)
 	w.apply(cluster.SetAlive{Back: []cluster.NodeID{"t5"}})
+	w.settled()
+	w.check()
+}
+
+// TestSilentDestination has a pass end although a node swallows what it is sent and never answers, as a machine does whose power is
+// gone: once it counts as lost nothing waits for its answers.
+func TestSilentDestination(t *testing.T) {
+	w := newWorld(t, 3, 2)
+	w.fill(200)
+	h := w.add("t4")
+	h.down()
+	h.plane.cut = true
+	silent, err := net.Listen("tcp", h.addr) // the kernel takes connections, and nobody reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.step(cluster.JoinNode, "t4")
+	w.await("all wait for an answer", func() bool {
+		for _, id := range []cluster.NodeID{"t1", "t2", "t3"} {
+			if w.hosts[id].engine.flights.count() == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	w.apply(cluster.SetAlive{Lost: []cluster.NodeID{"t4"}})
+	w.await("t4 is given up", func() bool {
+		for _, id := range []cluster.NodeID{"t1", "t2", "t3"} {
+			s, err := w.hosts[id].engine.Status("")
+			if err != nil || len(s.Waiting) != 1 || s.Errors == 0 || w.hosts[id].engine.flights.count() > 0 {
+				return false
+			}
+		}
+		return true
+	})
+	if err := silent.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.up(nil)
+	w.apply(cluster.SetAlive{Back: []cluster.NodeID{"t4"}})
 	w.settled()
 	w.check()
 }

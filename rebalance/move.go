@@ -141,9 +141,9 @@ func (m *move) wait(ctx context.Context, pause time.Duration, ids []string) bool
 
 // pass walks every mountpath once, from where all is acknowledged.
 func (m *move) pass(ctx context.Context) {
-	var senders, joggers sync.WaitGroup
+	var senders, watchers, joggers sync.WaitGroup
 	for _, d := range m.dests {
-		d.begin(ctx, &senders)
+		d.begin(ctx, &senders, &watchers)
 	}
 	for lane := range m.lanes {
 		joggers.Go(func() {
@@ -159,6 +159,10 @@ func (m *move) pass(ctx context.Context) {
 		d.end()
 	}
 	senders.Wait()
+	for _, d := range m.dests {
+		d.abandon()
+	}
+	watchers.Wait()
 	if ctx.Err() != nil {
 		return
 	}

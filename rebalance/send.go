@@ -24,9 +24,10 @@ const (
 	maxSenders  = 16        // to one node, whatever the configuration says
 	queueLength = 4         // batches that wait for one node
 
-	stallAfter = 10 * time.Second // without any progress a node is left to the next pass
-	offerShare = 0.25             // of keys that their owner had already, from which it is asked first
-	probeKeys  = 16               // that it is asked about before the first batch goes out
+	stallAfter   = 10 * time.Second // without any progress a node is left to the next pass
+	abandonAfter = time.Minute      // and what is on its way to it is given up; twice as long the next time
+	offerShare   = 0.25             // of keys that their owner had already, from which it is asked first
+	probeKeys    = 16               // that it is asked about before the first batch goes out
 )
 
 // destination is an owner of keys that are here.
@@ -37,27 +38,30 @@ type destination struct {
 
 	recheck bool // ask for every key, whatever was found before
 
-	queue   chan *batch
-	streams slots        // keys that have a request of their own
-	down    atomic.Bool  // left to the next pass
-	active  atomic.Int32 // requests on their way
-	moved   atomic.Int64 // when one made progress last, in Unix nanoseconds
-	mu      sync.Mutex
-	had     float64 // share of keys that it had already, lately
-	heard   bool    // there is a share
+	queue    chan *batch
+	streams  slots              // keys that have a request of their own
+	down     atomic.Bool        // left to the next pass
+	abandon  context.CancelFunc // gives up what is on its way in this pass
+	patience time.Duration      // until that is done without any progress
+	active   atomic.Int32       // requests on their way
+	moved    atomic.Int64       // when one made progress last, in Unix nanoseconds
+	mu       sync.Mutex
+	had      float64 // share of keys that it had already, lately
+	heard    bool    // there is a share
 
 	probing sync.Mutex
 	probed  bool // had tells something; under probing
 }
 
 func newDestination(m *move, id cluster.NodeID) *destination {
-	return &destination{m: m, id: id, fronts: fronts{lanes: make([]front, m.lanes)}}
+	return &destination{m: m, id: id, fronts: fronts{lanes: make([]front, m.lanes)}, patience: abandonAfter}
 }
 
 func (d *destination) complete() bool { return d.fronts.complete() }
 
 // begin starts a pass.
-func (d *destination) begin(ctx context.Context, senders *sync.WaitGroup) {
+func (d *destination) begin(ctx context.Context, senders, watchers *sync.WaitGroup) {
+	ctx, d.abandon = context.WithCancel(ctx)
 	d.fronts.begin()
 	d.queue = make(chan *batch, queueLength)
 	d.streams = make(slots, min(d.m.gate.parallel(), maxSenders))
@@ -65,6 +69,38 @@ func (d *destination) begin(ctx context.Context, senders *sync.WaitGroup) {
 	d.down.Store(n == nil || !n.Alive)
 	for range min(d.m.gate.parallel(), maxSenders) {
 		senders.Go(func() { d.run(ctx) })
+	}
+	watchers.Go(func() { d.watch(ctx) })
+}
+
+// watch gives the node up for this pass if nothing moves, and what is on its way to it when it is lost, or nothing has moved for very long:
+// who waits for the answer of a machine whose power is gone waits for many minutes, also when it has long been back.
+func (d *destination) watch(ctx context.Context) {
+	tick := time.NewTicker(stallAfter / 4)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		v := d.m.control.View()
+		idle := time.Duration(0)
+		if d.active.Load() > 0 {
+			idle = time.Since(time.Unix(0, d.moved.Load()))
+		}
+		lost := v.Map.Nodes[d.id] == nil || !v.Map.Nodes[d.id].Alive
+		switch {
+		case lost:
+			d.giveUp(errs.E("rebalance.send", string(d.id), errs.Unavailable, "is lost"))
+			d.abandon()
+		case idle > stallAfter:
+			d.giveUp(errs.F("rebalance.send", string(d.id), errs.Timeout, "has taken nothing for %v", idle.Round(time.Second)))
+			if idle > d.patience {
+				d.patience *= 2 // it may only be slow, and must have an end
+				d.abandon()
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-d.m.control.Watch(v.Index):
+		case <-ctx.Done():
+		}
 	}
 }
 
@@ -81,23 +117,17 @@ func (d *destination) send(ctx context.Context, b *batch) {
 			t.Stop()
 			return
 		case <-ctx.Done():
-		case <-t.C:
-			d.judge()
+		case <-t.C: // the node may have been given up
 		}
 		t.Stop()
 	}
 	d.fronts.settle(b, nil, true)
 }
 
-// judge gives the node up for this pass if nothing moves.
-func (d *destination) judge() {
-	if idle := time.Since(time.Unix(0, d.moved.Load())); d.active.Load() > 0 && idle > stallAfter {
-		d.giveUp(errs.F("rebalance.send", string(d.id), errs.Timeout, "has taken nothing for %v", idle.Round(time.Second)))
-	}
-}
-
+// giveUp leaves the node to the next pass.
 func (d *destination) giveUp(err error) {
 	if !d.down.Swap(true) {
+		d.m.gen.fault(err)
 		d.m.log.Warn("rebalance: an owner takes nothing: its keys wait", "id", cluster.GenerationID(d.m.is.epoch), "owner", string(d.id), "err", err)
 	}
 }
@@ -116,7 +146,6 @@ func (d *destination) run(ctx context.Context) {
 		s.failed = s.failed[:0]
 		err := s.batch(ctx, b)
 		if err != nil && ctx.Err() == nil {
-			d.m.gen.fault(err)
 			d.giveUp(err)
 		}
 		d.fronts.settle(b, s.failed, err != nil)

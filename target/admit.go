@@ -118,10 +118,14 @@ func (c *Commit) Guard() error {
 	return c.t.stillMine(c.o, v)
 }
 
-// Judged words what a request came to whose key may have gone elsewhere meanwhile: what this node does not find then is not missing.
+// Judged words what a request came to whose key may have gone elsewhere meanwhile: what this node does not find then is not missing. To say
+// that something is not there takes the lease as much as to say what is: without it others may have written it.
 func (t *Target) Judged(o *node.Object, err error) error {
 	if !errs.Is(err, errs.NotFound, errs.Precondition) {
 		return err
+	}
+	if lost := t.node.Control().Lease(); lost != nil {
+		return lost
 	}
 	v := t.node.Control().View()
 	if v.Map.Epoch == o.View.Map.Epoch {

@@ -534,6 +534,9 @@ func TestLease(t *testing.T) {
 		{method: "PUT", path: objects + "bk/o?object_to=ais/@%23/bk/q"},
 		{method: "PUT", path: objects + "bk/o?append_type=append&append_handle=", body: []byte("x")},
 		{method: "DELETE", path: objects + "bk/o"},
+		{method: "GET", path: objects + "bk/absent"}, {method: "HEAD", path: objects + "bk/absent"}, {method: "DELETE", path: objects + "bk/absent"},
+		{method: "GET", path: objects + "bk/o", header: []string{"If-Match", `"other"`}},
+		{method: "PUT", path: objects + "bk/o", body: []byte("new"), header: []string{"If-None-Match", "*"}},
 	} {
 		for n := 1; ; n++ {
 			o.ctl.setLease(nil, func(look int) error {
@@ -546,8 +549,11 @@ func TestLease(t *testing.T) {
 			o.ctl.mu.Lock()
 			looks := o.ctl.looks
 			o.ctl.mu.Unlock()
+			if looks == 0 {
+				t.Errorf("%s %s answers %d without a look at the lease", c.method, c.path, a.StatusCode)
+			}
 			if looks < n { // it was acknowledged before the n-th look
-				if a.StatusCode >= 400 && a.StatusCode != 404 {
+				if a.StatusCode >= 400 && a.StatusCode != 404 && a.StatusCode != 412 {
 					t.Errorf("%s %s: status %d", c.method, c.path, a.StatusCode)
 				}
 				break

@@ -422,8 +422,16 @@ func TestParseStat(t *testing.T) {
 	rest := " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21"
 	for _, name := range []string{"(aisnode)", "(a b)", "(x) R (y)", "(()"} {
 		got, err := parseStat("42 " + name + rest)
-		if err != nil || got.state != 'S' || got.start != "4711" {
+		if err != nil || got.state != 'S' || got.threads != "17" || got.start != "4711" || got.ended() {
 			t.Errorf("%s: %+v %v", name, got, err)
+		}
+	}
+	for s, ended := range map[procStat]bool{
+		{state: 'Z', threads: "1"}: true, {state: 'X', threads: "0"}: true, {state: 'T', threads: "1"}: false,
+		{state: 'Z', threads: "9"}: false, // its first thread has ended
+	} {
+		if s.ended() != ended {
+			t.Errorf("%+v has ended: %v", s, !ended)
 		}
 	}
 	for _, bad := range []string{"", "42 (x)", "42 (x) S 1"} {

@@ -168,7 +168,7 @@ func runningProcess(n Node) (process, bool) {
 // alive reports whether p still runs, and is not a zombie that only waits for its parent.
 func (p process) alive() bool {
 	stat, err := readStat(p.PID)
-	return err == nil && stat.start == p.Start && p.Boot == bootID() && stat.state != 'Z' && stat.state != 'X'
+	return err == nil && stat.start == p.Start && p.Boot == bootID() && !stat.ended()
 }
 
 // signal sends sig to p and to nothing else: the handle is taken first (a pidfd where the kernel has them), then
@@ -205,8 +205,15 @@ func (p process) wait(ctx context.Context) error {
 
 // procStat is the part of /proc/PID/stat that matters here.
 type procStat struct {
-	state byte
-	start string
+	state   byte
+	threads string
+	start   string
+}
+
+// ended reports whether nothing of the process is left but its entry. One that was killed shows as a zombie as soon as its first thread
+// has ended; until the last has, its ports are taken and its locks held.
+func (s procStat) ended() bool {
+	return s.state == 'X' || s.state == 'Z' && (s.threads == "1" || s.threads == "0")
 }
 
 func readStat(pid int) (procStat, error) {
@@ -217,14 +224,14 @@ func readStat(pid int) (procStat, error) {
 	return parseStat(string(b))
 }
 
-// parseStat reads fields 3 and 22 (proc(5)). Field 2 is the command's name in parentheses, which may itself hold
+// parseStat reads fields 3, 20 and 22 (proc(5)). Field 2 is the command's name in parentheses, which may itself hold
 // spaces and parentheses, so counting begins behind the last one.
 func parseStat(s string) (procStat, error) {
 	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
 	if len(f) < 20 || len(f[0]) != 1 {
 		return procStat{}, fmt.Errorf("%q is not the form of /proc/PID/stat", s)
 	}
-	return procStat{state: f[0][0], start: f[19]}, nil
+	return procStat{state: f[0][0], threads: f[17], start: f[19]}, nil
 }
 
 func bootID() string {

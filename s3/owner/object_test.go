@@ -222,7 +222,8 @@ func TestNothingIsServedWithoutALease(t *testing.T) {
 	w := newWorld(t, 1)
 	w.want(200, "", call{method: "PUT", bucket: "plain", key: "k", body: []byte("x")})
 	w.targets[0].ctl.setLease(errs.E("test", "lease", errs.Unavailable))
-	for _, c := range []call{{method: "GET", key: "k"}, {method: "PUT", key: "new", body: []byte("x")}, {method: "DELETE", key: "k"}, {method: "POST", key: "k", query: "uploads"}, {method: "GET", key: "k", query: "tagging"}} {
+	for _, c := range []call{{method: "GET", key: "k"}, {method: "PUT", key: "new", body: []byte("x")}, {method: "DELETE", key: "k"}, {method: "POST", key: "k", query: "uploads"}, {method: "GET", key: "k", query: "tagging"},
+		{method: "GET", key: "absent"}, {method: "DELETE", key: "absent"}, {method: "GET", key: "absent", query: "tagging"}} {
 		c.bucket = "plain"
 		w.want(503, "ServiceUnavailable", c)
 	}

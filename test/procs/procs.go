@@ -244,6 +244,7 @@ func (c *Cluster) Up(ctx context.Context) time.Duration {
 	c.t.Helper()
 	began := time.Now()
 	o := c.options
+	o.Gateways, o.Targets, o.Mountpaths, o.Port = 0, 0, 0, 0 // as it is: nodes may have been added
 	up, err := local.Up(ctx, o)
 	if err != nil {
 		c.t.Fatalf("start what is there: %v", err)
