@@ -25,6 +25,8 @@ func decodeCommand(op string) func(json.RawMessage) (Command, error) {
 		return decodeAs[Found]
 	case Join{}.Op():
 		return decodeAs[Join]
+	case AcceptStart{}.Op():
+		return decodeAs[AcceptStart]
 	case SetAlive{}.Op():
 		return decodeAs[SetAlive]
 	case SetVoters{}.Op():

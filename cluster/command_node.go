@@ -28,6 +28,14 @@ type Join struct {
 	Node Node   `json:"node"`           // ID, Role, PublicURL, IntraAddr, Weight, Zone; the rest is decided here
 }
 
+// AcceptStart notes which process of a target is let in, if that knows of the one before: a compare and set. A target whose disks do not know of it has an
+// earlier copy of them, and says nothing before it has put them aside.
+type AcceptStart struct {
+	ID   NodeID `json:"id"`
+	Last string `json:"last,omitempty"` // the start that was accepted last, as the process was told; "" = none
+	Boot string `json:"boot"`           // its own
+}
+
 // SetAlive notes which nodes the primary has lost, and which it hears again.
 type SetAlive struct {
 	Lost []NodeID `json:"lost,omitempty"`
@@ -57,6 +65,9 @@ func (Found) Op() string { return "found" }
 
 // Op implements Command.
 func (Join) Op() string { return "join" }
+
+// Op implements Command.
+func (AcceptStart) Op() string { return "accept-start" }
 
 // Op implements Command.
 func (SetAlive) Op() string { return "set-alive" }
@@ -180,6 +191,33 @@ func CheckNodeID(id NodeID) error {
 		}
 	}
 	return nil
+}
+
+func (s AcceptStart) apply(c *change) error {
+	const op = "cluster.AcceptStart"
+	n := c.Map.Nodes[s.ID]
+	switch {
+	case n == nil:
+		return unknownNode(op, s.ID)
+	case s.Boot == "" || !n.Role.Target():
+		return errs.E(op, string(s.ID), errs.Invalid, "is no target, or names no start")
+	case n.Boot != s.Boot && n.Boot != s.Last:
+		return errs.F(op, string(s.ID), errs.Conflict, "start %q was accepted last, and not %q, which this one knows of", n.Boot, s.Last)
+	case n.Boot != s.Boot:
+		c.editNode(s.ID).Boot = s.Boot
+	}
+	c.result.Node = c.Map.Nodes[s.ID]
+	return nil
+}
+
+// Starts reports whether starts of targets are noted: the replicated log has them.
+func (m *Map) Starts() bool {
+	for _, n := range m.Nodes {
+		if n.Boot != "" {
+			return true
+		}
+	}
+	return false
 }
 
 func (a SetAlive) apply(c *change) error {

@@ -2,15 +2,17 @@ package cluster
 
 import "strings"
 
-// Level counts the releases that added commands, or fields of commands, to the replicated log: 1 knew no users, 2 moved no names.
+// Level counts the releases that added commands, or fields of commands, to the replicated log: 1 knew no users, 2 moved no names, 3 no starts.
 // Every node tells the primary its own. A replica of a lower level than a command needs would stop at it, or
 // apply it differently.
-const Level = 3
+const Level = 4
 
 // Needs returns the level that every replica must have to apply cmd.
 func Needs(cmd Command) int {
-	const users, moves = 2, 3
+	const users, moves, starts = 2, 3, 4
 	switch c := cmd.(type) {
+	case AcceptStart:
+		return starts
 	case MoveNodes, ReportSource, ForgetNode, SetRebalance:
 		return moves
 	case AddUser, SetUser, RemoveUser, AddKey, RemoveKey, SetBucketOwner:

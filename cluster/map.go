@@ -63,6 +63,7 @@ type Node struct {
 	Manual   bool   `json:"manual,omitempty"`    // it asked to stay standby until it is joined by hand
 	KeepData bool   `json:"keep_data,omitempty"` // decommissioned: its objects stay on its disks
 	Era      uint64 `json:"era,omitempty"`       // grows when the node was forgotten and joins again: what its disks have of another era is not the cluster's
+	Boot     string `json:"boot,omitempty"`      // of a target: the start of its process that was accepted last; "" = none was
 }
 
 // InService reports whether n owns names.

@@ -10,7 +10,7 @@ import (
 
 // after returns a copy of s to be changed.
 func (s *Set) after() *Set {
-	return &Set{sys: s.sys, log: s.log, mps: slices.Clone(s.mps), rec: s.rec.clone()}
+	return &Set{sys: s.sys, log: s.log, mps: slices.Clone(s.mps), rec: s.rec.clone(), start: s.start}
 }
 
 // commit writes the changed set down. On an error the old one goes on.
@@ -77,7 +77,7 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 	if err != nil {
 		return err
 	}
-	probe := &Set{sys: s.sys, log: s.log, mps: []*Mountpath{m}}
+	probe := &Set{sys: s.sys, log: s.log, mps: []*Mountpath{m}, start: s.start}
 	if _, err := probe.find(m); err != nil {
 		return err
 	}
@@ -107,6 +107,12 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 		return errs.F(op, m.path, errs.Conflict, "belongs to cluster %s, not %s", mk.ClusterUUID, uuid)
 	case slices.Contains(s.rec.Retired, mk.ID):
 		return errs.E(op, m.path, errs.Conflict, "was given up by this node, and what it holds is out of date: empty the directory to use it anew")
+	}
+	if !m.fresh && s.Boot() != "" {
+		m.found = slices.Clone(m.marker.Starts)
+		if as, out := s.rec.out(mk.ID); out && !m.returns(as) {
+			return nil // it has failed
+		}
 	}
 	return s.settleIn(m, nodeID, uuid)
 }
@@ -181,6 +187,9 @@ func (s *Set) weigh(m *Mountpath) uint32 {
 // its path and another id, is replaced.
 func (s *Set) Join(m *Mountpath) (*Set, error) {
 	const op = "fs.Set.Join"
+	if err := (starts{s}).note(m); err != nil { // before the record says that it is in service
+		return nil, errs.E(op, m.path, err)
+	}
 	n := s.after()
 	id := m.ID()
 	_, out := n.rec.out(id)
@@ -212,6 +221,9 @@ func (s *Set) Leave(m *Mountpath, as Standing, reason string, lastEpoch, lastCou
 		lastEpoch, lastCounter = was.LastEpoch, was.LastCounter
 	}
 	mb.Standing, mb.Reason, mb.LastEpoch, mb.LastCounter = as, reason, lastEpoch, lastCounter
+	if as != Leaving {
+		mb.Boot = (starts{s}).wentWith(m)
+	}
 	n.rec.setOut(mb)
 	n.rec.place(now)
 	n.rec.Moved = false

@@ -33,6 +33,7 @@ type Marker struct {
 	Weight      uint32    `json:"weight"`
 	Created     time.Time `json:"created"`
 	Released    bool      `json:"released,omitempty"` // it was detached: nothing of it is needed any more
+	Starts      []string  `json:"starts,omitempty"`   // of the node's process: the one accepted last, and those tried since (starts.go)
 }
 
 // sealed wraps a document with the CRC32C of its bytes.

@@ -29,10 +29,16 @@ type Mountpath struct {
 	marker Marker // ID and Weight also when the disk is not there, from the set's record
 	fresh  bool   // made by this process: it came without any name
 
+	recorded uint64 // version of the record that was found there
+
+	found   []string // starts that it knew of when it was opened
+	trusted bool     // it was out of service, and is as it was when it went
+	copied  bool     // it was, and is not: a copy of an earlier time is in its place
+
 	lockMu sync.Mutex
 	locks  []io.Closer // given by Lock; they end with the mountpath
 
-	bindMu sync.Mutex // guards marker.ClusterUUID, which alone changes once the mountpath serves
+	bindMu sync.Mutex // guards ClusterUUID and Starts of the marker, which alone change once the mountpath serves
 
 	failed  atomic.Pointer[failure]
 	down    chan struct{} // closed by Fail

@@ -27,6 +27,8 @@ type Member struct {
 	// No version there is above this one, which was the last given when it went; zero = not known.
 	LastEpoch   uint64 `json:"last_epoch,omitempty"`
 	LastCounter uint64 `json:"last_counter,omitempty"`
+	// A start that it knows of if it is as it was when it went; "" = the one that was accepted last, which is not known yet.
+	Boot string `json:"boot,omitempty"`
 }
 
 // plain is the member as generations have it.

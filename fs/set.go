@@ -28,6 +28,8 @@ type Set struct {
 	mps  []*Mountpath // ordered by id; those out of service too
 	gens []generation // the present one first
 	rec  setRecord
+
+	start *start
 }
 
 // generation is one way in which names were placed.
@@ -44,6 +46,7 @@ type SetConfig struct {
 	// Existing says that this node has run before, so at least one path must carry its marker: an empty
 	// directory is then a disk that is not mounted and not a new one.
 	Existing bool
+	Boot     string // id of this process, which is noted in the markers (Set.Boot tells which one was); "" = none is
 	Log      *slog.Logger
 }
 
@@ -58,7 +61,7 @@ func OpenSet(cfg SetConfig) (*Set, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{sys: cfg.FS, log: cfg.Log}
+	s := &Set{sys: cfg.FS, log: cfg.Log, start: &start{id: cfg.Boot}}
 	if err := s.open(cfg); err != nil {
 		return nil, errs.E(op, "", errors.Join(err, closeAll(s.mps)))
 	}
@@ -99,16 +102,13 @@ func (s *Set) open(cfg SetConfig) error {
 	if err != nil {
 		return err
 	}
-	usable := 0
 	for _, m := range s.mps {
 		if err := s.settleIn(m, nodeID, uuid); err != nil {
 			return err
 		}
-		if m.Err() == nil {
-			usable++
-		}
 	}
-	if usable == 0 {
+	(starts{s}).begin() // before the record says that anybody is in service
+	if !slices.ContainsFunc(s.mps, func(m *Mountpath) bool { return m.Err() == nil }) {
 		if len(s.mps) == 0 {
 			return errs.E("fs.Set", strings.Join(cfg.Paths, ", "), errs.Mountpath, "was detached from this node: empty the directory to use it anew")
 		}
@@ -216,8 +216,10 @@ func (s *Set) find(m *Mountpath) (bool, error) {
 	}
 	m.lock = lock
 	var rec setRecord
-	if err := readDoc(r, SetName, &rec); err == nil && rec.Version > s.rec.Version {
-		s.rec = rec
+	if err := readDoc(r, SetName, &rec); err == nil {
+		if m.recorded = rec.Version; rec.Version > s.rec.Version {
+			s.rec = rec
+		}
 	}
 	return true, nil
 }
@@ -309,6 +311,10 @@ func (s *Set) create(m *Mountpath, nodeID, uuid string) (err error) {
 	m.marker = Marker{
 		Format: MarkerFormat, NodeID: nodeID, ClusterUUID: uuid, ID: newID(), Weight: defaultWeight, Created: clock().UTC(),
 	}
+	if s.Boot() != "" {
+		m.marker.Starts = []string{unused}
+		m.found = m.marker.Starts
+	}
 	if err := writeDoc(m.root, MarkerName, m.marker); err != nil {
 		return errs.E(op, m.path, err)
 	}
@@ -331,7 +337,7 @@ func (s *Set) record() error {
 		was, isOut := old.out(mb.ID)
 		switch {
 		case m.Err() != nil && isOut: // as before
-			mb.Standing, mb.Reason, mb.LastEpoch, mb.LastCounter = was.Standing, was.Reason, was.LastEpoch, was.LastCounter
+			mb.Standing, mb.Reason, mb.LastEpoch, mb.LastCounter, mb.Boot = was.Standing, was.Reason, was.LastEpoch, was.LastCounter, was.Boot
 			if mb.Standing == Leaving {
 				mb.Standing = Failed
 			}
@@ -486,7 +492,7 @@ func OpenStopped(sys FS, path string, log *slog.Logger) (*Set, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{sys: sys, log: log}
+	s := &Set{sys: sys, log: log, start: &start{}}
 	m := newMountpath(path, sys, log)
 	s.mps = []*Mountpath{m}
 	found, err := s.find(m)

@@ -40,8 +40,8 @@ type check struct {
 // only when the query says deep=true.
 func (e *Engine) Check(c *httpx.Ctx) error {
 	v := e.control.View()
-	if v == nil || v.Map.Nodes[e.self] == nil {
-		return errs.E("rebalance.check", string(e.self), errs.Unavailable, "the node has not joined its cluster yet")
+	if v == nil || v.Map.Nodes[e.self] == nil || !e.control.Ready() {
+		return errs.E("rebalance.check", string(e.self), errs.Unavailable, "the node has not been accepted by its cluster yet")
 	}
 	k := &check{Engine: e, ctx: c.Context(), view: v, deep: c.Query(queryDeep) == "true", kept: !v.Map.Nodes[e.self].InService(), asked: map[cluster.NodeID][]offered{}}
 	for lane := range e.store.Lanes() {
@@ -166,6 +166,9 @@ func (e *Engine) told(c *httpx.Ctx) error {
 	keys, err := decodeOffer(body)
 	if err != nil {
 		return err
+	}
+	if !e.control.Ready() {
+		return errs.E("rebalance.check", string(e.self), errs.Unavailable, "the node has not been accepted by its cluster yet")
 	}
 	v := e.control.View()
 	as := make([]answer, len(keys))

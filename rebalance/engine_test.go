@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"aistore/cluster"
+	"aistore/errs"
 )
 
 // TestJoinLeaveReturn takes a target in, out, and back: every key is where it belongs each time, and on return nothing is sent twice.
@@ -255,5 +256,29 @@ func TestDecommission(t *testing.T) {
 	}
 	w.hosts["t3"].down()
 	w.hosts["t4"].down()
+	w.check()
+}
+
+// TestStartNotAccepted: a node whose start is not accepted does nothing and answers nothing, whatever the view says that it has found.
+func TestStartNotAccepted(t *testing.T) {
+	w := newWorld(t, 3, 2)
+	w.fill(600)
+	t1 := w.hosts["t1"]
+	t1.down()
+	w.add("t4")
+	w.step(cluster.JoinNode, "t4")
+	t1.late = true
+	t1.up(nil)
+	w.until("the others have moved", func(m *cluster.Map) bool {
+		return m.Sources["t2"].Stage == cluster.Moved && m.Sources["t3"].Stage == cluster.Moved
+	})
+	if g := t1.engine.book.newest(); g != nil && g.walked.Load() > 0 || w.view().Map.Sources["t1"].Stage != cluster.Moving {
+		t.Errorf("t1 has begun: %+v", w.view().Map.Sources["t1"])
+	}
+	if _, err := t1.engine.fence(t.Context(), w.view().Map.Epoch); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("it takes what others send: %v", err)
+	}
+	close(t1.plane.start)
+	w.settled()
 	w.check()
 }

@@ -29,6 +29,8 @@ type Control interface {
 	Watch(after uint64) <-chan struct{}
 	Latest(ctx context.Context) (*cluster.View, error)
 	Propose(ctx context.Context, cmd cluster.Command) (cluster.Result, error)
+	Ready() bool // this start is accepted and has a view of then, and its disks are those of the node
+	AwaitReady(ctx context.Context) error
 }
 
 // Config of an Engine. Load and Memory may be zero.
@@ -100,7 +102,8 @@ func (w *work) stop() {
 	}
 }
 
-// Run does this node's duty until ctx ends. Another epoch, or a pause, ends what is under way at once.
+// Run does this node's duty until ctx ends. Another epoch, or a pause, ends what is under way at once. Nothing is done by the view that the node found
+// on its disk: an earlier process may have answered for a newer one, in which this node owns again what it is to remove by the older.
 func (e *Engine) Run(ctx context.Context) error {
 	var now *work
 	defer func() { now.stop() }()
@@ -108,6 +111,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer stopGate()
 	var seen uint64
 	for {
+		if !e.control.Ready() {
+			now.stop()
+			if now = nil; e.control.AwaitReady(ctx) != nil {
+				return nil
+			}
+		}
 		if v := e.control.View(); v != nil {
 			seen = v.Index
 			e.gate.set(v.Config.Rebalance)

@@ -113,8 +113,8 @@ func (e *Engine) receive(c *httpx.Ctx) error {
 func (e *Engine) fence(ctx context.Context, epoch uint64) (*cluster.View, error) {
 	const op = "rebalance.fence"
 	v := e.control.View()
-	if v == nil {
-		return nil, errs.E(op, "cluster map", errs.Unavailable, "the node has not joined its cluster yet")
+	if v == nil || !e.control.Ready() {
+		return nil, errs.E(op, "cluster map", errs.Unavailable, "the node has not been accepted by its cluster yet")
 	}
 	ok, behind := ownership.Answers(v, epoch)
 	if behind {

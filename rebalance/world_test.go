@@ -50,6 +50,7 @@ type host struct {
 	engine *Engine
 	plane  *plane
 	stop   func()
+	late   bool // its next start is accepted later
 }
 
 // plane is a host's control plane.
@@ -59,6 +60,26 @@ type plane struct {
 	view *cluster.View
 	next chan struct{}
 	cut  bool // nothing reaches the node
+
+	start  chan struct{} // closed once the node's start is accepted
+}
+
+func (p *plane) Ready() bool {
+	select {
+	case <-p.start:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *plane) AwaitReady(ctx context.Context) error {
+	select {
+	case <-p.start:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (p *plane) View() *cluster.View {
@@ -164,7 +185,10 @@ func (h *host) open(ln net.Listener) {
 	if h.store, err = store.Open(w.t.Context(), cfg); err != nil {
 		w.t.Fatal(err)
 	}
-	h.plane = &plane{w: w, next: make(chan struct{})}
+	h.plane = &plane{w: w, next: make(chan struct{}), start: make(chan struct{})}
+	if !h.late {
+		close(h.plane.start)
+	}
 	h.engine = New(Config{Self: h.id, Store: h.store, Control: h.plane, Client: w.client, Log: slog.New(slog.NewTextHandler(logTo{w.t, h.id}, nil))})
 	router, err := httpx.NewRouter(h.engine.Routes())
 	if err != nil {

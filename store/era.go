@@ -71,13 +71,42 @@ func (s *transfer) SetEra(era uint64) error {
 	return nil
 }
 
-// AsideDir is where in a mountpath the content of former eras lies.
+// Boot is the id of this start of the node, which is on every mountpath in use.
+func (s *mounts) Boot() string { return s.now().set.Boot() }
+
+// Judge returns the mountpaths that do not know of the start that was accepted last ("" = none was): they are copies of an earlier time, and
+// SetAside is for them. Without any, this start may be announced.
+func (s *mounts) Judge(last string) (old []string, err error) {
+	return old, s.renote("store.Judge", func(set *fs.Set) (next *fs.Set, err error) {
+		next, old, err = set.Judge(last)
+		return next, err
+	})
+}
+
+// AcceptStart notes on every mountpath that this start of the node was accepted.
+func (s *mounts) AcceptStart() error { return s.renote("store.AcceptStart", (*fs.Set).Accept) }
+
+func (s *mounts) renote(op string, change func(*fs.Set) (*fs.Set, error)) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	set := s.now().set
+	next, err := change(set)
+	if err != nil {
+		return errs.E(op, "", err)
+	}
+	if next != set {
+		s.publish(next, nil)
+	}
+	return nil
+}
+
+// AsideDir is where in a mountpath the content of former eras, and of an earlier time, lies.
 const AsideDir = "set-aside"
 
-// SetAside moves what mountpaths of a stopped node hold to set-aside/ERA in each of them: the node then opens them empty, and nothing
-// is destroyed. Interrupted, it can be repeated; the index goes last, so that until then it says whose the blobs are. A path that is no
-// mountpath yet is left alone.
-func SetAside(sys fs.FS, paths []string, era uint64, log *slog.Logger) error {
+// SetAside moves what mountpaths of a stopped node hold to set-aside/AS in each of them: the node then opens them empty, and nothing
+// is destroyed. Interrupted, it can be repeated; the index goes last, so that until then it says whose the blobs are, and only then does the
+// marker say that nothing is there. A path that is no mountpath yet is left alone.
+func SetAside(sys fs.FS, paths []string, as string, log *slog.Logger) error {
 	const op = "store.SetAside"
 	if sys == nil {
 		sys = fs.OS{}
@@ -88,7 +117,7 @@ func SetAside(sys fs.FS, paths []string, era uint64, log *slog.Logger) error {
 			continue
 		}
 		if err == nil {
-			err = errors.Join(setAside(set.All()[0], era), set.Close())
+			err = errors.Join(setAside(set.All()[0], as), set.Close())
 		}
 		if err != nil {
 			return errs.E(op, path, err)
@@ -97,8 +126,8 @@ func SetAside(sys fs.FS, paths []string, era uint64, log *slog.Logger) error {
 	return nil
 }
 
-func setAside(mp *fs.Mountpath, era uint64) error {
-	dir := AsideDir + "/" + strconv.FormatUint(era, 10)
+func setAside(mp *fs.Mountpath, as string) error {
+	dir := AsideDir + "/" + as
 	for _, d := range []string{AsideDir, dir} {
 		if err := mp.Mkdir(d); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
@@ -131,5 +160,5 @@ func setAside(mp *fs.Mountpath, era uint64) error {
 			return err
 		}
 	}
-	return nil
+	return mp.Forget()
 }

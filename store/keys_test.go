@@ -129,6 +129,9 @@ func TestMarksAreNoObjects(t *testing.T) {
 	if ids, err := s.Buckets(); len(ids) != 0 || err != nil {
 		t.Errorf("buckets %v %v", ids, err)
 	}
+	if ids, err := s.Leftovers(); !slices.Equal(ids, []uint64{1}) || err != nil {
+		t.Errorf("what is left is of %v %v", ids, err)
+	}
 	if got := walked(t, s); !slices.Equal(got, []object.Name{n, b1("l")}) {
 		t.Errorf("walked %v", got)
 	}
@@ -597,7 +600,7 @@ func TestSetAside(t *testing.T) {
 		}}
 		paths := cfg.Mountpaths
 		for again := 0; ; again++ {
-			if err := SetAside(faulty, paths, 5, nil); err == nil {
+			if err := SetAside(faulty, paths, "5", nil); err == nil {
 				break
 			} else if again > 0 {
 				t.Fatal(err)

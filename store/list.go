@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -348,12 +349,23 @@ func (s *Store) Usage(ctx context.Context, bucket uint64, prefix string) (object
 }
 
 // Buckets returns the ids of all buckets that have objects here, in order.
-func (s *Store) Buckets() ([]uint64, error) {
+func (s *Store) Buckets() ([]uint64, error) { return s.transfer.bucketsIn([]byte{format.FamRecord}) }
+
+// Leftovers returns the ids of all buckets of which anything is here, be it a mark or a part of an upload, in order.
+func (s *transfer) Leftovers() ([]uint64, error) {
+	return s.bucketsIn(slices.DeleteFunc(format.Families(), func(fam byte) bool {
+		return fam == format.FamMeta || fam == format.FamRef || fam == format.FamAppend // not by bucket
+	}))
+}
+
+func (s *transfer) bucketsIn(families []byte) ([]uint64, error) {
 	const op = "store.Buckets"
 	seen := map[uint64]bool{}
 	for _, v := range s.volumes() {
-		if err := v.buckets(seen); err != nil {
-			return nil, errs.E(op, v.mp.Path(), err)
+		for _, fam := range families {
+			if err := v.bucketsIn(fam, seen); err != nil {
+				return nil, errs.E(op, v.mp.Path(), err)
+			}
 		}
 	}
 	ids := make([]uint64, 0, len(seen))
@@ -366,8 +378,8 @@ func (s *Store) Buckets() ([]uint64, error) {
 	return ids, nil
 }
 
-func (v *volume) buckets(seen map[uint64]bool) error {
-	c, err := v.newCursor([]byte{format.FamRecord}, []byte{format.FamRecord + 1})
+func (v *volume) bucketsIn(fam byte, seen map[uint64]bool) error {
+	c, err := v.newCursor([]byte{fam}, []byte{fam + 1})
 	if err != nil {
 		return err
 	}
@@ -377,7 +389,7 @@ func (v *volume) buckets(seen map[uint64]bool) error {
 			return errors.Join(errs.E("store.buckets", v.mp.Path(), errs.Corrupt, "an index key is too short"), c.close())
 		}
 		seen[id] = true
-		ok = c.it.SeekGE(format.BucketEnd(nil, format.FamRecord, id))
+		ok = c.it.SeekGE(format.BucketEnd(nil, fam, id))
 	}
 	return errors.Join(c.it.Error(), c.close())
 }

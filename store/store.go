@@ -40,11 +40,12 @@ type Config struct {
 	FS         fs.FS    // nil = the operating system
 	Mountpaths []string // one directory per disk
 	NodeID     string
-	Existing   bool  // this node has run before: a mountpath without marker is then a missing disk (see fs.SetConfig)
-	CacheSize  int64 // bytes of index blocks cached, all mountpaths together, besides memtables
-	HotSize    int64 // bytes of records and small contents kept for names read often; 0 = half of CacheSize, -1 = none
-	InlineMax  int   // objects up to this many bytes live in the index; -1 puts all in blobs
-	BlockSize  int64 // bytes per checksum of a blob; a power of two from 4 KiB to 1 MiB
+	Boot       string // id of this process, for disks that are copies of an earlier time to be told (fs/starts.go); "" = it is not noted
+	Existing   bool   // this node has run before: a mountpath without marker is then a missing disk (see fs.SetConfig)
+	CacheSize  int64  // bytes of index blocks cached, all mountpaths together, besides memtables
+	HotSize    int64  // bytes of records and small contents kept for names read often; 0 = half of CacheSize, -1 = none
+	InlineMax  int    // objects up to this many bytes live in the index; -1 puts all in blobs
+	BlockSize  int64  // bytes per checksum of a blob; a power of two from 4 KiB to 1 MiB
 	Log        *slog.Logger
 
 	HealthEvery    time.Duration // how often Run looks at the disks; 0 = 5s
@@ -142,7 +143,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	set, err := fs.OpenSet(fs.SetConfig{FS: cfg.FS, Paths: cfg.Mountpaths, NodeID: cfg.NodeID, Existing: cfg.Existing, Log: cfg.Log})
+	set, err := fs.OpenSet(fs.SetConfig{FS: cfg.FS, Paths: cfg.Mountpaths, NodeID: cfg.NodeID, Existing: cfg.Existing, Boot: cfg.Boot, Log: cfg.Log})
 	if err != nil {
 		return nil, errs.E(op, "", err)
 	}

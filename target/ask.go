@@ -212,6 +212,9 @@ func (x *touches) serveKey(c *httpx.Ctx) error {
 	e, err := x.store.ExportKey(o.Name())
 	switch {
 	case errs.Is(err, errs.NotFound):
+		if err := x.fence(c.Context(), &o, epoch); err != nil { // that its bucket has gone just now is not the same as having nothing
+			return err
+		}
 		c.SetHeader(headerKeyState, appendKeyState(&ownership.State{}))
 		return c.SendBytes(nil)
 	case err != nil:
@@ -252,6 +255,9 @@ func (exported) Close() {}
 // fence resolves o in a view of exactly the epoch, the newest: an older one is left behind for ever, and in a newer one the question is stale.
 func (x *touches) fence(ctx context.Context, o *node.Object, epoch uint64) error {
 	const op = "target.fence"
+	if !x.node.Control().Ready() {
+		return errs.E(op, o, errs.Unavailable, "this node has not been accepted by its cluster yet")
+	}
 	v := x.node.Control().View()
 	ok, behind := ownership.Answers(v, epoch)
 	if behind {

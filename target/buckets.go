@@ -38,7 +38,7 @@ func (t *Target) destroyBuckets(ctx context.Context) error {
 // sweep destroys what no bucket of v owns, and reports whether it should look again. A bucket that is newer
 // than v is left alone: its id was not given out yet.
 func (t *Target) sweep(ctx context.Context, v *cluster.View) (again bool) {
-	ids, err := t.store.Buckets()
+	ids, err := t.store.Leftovers()
 	if err != nil {
 		t.log.Warn("buckets on disk cannot be listed", "op", "target.sweep", "err", err)
 		return true

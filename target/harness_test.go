@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"aistore/cluster"
@@ -77,10 +78,12 @@ type control struct {
 	lease error
 	guard func(n int) error // what the n-th look at the lease finds
 	looks int
+
+	starting atomic.Bool // its start is not accepted yet
 }
 
 func (c *control) View() *cluster.View { return c.get() }
-func (c *control) Ready() bool         { return true }
+func (c *control) Ready() bool         { return !c.starting.Load() }
 
 func (c *control) Lease() error {
 	c.mu.Lock()

@@ -36,6 +36,7 @@ type Config struct {
 	Root      cluster.AccessKey // of the administrator of a cluster that is founded, or has no users yet; zero = none is made
 	Raft      net.Listener      // raft connections to this node, as SplitListener gives them
 	Client    *httpx.Client     // for calls to other nodes
+	Disks     Disks             // of a target; nil = its starts are not noted
 	Report    func() Report     // what the node tells the primary with each heartbeat; nil = nothing
 	Version   string            // of the program, for Health
 	Log       *slog.Logger
@@ -140,6 +141,9 @@ type Control struct {
 	retire   chan uint64   // the log may go, unless invited has grown since
 	kickBeat chan struct{}
 
+	told  chan string // the start of this target that was accepted last, as a primary said
+	turns turns
+
 	kickReport chan struct{}
 	reported   atomic.Pointer[Report]
 
@@ -189,7 +193,7 @@ func Open(cfg Config) (*Control, error) {
 		cfg: cfg, log: cfg.Log, clock: time.Now, boot: hex.EncodeToString(boot[:]), started: now, identity: id,
 		lease:  leaseBox{base: now, clock: time.Now},
 		door:   &door{ln: cfg.Raft, addr: cfg.Self.IntraAddr, dial: cfg.Dial},
-		invite: make(chan invitation), retire: make(chan uint64, 1), kickBeat: make(chan struct{}, 1), kickReport: make(chan struct{}, 1),
+		invite: make(chan invitation), retire: make(chan uint64, 1), told: make(chan string, 1), kickBeat: make(chan struct{}, 1), kickReport: make(chan struct{}, 1),
 		fatal: make(chan error, 1), stopped: make(chan struct{}),
 	}
 	logID, err := loadLogID(c.raftDir())
@@ -240,6 +244,7 @@ func (c *Control) Run(ctx context.Context) error {
 	g.Go("enter", entrance{c}.enter)
 	g.Go("heartbeat", pulse{c}.beat)
 	g.Go("report", pulse{c}.report)
+	g.Go("start", (starter{c}).announce)
 	g.Go("follow", c.follow)
 	g.Go("keep-view", c.keepView)
 	g.Go("disk", func(ctx context.Context) error {
@@ -271,7 +276,7 @@ func (c *Control) accept(v *cluster.View) {
 		c.identity = id
 	}
 	if old := c.View(); id.Cluster == v.Map.UUID && (old == nil || v.Index > old.Index) {
-		c.compareEra(v) // before anybody can see the view
+		c.compare(v) // before anybody can see the view
 	}
 	c.mu.Unlock()
 	if id.Cluster != v.Map.UUID {
@@ -279,21 +284,31 @@ func (c *Control) accept(v *cluster.View) {
 		return
 	}
 	c.views.publish(v)
+	c.turns.tell()
 }
 
 // SetEra says which membership the node's disks belong to (cluster.Node.Era). While the cluster map says another the node has no lease.
 func (c *Control) SetEra(era uint64) {
 	c.mu.Lock()
 	if c.era = era; c.View() != nil {
-		c.compareEra(c.View())
+		c.compare(c.View())
 	}
 	c.mu.Unlock()
+	c.turns.tell()
 	c.beatNow()
 }
 
-func (c *Control) compareEra(v *cluster.View) {
-	if n := v.Map.Nodes[c.cfg.Self.ID]; n != nil {
-		c.lease.alien.Store(n.Role.Target() && n.Era != c.era)
+// compare looks whether the disks are what v says that the node has.
+func (c *Control) compare(v *cluster.View) {
+	n := v.Map.Nodes[c.cfg.Self.ID]
+	switch {
+	case n == nil:
+	case n.Role.Target() && n.Era != c.era:
+		c.lease.bar("this node was removed from the cluster map and has joined again: what its disks held before is set aside first")
+	case !(starter{c}).isStart(n):
+		c.lease.bar("this node has just started and has not been accepted by the primary yet")
+	default:
+		c.lease.bar("")
 	}
 }
 
@@ -307,7 +322,7 @@ func (c *Control) Watch(after uint64) <-chan struct{} { return c.views.watch(aft
 // reason. It is cheap: ask before every commit and again before the reply.
 func (c *Control) Lease() error {
 	v := c.View()
-	if c.reign.Load() != nil && v != nil && len(v.Map.Nodes) == 1 {
+	if c.reign.Load() != nil && v != nil && len(v.Map.Nodes) == 1 && c.lease.barred.Load() == nil && !(starter{c}).open(v.Map.Nodes[c.cfg.Self.ID]) {
 		return nil // alone: nobody can have taken over
 	}
 	return c.lease.check(v)
@@ -324,14 +339,16 @@ func (c *Control) Primary() (cluster.NodeID, bool) {
 	return "", false
 }
 
-// Ready reports whether this node has been accepted, and its disks hold nothing of an earlier membership.
+// Ready reports whether this node has been accepted, and its disks hold nothing of an earlier membership. Before that it also does not tell
+// others what it has, takes nothing from them and removes nothing: the view that it found on its disk may be older than what an earlier process
+// had answered for.
 // It stays ready when the primary is lost: what it may still do without one, Lease tells.
-func (c *Control) Ready() bool { return c.Accepted() && !c.lease.alien.Load() }
+func (c *Control) Ready() bool { return c.Accepted() && c.lease.barred.Load() == nil }
 
 // Accepted reports whether this node has been accepted as a member since it started and has the view of then.
 func (c *Control) Accepted() bool {
 	v := c.View()
-	return v != nil && v.Map.Nodes[c.cfg.Self.ID] != nil && c.lease.met.Load() && v.Index >= c.lease.floor.Load()
+	return v != nil && v.Map.Nodes[c.cfg.Self.ID] != nil && c.lease.met.Load() && v.Index >= c.lease.floor.Load() && (starter{c}).isStart(v.Map.Nodes[c.cfg.Self.ID])
 }
 
 // Retired reports whether the primary has told that this node was decommissioned.

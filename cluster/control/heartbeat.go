@@ -125,9 +125,12 @@ func (c pulse) heed(ctx context.Context, rep heartbeatReply, sent time.Time, inv
 		}
 		c.lease.refuse("another process serves under this node's id at " + rep.Twin + ": a copied disk carries its node's identity; stop one of the two")
 		return
+	case rep.Announce:
+		(starter{c.Control}).tell(rep.Last)
 	case rep.Lease > 0:
 		c.lease.meet(rep.Index)
 		c.lease.renew(sent, rep.Lease.D())
+		c.turns.tell()
 	}
 	c.lease.refuse("")
 	if rep.Retire && c.invited.Load() == invited {
@@ -147,6 +150,9 @@ func (c pulse) beatOnce(ctx context.Context, v *cluster.View) (heartbeatReply, e
 	}
 	if id := c.logID.Load(); id != nil {
 		hb.LogID = *id
+	}
+	if c.cfg.Disks != nil {
+		hb.Start = c.cfg.Disks.Boot()
 	}
 	if r := c.reported.Load(); r != nil {
 		hb.Report = *r

@@ -19,8 +19,9 @@ type leaseBox struct {
 	wall  atomic.Int64  // Unix nanoseconds
 	floor atomic.Uint64 // the view to have at least: the newest there was when the primary granted a lease to a node without one
 	met   atomic.Bool   // the primary has answered this process
-	alien atomic.Bool   // what the node's disks hold is not of its present membership
 	off   atomic.Pointer[string]
+
+	barred atomic.Pointer[string] // why what the node's disks hold is not, or not known to be, what its view says it has
 }
 
 // renew extends the lease to d after the moment when the heartbeat was sent.
@@ -62,11 +63,20 @@ func (l *leaseBox) refuse(why string) {
 	l.off.Store(&why)
 }
 
+// bar says that the disks are not, or not known to be, those that the view speaks of; "" ends it.
+func (l *leaseBox) bar(why string) {
+	if why == "" {
+		l.barred.Store(nil)
+		return
+	}
+	l.barred.Store(&why)
+}
+
 // check returns nil while the node may serve from v.
 func (l *leaseBox) check(v *cluster.View) error {
 	const op = "control.Lease"
-	if l.alien.Load() {
-		return errs.E(op, "lease", errs.Unavailable, "this node was removed from the cluster map and has joined again: what its disks held before is set aside first")
+	if why := l.barred.Load(); why != nil {
+		return errs.E(op, "lease", errs.Unavailable, *why)
 	}
 	if l.met.Load() && v != nil && v.Index >= l.floor.Load() && l.off.Load() == nil {
 		left := l.remaining()

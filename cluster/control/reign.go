@@ -256,8 +256,11 @@ func (r *reign) propose(ctx context.Context, id string, cmd cluster.Command) (cl
 		return res, err
 	}
 	var except cluster.NodeID
-	if j, ok := cmd.(cluster.Join); ok {
-		except = j.Node.ID // gets the view in the answer
+	switch c := cmd.(type) {
+	case cluster.Join:
+		except = c.Node.ID // gets the view in the answer
+	case cluster.AcceptStart:
+		except = c.ID // has no lease before it has the view
 	}
 	return res, r.settle(ctx, res.Index, except, cluster.Fenced(cmd))
 }
@@ -362,6 +365,10 @@ func (r *reign) answer(ctx context.Context, hb heartbeat) heartbeatReply {
 		return heartbeatReply{NotPrimary: true}
 	}
 	rep.Retire = r.retired(hb)
+	if r.startOpen(n, hb) { // n is of before a majority confirmed: nothing newer was accepted then
+		rep.Announce, rep.Last = true, n.Boot
+		return rep
+	}
 	if !r.led.grant(hb, time.Now(), t.Lease.D(), t.Heartbeat.D()) {
 		return rep
 	}

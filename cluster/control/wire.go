@@ -11,6 +11,7 @@ type heartbeat struct {
 	Cluster string           `json:"cluster"`
 	Node    cluster.Node     `json:"node"`             // what it announces of itself
 	Boot    string           `json:"boot"`             // of the process
+	Start   string           `json:"start,omitempty"`  // of a target, that its disks know of
 	LogID   string           `json:"log_id,omitempty"` // of its copy of the replicated log, if it has one
 	View    uint64           `json:"view"`             // index of its newest view
 	Uptime  cluster.Duration `json:"uptime"`
@@ -23,14 +24,16 @@ type heartbeat struct {
 type heartbeatReply struct {
 	NotPrimary bool             `json:"not_primary,omitempty"`
 	Primary    cluster.NodeID   `json:"primary,omitempty"`
-	Addr       string           `json:"addr,omitempty"`    // of Primary
-	Index      uint64           `json:"index,omitempty"`   // of the primary's newest view
-	Lease      cluster.Duration `json:"lease,omitempty"`   // from the moment the heartbeat was sent; 0 = not renewed
-	Unknown    bool             `json:"unknown,omitempty"` // the sender is not in the cluster map
-	Removed    bool             `json:"removed,omitempty"` // unknown, and the sender belongs to this cluster
-	Retired    bool             `json:"retired,omitempty"` // removed, and for ever
-	Twin       string           `json:"twin,omitempty"`    // address where another process may still serve under the sender's id
-	Retire     bool             `json:"retire,omitempty"`  // the sender's copy of the log is not counted on any more
+	Addr       string           `json:"addr,omitempty"`     // of Primary
+	Index      uint64           `json:"index,omitempty"`    // of the primary's newest view
+	Lease      cluster.Duration `json:"lease,omitempty"`    // from the moment the heartbeat was sent; 0 = not renewed
+	Unknown    bool             `json:"unknown,omitempty"`  // the sender is not in the cluster map
+	Removed    bool             `json:"removed,omitempty"`  // unknown, and the sender belongs to this cluster
+	Retired    bool             `json:"retired,omitempty"`  // removed, and for ever
+	Twin       string           `json:"twin,omitempty"`     // address where another process may still serve under the sender's id
+	Retire     bool             `json:"retire,omitempty"`   // the sender's copy of the log is not counted on any more
+	Announce   bool             `json:"announce,omitempty"` // the sender's start has not been accepted: it is to see whether its disks know of Last
+	Last       string           `json:"last,omitempty"`     // with Announce: the start that was accepted last
 }
 
 // joinInfo is what a node that wants to join asks any node for.

@@ -58,12 +58,12 @@ type App struct {
 	closers  []func() error // in order of opening
 	ballast  []byte         // see heapFloor
 
-	mover   *rebalance.Engine        // nil on a gateway
-	stop    context.CancelFunc       // ends Run
-	retired atomic.Bool              // the node is no more when its process has ended
-	wipes   atomic.Bool              // and neither are its objects
-	aside   atomic.Pointer[[]string] // mountpaths whose content is set aside when Run has ended
-	oldEra  uint64                   // whose content that is
+	mover   *rebalance.Engine     // nil on a gateway
+	stop    context.CancelFunc    // ends Run
+	retired atomic.Bool           // the node is no more when its process has ended
+	wipes   atomic.Bool           // and neither are its objects
+	aside   atomic.Pointer[aside] // what is set aside when Run has ended
+	oldEra  uint64                // membership to which the content of the disks belongs
 	alert   string
 }
 
@@ -129,7 +129,7 @@ func (a *App) open(ctx context.Context, logs *node.Logs, version string) error {
 
 func (a *App) openStore(ctx context.Context, who identity) (err error) {
 	a.store, err = store.Open(ctx, store.Config{
-		Mountpaths: a.cfg.Mountpaths, NodeID: string(who.ID), Existing: who.existing, CacheSize: int64(a.cfg.CacheSize), Log: a.log,
+		Mountpaths: a.cfg.Mountpaths, NodeID: string(who.ID), Existing: who.existing, Boot: newStart(), CacheSize: int64(a.cfg.CacheSize), Log: a.log,
 	})
 	if err == nil {
 		a.closers = append(a.closers, a.store.Close)
@@ -183,7 +183,7 @@ func (a *App) listenTLS(take func(field string, port int) (net.Listener, error))
 
 func (a *App) controlConfig(who identity, raft net.Listener, version string) control.Config {
 	cfg := &a.cfg
-	return control.Config{
+	c := control.Config{
 		Self: cluster.Node{
 			ID: who.ID, Role: cluster.Role(cfg.Role), PublicURL: cfg.PublicURL, Weight: cfg.Weight, Zone: cfg.Zone, Manual: cfg.Standby.On(),
 			IntraAddr: net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.IntraPort)),
@@ -191,6 +191,10 @@ func (a *App) controlConfig(who identity, raft net.Listener, version string) con
 		Cluster: who.Cluster, Dir: cfg.Dir, Join: cfg.Join, Bootstrap: cfg.Bootstrap.On(), Root: rootKey(cfg),
 		Raft: raft, Client: a.client, Report: a.report, Version: version, Log: a.log,
 	}
+	if a.store != nil {
+		c.Disks = disks{a}
+	}
+	return c
 }
 
 // report is what the node tells the primary with each heartbeat.
@@ -263,8 +267,8 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 		} else {
 			a.routes = append(a.routes, t.Routes()...)
 		}
-		a.parts = append(a.parts, node.Part{Name: "target", Run: t.Run}, node.Part{Name: "jobs", Run: jobs.Run}, node.Part{Name: "bind", Run: a.bind}, node.Part{Name: "era", Run: a.keepEra})
-		a.parts = append(a.parts, node.Part{Name: "resilver", Run: a.resilver.Run}, node.Part{Name: "disk-settings", Run: a.followDisks})
+		a.parts = append(a.parts, node.Part{Name: "target", Run: t.Run}, node.Part{Name: "jobs", Run: jobs.Run}, node.Part{Name: "bind", Run: a.bind}, node.Part{Name: "own-disks", Run: a.keepDisks})
+		a.parts = append(a.parts, node.Part{Name: "resilver", Run: a.resilve}, node.Part{Name: "disk-settings", Run: a.followDisks})
 		gw.Objects, gw.Lists, gw.Jobs = t, lists, jobs
 	}
 	if cfg.HasGateway() {
@@ -325,8 +329,8 @@ func (a *App) Run(ctx context.Context) error {
 	err = errors.Join(err, a.close())
 	if a.retired.Load() {
 		err = errors.Join(err, a.retire())
-	} else if paths := a.aside.Load(); paths != nil && err == nil {
-		err = a.setAside(*paths)
+	} else if what := a.aside.Load(); what != nil && err == nil {
+		err = a.setAside(what)
 	}
 	if err != nil && !errors.Is(err, ErrReopen) {
 		a.log.Error("node stopped", "err", err)

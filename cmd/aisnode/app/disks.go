@@ -49,6 +49,14 @@ func resilverMetrics(reg *metrics.Registry, r *resilver.Resilver) {
 	})
 }
 
+// resilve moves names between disks once it is known that all of them are the node's: a copy of an earlier time has names that are no more.
+func (a *App) resilve(ctx context.Context) error {
+	if a.control.AwaitReady(ctx) != nil {
+		return nil // the node ends
+	}
+	return a.resilver.Run(ctx)
+}
+
 // followDisks applies what the cluster's configuration says of disks, at once and whenever it changes.
 func (a *App) followDisks(ctx context.Context) error {
 	var seen uint64

@@ -2,12 +2,17 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
+	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/failpoint"
 	"aistore/store"
 )
 
@@ -27,9 +32,46 @@ func (a *App) knownEra() error {
 	return err
 }
 
-// keepEra sees to it that the disks hold nothing of an earlier membership. A node that was removed from the cluster map and joins again is
-// empty for the others, who may have changed and deleted what it once had; it must not serve that.
-func (a *App) keepEra(ctx context.Context) error {
+// newStart returns an id for this process.
+func newStart() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// disks is what the control plane asks of them.
+type disks struct{ *App }
+
+// Boot implements control.Disks.
+func (a disks) Boot() string { return a.store.Boot() }
+
+// Judge implements control.Disks.
+func (a disks) Judge(last string) (known bool, err error) {
+	old, err := a.store.Judge(last)
+	if err == nil && len(old) > 0 {
+		a.log.Error("disks do not know of this node's last start: they are a copy of an earlier time, as of a snapshot or backup. What they hold is set aside, not served; "+
+			"what was only on the disks that were here is lost", "node", a.node.ID, "mountpaths", old, "last_start", last)
+		a.reopen(&aside{old, "before-" + last})
+	}
+	return len(old) == 0, err
+}
+
+// aside is content that is none of this cluster's.
+type aside struct {
+	paths []string
+	as    string // below store.AsideDir
+}
+
+// reopen ends the process's present life, to begin another one without that content.
+func (a *App) reopen(without *aside) {
+	a.aside.CompareAndSwap(nil, without)
+	a.stop()
+}
+
+// keepDisks sees to it that the disks are what the cluster map says that this node has, in every view. They hold nothing of an earlier
+// membership: a node that was removed from the map and joins again is empty for the others, who may have changed and deleted what it
+// once had. And no other process was let in with them, or with a copy.
+func (a *App) keepDisks(ctx context.Context) error {
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
 	for !a.control.Accepted() { // the view on disk may be older than the membership
@@ -39,26 +81,30 @@ func (a *App) keepEra(ctx context.Context) error {
 			return nil
 		}
 	}
-	settled := uint64(0) // as on disk
+	settled := uint64(0) // era as on disk
+	accepted := false    // as on disk
 	for {
 		v := a.control.View()
-		if n := v.Map.Nodes[a.node.ID]; n != nil && settled != noted(n.Era) {
+		n := v.Map.Nodes[a.node.ID]
+		if n != nil && n.Boot != "" && n.Boot != a.store.Boot() { // begun anew, it is told so by the primary, and the disks are judged
+			a.log.Error("another process was let in as this node: this one begins anew", "node", n.ID, "start", n.Boot)
+			a.reopen(&aside{})
+			return nil
+		}
+		if n != nil && n.Boot != "" && !accepted {
+			if err := failpoint.Hit("start.before-shorten"); err != nil {
+				return err
+			}
+			if err := a.store.AcceptStart(); err != nil {
+				return errs.E("app.keepDisks", "mountpaths", err)
+			}
+			accepted = true
+		}
+		if n != nil && settled != noted(n.Era) {
 			settled = noted(n.Era)
-			others, err := a.store.OtherEras(settled)
-			if err == nil && len(others) > 0 {
-				a.log.Error("this node was removed from the cluster map and has joined again: what its disks held before is set aside, not served",
-					"node", n.ID, "mountpaths", others, "era", n.Era)
-				a.aside.Store(&others)
-				a.stop()
-				return nil
+			if ended, err := a.keepEra(n); ended || err != nil {
+				return err
 			}
-			if err == nil {
-				err = a.store.SetEra(settled)
-			}
-			if err != nil {
-				return errs.E("app.keepEra", "mountpaths", err)
-			}
-			a.control.SetEra(n.Era)
 		}
 		select {
 		case <-a.control.Watch(v.Index):
@@ -68,9 +114,32 @@ func (a *App) keepEra(ctx context.Context) error {
 	}
 }
 
-// setAside puts away what disks hold of an earlier membership, once nothing uses them any more.
-func (a *App) setAside(paths []string) error {
-	if err := store.SetAside(nil, paths, a.oldEra, a.log); err != nil {
+// keepEra makes the disks those of the membership that n is. It reports whether the process ends for that.
+func (a *App) keepEra(n *cluster.Node) (ended bool, err error) {
+	era := noted(n.Era)
+	others, err := a.store.OtherEras(era)
+	if err == nil && len(others) > 0 {
+		a.log.Error("this node was removed from the cluster map and has joined again: what its disks held before is set aside, not served",
+			"node", n.ID, "mountpaths", others, "era", n.Era)
+		a.reopen(&aside{others, strconv.FormatUint(a.oldEra, 10)})
+		return true, nil
+	}
+	if err == nil {
+		err = a.store.SetEra(era)
+	}
+	if err != nil {
+		return false, errs.E("app.keepEra", "mountpaths", err)
+	}
+	a.control.SetEra(n.Era)
+	return false, nil
+}
+
+// setAside puts away what disks hold of an earlier membership or time, once nothing uses them any more.
+func (a *App) setAside(what *aside) error {
+	if err := failpoint.Hit("start.before-aside"); err != nil {
+		return err
+	}
+	if err := store.SetAside(nil, what.paths, what.as, a.log); err != nil {
 		return errs.E("app.setAside", "mountpaths", err)
 	}
 	return ErrReopen
@@ -78,9 +147,9 @@ func (a *App) setAside(paths []string) error {
 
 // asideAlert names what was set aside, for as long as it is there.
 func (a *App) asideAlert() string {
-	for _, path := range a.cfg.Mountpaths {
-		if dir := filepath.Join(path, store.AsideDir); exists(dir) {
-			return "content of an earlier membership is set aside in " + dir + ": move what you need of it, then remove it"
+	for _, m := range a.store.Mountpaths() {
+		if dir := filepath.Join(m.Path, store.AsideDir); exists(dir) {
+			return "content of an earlier membership, or of an earlier time of the disk, is set aside in " + dir + ": move what you need of it, then remove it"
 		}
 	}
 	return ""
