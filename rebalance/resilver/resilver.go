@@ -86,8 +86,12 @@ func New(cfg Config) *Resilver {
 	return &Resilver{cfg: cfg}
 }
 
-// Status reports the present run or the last one.
+// Status reports the present run or the last one. A run begins when the mountpaths have changed, whether or not Run has noticed: who
+// asks right after a change is not told of the run before.
 func (r *Resilver) Status() Status {
+	if r.cfg.Store.Unsettled() {
+		r.begin()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.status
