@@ -51,6 +51,9 @@ func (s *Set) Work() bool {
 // only with replace: the caller then drops the old one. The caller closes it when it does not join.
 func (s *Set) OpenNew(path string, replace Replace) (*Mountpath, error) {
 	const op = "fs.Set.OpenNew"
+	if err := s.apart(path); err != nil {
+		return nil, err
+	}
 	m := newMountpath(path, s.sys, s.log)
 	err := s.openNew(m, replace)
 	if err == nil {
@@ -108,7 +111,16 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 	case slices.Contains(s.rec.Retired, mk.ID):
 		return errs.E(op, m.path, errs.Conflict, "was given up by this node, and what it holds is out of date: empty the directory to use it anew")
 	}
-	return s.settleIn(m, nodeID, uuid)
+	if err := s.settleIn(m, nodeID, uuid); err != nil {
+		return err
+	}
+	for _, o := range s.mps {
+		if m.Err() == nil && o.path != m.path && o.Err() == nil && o.fsid == m.fsid {
+			s.log.Warn("two mountpaths are on one file system: they share its space, and are lost together", "mountpath", m.path, "other", o.path)
+			break
+		}
+	}
+	return nil
 }
 
 // wipe removes what a mountpath that was released left, and forgets its marker.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"sort"
@@ -80,6 +81,9 @@ func (s *Set) open(cfg SetConfig) error {
 		if slices.ContainsFunc(s.mps, func(m *Mountpath) bool { return m.path == path }) {
 			return errs.E("fs.Set", path, errs.Invalid, "is listed twice")
 		}
+		if err := s.apart(path); err != nil {
+			return err
+		}
 		found, err := s.add(path, cfg.NodeID)
 		if err != nil {
 			return err
@@ -126,6 +130,23 @@ func (s *Set) open(cfg SetConfig) error {
 		}
 	}
 	return s.record()
+}
+
+// apart refuses a path inside another mountpath, or around one: what is kept in one would be in the other's way.
+func (s *Set) apart(path string) error {
+	const op = "fs.Set"
+	inside := func(in, out string) bool {
+		return strings.HasPrefix(filepath.Clean(in), strings.TrimSuffix(filepath.Clean(out), "/")+"/")
+	}
+	for _, m := range s.mps {
+		switch {
+		case inside(path, m.path):
+			return errs.F(op, path, errs.Invalid, "lies inside mountpath %s: use a directory outside of it", m.path)
+		case inside(m.path, path):
+			return errs.F(op, path, errs.Invalid, "contains mountpath %s: use a directory beside it", m.path)
+		}
+	}
+	return nil
 }
 
 // add opens one path, unless it was detached, of which only the record is taken; it reports whether a marker was there.

@@ -37,6 +37,18 @@ func (s *moves) BeginPass() *Pass {
 // Lanes is how many mountpaths there are; Each works on one of them.
 func (p *Pass) Lanes() int { return len(p.l.vols) }
 
+// Paths are those of the lanes' mountpaths.
+func (p *Pass) Paths() []string {
+	paths := make([]string, len(p.l.vols))
+	for i, v := range p.l.vols {
+		paths[i] = v.mp.Path()
+	}
+	return paths
+}
+
+// Same reports whether q is of the same mountpaths, of which none came or went between.
+func (p *Pass) Same(q *Pass) bool { return p.l == q.l }
+
 // Valid reports whether the mountpaths are still those of the pass.
 func (p *Pass) Valid() bool { return p.s.now() == p.l }
 
