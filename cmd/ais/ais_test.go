@@ -60,7 +60,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exit": exitCode, "terminal": terminal, "latin1": latin1, "fill": fill, "sigint": sigint, "released": released,
+			"exit": exitCode, "terminal": terminal, "latin1": latin1, "fill": fill, "sigint": sigint, "until": until,
 		},
 	})
 }
@@ -106,16 +106,16 @@ func latin1(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), "caf\xe9"), []byte("x"), 0o644))
 }
 
-// released is `released NODE PATH`: waits until the node has released the mountpath.
-func released(ts *testscript.TestScript, _ bool, args []string) {
+// until is `[!] until TEXT COMMAND ...`: runs the command again and again until its standard output contains the text, or does not.
+func until(ts *testscript.TestScript, neg bool, args []string) {
 	for range 600 {
-		ts.Check(ts.Exec("ais", "storage", "mountpath", "show", args[0]))
-		if !strings.Contains(ts.ReadFile("stdout"), args[1]+" ") {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if strings.Contains(ts.ReadFile("stdout"), args[0]) != neg {
 			return
 		}
 		time.Sleep(50 * time.Millisecond) // nothing announces it to a shell
 	}
-	ts.Fatalf("%s still has %s", args[0], args[1])
+	ts.Fatalf("it did not come to that: %q", args[0])
 }
 
 // fill is `fill FILE BYTES`: makes a file of that size.
