@@ -38,9 +38,9 @@ func TestKillAtMoves(t *testing.T) {
 	c := procs.Start(t, local.Options{Dir: dir, Gateways: 1, Targets: 2, Mountpaths: 3, Binary: procs.Node(t, "failpoints")})
 	m := newShifter(t, c, procs.Seed(t))
 	visits := 2
-	if !long() { // others each run
+	if !long() { // another each run
 		m.rnd.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-		names, visits = names[:3], 1
+		names, visits = names[:1], 1
 	}
 	for _, point := range names {
 		for range visits {
