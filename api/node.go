@@ -188,6 +188,21 @@ type Resilver struct {
 	Objects int64     `json:"objects"` // moved
 	Bytes   int64     `json:"bytes"`   // copied
 	Failed  int64     `json:"failed"`  // could not be moved in the pass before
+	Planned int64     `json:"planned"` // things to move, as counted when the mountpaths had changed last
+	Done    int64     `json:"done"`    // of these
+
+	ObjectsPerSecond float64         `json:"objects_per_second"` // since they were counted
+	BytesPerSecond   float64         `json:"bytes_per_second"`
+	ETANS            int64           `json:"eta_ns,omitempty"` // until all are moved at that rate; absent when it is not known
+	Mountpaths       []ResilverMoves `json:"mountpaths"`
+}
+
+// ResilverMoves is what goes off one mountpath.
+type ResilverMoves struct {
+	Path    string `json:"path"`
+	Planned int64  `json:"planned"`
+	Objects int64  `json:"objects"` // moved
+	Bytes   int64  `json:"bytes"`   // copied
 }
 
 // MountpathAlerts says in words what is wrong with mountpaths, each with its path; nothing for one that is well.

@@ -51,6 +51,9 @@ func (s *Set) Work() bool {
 // only with replace: the caller then drops the old one. The caller closes it when it does not join.
 func (s *Set) OpenNew(path string, replace Replace) (*Mountpath, error) {
 	const op = "fs.Set.OpenNew"
+	if err := s.apart(path); err != nil {
+		return nil, err
+	}
 	m := newMountpath(path, s.sys, s.log)
 	err := s.openNew(m, replace)
 	if err == nil {
@@ -86,11 +89,11 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 	}
 	mk := m.marker
 	switch {
-	case mk.ID == "" || mk.Released:
+	case mk.ID == "" || mk.Released || s.rec.emptied(mk.ID):
 		if _, known := s.Find(m.path); known && replace != MayBeNew {
 			return errors.New(noMarker)
 		}
-		if err := wipe(m); err != nil {
+		if err := wipe(s, m); err != nil {
 			return err
 		}
 		if err := s.create(m, nodeID, uuid); err != nil {
@@ -114,12 +117,21 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 			return nil // it has failed
 		}
 	}
-	return s.settleIn(m, nodeID, uuid)
+	if err := s.settleIn(m, nodeID, uuid); err != nil {
+		return err
+	}
+	for _, o := range s.mps {
+		if m.Err() == nil && o.path != m.path && o.Err() == nil && o.fsid == m.fsid {
+			s.log.Warn("two mountpaths are on one file system: they share its space, and are lost together", "mountpath", m.path, "other", o.path)
+			break
+		}
+	}
+	return nil
 }
 
-// wipe removes what a mountpath that was released left, and its marker.
-func wipe(m *Mountpath) error {
-	released := m.marker.Released
+// wipe removes what a mountpath that was released left, and forgets its marker.
+func wipe(s *Set, m *Mountpath) error {
+	released := m.marker.Released || s.rec.emptied(m.marker.ID)
 	m.marker = Marker{}
 	if !released {
 		return nil
@@ -130,8 +142,16 @@ func wipe(m *Mountpath) error {
 		}
 		m.lock = nil
 	}
-	for _, name := range []string{"index", "blobs", "work", ReserveName, ProbeName, SetName} {
-		if err := RemoveAll(m.root, name); err != nil {
+	if err := empty(m.root); err != nil {
+		return err
+	}
+	return RemoveAll(m.root, SetName)
+}
+
+// empty removes what a node keeps below a mountpath, but for marker, record and lock.
+func empty(r Root) error {
+	for _, name := range []string{"index", "blobs", "work", ReserveName, ProbeName} {
+		if err := RemoveAll(r, name); err != nil {
 			return err
 		}
 	}
@@ -231,13 +251,20 @@ func (s *Set) Leave(m *Mountpath, as Standing, reason string, lastEpoch, lastCou
 }
 
 // Drop returns the set without m, whose id never comes back.
-func (s *Set) Drop(m *Mountpath) (*Set, error) {
-	const op = "fs.Set.Drop"
+func (s *Set) Drop(m *Mountpath) (*Set, error) { return s.drop("fs.Set.Drop", m, false) }
+
+// DropEmptied is Drop of a mountpath that has nothing any more: it may be released at any time from now on.
+func (s *Set) DropEmptied(m *Mountpath) (*Set, error) { return s.drop("fs.Set.DropEmptied", m, true) }
+
+func (s *Set) drop(op string, m *Mountpath, emptied bool) (*Set, error) {
 	n := s.after()
 	if slices.ContainsFunc(n.rec.present(), func(o Member) bool { return o.ID == m.ID() }) {
 		return nil, errs.E(op, m.path, errs.Conflict, "is in service")
 	}
 	n.rec.drop(m.ID())
+	if emptied {
+		n.rec.Emptied = remember(n.rec.Emptied, m.ID())
+	}
 	n.mps = slices.DeleteFunc(n.mps, func(o *Mountpath) bool { return o.ID() == m.ID() })
 	return n.commit(op)
 }
@@ -249,8 +276,9 @@ func (s *Set) Settle() (*Set, error) {
 	return n.commit("fs.Set.Settle")
 }
 
-// Release marks a mountpath that was emptied as no longer the node's. It keeps its id, so that nobody takes it for a disk that
-// is missing.
+// Release marks a mountpath that was emptied as no longer the node's, and removes what the node kept there besides its objects. It
+// keeps its id, so that nobody takes it for a disk that is missing, and its record: where a node finds its mountpaths that was told of
+// none but those that were detached.
 func (m *Mountpath) Release() error {
 	m.bindMu.Lock()
 	defer m.bindMu.Unlock()
@@ -260,7 +288,7 @@ func (m *Mountpath) Release() error {
 		return err
 	}
 	m.marker.Released = true
-	if err := m.Remove(SetName); err != nil && errs.KindOf(err) != errs.NotFound {
+	if err := empty(m); err != nil {
 		return err
 	}
 	return m.SyncDir(".")

@@ -152,6 +152,7 @@ type pace struct {
 	usual time.Duration // long mean of those looks in which it was not slow
 	now   time.Duration // mean latency of a call since the last look; 0 = none was made
 	over  int           // looks in a row in which it was too slow
+	stuck bool          // a call made for the last look has not come back
 }
 
 // look takes the counters as of now.
@@ -162,7 +163,7 @@ func (p *pace) look(c Counters, stuck time.Duration) {
 	if calls > 0 {
 		p.now = time.Duration(nanos / calls)
 	}
-	p.now = max(p.now, stuck)
+	p.now, p.stuck = max(p.now, stuck), stuck > 0
 }
 
 // judge decides whether a disk is slow among others, whose latencies these are.
@@ -173,7 +174,9 @@ func (p *pace) judge(others []time.Duration, s Slowness) bool {
 		limit = max(limit, time.Duration(s.Factor)*others[len(others)/2])
 	}
 	if s.Factor > 0 && p.now > limit && p.usual > 0 {
-		p.over++
+		if p.over++; p.stuck {
+			p.over = max(p.over, s.Turns) // seconds for one block are no chance
+		}
 	} else {
 		p.over = 0
 		if p.now > 0 {

@@ -42,6 +42,7 @@ type setRecord struct {
 	Generations [][]Member `json:"generations"`
 	Others      []Member   `json:"others,omitempty"`  // out of service
 	Retired     []string   `json:"retired,omitempty"` // ids given up for good: what they have is out of date
+	Emptied     []string   `json:"emptied,omitempty"` // of those, the ids of mountpaths that had nothing any more
 	Moved       bool       `json:"moved,omitempty"`   // what can be read is at home
 }
 
@@ -54,9 +55,12 @@ func (r *setRecord) clone() setRecord {
 	for _, g := range r.Generations {
 		c.Generations = append(c.Generations, slices.Clone(g))
 	}
-	c.Others, c.Retired = slices.Clone(r.Others), slices.Clone(r.Retired)
+	c.Others, c.Retired, c.Emptied = slices.Clone(r.Others), slices.Clone(r.Retired), slices.Clone(r.Emptied)
 	return c
 }
+
+// emptied reports whether an id was given up by a mountpath that had nothing any more.
+func (r *setRecord) emptied(id string) bool { return slices.Contains(r.Emptied, id) }
 
 // present is the members in service.
 func (r *setRecord) present() []Member {
@@ -117,10 +121,7 @@ func (r *setRecord) settle() {
 func (r *setRecord) drop(id string) {
 	r.Moved = false
 	r.Others = slices.DeleteFunc(r.Others, func(m Member) bool { return m.ID == id })
-	r.Retired = append(r.Retired, id)
-	if n := len(r.Retired); n > maxRetired {
-		r.Retired = slices.Delete(r.Retired, 0, n-maxRetired)
-	}
+	r.Retired = remember(r.Retired, id)
 	// A generation that had it places the names of the others as before.
 	for i, g := range r.Generations[:len(r.Generations)-1] {
 		if !slices.ContainsFunc(g, func(m Member) bool { return m.ID != id }) {
@@ -128,6 +129,15 @@ func (r *setRecord) drop(id string) {
 		}
 	}
 	r.Generations = slices.DeleteFunc(r.Generations, func(g []Member) bool { return len(g) == 0 })
+}
+
+// remember adds an id and forgets the oldest.
+func remember(ids []string, id string) []string {
+	ids = append(ids, id)
+	if n := len(ids); n > maxRetired {
+		ids = slices.Delete(ids, 0, n-maxRetired)
+	}
+	return ids
 }
 
 func samePlaces(a, b []Member) bool {

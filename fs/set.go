@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"sort"
@@ -28,6 +29,7 @@ type Set struct {
 	mps  []*Mountpath // ordered by id; those out of service too
 	gens []generation // the present one first
 	rec  setRecord
+	left setRecord // the newest of those that were detached
 
 	start *start
 }
@@ -82,11 +84,17 @@ func (s *Set) open(cfg SetConfig) error {
 		if slices.ContainsFunc(s.mps, func(m *Mountpath) bool { return m.path == path }) {
 			return errs.E("fs.Set", path, errs.Invalid, "is listed twice")
 		}
-		found, err := s.add(path)
+		if err := s.apart(path); err != nil {
+			return err
+		}
+		found, err := s.add(path, cfg.NodeID)
 		if err != nil {
 			return err
 		}
 		known = known || found
+	}
+	if len(s.mps) == 0 { // all that are configured were detached
+		s.rec = s.left
 	}
 	if cfg.Existing && !known {
 		return errs.F("fs.Set", strings.Join(cfg.Paths, ", "), errs.Mountpath,
@@ -124,14 +132,35 @@ func (s *Set) open(cfg SetConfig) error {
 	return s.record()
 }
 
-// add opens one path, unless it was detached; it reports whether a marker was there.
-func (s *Set) add(path string) (found bool, err error) {
+// apart refuses a path inside another mountpath, or around one: what is kept in one would be in the other's way.
+func (s *Set) apart(path string) error {
+	const op = "fs.Set"
+	inside := func(in, out string) bool {
+		return strings.HasPrefix(filepath.Clean(in), strings.TrimSuffix(filepath.Clean(out), "/")+"/")
+	}
+	for _, m := range s.mps {
+		switch {
+		case inside(path, m.path):
+			return errs.F(op, path, errs.Invalid, "lies inside mountpath %s: use a directory outside of it", m.path)
+		case inside(m.path, path):
+			return errs.F(op, path, errs.Invalid, "contains mountpath %s: use a directory beside it", m.path)
+		}
+	}
+	return nil
+}
+
+// add opens one path, unless it was detached, of which only the record is taken; it reports whether a marker was there.
+func (s *Set) add(path, nodeID string) (found bool, err error) {
 	m := newMountpath(path, s.sys, s.log)
 	s.mps = append(s.mps, m)
 	if found, err = s.find(m); err != nil || !m.marker.Released {
 		return found, err
 	}
 	s.log.Warn("a mountpath that was detached is left out", "mountpath", path, "id", m.marker.ID)
+	var rec setRecord
+	if nodeID == m.marker.NodeID && readDoc(m.root, SetName, &rec) == nil && rec.Version > s.left.Version {
+		s.left = rec
+	}
 	s.mps = s.mps[:len(s.mps)-1]
 	return true, m.Close()
 }
@@ -146,7 +175,7 @@ func (s *Set) addRecorded() error {
 				continue
 			}
 			s.log.Info("a mountpath that is not configured is used as it was attached", "mountpath", mb.Path, "id", mb.ID)
-			if _, err := s.add(mb.Path); err != nil {
+			if _, err := s.add(mb.Path, ""); err != nil {
 				return err
 			}
 			again = true // its record may be newer
@@ -166,6 +195,11 @@ func (s *Set) leaveRetired() error {
 		}
 		s.log.Warn("a mountpath that was given up is left out", "mountpath", m.path, "id", m.marker.ID)
 		s.mps = slices.Delete(s.mps, i, i+1)
+		if m.Err() == nil && s.rec.emptied(m.marker.ID) {
+			if err := m.Release(); err != nil { // it was interrupted
+				s.log.Warn("a mountpath that was emptied could not be released", "mountpath", m.path, "err", err)
+			}
+		}
 		if err := m.Close(); err != nil {
 			return err
 		}
@@ -216,6 +250,9 @@ func (s *Set) find(m *Mountpath) (bool, error) {
 	}
 	m.lock = lock
 	var rec setRecord
+	if m.marker.Released { // others may have it by now
+		return true, nil
+	}
 	if err := readDoc(r, SetName, &rec); err == nil {
 		if m.recorded = rec.Version; rec.Version > s.rec.Version {
 			s.rec = rec

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"path/filepath"
 
 	"aistore/api"
 	"aistore/errs"
@@ -46,6 +47,9 @@ func (n *Node) changeMountpath(c *httpx.Ctx) error {
 	}
 	if path != "" && path[0] != '/' {
 		return errs.F(op, path, errs.Invalid, "is not absolute")
+	}
+	if path != "" {
+		path = filepath.Clean(path)
 	}
 	force := store.Force(isTrue(c.Query(api.QueryForce)))
 	unused := map[string]string{}

@@ -220,7 +220,7 @@ func TestCrashStates(t *testing.T) {
 			if seed%2 == 1 {
 				paths = []string{"/mp1", "/mp2", "/mp3"}
 			}
-			w, crashes := runWithCrashes(t, uint64(seed), paths)
+			w, crashes := runWithCrashes(t, uint64(seed), paths, nil)
 			for _, c := range crashes {
 				if t.Failed() {
 					return
@@ -234,7 +234,8 @@ func TestCrashStates(t *testing.T) {
 
 const crashNames = 10
 
-func runWithCrashes(t *testing.T, seed uint64, paths []string) (*workload, []crash) {
+// runWithCrashes runs the workload, and beside it what is given, until done is closed.
+func runWithCrashes(t *testing.T, seed uint64, paths []string, beside func(s *Store, done <-chan struct{})) (*workload, []crash) {
 	mem := fs.NewMem()
 	var armed atomic.Bool
 	var mu sync.Mutex
@@ -279,7 +280,14 @@ func runWithCrashes(t *testing.T, seed uint64, paths []string) (*workload, []cra
 	for i := range 8 {
 		wg.Go(func() { w.run(t, rand.New(rand.NewPCG(seed, uint64(i)+100)), 60, crashNames) })
 	}
+	done := make(chan struct{})
+	var aside sync.WaitGroup
+	if beside != nil {
+		aside.Go(func() { beside(s, done) })
+	}
 	wg.Wait()
+	close(done)
+	aside.Wait()
 	armed.Store(false)
 	if err := s.Close(); err != nil {
 		t.Error(err)
@@ -301,8 +309,23 @@ func (w *workload) recover(t *testing.T, c crash, paths []string) {
 		}
 	}
 	w.tidy(t, s)
+	w.examine(t, c, s)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, p := range paths {
+		checkOffline(t, c.mem, p)
+	}
+	if c.before%4 == 0 {
+		w.removeAll(t, c, paths)
+	}
+}
+
+// examine asks whether what s has can follow from the history before the crash.
+func (w *workload) examine(t *testing.T, c crash, s *Store) {
+	t.Helper()
 	found := map[string]string{}
-	err = s.List(t.Context(), ListQuery{Bucket: 1}, func(i *object.Info) bool {
+	err := s.List(t.Context(), ListQuery{Bucket: 1}, func(i *object.Info) bool {
 		o, err := s.Open(object.Name{Bucket: 1, Key: i.Key})
 		if err != nil {
 			t.Errorf("crash at sync of %s: listed, but %v", c.file, err)
@@ -320,15 +343,6 @@ func (w *workload) recover(t *testing.T, c crash, paths []string) {
 	}
 	w.explainVersions(t, c, s)
 	w.explainUploads(t, c, s)
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	for _, p := range paths {
-		checkOffline(t, c.mem, p)
-	}
-	if c.before%4 == 0 {
-		w.removeAll(t, c, paths)
-	}
 }
 
 func checkOffline(t *testing.T, mem fs.FS, path string) {

@@ -129,8 +129,13 @@ func (s *moves) moveGone(from *volume, n object.Name, id [16]byte) (m Moved, err
 	if err != nil {
 		return m, err
 	}
+	parts, err := format.DecodeTable(val, key)
+	if err != nil {
+		return m, from.readError("store.move", n, err)
+	}
+	t := table{home: home, name: n, id: id, parts: parts}
 	m.Versions = 1
-	return m, shift(from, home, func(b *pebble.Batch) error { return b.Set(key, val, nil) }, func(b *pebble.Batch) error { return b.Delete(key, nil) })
+	return m, shift(from, home, t.announce, func(b *pebble.Batch) error { return b.Delete(key, nil) })
 }
 
 // partMove is one blob of a part on its way.
@@ -187,9 +192,11 @@ func (s *moves) copyParts(ctx context.Context, n object.Name, moves []partMove) 
 	return bytes, release, failpoint.Hit("move.parts-copied")
 }
 
-// moveParts moves those parts of a content that lie on volumes that leave. Its table is on v.
+// moveParts moves those parts of a content that lie on volumes that leave. Its table is on v, the name's home: a copy of the table that
+// a crash left elsewhere says nothing.
 //
-// The new references are announced first, as if they were to go (table.go): a crash before the table names them undoes them.
+// The new references are announced first, as if they were to go (table.go): a crash before the table names them undoes them. The batch
+// in which it does says in their place that the former ones must go.
 func (s *moves) moveParts(ctx context.Context, v *volume, n object.Name, id [16]byte, off []*volume) (m Moved, err error) {
 	_, parts, err := readTable(v, n, id)
 	if errs.Is(err, errs.NotFound) {
@@ -202,9 +209,13 @@ func (s *moves) moveParts(ctx context.Context, v *volume, n object.Name, id [16]
 	if err != nil || len(moves) == 0 {
 		return m, err
 	}
-	if _, err := v.getCopy(format.IDKey(nil, format.FamGone, n.Bucket, n.Key, id)); !errs.Is(err, errs.NotFound) {
+	note := format.IDKey(nil, format.FamGone, n.Bucket, n.Key, id)
+	if _, err := v.getCopy(note); !errs.Is(err, errs.NotFound) {
 		if err == nil {
-			err = s.finishGone(v) // something of this content must go first
+			err = v.settle()
+		}
+		if err == nil {
+			err = s.finishOne(v, note) // something of this content must go first
 		}
 		return m, err
 	}
@@ -239,18 +250,22 @@ func (s *moves) switchParts(v *volume, n object.Name, id [16]byte, parts []forma
 	if err != nil || !slices.EqualFunc(now, parts, func(a, b format.Part) bool { return a.Blob == b.Blob && a.Mount == b.Mount }) {
 		return false, err
 	}
-	next := slices.Clone(parts)
-	gone := make([]format.Part, len(moves))
-	for i := range moves {
-		next[moves[i].at], gone[i] = moves[i].part, moves[i].part
-	}
-	note := format.IDKey(nil, format.FamGone, n.Bucket, n.Key, id)
-	if err := setKey(v, note, format.AppendTable(nil, gone, note)); err != nil {
+	if home, err := s.home(n); err != nil || home != v {
 		return false, err
 	}
-	refer := func(p *format.Part) []byte { return format.RefKey(nil, p.Blob, n.Bucket, n.Key, owner(id)) }
+	next, to := slices.Clone(parts), make([]format.Part, len(moves))
+	gone := table{home: v, name: n, id: id, remote: true}
 	for i := range moves {
-		if err := setKey(moves[i].to, refer(&moves[i].part), nil); err != nil {
+		mv := &moves[i]
+		gone.parts = append(gone.parts, parts[mv.at])
+		next[mv.at], to[i] = mv.part, mv.part
+	}
+	note := format.IDKey(nil, format.FamGone, n.Bucket, n.Key, id)
+	if err := setKey(v, note, format.AppendTable(nil, to, note)); err != nil {
+		return false, err
+	}
+	for i := range moves {
+		if err := setKey(moves[i].to, format.RefKey(nil, to[i].Blob, n.Bucket, n.Key, owner(id)), nil); err != nil {
 			return false, err
 		}
 	}
@@ -260,35 +275,18 @@ func (s *moves) switchParts(v *volume, n object.Name, id [16]byte, parts []forma
 	b := v.db.NewBatch()
 	defer closeBatch(b)
 	key := format.IDKey(nil, format.FamTable, n.Bucket, n.Key, id)
-	if err := errors.Join(b.Set(key, format.AppendTable(nil, next, key), nil), b.Delete(note, nil)); err != nil {
+	if err := errors.Join(b.Set(key, format.AppendTable(nil, next, key), nil), b.Set(note, format.AppendTable(nil, gone.parts, note), nil)); err != nil {
 		return false, err
 	}
 	if err := v.commit(b, cluster.Local); err != nil {
 		return false, err
 	}
 	_ = failpoint.Hit("move.parts-switched") // past the commit: only a kill matters
-	return true, s.dropParts(n, id, moves)
+	s.release(&gone)
+	return true, nil
 }
 
-// dropParts removes the old references and blobs. An entry of an upload that was completed of them goes as well: its end is written down.
-func (s *moves) dropParts(n object.Name, id [16]byte, moves []partMove) error {
-	for i := range moves {
-		mv := &moves[i]
-		b := mv.from.db.NewBatch()
-		err := b.Delete(format.RefKey(nil, mv.part.Blob, n.Bucket, n.Key, owner(id)), nil)
-		if err == nil {
-			err = mv.from.commit(b, cluster.Local)
-		}
-		closeBatch(b)
-		if err != nil {
-			return err
-		}
-		mv.from.unlinkUnreferenced(mv.part.Blob)
-	}
-	return nil
-}
-
-// set commits one key.
+// setKey commits one key.
 func setKey(v *volume, key, val []byte) error {
 	b := v.db.NewBatch()
 	defer closeBatch(b)

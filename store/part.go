@@ -102,7 +102,7 @@ func (s *multipart) PutPart(ctx context.Context, n object.Name, id string, numbe
 		err = s.commitPart(op, u, p, bw.v, &o)
 	}
 	if err != nil {
-		return info, errs.E(op, n, err)
+		return info, errs.E(op, n, settling(op, n, err))
 	}
 	committed = true
 	return partInfo(p), nil

@@ -37,6 +37,18 @@ func (s *moves) BeginPass() *Pass {
 // Lanes is how many mountpaths there are; Each works on one of them.
 func (p *Pass) Lanes() int { return len(p.l.vols) }
 
+// Paths are those of the lanes' mountpaths.
+func (p *Pass) Paths() []string {
+	paths := make([]string, len(p.l.vols))
+	for i, v := range p.l.vols {
+		paths[i] = v.mp.Path()
+	}
+	return paths
+}
+
+// Same reports whether q is of the same mountpaths, of which none came or went between.
+func (p *Pass) Same(q *Pass) bool { return p.l == q.l }
+
 // Valid reports whether the mountpaths are still those of the pass.
 func (p *Pass) Valid() bool { return p.s.now() == p.l }
 
@@ -212,7 +224,7 @@ func (w *walker) look(key, val []byte) {
 		}
 	case format.FamTable:
 		parts, err := format.DecodeTable(val, key)
-		if err == nil && w.hasPartsOn(parts) {
+		if err == nil && !away && w.hasPartsOn(parts) {
 			w.add(n, func(ctx context.Context) (Moved, error) { return s.moveParts(ctx, w.v, n, id, w.p.leaving()) })
 		}
 	}
@@ -241,6 +253,16 @@ func (p *Pass) End(ctx context.Context) (again bool, err error) {
 	defer s.changing.Unlock()
 	if !p.Valid() {
 		return true, nil
+	}
+	if len(p.leaving()) > 0 { // a removal that was interrupted may be of something there
+		for _, v := range p.l.vols {
+			if v.err() != nil {
+				continue
+			}
+			if err := s.finishGone(v); err != nil {
+				return true, errs.E(op, v.mp.Path(), err)
+			}
+		}
 	}
 	for _, v := range p.leaving() {
 		done, err := s.releaseVolume(ctx, v)
@@ -277,7 +299,7 @@ func (s *moves) releaseVolume(ctx context.Context, v *volume) (done bool, err er
 	if err := failpoint.Hit("detach.before-drop"); err != nil {
 		return false, err
 	}
-	set, err := s.now().set.Drop(v.mp)
+	set, err := s.now().set.DropEmptied(v.mp)
 	if err != nil {
 		return false, err
 	}
@@ -290,11 +312,6 @@ func (s *moves) releaseVolume(ctx context.Context, v *volume) (done bool, err er
 		}
 	}
 	err = errors.Join(v.close(s.cfg.CloseWithin, 0), v.mp.Release())
-	for _, name := range []string{indexDirName, "blobs", "work", fs.ReserveName, fs.ProbeName} {
-		if err == nil {
-			err = fs.RemoveAll(v.mp, name)
-		}
-	}
 	s.log.Info("mountpath released", "mountpath", v.mp.Path(), "id", v.mp.ID())
 	return true, errors.Join(err, v.mp.Close())
 }

@@ -316,7 +316,16 @@ func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *pref
 		}
 	}
 	committed = err == nil
-	return info, err
+	return info, settling(op, n, err)
+}
+
+// settling turns errRehomed, which is met again and again only while somebody changes the mountpaths all the time, into what a client
+// may act on.
+func settling(op string, n object.Name, err error) error {
+	if errors.Is(err, errRehomed) {
+		return errs.E(op, n, errs.Busy, "the mountpaths change faster than its content can follow them: retry")
+	}
+	return err
 }
 
 // follow brings the blob of w to the mountpath that has become the name's home.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"aistore/errs"
@@ -275,6 +277,61 @@ func TestDisableEnable(t *testing.T) {
 				}
 			}
 			must(t, s.Close())
+		})
+	}
+}
+
+// TestOverwrittenOnItsWay: a long object that is being copied to its new home is overwritten, deleted, appended to and read as if it
+// stood still: nobody waits for the copy, and what was written last holds.
+func TestOverwrittenOnItsWay(t *testing.T) {
+	var copying atomic.Bool
+	reached, release := make(chan string, 100), make(chan struct{})
+	disk := &fs.Faulty{FS: fs.NewMem(), Check: func(op fs.Op, name string) error {
+		if op == fs.OpCreate && strings.HasPrefix(name, "work/") && copying.CompareAndSwap(true, false) { // once: of the mover
+			reached <- name
+			<-release
+		}
+		return nil
+	}}
+	s := testStore(t, Config{FS: disk, Mountpaths: []string{"/a"}, NodeID: "n", InlineMax: 1000})
+	long := random(5 << 20)
+	changes := []struct {
+		name string
+		do   func(n object.Name) error
+		want []byte
+	}{
+		{"overwritten", func(n object.Name) error { put(t, s, n.Key, long[:3<<20]); return nil }, long[:3<<20]},
+		{"overwritten by a short one", func(n object.Name) error { put(t, s, n.Key, long[:10]); return nil }, long[:10]},
+		{"deleted", func(n object.Name) error { return second(s.Delete(t.Context(), n, DeleteOptions{})) }, nil},
+		{"read", func(n object.Name) error { get(t, s, n); return nil }, long},
+	}
+	for i, c := range changes {
+		t.Run(c.name, func(t *testing.T) {
+			n := b1(fmt.Sprintf("long-%d", i))
+			put(t, s, n.Key, long)
+			from, err := s.home(n)
+			must(t, err)
+			_, err = s.Attach(t.Context(), fmt.Sprintf("/b%d", i))
+			must(t, err)
+			must(t, s.Detach(t.Context(), from.mp.Path(), false))
+			copying.Store(true)
+			done := make(chan error, 1)
+			go func() { done <- resilver(t.Context(), s) }()
+			<-reached
+			if err := c.do(n); err != nil {
+				t.Error(err)
+			}
+			release <- struct{}{}
+			must(t, <-done)
+			settleStore(t, s)
+			if c.want == nil {
+				if _, err := s.Stat(n); !errs.Is(err, errs.NotFound) {
+					t.Errorf("deleted: %v", err)
+				}
+			} else if !bytes.Equal(get(t, s, n), c.want) {
+				t.Error("it is not what was written last")
+			}
+			allHome(t, s, 1)
 		})
 	}
 }

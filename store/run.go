@@ -85,6 +85,7 @@ func (s *mounts) checkDisks() {
 			continue
 		}
 		v.space.keepReserve()
+		v.space.look()
 		if err := v.seal(); err != nil {
 			v.log.Warn("the index's log could not be sealed", "mountpath", v.mp.Path(), "err", err)
 		}

@@ -94,6 +94,22 @@ func (s *space) giveReserve(seen uint64) bool {
 	return true
 }
 
+// look says whether the disk is full although nobody writes to it, or is not any more.
+func (s *space) look() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, err := s.mp.Statfs()
+	if err != nil {
+		return
+	}
+	if c.Free <= s.low {
+		s.full.Store(true)
+		s.budget.Store(0) // the next write asks
+	} else if s.full.Load() {
+		s.full.Store(false)
+	}
+}
+
 // keepReserve makes the reserve file when there is room for it.
 func (s *space) keepReserve() {
 	s.mu.Lock()

@@ -97,16 +97,29 @@ func (t *table) announce(b *pebble.Batch) error {
 
 // add adds parts that t has not got.
 func (t *table) add(parts []format.Part) {
-	have := make(map[format.BlobID]bool, len(t.parts))
-	for i := range t.parts {
-		have[t.parts[i].Blob] = true
-	}
+	have := placesOf(t.parts)
 	t.parts = slices.Clone(t.parts)
 	for i := range parts {
-		if !have[parts[i].Blob] {
+		if !have[placeOf(&parts[i])] {
 			t.parts = append(t.parts, parts[i])
 		}
 	}
+}
+
+// partPlace is where a part is: it keeps its blob's id when it moves.
+type partPlace struct {
+	mount uint64
+	blob  format.BlobID
+}
+
+func placeOf(p *format.Part) partPlace { return partPlace{p.Mount, p.Blob} }
+
+func placesOf(parts []format.Part) map[partPlace]bool {
+	m := make(map[partPlace]bool, len(parts))
+	for i := range parts {
+		m[placeOf(&parts[i])] = true
+	}
+	return m
 }
 
 // release removes the references of a content that left the index, and the blobs that have none left. What fails is redone by Run.
@@ -176,20 +189,9 @@ func (s *places) finishGone(v *volume) error {
 	if err != nil {
 		return err
 	}
-	var todo []*table
+	var todo [][]byte
 	for ok := c.it.First(); ok; ok = c.it.Next() {
-		val, err := c.it.ValueAndErr()
-		if err != nil {
-			return errors.Join(err, c.close())
-		}
-		bucket, key, id, _, ok := format.SplitIDKey(c.it.Key())
-		parts, err := format.DecodeTable(val, c.it.Key())
-		if !ok || err != nil {
-			v.log.Error("a removal cannot be finished: some blobs stay on the disks", "mountpath", v.mp.Path(), "err", err)
-			continue
-		}
-		t := &table{home: v, name: object.Name{Bucket: bucket, Key: string(key)}, id: id, parts: parts, remote: true}
-		todo = append(todo, t)
+		todo = append(todo, slices.Clone(c.it.Key()))
 	}
 	if err := errors.Join(c.it.Error(), c.close()); err != nil || len(todo) == 0 {
 		return err
@@ -197,12 +199,75 @@ func (s *places) finishGone(v *volume) error {
 	if err := v.settle(); err != nil {
 		return err
 	}
-	for _, t := range todo {
-		if _, busy := s.sharing.Load(t.id); !busy {
-			s.release(t)
+	for _, key := range todo {
+		if err := s.finishOne(v, key); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// finishOne does what is left of one removal, unless references of the content are being made.
+func (s *places) finishOne(v *volume, key []byte) error {
+	bucket, k, id, _, ok := format.SplitIDKey(key)
+	if !ok {
+		return nil // unreadable: what Check reports
+	}
+	if _, busy := s.sharing.LoadOrStore(id, nil); busy {
+		return nil
+	}
+	defer s.sharing.Delete(id)
+	val, err := v.getCopy(key) // by now
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t := &table{home: v, name: object.Name{Bucket: bucket, Key: string(k)}, id: id, remote: true}
+	if t.parts, err = format.DecodeTable(val, key); err != nil {
+		v.log.Error("a removal cannot be finished: some blobs stay on the disks", "mountpath", v.mp.Path(), "err", err)
+		return nil
+	}
+	if s.sort(t) {
+		s.release(t)
+	}
+	return nil
+}
+
+// sort takes out of t what the content's table names by now: its table may have moved to another mountpath since the removal was
+// announced, and been changed there. It reports whether the rest can go: not when a table that is not at home yet names something of
+// it, or when one that cannot be read may.
+func (s *places) sort(t *table) bool {
+	lock := s.locks.of(t.name)
+	lock.mu.Lock()
+	defer lock.mu.Unlock()
+	home, err := s.home(t.name)
+	if err != nil {
+		return false
+	}
+	unsure := false
+	for _, v := range append([]*volume{home}, s.volumes()...) {
+		if v.err() != nil {
+			unsure = true
+			continue
+		}
+		_, parts, err := readTable(v, t.name, t.id)
+		if errs.Is(err, errs.NotFound) {
+			continue
+		}
+		if err != nil {
+			return false
+		}
+		named := placesOf(parts)
+		here := func(p format.Part) bool { return named[placeOf(&p)] }
+		if v == home {
+			t.parts = slices.DeleteFunc(t.parts, here)
+			return true
+		}
+		unsure = unsure || slices.ContainsFunc(t.parts, here)
+	}
+	return !unsure
 }
 
 // pins keep the blobs of contents that are being read. The parts of such a content are opened one at a time, so its blobs must

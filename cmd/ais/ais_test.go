@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
@@ -59,7 +60,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exit": exitCode, "terminal": terminal, "latin1": latin1, "fill": fill, "sigint": sigint,
+			"exit": exitCode, "terminal": terminal, "latin1": latin1, "fill": fill, "sigint": sigint, "until": until,
 		},
 	})
 }
@@ -103,6 +104,18 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 // latin1 is `latin1 DIR`: makes a file there whose name is not UTF-8, which a script cannot write.
 func latin1(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), "caf\xe9"), []byte("x"), 0o644))
+}
+
+// until is `[!] until TEXT COMMAND ...`: runs the command again and again until its standard output contains the text, or does not.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	for range 600 {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if strings.Contains(ts.ReadFile("stdout"), args[0]) != neg {
+			return
+		}
+		time.Sleep(50 * time.Millisecond) // nothing announces it to a shell
+	}
+	ts.Fatalf("it did not come to that: %q", args[0])
 }
 
 // fill is `fill FILE BYTES`: makes a file of that size.

@@ -52,6 +52,12 @@ type Status struct {
 	Objects int64 // moved, with their versions and uploads
 	Bytes   int64 // copied
 	Failed  int64 // could not be moved in the pass before
+	Planned int64 // things to move, as counted when the mountpaths had changed last; 0 = not counted yet, or none
+	Done    int64 // of these
+
+	ObjectsPerSecond, BytesPerSecond float64       // since they were counted
+	ETA                              time.Duration // until all are moved at that rate; 0 = not known
+	Mountpaths                       []Lane        // what goes off each
 }
 
 // Resilver is the work of one node.
@@ -64,6 +70,7 @@ type Resilver struct {
 
 	mu     sync.Mutex
 	status Status
+	plan   *plan // of the pass that was counted; nil = none yet
 }
 
 // counters are those of the process, for metrics.
@@ -86,12 +93,17 @@ func New(cfg Config) *Resilver {
 	return &Resilver{cfg: cfg}
 }
 
-// Status reports the present run or the last one.
+// Status reports the present run or the last one. A run begins when the mountpaths have changed, whether or not Run has noticed: who
+// asks right after a change is not told of the run before.
 func (r *Resilver) Status() Status {
+	if r.cfg.Store.Unsettled() {
+		r.begin()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.status
 	s.Scanned, s.Objects, s.Bytes, s.Failed = r.scanned.Load(), r.objects.Load(), r.bytes.Load(), r.failed.Load()
+	r.plan.report(&s, time.Now())
 	return s
 }
 
@@ -153,6 +165,7 @@ func (r *Resilver) begin() {
 	r.objects.Store(0)
 	r.bytes.Store(0)
 	r.failed.Store(0)
+	r.plan = nil
 	r.cfg.Log.Info("resilver started", "id", r.status.ID)
 }
 
@@ -182,6 +195,9 @@ func (r *Resilver) passes(ctx context.Context) (again bool, err error) {
 	r.begin()
 	for {
 		p := r.cfg.Store.BeginPass()
+		if err := r.count(ctx, p); err != nil {
+			return false, err
+		}
 		found, err := r.pass(ctx, p)
 		switch {
 		case err != nil && p.Valid():
@@ -212,10 +228,11 @@ func (r *Resilver) pass(ctx context.Context, p *store.Pass) (found int64, err er
 	g, gctx := errgroup.WithContext(ctx)
 	for lane := range p.Lanes() {
 		moves := make(chan store.Move)
+		tally := r.tally(p, lane)
 		for range r.cfg.Workers {
 			g.Go(func() error {
 				for m := range moves {
-					if err := r.move(gctx, &m); err != nil && gctx.Err() == nil && !errs.Is(err, errs.NoBucket) {
+					if err := r.move(gctx, &m, tally); err != nil && gctx.Err() == nil && !errs.Is(err, errs.NoBucket) {
 						fail(&m, err)
 					}
 				}
@@ -254,18 +271,21 @@ func (r *Resilver) pass(ctx context.Context, p *store.Pass) (found int64, err er
 var errChanged = errors.New("the mountpaths changed")
 
 // move brings one name home, at the pace that is allowed.
-func (r *Resilver) move(ctx context.Context, m *store.Move) error {
+func (r *Resilver) move(ctx context.Context, m *store.Move, t *tally) error {
 	began := time.Now()
 	did, err := m.Run(ctx)
 	if did.Versions > 0 {
 		r.objects.Add(1)
 		r.total.objects.Add(1)
+		t.objects.Add(1)
 	}
+	t.bytes.Add(did.Bytes)
 	r.bytes.Add(did.Bytes)
 	r.total.bytes.Add(did.Bytes)
 	if err != nil {
 		return err
 	}
+	t.tried.Add(1)
 	l := r.cfg.Limits()
 	rest := r.bucket.take(time.Now(), did.Bytes, l.Bandwidth)
 	if share := l.Share; r.cfg.Busy() > 0 && share < 100 { // clients first

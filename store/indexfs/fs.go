@@ -225,8 +225,21 @@ func (x *FS) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
 		if err := x.mp.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return x.refused(name, err)
 		}
+		if err := orderMarker(x.mp, name); err != nil {
+			return x.refused(name, err)
+		}
 	}
 	return x.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+}
+
+// orderMarker makes the names in name's directory durable if name is one of the empty files by which pebble says, in their names,
+// which manifest counts. Pebble syncs the directory once, after it has made the manifest and its marker and removed the former marker,
+// and a power loss before that may keep any of the three: a marker without its manifest, or no marker at all.
+func orderMarker(r fs.Root, name string) error {
+	if !strings.HasPrefix(path.Base(name), "marker.") {
+		return nil
+	}
+	return r.SyncDir(path.Dir(name))
 }
 
 func (x *FS) Link(from, to string) error {
@@ -261,7 +274,12 @@ func (x *FS) OpenDir(name string) (vfs.File, error) {
 }
 
 func (x *FS) Remove(name string) error {
-	return x.change(func() error { return x.mp.Remove(name) })
+	return x.change(func() error {
+		if err := orderMarker(x.mp, name); err != nil {
+			return err
+		}
+		return x.mp.Remove(name)
+	})
 }
 
 func (x *FS) RemoveAll(name string) error {

@@ -39,6 +39,7 @@ func (a clusterVerbs) showCommand() *cli.Command {
 			jobVerbs{a.app}.showJobs("job"),
 			rebalanceVerbs{a.app}.showCommand(),
 			storageVerbs{a.app}.showMountpaths("storage"),
+			storageVerbs{a.app}.showResilver(),
 			a.verb(&cli.Command{Name: "config", Usage: "show the cluster's configuration", ArgsUsage: "[KEY]",
 				Flags: []cli.Flag{a.headersFlag()}, Action: a.showConfig}, argConfig),
 		},

@@ -97,12 +97,27 @@ func message(err error) string {
 		return cause
 	}
 	if _, rest, ok := strings.Cut(": "+cause, ": "+e.Name+": "); ok {
+		for strings.HasPrefix(rest, e.Name+": ") { // of a server's message the links are not known
+			rest = rest[len(e.Name)+2:]
+		}
 		return e.Name + ": " + rest
 	}
+	cause = oncePath(cause)
 	if strings.HasPrefix(cause, e.Name+" ") {
 		return cause
 	}
 	return e.Name + ": " + cause
+}
+
+// oncePath names what a server's message is about once.
+func oncePath(text string) string {
+	for {
+		name, rest, ok := strings.Cut(text, ": ")
+		if !ok || !strings.HasPrefix(rest, name+": ") && !strings.HasPrefix(rest, name+" ") {
+			return text
+		}
+		text = rest
+	}
 }
 
 // hint says what to do about an error, where that is not part of its text.

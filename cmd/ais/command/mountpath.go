@@ -232,8 +232,13 @@ func (a storageVerbs) targets(args []string) (ids []string) {
 
 // showMountpaths is `ais storage mountpath show` and `ais show storage`.
 func (a storageVerbs) showMountpaths(name string) *cli.Command {
+	return a.shows(name, "show the mountpaths of targets, and how far names have moved between them", a.show)
+}
+
+// shows is a verb that shows something of one target or of all, again and again if asked.
+func (a storageVerbs) shows(name, usage string, show func(ctx context.Context, sdk *client.Client, ids []string) error) *cli.Command {
 	return a.verb(&cli.Command{
-		Name: name, Usage: "show the mountpaths of targets, and how far names have moved between them", ArgsUsage: "[NODE]",
+		Name: name, Usage: usage, ArgsUsage: "[NODE]",
 		Flags: append(refreshFlags(), a.headersFlag(), a.unitsFlag()),
 		Action: func(c *cli.Context) error {
 			if err := count(c, 0, 1); err != nil {
@@ -249,22 +254,13 @@ func (a storageVerbs) showMountpaths(name string) *cli.Command {
 					return err
 				}
 			}
-			return a.refreshed(c, func(ctx context.Context) error { return a.show(ctx, sdk, ids) })
+			return a.refreshed(c, func(ctx context.Context) error { return show(ctx, sdk, ids) })
 		},
 	}, argTarget)
 }
 
 func (a storageVerbs) show(ctx context.Context, sdk *client.Client, ids []string) error {
-	all := map[string]*api.Mountpaths{}
-	var missing []string
-	for _, id := range ids {
-		s, err := sdk.NodeStatus(ctx, id)
-		if err != nil || s.Mountpaths == nil {
-			missing = append(missing, id+": "+message(err))
-			continue
-		}
-		all[id] = s.Mountpaths
-	}
+	all, missing := a.ask(ctx, sdk, ids)
 	if a.out.JSON {
 		return a.out.Value(all)
 	}
@@ -289,10 +285,28 @@ func (a storageVerbs) show(ctx context.Context, sdk *client.Client, ids []string
 			a.out.Printf("\n%s: %s", id, a.resilverLine(all[id].Resilver))
 		}
 	}
+	a.noteMissing(missing)
+	return nil
+}
+
+// ask asks nodes for their mountpaths, and says why those that are missing do not answer.
+func (a storageVerbs) ask(ctx context.Context, sdk *client.Client, ids []string) (all map[string]*api.Mountpaths, missing []string) {
+	all = map[string]*api.Mountpaths{}
+	for _, id := range ids {
+		s, err := sdk.NodeStatus(ctx, id)
+		if err != nil || s.Mountpaths == nil {
+			missing = append(missing, id+": "+message(err))
+			continue
+		}
+		all[id] = s.Mountpaths
+	}
+	return all, missing
+}
+
+func (a storageVerbs) noteMissing(missing []string) {
 	for _, m := range missing {
 		a.out.Notef("%s %s", a.out.PaintErr(term.Red, "no answer from"), m)
 	}
-	return nil
 }
 
 func (a storageVerbs) mountpathCells(m *api.Mountpath) []term.Cell {
@@ -312,22 +326,6 @@ func (a storageVerbs) mountpathCells(m *api.Mountpath) []term.Cell {
 		{Text: m.State, Style: style}, {Text: strconv.FormatUint(uint64(m.Weight), 10)},
 		{Text: a.out.Units.Bytes(int64(m.Used))}, {Text: a.out.Units.Bytes(int64(m.Total))}, {Text: term.Count(int64(m.Errors))}, {Text: strings.Join(remarks, "; ")},
 	}
-}
-
-func (a storageVerbs) resilverLine(r *api.Resilver) string {
-	line := term.Plural(r.Objects, "object") + ", " + a.out.Units.Bytes(r.Bytes) + " moved"
-	if r.Running {
-		line = "resilver " + r.ID + " is running: " + line + ", " + term.Count(r.Scanned) + " names looked at"
-	} else {
-		line = "resilver " + r.ID + " ended " + stamp(r.Ended) + ": " + line
-	}
-	if r.Failed > 0 {
-		line += ", " + term.Count(r.Failed) + " could not be moved"
-	}
-	if r.Waiting != "" {
-		line += "; it waits: " + r.Waiting
-	}
-	return line
 }
 
 // complete offers targets, or behind NODE= its mountpaths.

@@ -24,10 +24,16 @@ func (a *App) resilverStatus() *api.Resilver {
 	if s.ID == "" {
 		return nil
 	}
-	return &api.Resilver{
+	r := &api.Resilver{
 		ID: s.ID, Running: s.Running, Waiting: s.Waiting, Started: s.Started, Ended: s.Ended,
-		Scanned: s.Scanned, Objects: s.Objects, Bytes: s.Bytes, Failed: s.Failed,
+		Scanned: s.Scanned, Objects: s.Objects, Bytes: s.Bytes, Failed: s.Failed, Planned: s.Planned, Done: s.Done,
+		ObjectsPerSecond: s.ObjectsPerSecond, BytesPerSecond: s.BytesPerSecond, ETANS: s.ETA.Nanoseconds(),
+		Mountpaths: []api.ResilverMoves{},
 	}
+	for _, l := range s.Mountpaths {
+		r.Mountpaths = append(r.Mountpaths, api.ResilverMoves{Path: l.Path, Planned: l.Planned, Objects: l.Objects, Bytes: l.Bytes})
+	}
+	return r
 }
 
 func resilverMetrics(reg *metrics.Registry, r *resilver.Resilver) {
