@@ -67,7 +67,7 @@ func (c *Cluster) KillAll(ctx context.Context) error {
 			}
 		}
 	}
-	return c.each(nodes, func(n Node) error { return c.Kill(ctx, n.ID) })
+	return each(nodes, func(n Node) error { return c.Kill(ctx, n.ID) })
 }
 
 // Restart stops the node if it runs and starts it again.
@@ -136,16 +136,16 @@ func (c *Cluster) resume(ctx context.Context) error {
 		}
 		up = append(up, n)
 	}
-	up, faults := c.well(up, func(n Node) error { return c.ready(ctx, n) })
+	up, faults := well(up, func(n Node) error { return c.ready(ctx, n) })
 	all = append(all, faults)
-	_, faults = c.well(up, func(n Node) error { return c.seesAll(ctx, n, up) })
+	_, faults = well(up, func(n Node) error { return c.seesAll(ctx, n, up) })
 	return errors.Join(append(all, faults)...)
 }
 
 // well calls f for all nodes at once and returns those it is well with, and what is wrong with others that are still part of the cluster.
-func (c *Cluster) well(nodes []Node, f func(Node) error) (ok []Node, faults error) {
+func well(nodes []Node, f func(Node) error) (ok []Node, faults error) {
 	var mu sync.Mutex
-	faults = c.each(nodes, func(n Node) error {
+	faults = each(nodes, func(n Node) error {
 		err := f(n)
 		if err != nil && n.retired() {
 			return nil
@@ -161,11 +161,11 @@ func (c *Cluster) well(nodes []Node, f func(Node) error) (ok []Node, faults erro
 }
 
 func (c *Cluster) stopAll(ctx context.Context, nodes []Node, within time.Duration) error {
-	return c.each(nodes, func(n Node) error { return c.stop(ctx, n, within) })
+	return each(nodes, func(n Node) error { return c.stop(ctx, n, within) })
 }
 
 // each calls f for all nodes at once and joins what went wrong.
-func (c *Cluster) each(nodes []Node, f func(Node) error) error {
+func each(nodes []Node, f func(Node) error) error {
 	all := make([]error, len(nodes))
 	var wg sync.WaitGroup
 	for i, n := range nodes {
