@@ -47,6 +47,7 @@ type JobStatus struct {
 	Err     string `json:"err"`
 	EndTime int64  `json:"end_time"` // unix nanoseconds, 0 while it runs
 	Aborted bool   `json:"aborted"`
+	Paused  bool   `json:"paused,omitempty"` // ours: a rebalance that was stopped and goes on when it is started again
 }
 
 // JobQuery selects jobs: the value of ActStart and ActStop and the body of the job queries. All given fields must match.

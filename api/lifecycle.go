@@ -1,6 +1,11 @@
 package api
 
-import "aistore/cluster"
+import (
+	"strings"
+
+	"aistore/cluster"
+	"aistore/errs"
+)
 
 // Actions on nodes and on the whole cluster; the value is a NodesMsg.
 const (
@@ -55,6 +60,21 @@ func ParseNodeName(s string) cluster.NodeID {
 		return cluster.NodeID(s[2 : n-1])
 	}
 	return cluster.NodeID(s)
+}
+
+// Fits reports whether a name that says "t[ID]" or "p[ID]" is right about the node's role.
+func Fits(name string, n *cluster.Node) bool {
+	return strings.HasPrefix(name, "t[") && n.Role.Target() || strings.HasPrefix(name, "p[") && n.Role.Gateway() || name == string(n.ID)
+}
+
+// Check refuses names that are wrong about the role of a node in the map; nodes that are not there are not looked at.
+func (m *NodesMsg) Check(nodes map[cluster.NodeID]*cluster.Node) error {
+	for _, s := range append([]string{m.SID, m.DaemonID}, m.Nodes...) {
+		if n := nodes[ParseNodeName(s)]; n != nil && !Fits(s, n) {
+			return errs.F("api.NodesMsg", s, errs.NotFound, "no such node: it is %s", NodeName(n))
+		}
+	}
+	return nil
 }
 
 // NodeName is a node's id as AIStore writes it: "t[ID]" or "p[ID]".

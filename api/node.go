@@ -280,11 +280,17 @@ type NodeStatus struct {
 	Mountpaths  *Mountpaths `json:"mountpaths,omitempty"`
 }
 
+// What NodeInfo.Health says, alone for a node in service, of one that does not answer.
+const (
+	HealthOffline = "offline"
+	HealthUnknown = "unknown" // there is no primary to tell; alive is false
+)
+
 // NodeInfo is one line of what=nodes: the map's entry and what the node last told the primary.
 type NodeInfo struct {
 	*cluster.Node
 	Primary  bool      `json:"primary"`
-	Health   string    `json:"health"` // "online", "offline", or the node's State when it is not online
+	Health   string    `json:"health"` // "online", or State and Phase, or HealthOffline or HealthUnknown, also behind those: "maintenance (done), offline"
 	UptimeNS int64     `json:"uptime_ns"`
 	LastSeen time.Time `json:"last_seen,omitzero"`
 	Version  string    `json:"version,omitempty"` // of the software

@@ -58,13 +58,17 @@ func (c *CheckCounts) Faults() int64 { return c.Missing + c.Corrupt + c.Misplace
 // NodeCheck is what one target finds on its mountpaths: its answer to what=check at PathDaemon.
 type NodeCheck struct {
 	CheckCounts
-	Examples []string `json:"examples,omitempty"` // of faults, a few: "misplaced ais://bucket/object"
+	Examples []string          `json:"examples,omitempty"` // of faults, a few: "misplaced ais://bucket/object"
+	Out      map[string]string `json:"out,omitempty"`      // mountpaths that were not looked through, and why
+	Kept     int64             `json:"kept,omitempty"`     // of Checked: copies that a node out of service keeps of what owners have too
 }
 
 // CheckReport answers what=check at PathCluster.
 type CheckReport struct {
 	CheckCounts
-	Rebalancing bool                  `json:"rebalancing"` // names are on their way: what is misplaced or surplus now is not for long
+	Kept        map[string]string     `json:"kept,omitempty"`   // targets whose kept copies were not looked at, and why: all they had is elsewhere
+	Paused      bool                  `json:"paused,omitempty"` // the rebalance is stopped
+	Rebalancing bool                  `json:"rebalancing"`      // names are on their way: what is misplaced or surplus now is not for long
 	Nodes       map[string]*NodeCheck `json:"nodes"`
 	Unchecked   map[string]string     `json:"unchecked,omitempty"` // targets that did not answer, and why
 }

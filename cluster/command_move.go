@@ -86,6 +86,7 @@ func (m MoveNodes) apply(c *change) error {
 		return errs.E(op, "nodes", errs.Invalid, "none is named")
 	}
 	c.paused = m.Paused
+	entered := hasGateway(c.Map, "")
 	for _, id := range m.IDs {
 		if err := m.step(c, id); err != nil {
 			return err
@@ -94,8 +95,21 @@ func (m MoveNodes) apply(c *change) error {
 	if c.changed && len(c.Buckets.Buckets) > 0 && len(c.Map.Targets()) == 0 {
 		return errs.F(op, nodeList(m.IDs), errs.Conflict, "no target would be left in service: add one first")
 	}
+	if entered && !hasGateway(c.Map, "") {
+		return errs.F(op, nodeList(m.IDs), errs.Conflict, "no gateway would be left in service: add one first")
+	}
 	c.result.Node = c.Map.Nodes[m.IDs[0]]
 	return nil
+}
+
+// hasGateway reports whether a node other than but is in service that takes requests to the whole cluster.
+func hasGateway(m *Map, but NodeID) bool {
+	for _, n := range m.Nodes {
+		if n.ID != but && n.Role.Gateway() && n.State == Online {
+			return true
+		}
+	}
+	return false
 }
 
 func (m MoveNodes) step(c *change, id NodeID) error {
@@ -109,7 +123,7 @@ func (m MoveNodes) step(c *change, id NodeID) error {
 	case to == "" && !ok:
 		return errs.F(op, "step", errs.Invalid, "%q is unknown: use %s", string(m.Step), strings.Join(transitionNames(), ", "))
 	case !ok:
-		return errs.F(op, string(id), errs.Conflict, "is %s: %s is not possible from there, only %s", n.Describe(), m.Step, strings.Join(n.Steps(), ", "))
+		return errs.F(op, string(id), errs.Conflict, "is %s: %s is not possible from there, only %s", n.Describe(), m.Step.verb(), strings.Join(n.Steps(), ", "))
 	case already:
 		return nil
 	case c.Map.Primary == id && phase == Migrating:
@@ -124,8 +138,11 @@ func (m MoveNodes) step(c *change, id NodeID) error {
 
 // Describe names a node's state as messages do: "maintenance (migrating)".
 func (n *Node) Describe() string {
-	if n.Phase == "" {
+	switch {
+	case n.Phase == "":
 		return string(n.State)
+	case n.Phase == Wiping && n.KeepData: // its objects stay on its disks
+		return string(n.State) + " (ending)"
 	}
 	return string(n.State) + " (" + string(n.Phase) + ")"
 }
@@ -135,7 +152,7 @@ func (n *Node) Steps() []string {
 	var steps []string
 	for _, t := range transitionNames() {
 		if _, _, already, ok := Transition(t).legal(n); ok && !already {
-			steps = append(steps, t)
+			steps = append(steps, Transition(t).verb())
 		}
 	}
 	if len(steps) == 0 {
@@ -143,6 +160,9 @@ func (n *Node) Steps() []string {
 	}
 	return steps
 }
+
+// verb is the transition as operators write it: `ais cluster add-remove-nodes VERB`.
+func (t Transition) verb() string { return strings.TrimSuffix(string(t), "-node") }
 
 func transitionNames() []string {
 	return []string{string(StartMaintenance), string(StopMaintenance), string(ShutdownNode), string(DecommissionNode), string(JoinNode)}
@@ -202,6 +222,9 @@ func (f ForgetNode) apply(c *change) error {
 	}
 	if n.InService() && len(c.Map.Targets()) == 1 && len(c.Buckets.Buckets) > 0 {
 		return errs.E(op, string(f.ID), errs.Conflict, "is the last target in service")
+	}
+	if n.Role.Gateway() && n.State == Online && !hasGateway(c.Map, f.ID) {
+		return errs.E(op, string(f.ID), errs.Conflict, "is the last gateway in service: add one first")
 	}
 	if n.State == Decommissioned {
 		c.retire(n)

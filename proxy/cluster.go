@@ -113,8 +113,16 @@ func (g *queries) nodes(c *httpx.Ctx, v *cluster.View) error {
 	infos := []api.NodeInfo{}
 	for _, n := range v.Map.All() {
 		i := api.NodeInfo{Node: n, Primary: n.ID == v.Map.Primary, Health: n.Describe()}
-		if !n.Alive && n.Phase != cluster.Drained { // who may be powered off is not missed
-			i.Health = "offline"
+		switch {
+		case err != nil && n.ID != g.node.ID: // whether it lives is the primary's to know
+			i.Node, i.Health = presumed(n), api.HealthUnknown
+			if n.State != cluster.Online {
+				i.Health = n.Describe() + ", " + api.HealthUnknown
+			}
+		case !n.Alive && n.State == cluster.Online:
+			i.Health = api.HealthOffline
+		case !n.Alive:
+			i.Health += ", " + api.HealthOffline
 		}
 		if h := byID[n.ID]; h != nil {
 			i.UptimeNS, i.Version, i.Alerts = int64(h.Uptime), h.Version, alerts(h)
@@ -132,6 +140,13 @@ func (g *queries) nodes(c *httpx.Ctx, v *cluster.View) error {
 		infos = append(infos, i)
 	}
 	return c.JSON(infos)
+}
+
+// presumed is n as long as nobody can tell whether it lives.
+func presumed(n *cluster.Node) *cluster.Node {
+	p := *n
+	p.Alive = false
+	return &p
 }
 
 // alerts is what a node reports that somebody should look at.

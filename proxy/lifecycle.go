@@ -52,6 +52,13 @@ func (g lifecycle) move(c *httpx.Ctx, m *api.ActionMsg, step cluster.Transition)
 	if err != nil {
 		return err
 	}
+	v, err := g.ctl.Latest(c.Context())
+	if err != nil {
+		return err
+	}
+	if err := msg.Check(v.Map.Nodes); err != nil {
+		return err
+	}
 	mv := cluster.MoveNodes{IDs: msg.IDs(), Step: step}
 	switch {
 	case step == cluster.DecommissionNode && msg.NoShutdown:
@@ -68,7 +75,30 @@ func (g lifecycle) move(c *httpx.Ctx, m *api.ActionMsg, step cluster.Transition)
 	if err != nil {
 		return err
 	}
+	for _, id := range mv.IDs {
+		// No change of the map ends a node that was shut down before and started again.
+		if n := v.Map.Nodes[id]; step == cluster.ShutdownNode && n.Alive && n.State == cluster.Shutdown && n.Phase == cluster.Drained {
+			if err := g.endOne(c, n, v.Map.UUID); err != nil {
+				return errs.E(op, string(id), err)
+			}
+		}
+	}
 	return text(c, id)
+}
+
+// endOne tells a node to end as SIGTERM would.
+func (g lifecycle) endOne(c *httpx.Ctx, n *cluster.Node, uuid string) error {
+	e := node.Ending{Cluster: uuid}
+	if n.ID == g.node.ID {
+		return g.node.End(e)
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), endPatience)
+	defer cancel()
+	err := g.node.Client.JSON(ctx, "POST", "http://"+n.IntraAddr+node.PathEnd, e, nil)
+	if errs.Is(err, errs.Unavailable) {
+		return nil // it has ended meanwhile
+	}
+	return err
 }
 
 // leave proposes what may take the primary along, and returns the id of the rebalance that is under way for it.
@@ -115,6 +145,13 @@ func (g lifecycle) join(c *httpx.Ctx) error {
 	ids := msg.IDs()
 	if len(ids) == 0 {
 		return errs.F("proxy.join", "node", errs.Invalid, `is missing: give {"daemon_id":"ID"}, or {"nodes":["ID",...]}; a node joins by itself when it is started with --join and the URL of any node`)
+	}
+	v, err := g.ctl.Latest(c.Context())
+	if err != nil {
+		return err
+	}
+	if err := msg.Check(v.Map.Nodes); err != nil {
+		return err
 	}
 	id, err := g.leave(c, cluster.MoveNodes{IDs: ids, Step: cluster.JoinNode, Paused: msg.SkipRebalance}, ids)
 	if err != nil {

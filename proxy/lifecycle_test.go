@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -175,6 +176,16 @@ func TestDecommissionData(t *testing.T) {
 	}
 }
 
+// TestNamesOfRoles refuses a name that is wrong about the node's role.
+func TestNamesOfRoles(t *testing.T) {
+	w := populated(t)
+	for _, action := range []string{api.ActStartMaintenance, "join"} {
+		if r := w.step(action, "p[t2]"); r.status != 404 || !strings.Contains(r.fault.Message, "t[t2]") {
+			t.Errorf("%s: %d %s", action, r.status, r.body)
+		}
+	}
+}
+
 // TestForget removes a node from the map.
 func TestForget(t *testing.T) {
 	w := populated(t)
@@ -229,6 +240,12 @@ func TestRebalanceAsJob(t *testing.T) {
 	if r := w.action(409, "PUT", "/v1/cluster", api.ActStop, api.JobQuery{ID: "g1"}); !strings.Contains(r.fault.Message, id) {
 		t.Error(r.body)
 	}
+	for _, run := range []bool{false, true} {
+		w.plane.must(t, cluster.SetRebalance{Run: run})
+		if s := status(api.JobQuery{ID: id}, 200); s.Paused == run {
+			t.Errorf("started %t: %+v", run, s)
+		}
+	}
 	w.settle()
 	if s := status(api.JobQuery{ID: id}, 200); s.EndTime == 0 {
 		t.Errorf("%+v", s)
@@ -247,6 +264,35 @@ func TestEndOfAll(t *testing.T) {
 	for _, action := range []string{api.ActDecommissionCluster, "decommission"} {
 		if r := w.action(400, "PUT", "/v1/cluster", action, nil); !strings.Contains(r.fault.Message, "destroys every bucket") {
 			t.Error(r.body)
+		}
+	}
+}
+
+// TestHealth: a node's state and that it does not answer are both told, and without a primary nothing is said of the others.
+func TestHealth(t *testing.T) {
+	w := populated(t)
+	if r := w.step(api.ActStartMaintenance, "t3"); r.status != 200 {
+		t.Fatal(string(r.body))
+	}
+	w.plane.must(t, cluster.SetAlive{Lost: []cluster.NodeID{"t2", "t3"}})
+	for _, c := range []struct {
+		blind bool
+		want  string
+	}{
+		{false, "s1 standby true, t1 online true, t2 offline false, t3 maintenance (migrating), offline false"},
+		{true, "s1 standby, unknown false, t1 online true, t2 unknown false, t3 maintenance (migrating), unknown false"},
+	} {
+		w.plane.blind = c.blind
+		var infos []api.NodeInfo
+		if err := json.Unmarshal([]byte(w.do("GET", "/v1/cluster?what=nodes", nil).body), &infos); err != nil {
+			t.Fatal(err)
+		}
+		var is []string
+		for _, i := range infos {
+			is = append(is, fmt.Sprintf("%s %s %t", i.ID, i.Health, i.Alive))
+		}
+		if got := strings.Join(is, ", "); got != c.want {
+			t.Errorf("blind %t: %s", c.blind, got)
 		}
 	}
 }

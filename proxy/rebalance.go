@@ -42,6 +42,9 @@ func (g *queries) rebalanceOf(c *httpx.Ctx, v *cluster.View) *api.Rebalance {
 	}
 	nodes, missing := gather[api.RebalanceStatus](g.Gateway, c, targetsOf(m), api.WhatRebalance)
 	r.Nodes, r.Missing = map[string]*api.RebalanceStatus{}, missing
+	for id := range m.Tallies { // what it moved is known, whether it answers or not
+		delete(missing, string(id))
+	}
 	for id, t := range m.Tallies { // who has left, or began anew since, knows it no more
 		if s := nodes[id]; s == nil || s.Epoch != m.Epoch || s.Objects < t.Objects {
 			nodes[id] = &api.RebalanceStatus{
@@ -88,8 +91,14 @@ func (g *queries) check(c *httpx.Ctx, v *cluster.View) error {
 	if c.Query(api.QueryDeep) == "true" {
 		what += "&" + api.QueryDeep + "=true"
 	}
-	rep := api.CheckReport{Rebalancing: v.Map.Rebalancing(), Nodes: map[string]*api.NodeCheck{}}
+	rep := api.CheckReport{Rebalancing: v.Map.Rebalancing(), Paused: v.Map.Paused, Nodes: map[string]*api.NodeCheck{}, Kept: map[string]string{}}
 	found, missing := gatherWithin[api.NodeCheck](g.Gateway, c, targetsOf(v.Map), what, checkPatience)
+	for id := range missing {
+		if n := v.Map.Nodes[cluster.NodeID(id)]; n.Phase == cluster.Drained { // it may be off, and nobody needs what it has
+			rep.Kept[id] = n.Describe()
+			delete(missing, id)
+		}
+	}
 	rep.Unchecked = missing
 	for id, n := range found {
 		rep.Nodes[string(id)] = n
@@ -115,7 +124,7 @@ func rebalanceJob(m *cluster.Map, epoch uint64) (*api.JobStatus, error) {
 	if epoch > m.Epoch {
 		return nil, errs.F("proxy.rebalanceJob", "job "+id, errs.NotFound, "there was none yet: the newest rebalance is %s", m.Generation())
 	}
-	s := &api.JobStatus{UUID: id, Kind: api.KindRebalance}
+	s := &api.JobStatus{UUID: id, Kind: api.KindRebalance, Paused: m.Rebalancing() && m.Paused}
 	if !m.Rebalancing() {
 		s.EndTime = max(1, m.Ended.UnixNano())
 	}

@@ -33,6 +33,7 @@ type plane struct {
 	index uint64
 	view  *cluster.View
 	watch chan struct{}
+	blind bool // there is no primary to ask of the health of nodes
 }
 
 func newPlane(t *testing.T, nodes ...cluster.Node) *plane {
@@ -83,6 +84,9 @@ func (p *plane) Latest(context.Context) (*cluster.View, error) { return p.View()
 func (p *plane) Lease() error                                  { return nil }
 func (p *plane) Ready() bool                                   { return true }
 func (p *plane) Health(context.Context) ([]control.NodeHealth, error) {
+	if p.blind {
+		return nil, errs.E("plane.Health", "primary", errs.Unavailable)
+	}
 	return []control.NodeHealth{{
 		ID: "t1", Heard: cluster.Duration(time.Second), Uptime: cluster.Duration(time.Minute), Version: "test",
 		Report: control.Report{Mountpaths: []control.Mountpath{{Path: "/mp1", FS: 7, Total: 1000, Used: 250}, {Path: "/mp2", FS: 7, Total: 1000, Used: 250}}},

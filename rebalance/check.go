@@ -1,6 +1,7 @@
 package rebalance
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"aistore/cluster"
 	"aistore/cluster/ownership"
 	"aistore/errs"
+	"aistore/fs"
 	"aistore/httpx"
 	"aistore/object"
 	"aistore/store"
@@ -44,16 +46,9 @@ func (e *Engine) Check(c *httpx.Ctx) error {
 		return errs.E("rebalance.check", string(e.self), errs.Unavailable, "the node has not been accepted by its cluster yet")
 	}
 	k := &check{Engine: e, ctx: c.Context(), view: v, deep: c.Query(queryDeep) == "true", kept: !v.Map.Nodes[e.self].InService(), asked: map[cluster.NodeID][]offered{}}
+	k.out.Out = e.outside()
 	for lane := range e.store.Lanes() {
-		var err error
-		werr := e.store.WalkKeys(k.ctx, lane, object.Name{}, func(bucket uint64, key []byte) bool {
-			err = k.one(object.Name{Bucket: bucket, Key: string(key)})
-			return err == nil && k.ctx.Err() == nil
-		})
-		if err == nil {
-			err = werr
-		}
-		if err != nil {
+		if err := k.walk(lane); err != nil {
 			return errs.E("rebalance.check", string(e.self), err)
 		}
 	}
@@ -63,6 +58,34 @@ func (e *Engine) Check(c *httpx.Ctx) error {
 		}
 	}
 	return c.JSON(&k.out)
+}
+
+// outside lists the mountpaths that cannot be looked through, and why.
+func (e *Engine) outside() map[string]string {
+	out := map[string]string{}
+	for _, mp := range e.store.Mountpaths() {
+		if mp.State != fs.Enabled {
+			out[mp.Path] = cmp.Or(mp.Reason, string(mp.State))
+		}
+	}
+	return out
+}
+
+// walk looks at the keys of one mountpath. One that is out of use, or leaves it meanwhile, is told of; the others are looked through all the same.
+func (k *check) walk(lane int) error {
+	if mps := k.store.Mountpaths(); lane < len(mps) && mps[lane].State != fs.Enabled {
+		return nil // outside has it
+	}
+	var err error
+	werr := k.store.WalkKeys(k.ctx, lane, object.Name{}, func(bucket uint64, key []byte) bool {
+		err = k.one(object.Name{Bucket: bucket, Key: string(key)})
+		return err == nil && k.ctx.Err() == nil
+	})
+	if mps := k.store.Mountpaths(); err == nil && werr != nil && k.ctx.Err() == nil && lane < len(mps) {
+		k.out.Out[mps[lane].Path] = cmp.Or(mps[lane].Reason, errs.KindOf(werr).String())
+		return nil
+	}
+	return cmp.Or(err, werr)
 }
 
 // one looks at one key.
@@ -111,6 +134,8 @@ func (k *check) content(b *cluster.Bucket, n object.Name) {
 	}
 	switch {
 	case err == nil:
+	case errs.Is(err, errs.Mountpath):
+		k.out.Checked-- // its disk has left meanwhile
 	case strings.Contains(err.Error(), "missing"): // the store's word for content that an index names in vain
 		k.fault(&k.out.Missing, "missing", b, n)
 	default:
@@ -152,6 +177,8 @@ func (k *check) ask(owner cluster.NodeID) error {
 			k.fault(&k.out.Misplaced, "misplaced", b, n)
 		case !k.kept:
 			k.fault(&k.out.Surplus, "surplus", b, n)
+		default:
+			k.out.Kept++
 		}
 	}
 	return nil

@@ -120,6 +120,8 @@ func (j *Job) Wait(ctx context.Context) error {
 			return errs.F(op, "job "+j.ID, errs.Other, "failed: %s", s.Err)
 		case s.EndTime != 0:
 			return nil
+		case s.Paused:
+			return errs.F(op, j.ID, errs.Conflict, "is stopped: `ais start rebalance` goes on")
 		}
 		quiet, err := j.idle(ctx)
 		if err != nil {

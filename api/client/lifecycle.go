@@ -169,7 +169,7 @@ func (l *Life) Check(ctx context.Context, o CheckOptions) (*api.CheckReport, err
 // FindNode returns a node of the map by its id, which may be written "t[ID]" or "p[ID]"; kind NotFound if there is none.
 func FindNode(v *cluster.View, name string) (*cluster.Node, error) {
 	n := v.Map.Nodes[api.ParseNodeName(name)]
-	if n == nil {
+	if n == nil || !api.Fits(name, n) {
 		return nil, errs.E("client.FindNode", name, errs.NotFound, "no such node in the cluster map")
 	}
 	return n, nil

@@ -67,7 +67,7 @@ func (c *Cluster) KillAll(ctx context.Context) error {
 			}
 		}
 	}
-	return c.each(nodes, func(n Node) error { return c.Kill(ctx, n.ID) })
+	return each(nodes, func(n Node) error { return c.Kill(ctx, n.ID) })
 }
 
 // Restart stops the node if it runs and starts it again.
@@ -80,7 +80,7 @@ func (c *Cluster) Restart(ctx context.Context, id string, env ...string) error {
 
 // Down stops every node, all at the same time.
 func (c *Cluster) Down(ctx context.Context) error {
-	return c.stopAll(ctx, c.Nodes(), c.opts.DrainWithin)
+	return errors.Join(c.stopAll(ctx, c.Nodes(), c.opts.DrainWithin), c.noteRetired())
 }
 
 // Signal sends sig to the node's process, such as SIGSTOP to play a paused machine. Kind NotFound if it does not run.
@@ -124,12 +124,48 @@ func (c *Cluster) startAll(ctx context.Context) (started []Node, err error) {
 	return started, nil
 }
 
+// resume starts what there is of a founded cluster and returns when all that is well is ready. Who cannot be started, ends, or does not become
+// ready is in the error and keeps nobody from going on; one that ends as it was decommissioned is not missed.
+func (c *Cluster) resume(ctx context.Context) error {
+	var up []Node
+	var all []error
+	for _, n := range c.Nodes() {
+		if _, err := c.start(n, nil); err != nil {
+			all = append(all, err)
+			continue
+		}
+		up = append(up, n)
+	}
+	up, faults := well(up, func(n Node) error { return c.ready(ctx, n) })
+	all = append(all, faults)
+	_, faults = well(up, func(n Node) error { return c.seesAll(ctx, n, up) })
+	return errors.Join(append(all, faults)...)
+}
+
+// well calls f for all nodes at once and returns those it is well with, and what is wrong with others that are still part of the cluster.
+func well(nodes []Node, f func(Node) error) (ok []Node, faults error) {
+	var mu sync.Mutex
+	faults = each(nodes, func(n Node) error {
+		err := f(n)
+		if err != nil && n.retired() {
+			return nil
+		}
+		if err == nil {
+			mu.Lock()
+			defer mu.Unlock()
+			ok = append(ok, n)
+		}
+		return err
+	})
+	return ok, faults
+}
+
 func (c *Cluster) stopAll(ctx context.Context, nodes []Node, within time.Duration) error {
-	return c.each(nodes, func(n Node) error { return c.stop(ctx, n, within) })
+	return each(nodes, func(n Node) error { return c.stop(ctx, n, within) })
 }
 
 // each calls f for all nodes at once and joins what went wrong.
-func (c *Cluster) each(nodes []Node, f func(Node) error) error {
+func each(nodes []Node, f func(Node) error) error {
 	all := make([]error, len(nodes))
 	var wg sync.WaitGroup
 	for i, n := range nodes {

@@ -13,8 +13,27 @@ import (
 
 // retired reports whether the node was decommissioned: it leaves this file in its directory, and is never started again.
 func (n Node) retired() bool {
+	if n.Retired {
+		return true
+	}
 	_, err := os.Lstat(filepath.Join(n.state(), "decommissioned"))
 	return err == nil
+}
+
+// noteRetired keeps in cluster.json who was decommissioned: the node's own word goes with its directory.
+func (c *Cluster) noteRetired() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	news := false
+	for i := range c.file.Nodes {
+		if n := &c.file.Nodes[i]; !n.Retired && n.retired() {
+			n.Retired, news = true, true
+		}
+	}
+	if !news {
+		return nil
+	}
+	return c.file.write(c.dir)
 }
 
 // Add makes count more nodes of a role, starts them, and returns when all are alive in the cluster map. env is added to their
@@ -48,6 +67,9 @@ func (c *Cluster) extend(role Role, count int) ([]Node, error) {
 		}
 		port = max(port, slices.Max(n.publicPorts()))
 		mountpaths = max(mountpaths, len(n.Mountpaths))
+	}
+	for i := range c.file.Nodes {
+		c.file.Nodes[i].Retired = c.file.Nodes[i].retired()
 	}
 	var added []Node
 	for range count {

@@ -111,18 +111,22 @@ type Cluster struct {
 }
 
 // Up starts the cluster in o.Dir, a new one or what is there, and returns when every node is alive in the
-// cluster map. Nodes that run already keep running. If it fails, the nodes it started are stopped again and
-// the error carries the end of the failing node's log.
+// cluster map. Nodes that run already keep running. If the founding fails, the nodes it started are stopped again and
+// the error carries the end of the failing node's log. A cluster that was founded before is returned with the error: the nodes that
+// are well go on without those that are not.
 func Up(ctx context.Context, o Options) (*Cluster, error) {
 	const op = "local.Up"
 	c, err := Open(o)
 	if errs.Is(err, errs.NotFound) {
 		c, err = create(o.WithDefaults())
 	} else if err == nil {
-		err = c.sameShape(o)
+		err = errors.Join(c.noteRetired(), c.sameShape(o))
 	}
 	if err != nil {
 		return nil, errs.E(op, o.Dir, err)
+	}
+	if c.file.Founded {
+		return c, errors.Join(c.resume(ctx), c.noteRetired())
 	}
 	started, err := c.startAll(ctx)
 	if err == nil {
@@ -194,7 +198,7 @@ func newCluster(o Options, dir string) *Cluster {
 // sameShape refuses counts and ports that contradict what the directory holds.
 func (c *Cluster) sameShape(o Options) error {
 	gateways, targets, mountpaths := 0, 0, 0
-	for _, n := range c.file.Nodes {
+	for _, n := range c.Nodes() {
 		if n.Role == RoleProxy {
 			gateways++
 			continue

@@ -322,6 +322,38 @@ func TestUpAgainAfterFailure(t *testing.T) {
 	}
 }
 
+// TestUpWithoutSome: one bad node does not keep the others from going on, and who was decommissioned is not missed, also when its
+// directory is gone.
+func TestUpWithoutSome(t *testing.T) {
+	o := options(t, 24280)
+	c := up(t, o)
+	if err := c.Stop(t.Context(), "t1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.Nodes()[1].state(), "decommissioned"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(o.Dir, "t1")); err != nil {
+		t.Fatal(err)
+	}
+	o.Targets = 0
+	o.Env = []string{"FAKE_FAIL=t2"}
+	again, err := Up(t.Context(), o)
+	if !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "disk on fire") {
+		t.Errorf("up with a bad node: %v", err)
+	}
+	if again == nil || states(again) != "g1=running t2=stopped" {
+		t.Fatalf("what was left is %v", again)
+	}
+	o.Env = nil
+	if got := states(up(t, o)); got != "g1=running t2=running" {
+		t.Errorf("without t1 there are %s", got)
+	}
+}
+
 func TestTwoClusters(t *testing.T) {
 	o := options(t, 24150)
 	a := up(t, o)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +70,9 @@ func (c *Cluster) seesAll(ctx context.Context, viewer Node, nodes []Node) error 
 	if viewer.Role == RoleTarget {
 		return nil // clients ask gateways
 	}
-	return c.poll(ctx, viewer, func(ctx context.Context) error { return c.sees(ctx, viewer, nodes) })
+	return c.poll(ctx, viewer, func(ctx context.Context) error {
+		return c.sees(ctx, viewer, slices.DeleteFunc(slices.Clone(nodes), Node.retired)) // who ends its decommissioning now is not waited for
+	})
 }
 
 // poll repeats check until it succeeds, the node's process ends, or time is up. There is nothing to wait on but

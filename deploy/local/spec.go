@@ -32,6 +32,7 @@ type Node struct {
 	IntraPort  int      `json:"intra_port"`
 	Dir        string   `json:"dir"`                  // configuration, log, pid and state; absolute
 	Mountpaths []string `json:"mountpaths,omitempty"` // absolute
+	Retired    bool     `json:"retired,omitempty"`    // decommissioned: never started again, also when its directory is gone
 }
 
 // URL returns the node's public URL.

@@ -1,9 +1,11 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -68,10 +70,11 @@ func (a clusterVerbs) setPrimary(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	id := string(api.ParseNodeName(c.Args().First()))
-	if a.view.Map.Nodes[cluster.NodeID(id)] == nil {
-		return errs.F("", id, errs.NotFound, "no such node: `ais show cluster` lists them")
+	n, err := client.FindNode(a.view, c.Args().First())
+	if err != nil {
+		return errs.F("", c.Args().First(), errs.NotFound, "no such node: `ais show cluster` lists them")
 	}
+	id := string(n.ID)
 	if err := sdk.SetPrimary(c.Context, id); err != nil {
 		return err
 	}
@@ -158,7 +161,10 @@ func (a clusterVerbs) showCluster(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	what := string(api.ParseNodeName(c.Args().First()))
+	what := c.Args().First()
+	if n, err := client.FindNode(a.view, what); err == nil {
+		what = string(n.ID)
+	}
 	return a.refreshed(c, func(ctx context.Context) error {
 		switch what {
 		case "":
@@ -193,8 +199,12 @@ func (a clusterVerbs) showNodes(ctx context.Context, sdk *client.Client) error {
 	if err != nil {
 		return err
 	}
+	var blind error
+	if slices.ContainsFunc(nodes, func(n api.NodeInfo) bool { return strings.HasSuffix(n.Health, api.HealthUnknown) }) {
+		blind = errs.F("", "", errs.Unavailable, "no primary within reach: what is shown is what a gateway knew last (map version %d)", view.Map.Version)
+	}
 	if a.out.JSON {
-		return a.out.Value(clusterJSON{view.Map.UUID, string(view.Map.Primary), view.Map.Version, view.Map.Epoch, len(view.Buckets.Buckets), nodes})
+		return cmp.Or(a.out.Value(clusterJSON{view.Map.UUID, string(view.Map.Primary), view.Map.Version, view.Map.Epoch, len(view.Buckets.Buckets), nodes}), blind)
 	}
 	t := a.out.NewTable(term.Columns("NODE", "ROLE", "STATE", "VERSION", "UPTIME>", "USED>", "CAPACITY>", "URL", "", "ALERTS")...)
 	for i := range nodes {
@@ -206,7 +216,7 @@ func (a clusterVerbs) showNodes(ctx context.Context, sdk *client.Client) error {
 		return err
 	}
 	a.out.Printf("\n%s", summaryLine(view, nodes))
-	return nil
+	return blind
 }
 
 func (a clusterVerbs) nodeCells(n *api.NodeInfo) []term.Cell {
@@ -214,7 +224,8 @@ func (a clusterVerbs) nodeCells(n *api.NodeInfo) []term.Cell {
 	switch {
 	case n.Health == string(cluster.Online):
 		style = term.Green
-	case n.Health == "offline", n.Phase == cluster.Migrating, n.Phase == cluster.Wiping:
+	case n.Phase == cluster.Drained, n.State == cluster.Standby && n.Phase == "" && !n.Alive: // it may be powered off
+	case !n.Alive, n.Phase == cluster.Migrating, n.Phase == cluster.Wiping:
 		style = term.Red // what only it holds is not elsewhere yet: it must not be powered off
 	case n.Phase == cluster.Joining, n.State == cluster.Standby:
 		style = term.Amber
@@ -320,6 +331,13 @@ func (a clusterVerbs) showBMD(ctx context.Context, sdk *client.Client) error {
 func (a clusterVerbs) showNode(ctx context.Context, sdk *client.Client, id string) error {
 	if a.view.Map.Nodes[cluster.NodeID(id)] == nil {
 		return errs.F("", id, errs.NotFound, "no such node, and none of smap, bmd, config: `ais show cluster` lists the nodes")
+	}
+	view, err := sdk.View(ctx)
+	if err != nil {
+		return err
+	}
+	if n := view.Map.Nodes[cluster.NodeID(id)]; n != nil && !n.Alive { // asking would be to wait for nothing
+		return errs.F("", id, errs.Unavailable, "is offline: %s by the cluster map", n.Describe())
 	}
 	s, err := sdk.NodeStatus(ctx, id)
 	if err != nil {

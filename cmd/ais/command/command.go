@@ -171,7 +171,10 @@ func unknownVerb(c *cli.Context) error {
 		if fullName(c) == c.App.Name {
 			return cli.ShowAppHelp(c)
 		}
-		return cli.ShowSubcommandHelp(c)
+		if err := cli.ShowSubcommandHelp(c); err != nil {
+			return err
+		}
+		return usageError("%s needs one of its commands", fullName(c))
 	}
 	name := c.Args().First()
 	hint := ""

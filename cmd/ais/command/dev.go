@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"slices"
@@ -114,6 +115,9 @@ func (a devVerbs) up(c *cli.Context) error {
 	begin := time.Now()
 	cluster, err := local.Up(c.Context, o)
 	if err != nil {
+		if cluster != nil { // what is well of it runs
+			err = errors.Join(a.status(cluster), err)
+		}
 		return err
 	}
 	if err := a.status(cluster); err != nil {

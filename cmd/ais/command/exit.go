@@ -84,6 +84,9 @@ var opSuffix = regexp.MustCompile(`( \([a-z]+\.[A-Za-z.]+\))+$`)
 
 // message is the error's text without the names of functions, and with what it is about named once.
 func message(err error) string {
+	if found, ok := errors.AsType[checkError](err); ok {
+		err = found.error
+	}
 	//nolint:errorlint // the text of each link of the chain is wanted, not whether one is in it
 	e, ok := err.(*errs.Error)
 	if !ok {
@@ -119,9 +122,17 @@ func oncePath(text string) string {
 		text = rest
 	}
 }
+// checkError is what a check has found: its report says more than a hint could.
+type checkError struct{ error }
+
+// Unwrap gives the kind.
+func (e checkError) Unwrap() error { return e.error }
 
 // hint says what to do about an error, where that is not part of its text.
 func hint(err error) string {
+	if errors.As(err, new(checkError)) {
+		return ""
+	}
 	switch errs.KindOf(err) {
 	case errs.NoBucket:
 		return "`ais ls` lists the buckets, `ais bucket create` makes one."

@@ -28,7 +28,7 @@ type step struct {
 }
 
 func (a lifeVerbs) membersCommand() *cli.Command {
-	noRebalance := &cli.BoolFlag{Name: "no-rebalance", Usage: "what has to move waits until `ais start rebalance`", DisableDefaultText: true}
+	noRebalance := &cli.BoolFlag{Name: "no-rebalance", Usage: "what has to move waits until 'ais start rebalance'", DisableDefaultText: true}
 	steps := []step{
 		{name: "start-maintenance", usage: "take nodes out of service; what they hold moves to the others, and stays on their disks",
 			description: "They may be powered off when `ais show cluster` shows them in \"maintenance (done)\", and not before.\n" +
@@ -87,8 +87,12 @@ func (a lifeVerbs) step(c *cli.Context, s step) error {
 	if err != nil {
 		return err
 	}
-	if s.warns != "" && (s.final || a.out.Asks()) {
-		if err := a.out.Confirm(s.warns, strings.Join(ids, ", ")); err != nil {
+	warns := s.warns
+	if c.Bool("rm-user-data") {
+		warns += " When everything has moved, their disks are wiped."
+	}
+	if warns != "" && (s.final || a.out.Asks()) {
+		if err := a.out.Confirm(warns, strings.Join(ids, ", ")); err != nil {
 			return err
 		}
 	}
@@ -192,10 +196,8 @@ func (a lifeVerbs) shutdownCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if a.out.Asks() {
-				if err := a.out.Confirm("Stop every node of cluster %s?", a.view.Map.UUID); err != nil {
-					return err
-				}
+			if err := a.out.Confirm("Stop every node of cluster %s?", a.view.Map.UUID); err != nil {
+				return err
 			}
 			e, err := sdk.Life().ShutdownCluster(c.Context)
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -138,6 +139,7 @@ func (a rebalanceVerbs) show(ctx context.Context, sdk *client.Client) error {
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
+	ids = slices.Compact(ids)
 	for _, id := range ids {
 		if err := t.AddCells(a.cells(id, r)...); err != nil {
 			return err
@@ -165,6 +167,8 @@ func (a rebalanceVerbs) cells(id string, r *api.Rebalance) []term.Cell {
 		state, style = "moved", term.Green
 	case s.Stage == cluster.Swept:
 		state, style = "done", term.Green
+	case s.Epoch == r.Epoch && s.Objects > 0:
+		state, style = "moved", term.Green
 	}
 	rate, eta, of := "-", "-", "-"
 	if s.Rate > 0 {
@@ -241,17 +245,23 @@ func (a rebalanceVerbs) checked(rep *api.CheckReport) error {
 	} else if err := a.printCheck(rep); err != nil {
 		return err
 	}
+	out := 0
+	for _, n := range rep.Nodes {
+		out += len(n.Out)
+	}
 	switch {
 	case rep.Faults() > 0:
-		return errs.F("", "check", errs.Corrupt, "%s of %s not as they should be", term.Plural(rep.Faults(), "object"), term.Count(rep.Checked))
+		return checkError{errs.F("", "check", errs.Corrupt, "%s of %s not as they should be", term.Plural(rep.Faults(), "object"), term.Count(rep.Checked))}
 	case len(rep.Unchecked) > 0:
-		return errs.F("", "check", errs.Unavailable, "%s did not answer", term.Plural(int64(len(rep.Unchecked)), "target"))
+		return checkError{errs.F("", "check", errs.Unavailable, "%s did not answer", term.Plural(int64(len(rep.Unchecked)), "target"))}
+	case out > 0:
+		return checkError{errs.F("", "check", errs.Unavailable, "%s could not be looked through", term.Plural(int64(out), "mountpath"))}
 	}
 	return nil
 }
 
 func (a rebalanceVerbs) printCheck(rep *api.CheckReport) error {
-	t := a.out.NewTable(term.Columns("NODE", "CHECKED>", "MISPLACED>", "MISSING>", "SURPLUS>", "CORRUPT>", "")...)
+	t := a.out.NewTable(term.Columns("NODE", "CHECKED>", "MISPLACED>", "MISSING>", "SURPLUS>", "CORRUPT>", "NOTE")...)
 	row := func(id string, n *api.CheckCounts, note string) error {
 		cells := []term.Cell{{Text: id, Style: term.Bold}, {Text: term.Count(n.Checked)}}
 		for _, bad := range []int64{n.Misplaced, n.Missing, n.Surplus, n.Corrupt} {
@@ -269,12 +279,12 @@ func (a rebalanceVerbs) printCheck(rep *api.CheckReport) error {
 	}
 	slices.SortFunc(ids, cmp.Compare[string])
 	for _, id := range ids {
-		if err := row(id, &rep.Nodes[id].CheckCounts, ""); err != nil {
+		if err := row(id, &rep.Nodes[id].CheckCounts, checkNote(rep.Nodes[id])); err != nil {
 			return err
 		}
 	}
-	for id, why := range rep.Unchecked {
-		if err := row(id, &api.CheckCounts{}, why); err != nil {
+	for _, id := range slices.Sorted(maps.Keys(rep.Unchecked)) {
+		if err := row(id, &api.CheckCounts{}, "no answer: "+opSuffix.ReplaceAllString(rep.Unchecked[id], "")); err != nil {
 			return err
 		}
 	}
@@ -285,12 +295,34 @@ func (a rebalanceVerbs) printCheck(rep *api.CheckReport) error {
 		return err
 	}
 	for _, id := range ids {
-		for _, e := range rep.Nodes[id].Examples {
+		n := rep.Nodes[id]
+		for _, e := range n.Examples {
 			a.out.Printf("  %s: %s", id, e)
 		}
+		if more := n.Faults() - int64(len(n.Examples)); more > 0 && len(n.Examples) > 0 {
+			a.out.Printf("  %s: and %s more", id, term.Count(more))
+		}
 	}
-	if rep.Rebalancing {
+	for _, id := range slices.Sorted(maps.Keys(rep.Kept)) {
+		a.out.Printf("The copies that %s keeps were not looked at: it is %s.", id, rep.Kept[id])
+	}
+	switch {
+	case rep.Rebalancing && rep.Paused:
+		a.out.Printf("A rebalance is stopped ('ais start rebalance' goes on): what it has not moved counts as misplaced or surplus.")
+	case rep.Rebalancing:
 		a.out.Printf("A rebalance runs: what is on its way counts as misplaced or surplus.")
 	}
 	return nil
+}
+
+// checkNote says what of a node's share the counts do not tell.
+func checkNote(n *api.NodeCheck) string {
+	var notes []string
+	if n.Kept > 0 {
+		notes = append(notes, term.Count(n.Kept)+" are copies that it keeps")
+	}
+	for _, path := range slices.Sorted(maps.Keys(n.Out)) {
+		notes = append(notes, "without mountpath "+path+": "+n.Out[path])
+	}
+	return strings.Join(notes, "; ")
 }

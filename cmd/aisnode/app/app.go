@@ -58,13 +58,13 @@ type App struct {
 	closers  []func() error // in order of opening
 	ballast  []byte         // see heapFloor
 
-	mover   *rebalance.Engine     // nil on a gateway
-	stop    context.CancelFunc    // ends Run
-	retired atomic.Bool           // the node is no more when its process has ended
-	wipes   atomic.Bool           // and neither are its objects
-	aside   atomic.Pointer[aside] // what is set aside when Run has ended
-	oldEra  uint64                // membership to which the content of the disks belongs
-	alert   string
+	mover   *rebalance.Engine      // nil on a gateway
+	stop    context.CancelFunc     // ends Run
+	retired atomic.Bool            // the node is no more when its process has ended
+	wipes   atomic.Bool            // and neither are its objects
+	aside   atomic.Pointer[aside]  // what is set aside when Run has ended
+	oldEra  uint64                 // membership to which the content of the disks belongs
+	alert   atomic.Pointer[string] // that something is set aside; nil = nothing
 }
 
 // heapFloor is the size of an allocation to which nothing is ever written. It takes no memory, but counts as heap: where only a few MiB
@@ -117,7 +117,7 @@ func (a *App) open(ctx context.Context, logs *node.Logs, version string) error {
 		return err
 	}
 	if a.store != nil {
-		a.alert = a.asideAlert()
+		a.alert.Store(a.asideAlert())
 		if err := a.knownEra(); err != nil {
 			return err
 		}
@@ -203,8 +203,8 @@ func (a *App) report() control.Report {
 	if a.store == nil {
 		return r
 	}
-	if a.alert != "" {
-		r.Alerts = []string{a.alert}
+	if text := a.alert.Load(); text != nil {
+		r.Alerts = []string{*text}
 	}
 	for _, m := range a.store.Mountpaths() {
 		mp := control.Mountpath{Path: m.Path, FS: m.FS, Total: m.Capacity.Total, Used: m.Capacity.Total - m.Capacity.Free}
@@ -244,7 +244,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 	}
 	a.node = node.New(nc)
 	a.routes = append(a.node.Routes(), a.control.Routes()...)
-	a.parts = []node.Part{{Name: "control", Run: a.control.Run}, {Name: "root-key", Run: a.watchRoot}, {Name: "life", Run: a.live}}
+	a.parts = []node.Part{{Name: "control", Run: a.control.Run}, {Name: "root-key", Run: a.watchRoot}, {Name: "life", Run: a.live}, {Name: "set-aside", Run: a.watchAside}}
 
 	gw := proxy.Config{Node: a.node, Control: a.control}
 	ec := edge.Config{Node: a.node, Control: a.control, Verifier: sigv4.New(), Domains: cfg.S3Domain}

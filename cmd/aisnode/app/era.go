@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"aistore/cluster"
@@ -145,14 +146,37 @@ func (a *App) setAside(what *aside) error {
 	return ErrReopen
 }
 
-// asideAlert names what was set aside, for as long as it is there.
-func (a *App) asideAlert() string {
-	for _, m := range a.store.Mountpaths() {
-		if dir := filepath.Join(m.Path, store.AsideDir); exists(dir) {
-			return "content of an earlier membership, or of an earlier time of the disk, is set aside in " + dir + ": move what you need of it, then remove it"
+// asideLook is how often it is looked whether what was set aside is still there.
+const asideLook = 2 * time.Second
+
+// watchAside keeps the alert of what was set aside true. Disks may take long to answer, so heartbeats do not ask them.
+func (a *App) watchAside(ctx context.Context) error {
+	tick := time.NewTicker(asideLook)
+	defer tick.Stop()
+	for a.alert.Load() != nil {
+		select {
+		case <-tick.C:
+			a.alert.Store(a.asideAlert())
+		case <-ctx.Done():
+			return nil
 		}
 	}
-	return ""
+	return nil
+}
+
+// asideAlert names all that was set aside, nil if nothing is there any more.
+func (a *App) asideAlert() *string {
+	var dirs []string
+	for _, m := range a.store.Mountpaths() {
+		if dir := filepath.Join(m.Path, store.AsideDir); exists(dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	if len(dirs) == 0 {
+		return nil
+	}
+	text := "content of an earlier membership, or of an earlier time of the disk, is set aside in " + strings.Join(dirs, ", ") + ": move what you need of it, then remove it"
+	return &text
 }
 
 func exists(path string) bool {
