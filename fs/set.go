@@ -100,7 +100,7 @@ func (s *Set) open(cfg SetConfig) error {
 		return errs.F("fs.Set", strings.Join(cfg.Paths, ", "), errs.Mountpath,
 			"no mountpath carries this node's marker (%s): are the disks mounted?", MarkerName)
 	}
-	if err := s.addRecorded(); err != nil {
+	if err := s.addRecorded(cfg.NodeID); err != nil {
 		return err
 	}
 	if err := s.leaveRetired(); err != nil {
@@ -167,16 +167,21 @@ func (s *Set) add(path, nodeID string) (found bool, err error) {
 
 // addRecorded opens the mountpaths that the record names besides those configured: what was attached stays attached, and a
 // path that disappears from a configuration takes no names with it.
-func (s *Set) addRecorded() error {
+func (s *Set) addRecorded(nodeID string) error {
+	tried := map[string]bool{}
 	for again := true; again; {
 		again = false
 		for _, mb := range s.rec.members() {
-			if slices.ContainsFunc(s.mps, func(m *Mountpath) bool { return m.marker.ID == mb.ID || m.path == mb.Path }) {
+			if tried[mb.ID] || slices.ContainsFunc(s.mps, func(m *Mountpath) bool { return m.marker.ID == mb.ID || m.path == mb.Path }) {
 				continue
 			}
+			tried[mb.ID] = true
 			s.log.Info("a mountpath that is not configured is used as it was attached", "mountpath", mb.Path, "id", mb.ID)
-			if _, err := s.add(mb.Path, ""); err != nil {
+			if _, err := s.add(mb.Path, nodeID); err != nil {
 				return err
+			}
+			if s.left.Version > s.rec.Version { // it was detached, too, and later: its record knows what was there then
+				s.rec = s.left
 			}
 			again = true // its record may be newer
 			break

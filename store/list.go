@@ -349,7 +349,7 @@ func (s *Store) Usage(ctx context.Context, bucket uint64, prefix string) (object
 }
 
 // Buckets returns the ids of all buckets that have objects here, in order.
-func (s *Store) Buckets() ([]uint64, error) { return s.transfer.bucketsIn([]byte{format.FamRecord}) }
+func (s *Store) Buckets() ([]uint64, error) { return s.bucketsIn([]byte{format.FamRecord}) }
 
 // Leftovers returns the ids of all buckets of which anything is here, be it a mark or a part of an upload, in order.
 func (s *transfer) Leftovers() ([]uint64, error) {
@@ -358,7 +358,7 @@ func (s *transfer) Leftovers() ([]uint64, error) {
 	}))
 }
 
-func (s *transfer) bucketsIn(families []byte) ([]uint64, error) {
+func (s *places) bucketsIn(families []byte) ([]uint64, error) {
 	const op = "store.Buckets"
 	seen := map[uint64]bool{}
 	for _, v := range s.volumes() {
