@@ -349,16 +349,16 @@ func (s *Store) Usage(ctx context.Context, bucket uint64, prefix string) (object
 }
 
 // Buckets returns the ids of all buckets that have objects here, in order.
-func (s *Store) Buckets() ([]uint64, error) { return s.bucketsIn([]byte{format.FamRecord}) }
+func (s *Store) Buckets() ([]uint64, error) { return bucketsIn(s, []byte{format.FamRecord}) }
 
 // Leftovers returns the ids of all buckets of which anything is here, be it a mark or a part of an upload, in order.
 func (s *transfer) Leftovers() ([]uint64, error) {
-	return s.bucketsIn(slices.DeleteFunc(format.Families(), func(fam byte) bool {
+	return bucketsIn(s.Store, slices.DeleteFunc(format.Families(), func(fam byte) bool {
 		return fam == format.FamMeta || fam == format.FamRef || fam == format.FamAppend // not by bucket
 	}))
 }
 
-func (s *places) bucketsIn(families []byte) ([]uint64, error) {
+func bucketsIn(s *Store, families []byte) ([]uint64, error) {
 	const op = "store.Buckets"
 	seen := map[uint64]bool{}
 	for _, v := range s.volumes() {
