@@ -270,7 +270,8 @@ func TestStartNotAccepted(t *testing.T) {
 	t1.late = true
 	t1.up(nil)
 	w.until("the others have moved", func(m *cluster.Map) bool {
-		return m.Sources["t2"].Stage == cluster.Moved && m.Sources["t3"].Stage == cluster.Moved
+		t2, t3 := m.Sources["t2"].Stage, m.Sources["t3"].Stage
+		return m.Epoch > 3 && t2 != cluster.Moving && t3 != cluster.Moving
 	})
 	if g := t1.engine.book.newest(); g != nil && g.walked.Load() > 0 || w.view().Map.Sources["t1"].Stage != cluster.Moving {
 		t.Errorf("t1 has begun: %+v", w.view().Map.Sources["t1"])
