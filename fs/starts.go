@@ -173,6 +173,9 @@ func (s starts) inUse(m *Mountpath) bool {
 // Judge tells which of the mountpaths in use do not know of the start that was accepted last ("" = none ever was): what they hold is of an earlier
 // time, and not to be served. Those out of service are noted to have been there with it. It returns the set that follows, which may be s.
 func (s *Set) Judge(last string) (next *Set, old []string, err error) {
+	if _, accepted := s.start.get(); accepted { // what was accepted before is asked about too late
+		return s, nil, nil
+	}
 	for _, m := range s.mps {
 		if (starts{s}).inUse(m) && last != "" && !(starts{s}).knows(m, last) {
 			old = append(old, m.path)

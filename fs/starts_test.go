@@ -356,5 +356,10 @@ func TestStartsWhileRunning(t *testing.T) {
 	if _, old, err := s.Judge("b1"); err != nil || len(old) > 0 {
 		t.Errorf("%v are of an earlier time (%v)", old, err)
 	}
+	s, err = s.Accept()
+	must(t, err)
+	if _, old, err := s.Judge("b1"); err != nil || len(old) > 0 { // an answer of the primary that comes late
+		t.Errorf("%v are of an earlier time than the start before, though this start was accepted (%v)", old, err)
+	}
 	must(t, s.Close())
 }

@@ -53,7 +53,8 @@ func flips(t *testing.T, seed uint64, kill bool) {
 		must(t, c.Stop(ctx, n.ID))
 	}
 	kept := filepath.Join(c.Dir(), "kept")
-	for i, mp := range n.Mountpaths {
+	dirs := append(slices.Clone(n.Mountpaths), filepath.Join(c.Dir(), n.ID, "state")) // disks alone, put back, are a copy of an earlier time
+	for i, mp := range dirs {
 		must(t, os.CopyFS(filepath.Join(kept, fmt.Sprint(i)), os.DirFS(mp)))
 	}
 	count := map[string]int{}
@@ -68,7 +69,7 @@ func flips(t *testing.T, seed uint64, kill bool) {
 			readAll(t, rnd, cl, objects, where, count)
 		}
 		must(t, c.Kill(ctx, n.ID))
-		for i, mp := range n.Mountpaths {
+		for i, mp := range dirs {
 			must(t, os.RemoveAll(mp))
 			must(t, os.CopyFS(mp, os.DirFS(filepath.Join(kept, fmt.Sprint(i)))))
 		}
