@@ -17,6 +17,7 @@ type history struct {
 	ops     int
 	lists   int
 	losses  int
+	forgets int
 }
 
 // bucketHistory is the names of a bucket, whichever bucket has its name at the time.

@@ -22,6 +22,7 @@ type Outcome struct {
 	Events     int      // steps of the event loop
 	Epochs     uint64   // of the last map
 	Losses     int      // keys that lost what only one disk had
+	Forgets    int      // nodes that were to be removed from the map as they were
 	Histories  []*register
 }
 
