@@ -61,7 +61,7 @@ type plane struct {
 	next chan struct{}
 	cut  bool // nothing reaches the node
 
-	start  chan struct{} // closed once the node's start is accepted
+	start chan struct{} // closed once the node's start is accepted
 }
 
 func (p *plane) Ready() bool {

@@ -34,7 +34,7 @@ import (
 // disk among several, so a log or manifest that cannot be written fails the mountpath, and once it has failed this
 // adapter freezes the index on disk: what pebble writes to log and manifest, and every change of names, is swallowed
 // and reported as done; new tables, and reads by compactions that fail, wait until the index is closed, since pebble
-// tries both again at once and for ever. Nothing is acknowledged in that state, since every operation of the store looks
+// tries both again at once and for ever; a value file that cannot be finished counts as finished (tablefile.go). Nothing is acknowledged in that state, since every operation of the store looks
 // at the mountpath's state after its commit.
 type FS struct {
 	mp     *fs.Mountpath

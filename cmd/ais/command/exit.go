@@ -122,6 +122,7 @@ func oncePath(text string) string {
 		text = rest
 	}
 }
+
 // checkError is what a check has found: its report says more than a hint could.
 type checkError struct{ error }
 
