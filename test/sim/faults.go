@@ -6,6 +6,7 @@ type Fault string
 // The faults.
 const (
 	NoFence                Fault = "no-fence"
+	GoneIsNothing          Fault = "gone-is-nothing"
 	AskedWithoutLock       Fault = "asked-without-lock"
 	CommitNotGuarded       Fault = "commit-not-guarded"
 	ReadNotChecked         Fault = "read-not-checked"
@@ -59,6 +60,7 @@ func Defects() []Defect {
 	return []Defect{
 		{MergedStates, 1, "the records of both states are kept instead of the greater state whole", false},
 		{NoFence, 2, "a node asked in a newer epoch answers by its old map and goes on serving", true},
+		{GoneIsNothing, 2, "a node that knows that the bucket is gone answers that it has nothing", true},
 		{AskedWithoutLock, 2, "an asked node reads what it has beside a commit under way", true},
 		{CommitNotGuarded, 2, "a commit relies on the map that it was admitted by", false},
 		{ReadNotChecked, 2, "a read relies on the map that it was admitted by", true},

@@ -336,7 +336,6 @@ func (m *nemesis) forget() {
 	}
 	if n := m.some(func(n *node) bool { return m.w.ctl.m.Map.Nodes[n.id] != nil }); n != nil && m.w.ctl.up {
 		n.tell("is to be forgotten")
-		m.w.hist.forgets++
 		m.w.ctl.forget(n.id)
 	}
 }
@@ -357,7 +356,6 @@ func (m *nemesis) pauseAndForget() {
 	}
 	w.after(w.between(0, 100*time.Millisecond), func() {
 		if n.tell("is to be forgotten"); w.ctl.up {
-			w.hist.forgets++
 			w.ctl.forget(n.id)
 		}
 	})

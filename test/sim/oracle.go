@@ -17,7 +17,6 @@ type history struct {
 	ops     int
 	lists   int
 	losses  int
-	forgets int
 }
 
 // bucketHistory is the names of a bucket, whichever bucket has its name at the time.
@@ -131,6 +130,11 @@ func (w *world) soleCopies(n *node) map[key][]picture {
 	}
 	counts := func(m *node, b *cluster.Bucket, k key) bool { // a source may rely on what the owner has confirmed
 		mn := v.Map.Nodes[m.id]
+		if m != n && m.view != nil && m.view.Map.Epoch < v.Map.Epoch { // it may be about to remove what is another's by the map that it knows
+			if _, misplaced := ownership.Misplaced(m.view, m.id, b, k.name); misplaced {
+				return false
+			}
+		}
 		return !m.suspect && mn != nil && mn.Era == m.disk.now.era && // else it will set its disks aside
 			(v.Owner(b, k.name).ID == m.id || v.Map.Sources[m.id].Stage == cluster.Moving && (m == n || !m.sent[k]))
 	}

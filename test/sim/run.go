@@ -30,7 +30,7 @@ func Run(opt Options) Outcome {
 	if opt.Seed%16 == 0 && !w.broken(BucketIDReused) { // that one is beside the log
 		w.checkLog()
 	}
-	out := Outcome{Ops: w.hist.ops, Events: w.events, Epochs: w.ctl.m.Map.Epoch, Losses: w.hist.losses, Forgets: w.hist.forgets}
+	out := Outcome{Ops: w.hist.ops, Events: w.events, Epochs: w.ctl.m.Map.Epoch, Losses: w.hist.losses}
 	out.Histories = w.judge()
 	out.Violations = w.violations
 	return out

@@ -51,7 +51,7 @@ func (n *node) asked(k key, epoch uint64, answer func(told)) {
 	}
 	ok, behind := ownership.Answers(n.view, epoch)
 	switch {
-	case n.gone(k.bucket): // is not the same as having nothing
+	case n.bucketGone(k):
 		answer(told{stale: true})
 	case behind && n.w.broken(NoFence):
 		answer(told{ok: true, c: n.disk.get(k)})
@@ -70,10 +70,14 @@ func (n *node) asked(k key, epoch uint64, answer func(told)) {
 			c := n.disk.get(k)
 			n.unlock(k)
 			ok, _ := ownership.Answers(n.view, epoch)
+			ok = ok && !n.bucketGone(k) // it may have gone while the lock was another's
 			answer(told{ok: ok, stale: !ok, c: c})
 		})
 	}
 }
+
+// bucketGone reports whether there is nothing to tell of a key because its bucket was destroyed, which is not the same as having nothing.
+func (n *node) bucketGone(k key) bool { return n.gone(k.bucket) && !n.w.broken(GoneIsNothing) }
 
 // heard notes an answer; the last one decides.
 func (t *touch) heard(p *node, a told, ok bool) {

@@ -22,7 +22,6 @@ type Outcome struct {
 	Events     int      // steps of the event loop
 	Epochs     uint64   // of the last map
 	Losses     int      // keys that lost what only one disk had
-	Forgets    int      // nodes that were to be removed from the map as they were
 	Histories  []*register
 }
 
