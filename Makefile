@@ -67,7 +67,7 @@ bench-rebalance: build ## bytes moved per second while a target joins and leaves
 demo: ## what clients notice while nodes and disks come and go: DEMO=cp-rmnode-rebalance, grow-shrink or lose-mountpath
 	$(GO) run ./deploy/demo $(DEMOFLAGS) $(DEMO)
 
-test-clients: ## S3 clients that take long: PyTorch with s3torchconnector, larger files (installs some GB into .venv)
+test-clients: ## S3 clients that take long: PyTorch with s3torchconnector, Spark, larger files (installs some GB into .venv)
 	AIS_LONG=1 $(GO) test -count=1 -v -timeout 60m ./test/s3clients
 
 test-s3tests: ## the public ceph/s3-tests suite: S3TESTS_DIR=checkout S3TESTS_RUNNER=script [S3TESTS_LIST=file], see test/s3tests

@@ -28,6 +28,7 @@ func suites() map[string][]string {
 	}
 	if os.Getenv("AIS_LONG") != "" {
 		m["torch.txt"] = []string{"test_torch.py"}
+		m["spark.txt"] = []string{"test_spark.py"}
 	}
 	return m
 }
@@ -36,10 +37,33 @@ func suites() map[string][]string {
 func TestClients(t *testing.T) {
 	plain, secure := cluster(t)
 	for list, files := range suites() {
-		python := venv.Python(t, list)
-		t.Run(list+"/http", func(t *testing.T) { pytest(t, python, plain, "", files) })
-		t.Run(list+"/tls", func(t *testing.T) { pytest(t, python, secure, certificate(t, secure), files) })
+		t.Run(list, func(t *testing.T) {
+			python := venv.Python(t, list)
+			if list == "spark.txt" {
+				sparkJars(t, python)
+			}
+			t.Run("http", func(t *testing.T) { pytest(t, python, plain, "", files) })
+			t.Run("tls", func(t *testing.T) { pytest(t, python, secure, certificate(t, secure), files) })
+		})
 	}
+}
+
+// sparkJars fetches, once, what Spark needs to know s3a, beside the environment that python is of.
+func sparkJars(t *testing.T, python string) {
+	t.Helper()
+	for _, tool := range []string{"java", "keytool", "mvn"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed: Spark cannot be checked", tool)
+		}
+	}
+	jars := filepath.Join(filepath.Dir(filepath.Dir(python)), "jars")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "mvn", "-q", "-B", "-f", "spark-jars.xml", "dependency:copy-dependencies", "-DoutputDirectory="+jars, "-DincludeScope=runtime").CombinedOutput()
+	if err != nil {
+		t.Fatalf("mvn: %v\n%s", err, out)
+	}
+	t.Setenv("SPARK_S3A_JARS", jars)
 }
 
 // TestRedirected runs clients at a gateway that redirects those that follow: all work as ever.
@@ -68,7 +92,7 @@ func pytest(t *testing.T, python, endpoint, ca string, files []string) {
 	cmd.Env = []string{
 		"PATH=" + filepath.Dir(python) + ":" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + home, "PYTHONDONTWRITEBYTECODE=1", "no_proxy=127.0.0.1",
 		"S3_ENDPOINT=" + endpoint, "AWS_ENDPOINT_URL=" + endpoint, "AWS_ACCESS_KEY_ID=" + access, "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_DEFAULT_REGION=us-east-1", "AWS_REGION=us-east-1",
-		"AWS_EC2_METADATA_DISABLED=true", "AIS_LONG=" + os.Getenv("AIS_LONG"),
+		"AWS_EC2_METADATA_DISABLED=true", "AIS_LONG=" + os.Getenv("AIS_LONG"), "SPARK_S3A_JARS=" + os.Getenv("SPARK_S3A_JARS"), "JAVA_HOME=" + os.Getenv("JAVA_HOME"),
 	}
 	if ca != "" {
 		cmd.Env = append(cmd.Env, "AWS_CA_BUNDLE="+ca, "SSL_CERT_FILE="+ca, "S3_CA="+ca)

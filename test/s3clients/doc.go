@@ -3,5 +3,5 @@
 // and, where it is installed, restic, over plain HTTP and over TLS, against a cluster of real processes.
 //
 // go test ./test/s3clients makes virtual environments in .venv, builds aisnode and starts the cluster.
-// AIS_LONG=1 (make test-clients) adds PyTorch itself with its data sets and checkpoints, and larger files.
+// AIS_LONG=1 (make test-clients) adds PyTorch itself with its data sets and checkpoints, Spark with Hadoop's s3a, and larger files.
 package s3clients
