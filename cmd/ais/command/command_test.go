@@ -77,7 +77,7 @@ func TestExitCodes(t *testing.T) {
 	want := map[errs.Kind]int{
 		errs.Other: 1, errs.Invalid: 2, errs.NotFound: 3, errs.NoBucket: 3, errs.Exists: 6, errs.Conflict: 6, errs.Precondition: 6,
 		errs.NotModified: 1, errs.Range: 2, errs.Checksum: 8, errs.Unauthorized: 7, errs.Forbidden: 7, errs.TooLarge: 1, errs.Full: 1,
-		errs.Mountpath: 1, errs.Corrupt: 8, errs.Unavailable: 5, errs.NotPrimary: 5, errs.WrongOwner: 5, errs.StaleMap: 5, errs.Busy: 5,
+		errs.Mountpath: 5, errs.Corrupt: 8, errs.Unavailable: 5, errs.NotPrimary: 5, errs.WrongOwner: 5, errs.StaleMap: 5, errs.Busy: 5,
 		errs.Timeout: 5, errs.Canceled: 1, errs.Unsupported: 1,
 	}
 	for _, k := range errs.Kinds() {

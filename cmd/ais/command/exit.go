@@ -46,7 +46,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errs.NotFound, errs.NoBucket:
 		return exitNotFound
-	case errs.Unavailable, errs.Busy, errs.NotPrimary, errs.Timeout, errs.StaleMap, errs.WrongOwner:
+	case errs.Unavailable, errs.Busy, errs.NotPrimary, errs.Timeout, errs.StaleMap, errs.WrongOwner, errs.Mountpath:
 		return exitUnreachable
 	case errs.Exists, errs.Conflict, errs.Precondition:
 		return exitConflict
@@ -139,6 +139,8 @@ func hint(err error) string {
 		return "`ais ls` lists the buckets, `ais bucket create` makes one."
 	case errs.Corrupt:
 		return "The damaged bytes were not delivered. If this is a cluster's object, `ais show cluster NODE` names the disks; copy it in again."
+	case errs.Mountpath:
+		return "What lies there is not lost, and out of reach: no list can be complete without it. `ais storage mountpath show` tells why it is out."
 	case errs.NotPrimary, errs.StaleMap, errs.WrongOwner, errs.Busy:
 		return "The cluster is changing or overloaded; the same command may succeed in a moment."
 	}
