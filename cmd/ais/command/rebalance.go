@@ -80,28 +80,38 @@ func (a rebalanceVerbs) stop(c *cli.Context) error {
 }
 
 func (a rebalanceVerbs) wait(c *cli.Context) error {
+	id := c.Args().First()
+	if c.NArg() == 1 && id == "" {
+		return a.waited("", "nothing to wait for: no rebalance was needed")
+	}
 	if err := count(c, 0, 1); err != nil {
 		return err
+	}
+	if _, ok := cluster.ParseGeneration(id); id != "" && !ok {
+		return usageError("%q is no id of a rebalance: they are written g1, g2 ...", id)
 	}
 	sdk, err := a.connect(c.Context)
 	if err != nil {
 		return err
 	}
-	id := c.Args().First()
-	if id == "" {
-		id = a.view.Map.Generation()
-	} else if _, ok := cluster.ParseGeneration(id); !ok {
-		return usageError("%q is no id of a rebalance: they are written g1, g2 ...", id)
-	}
 	ctx, cancel := limited(c)
 	defer cancel()
+	if id == "" {
+		if id, err = sdk.Life().NewestRebalance(ctx); err != nil {
+			return err
+		}
+	}
 	if err := sdk.Job(id).Wait(ctx); err != nil {
 		return err
 	}
+	return a.waited(id, "rebalance "+id+" has ended")
+}
+
+func (a rebalanceVerbs) waited(id, said string) error {
 	if a.out.JSON {
 		return a.out.Value(map[string]string{"verb": "wait", "rebalance": id})
 	}
-	a.out.Printf("wait: rebalance %s has ended", id)
+	a.out.Printf("wait: %s", said)
 	return nil
 }
 
