@@ -261,7 +261,7 @@ type OpStats struct {
 type NodeStats struct {
 	Node   string             `json:"node"`
 	Role   cluster.Role       `json:"role"`
-	TimeNS int64              `json:"time_ns"` // when sampled, unix nanoseconds
+	TimeNS int64              `json:"time_ns,string"` // when sampled, unix nanoseconds
 	Ops    map[string]OpStats `json:"ops"`
 	Disks  []Mountpath        `json:"disks,omitempty"`
 	Sys    SysInfo            `json:"sys"`
@@ -289,6 +289,7 @@ const (
 // NodeInfo is one line of what=nodes: the map's entry and what the node last told the primary.
 type NodeInfo struct {
 	*cluster.Node
+	Digest   string    `json:"digest"` // Node.Digest in 16 hexadecimal digits: as a number JavaScript and jq lose some of them
 	Primary  bool      `json:"primary"`
 	Health   string    `json:"health"` // "online", or State and Phase, or HealthOffline or HealthUnknown, also behind those: "maintenance (done), offline"
 	UptimeNS int64     `json:"uptime_ns"`

@@ -8,22 +8,24 @@ import (
 
 // RebalanceStatus is how far one target is with the newest rebalance: its answer to what=rebalance at PathDaemon.
 type RebalanceStatus struct {
-	ID           string        `json:"id"` // cluster.GenerationID of Epoch
-	Epoch        uint64        `json:"epoch"`
-	Stage        cluster.Stage `json:"stage"` // "" if this target has no part in it
-	Running      bool          `json:"running"`
-	Paused       bool          `json:"paused"`
-	Objects      int64         `json:"objects"` // that are durable at their owner
-	Bytes        int64         `json:"bytes"`
-	TotalObjects int64         `json:"total_objects"` // estimates; 0 = not known yet
-	TotalBytes   int64         `json:"total_bytes"`
-	Rate         float64       `json:"rate"`   // bytes per second, lately
-	ETANS        int64         `json:"eta_ns"` // to the end at this rate; 0 = not known
-	Errors       uint64        `json:"errors"` // attempts that failed; each is made again
-	LastError    string        `json:"last_error,omitempty"`
-	Waiting      []string      `json:"waiting,omitempty"` // nodes that do not take what is theirs
-	Started      time.Time     `json:"started,omitzero"`
-	Finished     time.Time     `json:"finished,omitzero"`
+	ID             string        `json:"id"` // cluster.GenerationID of Epoch
+	Epoch          uint64        `json:"epoch"`
+	Stage          cluster.Stage `json:"stage"` // "" if this target has no part in it
+	Running        bool          `json:"running"`
+	Paused         bool          `json:"paused"`
+	Objects        int64         `json:"objects"` // that have moved: sent, and durable at their owner
+	Bytes          int64         `json:"bytes"`
+	PresentObjects int64         `json:"present_objects"` // that their owner had already: recognised, not sent
+	PresentBytes   int64         `json:"present_bytes"`
+	TotalObjects   int64         `json:"total_objects"` // both kinds, and what is left: estimates; 0 = not known yet
+	TotalBytes     int64         `json:"total_bytes"`
+	Rate           float64       `json:"rate"`   // bytes that moved per second, lately
+	ETANS          int64         `json:"eta_ns"` // to the end at this rate; 0 = not known
+	Errors         uint64        `json:"errors"` // attempts that failed; each is made again
+	LastError      string        `json:"last_error,omitempty"`
+	Waiting        []string      `json:"waiting,omitempty"` // nodes that do not take what is theirs
+	Started        time.Time     `json:"started,omitzero"`
+	Finished       time.Time     `json:"finished,omitzero"`
 }
 
 // Rebalance answers what=rebalance at PathCluster: the newest rebalance over all targets. Running and Paused are what the

@@ -71,7 +71,7 @@ type S3Cfg struct {
 
 // RebalanceCfg is how names move when nodes come and go.
 type RebalanceCfg struct {
-	Bandwidth int64    `json:"bandwidth"`  // bytes that a node sends in a second at most; 0 = no limit
+	Bandwidth int64    `json:"bandwidth"`  // bytes that a node sends in a second at most, with those that owners fetch from it; 0 = no limit
 	Weight    int      `json:"weight"`     // share of the time, in percent, that moving takes while there are clients
 	Parallel  int      `json:"parallel"`   // requests on their way from one node to another
 	JoinDelay Duration `json:"join_delay"` // targets that come within this time of each other are taken into service by one rebalance

@@ -36,7 +36,8 @@ type Source struct {
 type Tally struct {
 	Objects int64  `json:"objects"`
 	Bytes   int64  `json:"bytes"`
-	Errors  uint64 `json:"errors,omitempty"` // attempts that failed and were made again
+	Present int64  `json:"present,omitempty"` // objects that their owner had already
+	Errors  uint64 `json:"errors,omitempty"`  // attempts that failed and were made again
 }
 
 // Phase is what is under way for a node, besides its State; "" = nothing.

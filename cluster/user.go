@@ -163,7 +163,7 @@ func (u *User) validate() error {
 		faults = append(faults, errs.F(op, "role", errs.Invalid, "%.60q is unknown: use admin, user or readonly", string(u.Role)))
 	}
 	if len(u.ID) > 128 || !token(u.ID, `/,"'\<>&*?`) {
-		faults = append(faults, errs.F(op, "id", errs.Invalid, `%.130q: use at most 128 printable ASCII characters, no space and none of /,"'\<>&*?`, u.ID))
+		faults = append(faults, errs.F(op, "id", errs.Invalid, `%.130q: use at most 128 printable ASCII characters, no space and none of / , " ' \ < > & * ?`, u.ID))
 	}
 	if len(u.Display) > 256 || !utf8.ValidString(u.Display) || strings.ContainsFunc(u.Display, unicode.IsControl) {
 		faults = append(faults, errs.F(op, "display", errs.Invalid, "%.60q: use at most 256 bytes of text without control characters", u.Display))
@@ -194,7 +194,7 @@ func (k AccessKey) Validate() error {
 	// What is refused would have to be quoted in the Authorization header, a query or a form, and some client does not.
 	const refused = `/=,:;&%?#"'\<>`
 	if len(k.Access) < 3 || len(k.Access) > 128 || !token(k.Access, refused) {
-		return errs.F(op, "access key", errs.Invalid, "%.130q: use 3 to 128 printable ASCII characters, no space and none of "+strings.ReplaceAll(refused, "%", "%%"), k.Access)
+		return errs.F(op, "access key", errs.Invalid, `%.130q: use 3 to 128 printable ASCII characters, no space and none of / = , : ; & %% ? # " ' \ < >`, k.Access)
 	}
 	if len(k.Secret) < 8 || len(k.Secret) > 256 || !token(k.Secret, "") {
 		return errs.F(op, "secret key", errs.Invalid, "of %s: use 8 to 256 printable ASCII characters without space", k.Access)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/url"
@@ -112,7 +113,7 @@ func (g *queries) nodes(c *httpx.Ctx, v *cluster.View) error {
 	}
 	infos := []api.NodeInfo{}
 	for _, n := range v.Map.All() {
-		i := api.NodeInfo{Node: n, Primary: n.ID == v.Map.Primary, Health: n.Describe()}
+		i := api.NodeInfo{Node: n, Digest: fmt.Sprintf("%016x", n.Digest), Primary: n.ID == v.Map.Primary, Health: n.Describe()}
 		switch {
 		case err != nil && n.ID != g.node.ID: // whether it lives is the primary's to know
 			i.Node, i.Health = presumed(n), api.HealthUnknown

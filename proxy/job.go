@@ -74,6 +74,11 @@ func (g *queries) oneJob(c *httpx.Ctx, v *cluster.View) error {
 		if !ok {
 			epoch = v.Map.Epoch
 		}
+		if epoch > v.Map.Epoch { // v may be what this node knew before the primary went
+			if v, err = g.ctl.Latest(c.Context()); err != nil {
+				return err
+			}
+		}
 		s, err := rebalanceJob(v.Map, epoch)
 		if err != nil {
 			return err

@@ -46,9 +46,10 @@ func (g *queries) rebalanceOf(c *httpx.Ctx, v *cluster.View) *api.Rebalance {
 		delete(missing, string(id))
 	}
 	for id, t := range m.Tallies { // who has left, or began anew since, knows it no more
-		if s := nodes[id]; s == nil || s.Epoch != m.Epoch || s.Objects < t.Objects {
+		if s := nodes[id]; s == nil || s.Epoch != m.Epoch || s.Objects+s.PresentObjects < t.Objects+t.Present {
 			nodes[id] = &api.RebalanceStatus{
-				ID: r.ID, Epoch: m.Epoch, Paused: m.Paused, Objects: t.Objects, Bytes: t.Bytes, TotalObjects: t.Objects, TotalBytes: t.Bytes, Errors: t.Errors,
+				ID: r.ID, Epoch: m.Epoch, Paused: m.Paused, Objects: t.Objects, Bytes: t.Bytes, PresentObjects: t.Present,
+				TotalObjects: t.Objects + t.Present, TotalBytes: t.Bytes, Errors: t.Errors,
 			}
 		}
 	}
@@ -61,6 +62,8 @@ func (g *queries) rebalanceOf(c *httpx.Ctx, v *cluster.View) *api.Rebalance {
 		}
 		r.Objects += s.Objects
 		r.Bytes += s.Bytes
+		r.PresentObjects += s.PresentObjects
+		r.PresentBytes += s.PresentBytes
 		r.TotalObjects += s.TotalObjects
 		r.TotalBytes += s.TotalBytes
 		r.Rate += s.Rate

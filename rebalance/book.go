@@ -18,10 +18,8 @@ type generation struct {
 	epoch    uint64
 	started  time.Time
 	walked   atomic.Int64 // names looked at
-	found    atomic.Int64 // names that belong elsewhere
-	objects  atomic.Int64 // acknowledged by their owners
+	objects  atomic.Int64 // keys that were sent, and that their owners took
 	bytes    atomic.Int64
-	sent     atomic.Int64 // keys that were sent and replaced what the owner had
 	removed  atomic.Int64
 	received atomic.Int64
 	errors   atomic.Uint64
@@ -32,6 +30,47 @@ type generation struct {
 	waiting  []string
 	rates    rates
 	total    int64 // keys that belong elsewhere; 0 = not known
+	present  present
+}
+
+// tally is a number of keys and their bytes.
+type tally struct{ objects, bytes int64 }
+
+func (t *tally) add(o tally) { t.objects += o.objects; t.bytes += o.bytes }
+
+// present counts keys that their owner had already. A pass also recognises what passes before it have sent, and does not look again at
+// all that they have recognised.
+type present struct {
+	acknowledged tally // for good, by the passes before, and what this one recognises
+	sent         tally // when the pass began
+	before       tally // what was present by the passes before
+}
+
+func (p *present) count() tally {
+	return tally{
+		max(p.before.objects, p.acknowledged.objects-p.sent.objects), max(p.before.bytes, p.acknowledged.bytes-p.sent.bytes),
+	}
+}
+
+// beginPass begins a pass that will not look again at what is acknowledged.
+func (g *generation) beginPass(acknowledged tally) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.present = present{acknowledged, tally{g.objects.Load(), g.bytes.Load()}, g.present.count()}
+}
+
+// recognised counts keys that their owner had already: nothing has moved.
+func (g *generation) recognised(had tally) {
+	g.mu.Lock()
+	g.present.acknowledged.add(had)
+	g.mu.Unlock()
+}
+
+// presentObjects is how many keys their owner had already.
+func (g *generation) presentObjects() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.present.count().objects
 }
 
 // fault counts an attempt that failed.
@@ -54,10 +93,10 @@ func (g *generation) setTotal(n int64) {
 	g.mu.Unlock()
 }
 
-// acknowledged counts keys that are durable at their owner.
-func (g *generation) acknowledged(objects, bytes int64) {
-	g.objects.Add(objects)
-	n := g.bytes.Add(bytes)
+// taken counts keys that were sent and are durable at their owner.
+func (g *generation) taken(t tally) {
+	g.objects.Add(t.objects)
+	n := g.bytes.Add(t.bytes)
 	g.mu.Lock()
 	g.rates.add(time.Now(), n)
 	g.mu.Unlock()
@@ -168,15 +207,17 @@ func (b *book) find(id string) *generation {
 func (g *generation) status(v *cluster.View, self cluster.NodeID) *api.RebalanceStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	present := g.present.count()
 	s := &api.RebalanceStatus{
 		ID: cluster.GenerationID(g.epoch), Epoch: g.epoch,
-		Objects: g.objects.Load(), Bytes: g.bytes.Load(),
+		Objects: g.objects.Load(), Bytes: g.bytes.Load(), PresentObjects: present.objects, PresentBytes: present.bytes,
 		Errors: g.errors.Load(), LastError: g.lastErr, Waiting: slices.Clone(g.waiting), Started: g.started, Finished: g.finished,
 	}
-	if s.TotalObjects = max(g.total, s.Objects); g.total == 0 {
+	there, thereBytes := s.Objects+s.PresentObjects, s.Bytes+s.PresentBytes
+	if s.TotalObjects = max(g.total, there); g.total == 0 {
 		s.TotalObjects = 0
-	} else if s.Objects > 0 { // they are as large as those that have moved
-		s.TotalBytes = int64(float64(s.Bytes) / float64(s.Objects) * float64(s.TotalObjects))
+	} else if there > 0 { // they are as large as those of which the owner is known to have them
+		s.TotalBytes = int64(float64(thereBytes) / float64(there) * float64(s.TotalObjects))
 	}
 	if g.epoch == v.Map.Epoch {
 		s.Stage = v.Map.Sources[self].Stage
@@ -184,7 +225,7 @@ func (g *generation) status(v *cluster.View, self cluster.NodeID) *api.Rebalance
 	}
 	if s.Running && s.Stage == cluster.Moving {
 		s.Rate = g.rates.rate(time.Now(), s.Bytes)
-		if left := s.TotalBytes - s.Bytes; left > 0 && s.Rate > 1 {
+		if left := s.TotalBytes - thereBytes; left > 0 && s.Rate > 1 {
 			s.ETANS = int64(float64(left) / s.Rate * 1e9)
 		}
 	}

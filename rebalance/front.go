@@ -17,6 +17,7 @@ type batch struct {
 	lane  int
 	names []object.Name
 	bytes int // of names
+	acked tally
 	again bool
 	done  bool
 }
@@ -34,6 +35,7 @@ type front struct {
 	frozen bool          // something behind it failed: it stays where it is in this pass
 	open   []*batch      // sent, in their order
 	failed []object.Name // one by one
+	acked  tally         // up to after, and of those that failed before
 }
 
 // complete reports whether nothing is left to be acknowledged.
@@ -43,6 +45,7 @@ func (f *front) complete() bool { return f.whole && len(f.failed) == 0 }
 func (f *front) settle(b *batch, failed []object.Name, lost bool) {
 	if b.again {
 		if !lost {
+			f.acked.add(b.acked)
 			f.failed = slices.DeleteFunc(f.failed, func(n object.Name) bool {
 				_, sent := slices.BinarySearchFunc(b.names, n, compareNames)
 				return sent && !slices.Contains(failed, n)
@@ -57,6 +60,7 @@ func (f *front) settle(b *batch, failed []object.Name, lost bool) {
 		b.done = true
 	}
 	for len(f.open) > 0 && f.open[0].done {
+		f.acked.add(f.open[0].acked)
 		f.after, f.open = f.open[0].last(), f.open[1:]
 	}
 }
@@ -126,6 +130,16 @@ func (fs *fronts) complete() bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	return !slices.ContainsFunc(fs.lanes, func(f front) bool { return !f.complete() })
+}
+
+// acknowledged is what will not be looked at again.
+func (fs *fronts) acknowledged() (all tally) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for i := range fs.lanes {
+		all.add(fs.lanes[i].acked)
+	}
+	return all
 }
 
 // reset lets everything be looked at again.

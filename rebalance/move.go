@@ -18,7 +18,6 @@ type move struct {
 	view  *cluster.View // of the epoch; knows every bucket that anything here belongs to
 	gen   *generation
 	dests map[cluster.NodeID]*destination
-	first bool   // nothing has been counted yet
 	lanes int    // mountpaths
 	lies  uint64 // store.Shifts when the walk began
 }
@@ -48,14 +47,14 @@ func (e *Engine) move(ctx context.Context, is what) {
 		m = newMove(e, v, is)
 	}
 	if !ok {
-		e.log.Info("rebalance: interrupted", "id", cluster.GenerationID(is.epoch), "objects", m.gen.objects.Load(), "bytes", m.gen.bytes.Load())
+		e.log.Info("rebalance: interrupted", "id", cluster.GenerationID(is.epoch), "objects", m.gen.objects.Load(), "bytes", m.gen.bytes.Load(), "present", m.gen.presentObjects())
 		return
 	}
 	if failpoint.Hit("reb.before-moved") != nil {
 		return
 	}
 	e.log.Info("rebalance: moved", "id", cluster.GenerationID(is.epoch), "walked", m.gen.walked.Load(), "objects", m.gen.objects.Load(),
-		"bytes", m.gen.bytes.Load(), "errors", m.gen.errors.Load(), "took", time.Since(began).Round(time.Millisecond))
+		"bytes", m.gen.bytes.Load(), "present", m.gen.presentObjects(), "errors", m.gen.errors.Load(), "took", time.Since(began).Round(time.Millisecond))
 	e.report(ctx, is.epoch, cluster.Moved)
 	_ = failpoint.Hit("reb.after-moved") // only a kill matters
 }
@@ -65,7 +64,7 @@ const afterShift = 200 * time.Millisecond
 
 func newMove(e *Engine, v *cluster.View, is what) *move {
 	m := &move{
-		Engine: e, is: is, view: v, gen: e.book.of(is.epoch), dests: map[cluster.NodeID]*destination{}, first: true,
+		Engine: e, is: is, view: v, gen: e.book.of(is.epoch), dests: map[cluster.NodeID]*destination{},
 		lies: e.store.Shifts(), lanes: e.store.Lanes(),
 	}
 	for _, n := range v.Map.Targets() {
@@ -89,7 +88,7 @@ func (m *move) whole(ctx context.Context) bool {
 func (m *move) until(ctx context.Context, pass func(context.Context)) bool {
 	var pause backoff
 	for {
-		before := m.gen.objects.Load()
+		before := m.gen.objects.Load() + m.gen.presentObjects()
 		pass(ctx)
 		if ctx.Err() != nil || m.store.Shifts() != m.lies {
 			return false
@@ -99,7 +98,7 @@ func (m *move) until(ctx context.Context, pass func(context.Context)) bool {
 		if len(waiting) == 0 {
 			return true
 		}
-		if m.gen.objects.Load() > before {
+		if m.gen.objects.Load()+m.gen.presentObjects() > before {
 			pause = backoff{}
 		}
 		if !m.wait(ctx, pause.next(), waiting) {
@@ -141,6 +140,11 @@ func (m *move) wait(ctx context.Context, pause time.Duration, ids []string) bool
 
 // pass walks every mountpath once, from where all is acknowledged.
 func (m *move) pass(ctx context.Context) {
+	var acknowledged tally
+	for _, d := range m.dests {
+		acknowledged.add(d.fronts.acknowledged())
+	}
+	m.gen.beginPass(acknowledged)
 	var senders, watchers, joggers sync.WaitGroup
 	for _, d := range m.dests {
 		d.begin(ctx, &senders, &watchers)
@@ -171,7 +175,6 @@ func (m *move) pass(ctx context.Context) {
 			d.fronts.end(lane)
 		}
 	}
-	m.first = false
 }
 
 // confirm asks once more for every key whether its owner has it: nothing of this node will be left to take it from.
@@ -181,11 +184,11 @@ func (m *move) confirm(ctx context.Context) bool {
 			d.fronts.reset()
 			d.recheck = true
 		}
-		before := m.gen.sent.Load()
+		before := m.gen.objects.Load()
 		if !m.until(ctx, m.pass) {
 			return false
 		}
-		if m.gen.sent.Load() == before {
+		if m.gen.objects.Load() == before {
 			return true
 		}
 	}
@@ -263,9 +266,6 @@ func (j *jogger) key(ctx context.Context, bucket uint64, key []byte) bool {
 	n := object.Name{Bucket: bucket, Key: string(key)}
 	if after, needed := d.fronts.start(j.lane); !needed || compareNames(n, after) <= 0 {
 		return true
-	}
-	if j.first {
-		j.gen.found.Add(1)
 	}
 	b := j.pending[owner.ID]
 	if b == nil {

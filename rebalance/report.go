@@ -41,7 +41,7 @@ func (e *Engine) report(ctx context.Context, epoch uint64, stage cluster.Stage) 
 	r := cluster.ReportSource{ID: e.self, Epoch: epoch, Stage: stage}
 	if stage == cluster.Moved {
 		g := e.book.of(epoch)
-		r.Moved = &cluster.Tally{Objects: g.objects.Load(), Bytes: g.bytes.Load(), Errors: g.errors.Load()}
+		r.Moved = &cluster.Tally{Objects: g.objects.Load(), Bytes: g.bytes.Load(), Present: g.presentObjects(), Errors: g.errors.Load()}
 	}
 	var pause backoff
 	for ctx.Err() == nil {

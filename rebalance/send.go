@@ -143,11 +143,12 @@ func (d *destination) run(ctx context.Context) {
 			d.fronts.settle(b, nil, true)
 			continue
 		}
-		s.failed = s.failed[:0]
+		s.failed, s.acked = s.failed[:0], tally{}
 		err := s.batch(ctx, b)
 		if err != nil && ctx.Err() == nil {
 			d.giveUp(err)
 		}
+		b.acked = s.acked
 		d.fronts.settle(b, s.failed, err != nil)
 	}
 }
@@ -160,6 +161,7 @@ type sender struct {
 	sent   []offered // in body
 	usual  int       // bytes of the last frame that was read: the next may be like it
 	failed []object.Name
+	acked  tally // of the batch
 }
 
 // close gives back what s holds.
@@ -376,6 +378,7 @@ func (s *sender) large(ctx context.Context, names []object.Name) error {
 			mu.Lock()
 			defer mu.Unlock()
 			s.failed = append(s.failed, one.failed...)
+			s.acked.add(one.acked)
 			if err == nil {
 				err = serr
 			}
@@ -495,7 +498,7 @@ func (s *sender) ask(ctx context.Context, c *httpx.Call, keys int) ([]answer, er
 // judgeAll notes what the owner said of keys.
 func (s *sender) judgeAll(keys []offered, as []answer) {
 	settled := s.m.view.Map.Settled
-	var acked, applied, bytes, had int64
+	var applied, had tally
 	for i := range as {
 		k, a := &keys[i], &as[i]
 		switch {
@@ -515,18 +518,16 @@ func (s *sender) judgeAll(keys []offered, as []answer) {
 			continue
 		}
 		if a.outcome == outApplied {
-			applied++
+			applied.add(tally{1, k.state.Size})
 		} else {
-			had++
-		}
-		if a.outcome == outApplied || s.m.first {
-			acked++
-			bytes += k.state.Size
+			had.add(tally{1, k.state.Size})
 		}
 	}
-	s.m.gen.sent.Add(applied)
-	s.m.gen.acknowledged(acked, bytes)
-	s.share(int(had), len(as))
+	s.m.gen.taken(applied)
+	s.m.gen.recognised(had)
+	s.acked.add(applied)
+	s.acked.add(had)
+	s.share(int(had.objects), len(as))
 }
 
 // holds checks that what the owner says it has is as good as what was sent.

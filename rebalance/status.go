@@ -54,8 +54,9 @@ func (e *Engine) Metrics(r *metrics.Registry) {
 		}
 		return 0
 	})
-	r.Gauge("ais_rebalance_objects", "Keys of the newest rebalance that are durable at their owner.", nil, gen(func(g *generation) int64 { return g.objects.Load() }))
+	r.Gauge("ais_rebalance_objects", "Keys of the newest rebalance that were sent and are durable at their owner.", nil, gen(func(g *generation) int64 { return g.objects.Load() }))
 	r.Gauge("ais_rebalance_bytes", "Bytes of these keys.", nil, gen(func(g *generation) int64 { return g.bytes.Load() }))
+	r.Gauge("ais_rebalance_present_objects", "Keys of the newest rebalance that their owner had already.", nil, gen((*generation).presentObjects))
 	r.Gauge("ais_rebalance_received_objects", "Keys that this node took over in the newest rebalance.", nil, gen(func(g *generation) int64 { return g.received.Load() }))
 	r.Gauge("ais_rebalance_removed_objects", "Keys that this node removed in the newest rebalance, as their owner has them.", nil, gen(func(g *generation) int64 { return g.removed.Load() }))
 	r.Gauge("ais_rebalance_errors", "Attempts of the newest rebalance that failed; each is made again.", nil, gen(func(g *generation) int64 { return int64(g.errors.Load()) })) //nolint:gosec // far below the maximum

@@ -8,10 +8,12 @@ import (
 	"aistore/cluster"
 )
 
-// Load counts what this node does for its clients: requests that have been served, and those that are being served.
+// Load counts what this node does for its clients: requests that have been served, those that are being served, and the bytes of keys that
+// their owners have fetched from here because they were asked for.
 type Load struct {
 	Requests uint64
 	Inflight int64
+	Fetched  int64
 }
 
 // throttle decides how fast keys move: how many are read or taken at the same time, and how much is sent in a second. Clients go first: while
@@ -26,6 +28,7 @@ type throttle struct {
 	busy     bool          // clients were there lately
 	changed  chan struct{} // closed when something of the above has
 	next     time.Time     // when the bandwidth lets the next byte go
+	owed     int64         // bytes that were fetched and have not been taken from the bandwidth yet
 	lastLoad Load
 }
 
@@ -48,7 +51,7 @@ func (t *throttle) set(cfg cluster.RebalanceCfg) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.cfg != cfg {
-		t.cfg, t.next = cfg, time.Time{}
+		t.cfg, t.next, t.owed = cfg, time.Time{}, 0
 		t.wake()
 	}
 }
@@ -90,6 +93,7 @@ func (t *throttle) look(now, seen time.Time) time.Time {
 	if l.Inflight > 0 || l.Requests != t.lastLoad.Requests {
 		seen = now
 	}
+	t.owed = min(t.owed+l.Fetched-t.lastLoad.Fetched, t.cfg.Bandwidth) // what is older than a second is forgotten
 	t.lastLoad = l
 	if busy := now.Sub(seen) < lastsFor; busy != t.busy {
 		t.busy = busy
@@ -206,7 +210,11 @@ func (t *throttle) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// spend waits until n more bytes may be sent.
+// mostOwed is how much of what was fetched is taken from the bandwidth with each byte that moves: a quarter is left to what moves, however
+// much is fetched. Without it a rebalance would not end as long as its clients keep it busy, nor what they cause.
+const mostOwed = 3
+
+// spend waits until n more bytes may be sent. What owners fetch waits for nobody, and is taken from the same bandwidth.
 func (t *throttle) spend(ctx context.Context, n int64) error {
 	t.mu.Lock()
 	bw := t.cfg.Bandwidth
@@ -218,8 +226,10 @@ func (t *throttle) spend(ctx context.Context, n int64) error {
 	if t.next.Before(now) {
 		t.next = now
 	}
-	at := t.next
-	t.next = at.Add(time.Duration(float64(n) / float64(bw) * float64(time.Second)))
+	owed := min(t.owed, mostOwed*n)
+	t.owed -= owed
+	at := t.next.Add(takes(owed, bw))
+	t.next = at.Add(takes(n, bw))
 	t.mu.Unlock()
 	for {
 		t.mu.Lock()
@@ -240,4 +250,9 @@ func (t *throttle) spend(ctx context.Context, n int64) error {
 			return err
 		}
 	}
+}
+
+// takes is how long n bytes take.
+func takes(n, bandwidth int64) time.Duration {
+	return time.Duration(float64(n) / float64(bandwidth) * float64(time.Second))
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"aistore/cluster"
 	"aistore/cluster/ownership"
@@ -229,7 +230,7 @@ func (x *touches) serveKey(c *httpx.Ctx) error {
 	c.SetHeader(headerKeyState, appendKeyState(&s))
 	switch {
 	case c.HasQuery(queryWhole):
-		return c.Send(e.Len(), exported{e})
+		return c.Send(e.Len(), exported{e, &x.fetched})
 	case e.Len() > shortFrame:
 		return c.SendBytes(nil)
 	}
@@ -237,15 +238,23 @@ func (x *touches) serveKey(c *httpx.Ctx) error {
 	if err != nil {
 		return errs.E(op, &o, err)
 	}
+	x.fetched.Add(int64(len(b)))
 	return c.SendBytes(b)
 }
 
+// Fetched is how many bytes of keys their owners have fetched from here.
+func (x *touches) Fetched() int64 { return x.fetched.Load() }
+
 // exported is a key as a reply.
-type exported struct{ *store.Export }
+type exported struct {
+	*store.Export
+	sent *atomic.Int64 // bytes
+}
 
 // WriteBody implements httpx.Source.
 func (x exported) WriteBody(w io.Writer) error {
-	_, err := x.WriteTo(w)
+	n, err := x.WriteTo(w)
+	x.sent.Add(n)
 	return err
 }
 

@@ -3,6 +3,7 @@ package target
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"aistore/cluster"
@@ -73,6 +74,8 @@ type touches struct {
 	known *touched
 	pulls chan struct{} // slots of long keys
 	ready chan struct{} // closed once run has begun: the listeners may have a moment before
+
+	fetched atomic.Int64 // see Fetched
 
 	mu      sync.Mutex
 	ctx     context.Context // of run; nil before and after

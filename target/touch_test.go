@@ -94,6 +94,28 @@ func TestFirstTouch(t *testing.T) {
 	t1.want(t, 307, call{method: "GET", path: path("bk", absent)})
 }
 
+// TestFetched: what an owner fetches is counted where it lies.
+func TestFetched(t *testing.T) {
+	e, t1, t2, key := joined(t)
+	small, long := key("small"), key("long")
+	t1.want(t, 200, call{method: "PUT", path: path("bk", small), body: random(4 << 10)})
+	t1.want(t, 200, call{method: "PUT", path: path("bk", long), body: random(1 << 20)})
+	e.move(cluster.JoinNode, "t2")
+	for _, c := range []struct {
+		key  string
+		size int64
+	}{{small, 4 << 10}, {long, 1 << 20}} {
+		before := t1.target.Fetched()
+		t2.want(t, 200, call{method: "PUT", path: path("bk", c.key), body: []byte("needs what was before")})
+		if n := t1.target.Fetched() - before; n < c.size || n > c.size+64<<10 {
+			t.Errorf("%s: %d bytes of %d", c.key, n, c.size)
+		}
+	}
+	if n := t2.target.Fetched(); n != 0 {
+		t.Errorf("t2: %d bytes", n)
+	}
+}
+
 // TestHolderAway: without the former owner nobody knows the newest state of its names, and of all others everybody does.
 func TestHolderAway(t *testing.T) {
 	e := newEpochs(t, 3, 2)

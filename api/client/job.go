@@ -74,7 +74,9 @@ func (c *Client) JobKinds(ctx context.Context) ([]api.JobKind, error) {
 
 func (c *Client) askJobs(ctx context.Context, op, what string, j api.JobQuery, v any) error {
 	q := c.control(op, http.MethodGet, api.PathCluster)
-	q.name = j.ID
+	if j.ID != "" {
+		q.name = "job " + j.ID
+	}
 	q.query.Set(api.QueryWhat, what)
 	if err := q.json(j); err != nil {
 		return err

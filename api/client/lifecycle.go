@@ -132,6 +132,34 @@ func (l *Life) Rebalance(ctx context.Context) (*api.Rebalance, error) {
 	return &r, l.c.ask(ctx, "client.Rebalance", api.PathCluster, api.WhatRebalance, &r)
 }
 
+// NewestRebalance returns the id of the newest rebalance. While targets stand by that are about to be taken into service by themselves it waits:
+// that begins another, and who asks after they came means that one.
+func (l *Life) NewestRebalance(ctx context.Context) (id string, err error) {
+	for n := 1; ; n++ {
+		v, err := l.c.View(ctx)
+		if err != nil {
+			return "", err
+		}
+		coming := newcomer(v.Map)
+		if coming == "" {
+			return v.Map.Generation(), nil
+		}
+		if err := sleep(ctx, polling(n)); err != nil {
+			return "", errs.F("client.NewestRebalance", string(coming), errs.KindOf(err), "still stands by: %w", err)
+		}
+	}
+}
+
+// newcomer is a target that the cluster takes into service by itself, "" if there is none.
+func newcomer(m *cluster.Map) cluster.NodeID {
+	for _, n := range m.All() {
+		if n.Role.Target() && n.State == cluster.Standby && n.Phase == "" && !n.Manual && n.Alive {
+			return n.ID
+		}
+	}
+	return ""
+}
+
 // StartRebalance starts a rebalance, or goes on with the one that was stopped. Its job's Wait returns when every object is at its owner.
 func (l *Life) StartRebalance(ctx context.Context) (*Job, error) {
 	q := l.c.control("client.StartRebalance", http.MethodPut, api.PathCluster)

@@ -83,7 +83,7 @@ func freePorts(t *testing.T, from int) int {
 	return 0
 }
 
-// exitCode is `exit N COMMAND ...`: runs the command and compares its exit code.
+// exitCode is `exit N COMMAND ...`: runs the command, compares its exit code, and looks for quotes that nothing closes.
 func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exit N COMMAND ...")
@@ -98,6 +98,11 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("exit code is %d, want %s", got, args[0])
+	}
+	for _, quote := range "\"`" {
+		if strings.Count(ts.ReadFile("stderr"), string(quote))%2 != 0 {
+			ts.Fatalf("the message leaves a quote open")
+		}
 	}
 }
 

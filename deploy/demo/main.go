@@ -158,7 +158,7 @@ func (s *stage) settled(ctx context.Context) error {
 	for began := time.Now(); ; {
 		r, err := s.sdk.Life().Rebalance(ctx)
 		if err == nil && !r.Running {
-			fmt.Printf("  rebalance %s has ended after %v: %d objects, %d bytes moved\n", r.ID, time.Since(began).Round(100*time.Millisecond), r.Objects, r.Bytes)
+			fmt.Printf("  rebalance %s has ended after %v: %d objects, %d bytes moved, %d objects were there\n", r.ID, time.Since(began).Round(100*time.Millisecond), r.Objects, r.Bytes, r.PresentObjects)
 			return nil
 		}
 		if serr := sleep(ctx, 100*time.Millisecond); serr != nil {

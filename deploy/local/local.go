@@ -272,8 +272,10 @@ type State string
 
 // The states.
 const (
-	Running State = "running"
-	Stopped State = "stopped"
+	Running        State = "running"
+	Stopped        State = "stopped"
+	Decommissioned State = "decommissioned" // does not run, and has nothing that others need: started once more it forgets the cluster and ends
+	Removed        State = "removed"        // does not run, and the cluster does not know it
 )
 
 // NodeStatus is one row of Status; its JSON form is what `ais dev status --json` prints.
@@ -301,6 +303,43 @@ func (c *Cluster) Status() []NodeStatus {
 		all = append(all, s)
 	}
 	return all
+}
+
+// Describe is Status, and asks the cluster what became of nodes that do not run: a node that is off cannot say that it was decommissioned.
+func (c *Cluster) Describe(ctx context.Context) []NodeStatus {
+	all := c.Status()
+	m, ok := c.mapNow(ctx)
+	if !ok {
+		return all
+	}
+	for i := range all {
+		s := &all[i]
+		n, known := m.member(s.ID)
+		switch {
+		case s.State == Running:
+		case !known:
+			s.State = Removed
+		case n.State == "decommissioned" && n.Phase != "migrating":
+			s.State = Decommissioned
+		}
+	}
+	return all
+}
+
+// mapNow is the cluster map of the first gateway that answers.
+func (c *Cluster) mapNow(ctx context.Context) (m clusterMap, ok bool) {
+	if !c.file.Founded {
+		return m, false
+	}
+	for _, n := range c.Nodes() {
+		if _, up := runningProcess(n); !up || n.Role == RoleTarget {
+			continue
+		}
+		if m, err := c.mapOf(ctx, n); err == nil {
+			return m, true
+		}
+	}
+	return m, false
 }
 
 // Logs returns the path of a node's log file, to which every start appends.

@@ -117,24 +117,46 @@ func (c *Cluster) ready(ctx context.Context, n Node) error {
 	})
 }
 
+// clusterMap is what a gateway says of the cluster's nodes.
+type clusterMap struct {
+	Gateways map[string]member `json:"pmap"`
+	Targets  map[string]member `json:"tmap"`
+}
+
+// member is a node in a clusterMap.
+type member struct {
+	Alive *bool  `json:"alive"`
+	Flags uint64 `json:"flags"` // bit 0: does not vote
+	State string `json:"state"`
+	Phase string `json:"phase"`
+}
+
+func (m *clusterMap) member(id string) (n member, ok bool) {
+	if n, ok = m.Gateways[id]; !ok {
+		n, ok = m.Targets[id]
+	}
+	return n, ok
+}
+
+// mapOf asks a gateway for its cluster map.
+func (c *Cluster) mapOf(ctx context.Context, viewer Node) (m clusterMap, err error) {
+	body, err := c.get(ctx, viewer.URL()+"/v1/daemon?what=smap")
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return m, fmt.Errorf("%s answers with a cluster map that does not parse: %w", viewer.ID, err)
+	}
+	return m, nil
+}
+
 // sees checks the viewer's cluster map. A member without the "alive" field counts as alive. Asked for all nodes, it
 // also wants the voters that a cluster of this size has: with two of them, as for a moment after the founding, the loss
 // of either would stop control changes.
 func (c *Cluster) sees(ctx context.Context, viewer Node, nodes []Node) error {
-	body, err := c.get(ctx, viewer.URL()+"/v1/daemon?what=smap")
+	m, err := c.mapOf(ctx, viewer)
 	if err != nil {
 		return err
-	}
-	type member struct {
-		Alive *bool  `json:"alive"`
-		Flags uint64 `json:"flags"` // bit 0: does not vote
-	}
-	var m struct {
-		Gateways map[string]member `json:"pmap"`
-		Targets  map[string]member `json:"tmap"`
-	}
-	if err := json.Unmarshal(body, &m); err != nil {
-		return fmt.Errorf("%s answers with a cluster map that does not parse: %w", viewer.ID, err)
 	}
 	voters := map[string]bool{}
 	for _, n := range nodes {

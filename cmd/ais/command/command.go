@@ -9,6 +9,7 @@ package command
 import (
 	"context"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -141,8 +142,19 @@ func wrongUsage(c *cli.Context, err error, _ bool) error {
 		}
 		return usageError("%s %s (see `%s --help`)", fullName(c), text, fullName(c))
 	}
+	if m := badValue.FindStringSubmatch(text); m != nil {
+		text = dashed(m[2]) + " " + m[1] + ": is no value of it"
+		if m[3] != "parse error" {
+			text += " (" + m[3] + ")"
+		}
+	} else if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
+		text = dashed(name) + " needs a value"
+	}
 	return usageError("%s: %s (see `%s --help`)", fullName(c), text, fullName(c))
 }
+
+// badValue is how package flag says that a value does not fit.
+var badValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-(\S+): (.*)$`)
 
 // dashed is an option as it is typed.
 func dashed(name string) string {
@@ -201,9 +213,12 @@ func nearest(s string, cs []*cli.Command) string {
 	return nearestOf(s, names)
 }
 
-// nearestOf returns the name that differs from s by at most two edits, "" if none does.
+// nearestOf returns the name that differs from s by at most two edits, or the only one that begins with it; "" if there is none.
 func nearestOf(s string, names []string) string {
 	best, name := 3, ""
+	if longer := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return len(s) < 2 || !strings.HasPrefix(n, s) }); len(longer) == 1 {
+		return longer[0]
+	}
 	for _, n := range names {
 		if d := distance(s, n); d < best && d < len(n) {
 			best, name = d, n
@@ -237,11 +252,14 @@ func distance(a, b string) int {
 func count(c *cli.Context, least, most int) error {
 	n := c.NArg()
 	if n >= least && (n <= most || most < 0) {
+		if slices.Contains(c.Args().Slice(), "") { // of a variable that was not set, and seldom what was meant
+			return usageError("%s is given an argument that is empty", fullName(c))
+		}
 		return nil
 	}
 	problem := "is missing an argument"
 	if n > least {
 		problem = "has an argument too many: " + c.Args().Get(most)
 	}
-	return usageError("%s %s\nUsage: %s %s", fullName(c), problem, fullName(c), strings.TrimSpace(c.Command.ArgsUsage))
+	return usageError("%s %s\nUsage: %s", fullName(c), problem, strings.TrimSpace(fullName(c)+" "+c.Command.ArgsUsage))
 }

@@ -56,7 +56,15 @@ func TestWrongUsage(t *testing.T) {
 		{"dev up --nope", []string{"ais dev up", "nope"}},
 		{"dev up x", []string{"ais dev up", "too many: x"}},
 		{"dev kill", []string{"ais dev kill is missing", "Usage: ais dev kill NODE"}},
-		{"dev up --port x", []string{"port"}},
+		{"dev up --port x", []string{`ais dev up: --port "x": is no value of it`}},
+		{"dev up --port", []string{"ais dev up: --port needs a value"}},
+		{"dev up --all=x", []string{`ais dev up: --all "x": is no value of it`}},
+		{"show rebalance --refresh x", []string{`ais show rebalance: --refresh "x": is no value of it (time: invalid duration`}},
+		{"nonsense --nope", []string{`ais has no command "nonsense"`}},
+		{"dev add node --dir x", []string{`ais dev add has no command "node"`}},
+		{"cluster add-remove-nodes start-maintenance --no-reb t1", []string{"did you mean --no-rebalance?"}},
+		{"cluster check x", []string{"Usage: ais cluster check\n"}},
+		{"bucket create ais://", []string{"ais://: names no bucket"}},
 		{"dev up --gateways 0", []string{"--gateways 0"}},
 		{"dev up --all --targets 3", []string{"--all"}},
 		{"completion tcsh", []string{"tcsh", "bash, zsh or fish"}},
@@ -70,6 +78,16 @@ func TestWrongUsage(t *testing.T) {
 				t.Errorf("ais %s: %q does not say %q", c.args, stderr, want)
 			}
 		}
+		for _, quote := range "\"`" {
+			if strings.Count(stderr, string(quote))%2 != 0 {
+				t.Errorf("ais %s: a quote is left open: %s", c.args, stderr)
+			}
+		}
+	}
+	for _, args := range [][]string{{"put", "", "ais://b"}, {"job", "wait", ""}, {"cat", ""}, {"cluster", "set-primary", ""}, {"ls", ""}} {
+		if code, _, stderr := run(t, nil, "", args...); code != exitUsage || !strings.Contains(stderr, "an argument that is empty") {
+			t.Errorf("ais %q: exit code %d, %q", args, code, stderr)
+		}
 	}
 }
 
@@ -77,7 +95,7 @@ func TestExitCodes(t *testing.T) {
 	want := map[errs.Kind]int{
 		errs.Other: 1, errs.Invalid: 2, errs.NotFound: 3, errs.NoBucket: 3, errs.Exists: 6, errs.Conflict: 6, errs.Precondition: 6,
 		errs.NotModified: 1, errs.Range: 2, errs.Checksum: 8, errs.Unauthorized: 7, errs.Forbidden: 7, errs.TooLarge: 1, errs.Full: 1,
-		errs.Mountpath: 1, errs.Corrupt: 8, errs.Unavailable: 5, errs.NotPrimary: 5, errs.WrongOwner: 5, errs.StaleMap: 5, errs.Busy: 5,
+		errs.Mountpath: 5, errs.Corrupt: 8, errs.Unavailable: 5, errs.NotPrimary: 5, errs.WrongOwner: 5, errs.StaleMap: 5, errs.Busy: 5,
 		errs.Timeout: 5, errs.Canceled: 1, errs.Unsupported: 1,
 	}
 	for _, k := range errs.Kinds() {
@@ -98,6 +116,7 @@ func TestMessage(t *testing.T) {
 		{errors.New("plain"), "plain"},
 		{errors.New("x: gone (store.Open) (httpx.Do)"), "x: gone"},
 		{errors.New("gone (since today)"), "gone (since today)"},
+		{errors.New("x: gone (store.Open); gave up after 2 attempts"), "x: gone; gave up after 2 attempts"},
 		{errs.E("a.B", "x", errs.NotFound), "x: not found"},
 		{errs.E("a.B", "x", errs.E("c.D", "x", errs.NotFound, "gone")), "x: gone"},
 		{errs.E("a.B", "ais://b/o", errs.E("c.D", "disk", errs.Full, "no space")), "ais://b/o: disk: no space"},

@@ -62,7 +62,7 @@ func (a devVerbs) command() *cli.Command {
 				if err != nil {
 					return err
 				}
-				return a.status(cluster)
+				return a.status(c.Context, cluster)
 			}}),
 			a.verb(&cli.Command{Name: "down", Usage: "stop all nodes (they drain first)", Flags: dir(), Action: func(c *cli.Context) error {
 				cluster, err := openDev(c)
@@ -72,7 +72,7 @@ func (a devVerbs) command() *cli.Command {
 				if err := cluster.Down(c.Context); err != nil {
 					return err
 				}
-				return a.status(cluster)
+				return a.status(c.Context, cluster)
 			}}),
 			{Name: "add", Usage: "add nodes to the cluster in DIR, and start them", Subcommands: []*cli.Command{
 				a.addCommand("target", local.RoleTarget, dir(within)), a.addCommand("gateway", local.RoleProxy, dir(within)),
@@ -116,11 +116,11 @@ func (a devVerbs) up(c *cli.Context) error {
 	cluster, err := local.Up(c.Context, o)
 	if err != nil {
 		if cluster != nil { // what is well of it runs
-			err = errors.Join(a.status(cluster), err)
+			err = errors.Join(a.status(c.Context, cluster), err)
 		}
 		return err
 	}
-	if err := a.status(cluster); err != nil {
+	if err := a.status(c.Context, cluster); err != nil {
 		return err
 	}
 	a.out.Printf("\nReady after %v. To use it:\n  export AIS_ENDPOINT=%s", time.Since(begin).Round(time.Millisecond), cluster.Endpoint())
@@ -158,7 +158,7 @@ func (a devVerbs) addCommand(name string, role local.Role, flags []cli.Flag) *cl
 			if _, err := cluster.Add(c.Context, role, n, env...); err != nil {
 				return err
 			}
-			return a.status(cluster)
+			return a.status(c.Context, cluster)
 		},
 	})
 }
@@ -197,8 +197,8 @@ func openDev(c *cli.Context) (*local.Cluster, error) {
 	return local.Open(local.Options{Dir: c.String("dir")})
 }
 
-func (a devVerbs) status(cluster *local.Cluster) error {
-	nodes := cluster.Status()
+func (a devVerbs) status(ctx context.Context, cluster *local.Cluster) error {
+	nodes := cluster.Describe(ctx)
 	if a.out.JSON {
 		v := map[string]any{"nodes": nodes}
 		if cert := cluster.Certificate(); cert != "" {
@@ -214,7 +214,11 @@ func (a devVerbs) status(cluster *local.Cluster) error {
 	t := a.out.NewTable(term.Columns(columns...)...)
 	for _, n := range nodes {
 		pid, style := strconv.Itoa(n.PID), term.Green
-		if n.State != local.Running {
+		switch n.State {
+		case local.Running:
+		case local.Decommissioned, local.Removed:
+			pid, style = "-", term.Plain
+		case local.Stopped:
 			pid, style = "-", term.Red
 		}
 		cells := []term.Cell{{Text: n.ID}, {Text: string(n.Role)}, {Text: n.URL}, {Text: n.TLS}, {Text: pid}, {Text: string(n.State), Style: style}}
@@ -239,7 +243,7 @@ func (a devVerbs) node(c *cli.Context, act func(context.Context, *local.Cluster,
 	if err := act(c.Context, cluster, c.Args().First()); err != nil {
 		return err
 	}
-	return a.status(cluster)
+	return a.status(c.Context, cluster)
 }
 
 func (a devVerbs) logs(c *cli.Context) error {

@@ -46,7 +46,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errs.NotFound, errs.NoBucket:
 		return exitNotFound
-	case errs.Unavailable, errs.Busy, errs.NotPrimary, errs.Timeout, errs.StaleMap, errs.WrongOwner:
+	case errs.Unavailable, errs.Busy, errs.NotPrimary, errs.Timeout, errs.StaleMap, errs.WrongOwner, errs.Mountpath:
 		return exitUnreachable
 	case errs.Exists, errs.Conflict, errs.Precondition:
 		return exitConflict
@@ -80,7 +80,7 @@ func (a *app) report(ctx context.Context, err error) int {
 }
 
 // opSuffix is how errs.Error ends: the name of a function of ours, or in a server's message of the server's.
-var opSuffix = regexp.MustCompile(`( \([a-z]+\.[A-Za-z.]+\))+$`)
+var opSuffix = regexp.MustCompile(`( \([a-z]+\.[A-Za-z.]+\))+(; gave up after [0-9]+ attempts)?$`)
 
 // message is the error's text without the names of functions, and with what it is about named once.
 func message(err error) string {
@@ -90,7 +90,7 @@ func message(err error) string {
 	//nolint:errorlint // the text of each link of the chain is wanted, not whether one is in it
 	e, ok := err.(*errs.Error)
 	if !ok {
-		return opSuffix.ReplaceAllString(err.Error(), "")
+		return opSuffix.ReplaceAllString(err.Error(), "$2")
 	}
 	cause := strings.ReplaceAll(e.Kind.String(), "-", " ")
 	if e.Err != nil {
@@ -139,6 +139,8 @@ func hint(err error) string {
 		return "`ais ls` lists the buckets, `ais bucket create` makes one."
 	case errs.Corrupt:
 		return "The damaged bytes were not delivered. If this is a cluster's object, `ais show cluster NODE` names the disks; copy it in again."
+	case errs.Mountpath:
+		return "What lies there is not lost but out of reach, and no list is complete without it. `ais storage mountpath show` tells why it is out."
 	case errs.NotPrimary, errs.StaleMap, errs.WrongOwner, errs.Busy:
 		return "The cluster is changing or overloaded; the same command may succeed in a moment."
 	}

@@ -126,6 +126,9 @@ func (a storageVerbs) run(c *cli.Context, v change) error {
 	results := map[string]*api.Mountpaths{}
 	for _, p := range all {
 		ms, err := sdk.ChangeMountpath(c.Context, p.node, v.action, p.path, client.MountpathOptions{Force: c.Bool("force")})
+		if errs.Is(err, errs.Mountpath) { // it is the path that does not serve, and no mountpath yet
+			return errs.E("", p.node, errs.Other, err)
+		}
 		if err != nil {
 			return err
 		}

@@ -80,28 +80,38 @@ func (a rebalanceVerbs) stop(c *cli.Context) error {
 }
 
 func (a rebalanceVerbs) wait(c *cli.Context) error {
+	id := c.Args().First()
+	if c.NArg() == 1 && id == "" {
+		return a.waited("", "nothing to wait for: no rebalance was needed")
+	}
 	if err := count(c, 0, 1); err != nil {
 		return err
+	}
+	if _, ok := cluster.ParseGeneration(id); id != "" && !ok {
+		return usageError("%q is no id of a rebalance: they are written g1, g2 ...", id)
 	}
 	sdk, err := a.connect(c.Context)
 	if err != nil {
 		return err
 	}
-	id := c.Args().First()
-	if id == "" {
-		id = a.view.Map.Generation()
-	} else if _, ok := cluster.ParseGeneration(id); !ok {
-		return usageError("%q is no id of a rebalance: they are written g1, g2 ...", id)
-	}
 	ctx, cancel := limited(c)
 	defer cancel()
+	if id == "" {
+		if id, err = sdk.Life().NewestRebalance(ctx); err != nil {
+			return err
+		}
+	}
 	if err := sdk.Job(id).Wait(ctx); err != nil {
 		return err
 	}
+	return a.waited(id, "rebalance "+id+" has ended")
+}
+
+func (a rebalanceVerbs) waited(id, said string) error {
 	if a.out.JSON {
 		return a.out.Value(map[string]string{"verb": "wait", "rebalance": id})
 	}
-	a.out.Printf("wait: rebalance %s has ended", id)
+	a.out.Printf("wait: %s", said)
 	return nil
 }
 
@@ -130,7 +140,7 @@ func (a rebalanceVerbs) show(ctx context.Context, sdk *client.Client) error {
 	if a.out.JSON {
 		return a.out.Value(r)
 	}
-	t := a.out.NewTable(term.Columns("NODE", "STATE", "OBJECTS>", "BYTES>", "OF>", "RATE>", "ETA>", "ERRORS>", "WAITING FOR")...)
+	t := a.out.NewTable(term.Columns("NODE", "STATE", "MOVED>", "BYTES>", "PRESENT>", "OF>", "RATE>", "ETA>", "ERRORS>", "WAITING FOR")...)
 	ids := make([]string, 0, len(r.Nodes)+len(r.Missing))
 	for id := range r.Nodes {
 		ids = append(ids, id)
@@ -155,7 +165,7 @@ func (a rebalanceVerbs) show(ctx context.Context, sdk *client.Client) error {
 func (a rebalanceVerbs) cells(id string, r *api.Rebalance) []term.Cell {
 	s := r.Nodes[id]
 	if s == nil {
-		return []term.Cell{{Text: id, Style: term.Bold}, {Text: "no answer", Style: term.Red}, {}, {}, {}, {}, {}, {}, {Text: r.Missing[id]}}
+		return []term.Cell{{Text: id, Style: term.Bold}, {Text: "no answer", Style: term.Red}, {}, {}, {}, {}, {}, {}, {}, {Text: r.Missing[id]}}
 	}
 	state, style := "nothing to do", term.Plain
 	switch {
@@ -167,7 +177,7 @@ func (a rebalanceVerbs) cells(id string, r *api.Rebalance) []term.Cell {
 		state, style = "moved", term.Green
 	case s.Stage == cluster.Swept:
 		state, style = "done", term.Green
-	case s.Epoch == r.Epoch && s.Objects > 0:
+	case s.Epoch == r.Epoch && s.Objects+s.PresentObjects > 0:
 		state, style = "moved", term.Green
 	}
 	rate, eta, of := "-", "-", "-"
@@ -177,8 +187,8 @@ func (a rebalanceVerbs) cells(id string, r *api.Rebalance) []term.Cell {
 	if s.ETANS > 0 {
 		eta = time.Duration(s.ETANS).Round(time.Second).String()
 	}
-	if s.TotalBytes > 0 {
-		of = a.out.Units.Bytes(s.TotalBytes)
+	if s.TotalObjects > 0 {
+		of = term.Count(s.TotalObjects)
 	}
 	waiting := strings.Join(s.Waiting, ", ")
 	if s.LastError != "" {
@@ -186,22 +196,26 @@ func (a rebalanceVerbs) cells(id string, r *api.Rebalance) []term.Cell {
 	}
 	return []term.Cell{
 		{Text: id, Style: term.Bold}, {Text: state, Style: style}, {Text: term.Count(s.Objects)}, {Text: a.out.Units.Bytes(s.Bytes)},
-		{Text: of}, {Text: rate}, {Text: eta}, {Text: term.Count(int64(s.Errors))}, {Text: waiting},
+		{Text: term.Count(s.PresentObjects)}, {Text: of}, {Text: rate}, {Text: eta}, {Text: term.Count(int64(s.Errors))}, {Text: waiting},
 	}
 }
 
 func (a rebalanceVerbs) summary(r *api.Rebalance) string {
 	moved := fmt.Sprintf("%s, %s", term.Plural(r.Objects, "object"), a.out.Units.Bytes(r.Bytes))
+	present := ""
+	if r.PresentObjects > 0 {
+		present = fmt.Sprintf("; already there: %s", term.Count(r.PresentObjects))
+	}
 	var line string
 	switch {
 	case !r.Running && r.Started.IsZero():
 		return "No rebalance was needed so far."
 	case !r.Running:
-		line = fmt.Sprintf("Rebalance %s has ended: %s moved in %v", r.ID, moved, max(0, r.Finished.Sub(r.Started)).Round(time.Millisecond))
+		line = fmt.Sprintf("Rebalance %s has ended: %s moved in %v%s", r.ID, moved, max(0, r.Finished.Sub(r.Started)).Round(time.Millisecond), present)
 	case r.Paused:
-		line = fmt.Sprintf("Rebalance %s is stopped: %s moved so far ('ais start rebalance' goes on)", r.ID, moved)
+		line = fmt.Sprintf("Rebalance %s is stopped: %s moved so far%s; 'ais start rebalance' goes on", r.ID, moved, present)
 	default:
-		line = fmt.Sprintf("Rebalance %s runs since %v: %s moved", r.ID, time.Since(r.Started).Round(time.Second), moved)
+		line = fmt.Sprintf("Rebalance %s runs since %v: %s moved%s", r.ID, time.Since(r.Started).Round(time.Second), moved, present)
 		if r.Rate > 0 {
 			line += fmt.Sprintf(", %s/s", a.out.Units.Bytes(int64(r.Rate)))
 		}

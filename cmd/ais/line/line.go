@@ -18,7 +18,10 @@ func Reorder(root *cli.App, line []string) []string {
 	}
 	at := Find(root, line[1:])
 	out := append([]string{line[0]}, at.Path...)
-	out = append(out, at.Options...)
+	leaf := at.Command != nil && len(at.Command.Subcommands) == 0
+	if leaf || len(at.Arguments) == 0 { // else they belong to a command that there is not, which is the fault to tell of
+		out = append(out, at.Options...)
+	}
 	if len(at.Arguments) > 0 {
 		out = append(append(out, "--"), at.Arguments...)
 	}

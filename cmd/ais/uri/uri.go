@@ -70,7 +70,10 @@ func ParseBucket(s string) (api.Bck, error) {
 	if !Is(s) {
 		s = scheme + s
 	}
-	u, err := Parse(strings.TrimSuffix(s, "/"))
+	if !strings.HasSuffix(s, scheme) {
+		s = strings.TrimSuffix(s, "/")
+	}
+	u, err := Parse(s)
 	if err == nil && u.Key != "" {
 		err = errs.F("uri.ParseBucket", s, errs.Invalid, "names an object, and a bucket is wanted: write %s", u.Bck)
 	}

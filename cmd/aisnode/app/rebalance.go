@@ -12,7 +12,7 @@ import (
 // moveKeys wires in the engine that moves keys to their owners.
 func (a *App) moveKeys(self cluster.NodeID, t *target.Target, reg *metrics.Registry) {
 	e := rebalance.New(rebalance.Config{
-		Self: self, Store: a.store, Control: a.control, Client: a.client, Load: a.clients, Log: a.log,
+		Self: self, Store: a.store, Control: a.control, Client: a.client, Load: func() rebalance.Load { return a.clients(t) }, Log: a.log,
 	})
 	a.mover = e
 	e.Metrics(reg)
@@ -23,7 +23,7 @@ func (a *App) moveKeys(self cluster.NodeID, t *target.Target, reg *metrics.Regis
 }
 
 // clients is what this node does for them.
-func (a *App) clients() rebalance.Load {
+func (a *App) clients(t *target.Target) rebalance.Load {
 	l := a.node.Load()
-	return rebalance.Load{Requests: l.Requests, Inflight: l.Inflight}
+	return rebalance.Load{Requests: l.Requests, Inflight: l.Inflight, Fetched: t.Fetched()}
 }
