@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			name := strings.TrimPrefix(filepath.Base(e.WorkDir), "script-")
 			e.Setenv("AIS_ENDPOINT", cluster.Endpoint())
+			e.Defer(func() { endClusters(t, e.WorkDir) })
 			e.Setenv("AISNODE", node)
 			e.Setenv("B", "ais://"+name)
 			e.Setenv("NAME", name)
@@ -63,6 +64,43 @@ func TestScripts(t *testing.T) {
 			"exit": exitCode, "terminal": terminal, "latin1": latin1, "fill": fill, "sigint": sigint, "until": until,
 		},
 	})
+}
+
+// endClusters kills what is left of the clusters that a script has started below dir: one that fails does not come to their `ais dev down`.
+func endClusters(t *testing.T, dir string) {
+	files, err := filepath.Glob(filepath.Join(dir, "*", "cluster.json"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, f := range files {
+		c, err := local.Open(local.Options{Dir: filepath.Dir(f)})
+		if err == nil {
+			err = c.KillAll(context.Background()) // t's context may have ended
+		}
+		if err != nil {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+}
+
+// TestEndClusters has a script fail in the middle of the life of a cluster.
+func TestEndClusters(t *testing.T) {
+	dir := t.TempDir()
+	node, err := local.Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := local.Up(t.Context(), local.Options{Dir: filepath.Join(dir, "dev"), All: true, Port: freePorts(t, 24460), Binary: node, CacheSize: "8MiB"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	endClusters(t, dir)
+	for _, s := range c.Status() {
+		if s.State != local.Stopped {
+			t.Errorf("%+v", s)
+			_ = c.KillAll(context.Background())
+		}
+	}
 }
 
 // freePorts returns the first of ten consecutive ports, from on, at which nobody listens.

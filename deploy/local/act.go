@@ -59,7 +59,7 @@ func (c *Cluster) Kill(ctx context.Context, id string) error {
 
 // KillAll ends every node with SIGKILL, all signals before the first wait: the nearest to a power cut.
 func (c *Cluster) KillAll(ctx context.Context) error {
-	nodes := c.Nodes()
+	nodes := c.all() // one that was decommissioned may not have ended yet
 	for _, n := range nodes {
 		if p, ok := runningProcess(n); ok {
 			if err := p.signal(syscall.SIGKILL); err != nil {

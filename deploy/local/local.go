@@ -252,13 +252,17 @@ func (c *Cluster) Nodes() []Node {
 	return left
 }
 
+// all is Nodes with those that were decommissioned.
+func (c *Cluster) all() []Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.file.Nodes)
+}
+
 // Node returns one node by id, also one that was decommissioned; kind NotFound names those that exist.
 func (c *Cluster) Node(id string) (Node, error) {
 	known := ""
-	c.mu.Lock()
-	all := slices.Clone(c.file.Nodes)
-	c.mu.Unlock()
-	for _, n := range all {
+	for _, n := range c.all() {
 		if n.ID == id {
 			return n, nil
 		}
