@@ -103,7 +103,7 @@ func (o Options) Validate() error {
 type Cluster struct {
 	opts Options
 	dir  string // absolute
-	http *http.Client
+	http asker
 
 	mu       sync.Mutex // guards what follows, and the writing of cluster.json by this process
 	file     clusterFile
@@ -191,7 +191,7 @@ func create(o Options) (*Cluster, error) {
 func newCluster(o Options, dir string) *Cluster {
 	return &Cluster{
 		opts: o, dir: dir, children: map[string]*child{},
-		http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, // no idle connection of ours for a draining node to wait for
+		http: asker{&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}, // no idle connection of ours for a draining node to wait for
 	}
 }
 
@@ -339,7 +339,7 @@ func (c *Cluster) mapNow(ctx context.Context) (m clusterMap, ok bool) {
 		if _, up := runningProcess(n); !up || n.Role == RoleTarget {
 			continue
 		}
-		if m, err := c.mapOf(ctx, n); err == nil {
+		if m, err := c.http.mapOf(ctx, n); err == nil {
 			return m, true
 		}
 	}
