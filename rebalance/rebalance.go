@@ -15,6 +15,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"aistore/cluster"
@@ -56,6 +57,7 @@ type Engine struct {
 	book    book
 	inbox   inbox
 	flights flights
+	litter  litter
 	wiped   atomic.Bool // see Wiped
 }
 
@@ -68,7 +70,7 @@ func New(cfg Config) *Engine {
 	return &Engine{
 		cfg: cfg, self: cfg.Self, store: cfg.Store, control: cfg.Control, client: cfg.Client, log: cfg.Log,
 		gate:  newThrottle(workers, cfg.Load),
-		inbox: inbox{limit: cfg.Memory, slots: make(slots, workers)},
+		inbox: inbox{limit: cfg.Memory, slots: make(slots, workers)}, litter: litter{came: make(chan struct{}, 1)},
 	}
 }
 
@@ -106,7 +108,10 @@ func (w *work) stop() {
 // on its disk: an earlier process may have answered for a newer one, in which this node owns again what it is to remove by the older.
 func (e *Engine) Run(ctx context.Context) error {
 	var now *work
+	var tidying sync.WaitGroup
+	defer tidying.Wait()
 	defer func() { now.stop() }()
+	tidying.Go(func() { e.tidy(ctx) })
 	stopGate := e.gate.run(ctx)
 	defer stopGate()
 	var seen uint64

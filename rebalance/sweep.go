@@ -12,6 +12,7 @@ import (
 	"aistore/errs"
 	"aistore/internal/failpoint"
 	"aistore/object"
+	"aistore/store"
 )
 
 // sweep is the duty Sweep: what this node does not own goes, now that all of it is durable at its owners.
@@ -21,6 +22,7 @@ func (e *Engine) sweep(ctx context.Context, is what) {
 		return
 	}
 	s := &sweeper{Engine: e, is: is, view: v, gen: e.book.of(is.epoch)}
+	defer func() { e.litter.add(&s.remains) }() // after the report: nobody waits for it
 	began := time.Now()
 	var pause backoff
 	for left := int64(-1); left != 0; {
@@ -45,6 +47,9 @@ type sweeper struct {
 	view *cluster.View
 	gen  *generation
 	left atomic.Int64 // could not be removed
+
+	mu      sync.Mutex
+	remains store.Remains
 }
 
 // pass walks all mountpaths once; it returns how much could not be removed.
@@ -106,10 +111,12 @@ func (s *sweeper) remove(ctx context.Context, names []object.Name) {
 		s.left.Add(int64(len(names)))
 		return
 	}
+	var remains *store.Remains
 	var faults []error
-	if s.gate.work(ctx, func() { faults = s.store.RemoveKeys(ctx, names, s.guard) }) != nil && faults == nil {
+	if s.gate.work(ctx, func() { remains, faults = s.store.ForgetKeys(ctx, names, s.guard) }) != nil && faults == nil {
 		return // ctx has ended
 	}
+	s.keep(ctx, remains)
 	for i, err := range faults {
 		switch {
 		case err == nil:
@@ -120,6 +127,20 @@ func (s *sweeper) remove(ctx context.Context, names []object.Name) {
 			s.gen.fault(errs.E("rebalance.sweep", names[i], err))
 		}
 	}
+}
+
+// mostRemains is of how many keys blobs are left for later. With more, some are removed at once.
+const mostRemains = 4096
+
+// keep takes what is left of keys, to be removed later.
+func (s *sweeper) keep(ctx context.Context, remains *store.Remains) {
+	s.mu.Lock()
+	s.remains.Add(remains)
+	if s.remains.Len() > mostRemains {
+		remains.Add(&s.remains)
+	}
+	s.mu.Unlock()
+	s.unlink(ctx, remains)
 }
 
 // guard is asked under the name's lock.

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -35,6 +34,7 @@ type Export struct {
 // inlineExport is content in an index.
 type inlineExport struct {
 	data []byte // verified; nil = still in the index
+	buf  *byteBuf
 	f    *found
 }
 
@@ -202,9 +202,11 @@ func (e *Export) contents() (sum int64, err error) {
 		x := &e.inline[i]
 		v := x.f.vol
 		if sum <= readInlineNow {
-			if x.data, err = e.read(x.f, v.db); err != nil {
+			x.buf = contentPool.get()
+			if x.data, err = e.read(x.f, v.db, x.buf.b[:0]); err != nil {
 				return 0, err
 			}
+			x.buf.b = x.data
 			continue
 		}
 		if e.snaps[v] != nil {
@@ -221,8 +223,8 @@ func (e *Export) contents() (sum int64, err error) {
 	return sum, nil
 }
 
-// read reads and verifies content in the index.
-func (e *Export) read(f *found, db pebble.Reader) ([]byte, error) {
+// read reads and verifies content in the index, into b's room.
+func (e *Export) read(f *found, db pebble.Reader, b []byte) ([]byte, error) {
 	const op = "store.export"
 	p := &f.Parts[0]
 	if err := f.vol.gate.Enter(); err != nil {
@@ -237,7 +239,7 @@ func (e *Export) read(f *found, db pebble.Reader) ([]byte, error) {
 		return nil, f.vol.readError(op, e.name, err)
 	}
 	data, tag, _, ok := format.SplitContent(val)
-	data = bytes.Clone(data)
+	data = append(b, data...)
 	if err := closer.Close(); err != nil {
 		return nil, f.vol.readError(op, e.name, err)
 	}
@@ -328,7 +330,7 @@ func (e *Export) write(w io.Writer) error {
 		data := x.data
 		if data == nil && x.f.Parts[0].Length > 0 {
 			var err error
-			if data, err = e.read(x.f, e.snaps[x.f.vol]); err != nil {
+			if data, err = e.read(x.f, e.snaps[x.f.vol], nil); err != nil {
 				return err
 			}
 		}
@@ -396,6 +398,12 @@ func (e *Export) Close() {
 	for v, snap := range e.snaps {
 		_ = snap.Close() // gives memory back; nothing to lose
 		v.gate.Leave()
+	}
+	for i := range e.inline {
+		if x := &e.inline[i]; x.buf != nil {
+			contentPool.put(x.buf)
+			x.buf, x.data = nil, nil
+		}
 	}
 	e.held, e.snaps = false, nil
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -74,8 +73,8 @@ const receiveAtOnce = 8
 
 // receiveOne receives a frame that is in memory; nil when it failed.
 func (s *transfer) receiveOne(ctx context.Context, frame []byte, result *ImportResult) *arrival {
-	r := bytes.NewReader(frame)
-	a, err := s.receive(ctx, r, func(*arrival) (bool, error) { return true, nil })
+	fr, r := inMemory(frame)
+	a, err := s.receive(ctx, fr, func(*arrival) (bool, error) { return true, nil })
 	if a != nil {
 		result.Name = a.n
 	}
@@ -93,7 +92,7 @@ func (s *transfer) receiveOne(ctx context.Context, frame []byte, result *ImportR
 // of the frame are not read.
 func (s *transfer) ImportStream(ctx context.Context, r io.Reader, o ImportOptions) (ImportResult, error) {
 	const op = "store.ImportStream"
-	a, err := s.receive(ctx, r, func(a *arrival) (bool, error) {
+	a, err := s.receive(ctx, &frameReader{r: r}, func(a *arrival) (bool, error) {
 		have, err := s.PeekKey(a.n)
 		return err == nil && o.greater(a.state, have), err
 	})
@@ -144,6 +143,7 @@ type incoming struct {
 	apply  bool
 	marks  uint64 // the mark to be written; 0 = none
 	drop   dropping
+	gone   *pebble.Batch // what drop takes out of the index; nil = nothing
 }
 
 // apply commits arrivals, of which some may be nil, and fills their results.
@@ -182,6 +182,9 @@ func (s *transfer) apply(arrivals []*arrival, o *ImportOptions, results []Import
 		if x.result.Err != nil {
 			x.result.Outcome, x.result.State = Failed, KeyState{}
 		}
+		if x.gone != nil {
+			closeBatch(x.gone)
+		}
 		x.finish(x.result.Outcome == Applied)
 		if x.result.Outcome == Applied {
 			x.drop.unlink(s)
@@ -219,12 +222,28 @@ func (x *incoming) decide(o *ImportOptions) {
 func (s *transfer) commitImport(in []*incoming, o *ImportOptions) {
 	batches := map[*volume]*pebble.Batch{}
 	members := map[*volume][]*incoming{}
+	rooms := map[*volume]int{}
+	for _, x := range in {
+		rooms[x.vol] += x.room()
+	}
 	for _, x := range in {
 		if x.result.Err != nil || !x.apply && x.marks == 0 {
 			continue
 		}
-		if x.result.Err = s.prepare(x, o, batches, len(in)); x.result.Err == nil {
-			members[x.vol] = append(members[x.vol], x)
+		if x.result.Err = s.prepare(x, o); x.result.Err != nil {
+			continue
+		}
+		b := batches[x.vol]
+		if b == nil {
+			b = x.vol.db.NewBatchWithSize(min(rooms[x.vol], mostBatch), pebble.WithMaxRetainedSizeBytes(mostBatch))
+			batches[x.vol] = b
+		}
+		members[x.vol] = append(members[x.vol], x)
+		if err := x.put(b); err != nil { // half of it may be in the batch
+			fail(members[x.vol], err)
+			closeBatch(b)
+			delete(batches, x.vol)
+			delete(members, x.vol)
 		}
 	}
 	defer func() {
@@ -269,26 +288,31 @@ func fail(xs []*incoming, err error) {
 // mostBatch bounds the memory that is taken for a batch in advance.
 const mostBatch = 3 << 20
 
-// prepare adds x, one of so many keys, to the batch of its mountpath, whole or not at all.
-func (s *transfer) prepare(x *incoming, o *ImportOptions, batches map[*volume]*pebble.Batch, keys int) error {
+// room is about how many bytes x takes in a batch.
+func (x *incoming) room() int {
+	n := 256 + 2*len(x.n.Key)
+	for i := range x.records {
+		n += 512 + len(x.n.Key) + len(x.records[i].inline)
+	}
+	return n
+}
+
+// prepare finds out whether x can be committed, and what goes for it. Nothing of x is in a batch before.
+func (s *transfer) prepare(x *incoming, o *ImportOptions) error {
 	if err := s.live("store.Import", x.n); err != nil { // the bucket may have gone while the content came
 		return err
 	}
 	if home, err := s.home(x.n); err != nil || home != x.vol {
 		return errors.Join(err, errs.E("store.Import", x.n, errs.Conflict, "the key's mountpath changed"))
 	}
-	b := x.vol.db.NewBatch()
-	defer closeBatch(b)
-	if x.apply {
-		if err := x.drop.prepare(b, x.vol, x.have); err != nil {
-			return err
-		}
-		if err := x.encode(s, b); err != nil {
+	if x.apply && x.have.exists() {
+		x.gone = x.vol.db.NewBatch()
+		if err := x.drop.prepare(x.gone, x.vol, x.have); err != nil {
 			return err
 		}
 	}
-	if x.marks > 0 {
-		if err := (&mark{x.n, x.marks}).put(b); err != nil {
+	for i := range x.uploads {
+		if err := s.renumber(x.uploads[i].parts); err != nil {
 			return err
 		}
 	}
@@ -297,19 +321,42 @@ func (s *transfer) prepare(x *incoming, o *ImportOptions, batches map[*volume]*p
 			return err
 		}
 	}
-	if x.apply {
-		if err := s.dropGreater(x); err != nil {
+	if !x.apply {
+		return nil
+	}
+	return s.dropGreater(x)
+}
+
+// renumber gives parts versions of this node: they must hold against all that may be left of former ones.
+func (s *transfer) renumber(parts []format.Part) (err error) {
+	for i := range parts {
+		if parts[i].Version, err = s.versions.next(object.Version{}, 0); err != nil {
 			return err
 		}
 	}
-	if batches[x.vol] == nil {
-		batches[x.vol] = x.vol.db.NewBatchWithSize(min(keys*(b.Len()+b.Len()/8), mostBatch)) // keys of one size come together
+	return nil
+}
+
+// put adds x to the batch of its mountpath.
+func (x *incoming) put(b *pebble.Batch) error {
+	if x.gone != nil {
+		if err := b.Apply(x.gone, nil); err != nil {
+			return err
+		}
 	}
-	return batches[x.vol].Apply(b, nil)
+	if x.apply {
+		if err := x.encode(b); err != nil {
+			return err
+		}
+	}
+	if x.marks == 0 {
+		return nil
+	}
+	return (&mark{x.n, x.marks}).put(b)
 }
 
 // encode adds all of the arrival to b.
-func (x *incoming) encode(s *transfer, b *pebble.Batch) error {
+func (x *incoming) encode(b *pebble.Batch) error {
 	n := x.n
 	for i := range x.records {
 		if err := x.encodeRecord(b, i); err != nil {
@@ -329,7 +376,7 @@ func (x *incoming) encode(s *transfer, b *pebble.Batch) error {
 		}
 	}
 	for i := range x.uploads {
-		if err := x.encodeUpload(s, b, &x.uploads[i]); err != nil {
+		if err := x.encodeUpload(b, &x.uploads[i]); err != nil {
 			return err
 		}
 	}
@@ -372,8 +419,8 @@ func (x *incoming) encodeRecord(b *pebble.Batch, i int) error {
 	return op.Finish()
 }
 
-// encodeUpload adds an upload. Its parts get versions of this node: they must hold against all that may be left of former ones.
-func (x *incoming) encodeUpload(s *transfer, b *pebble.Batch, u *arrivedUpload) error {
+// encodeUpload adds an upload.
+func (x *incoming) encodeUpload(b *pebble.Batch, u *arrivedUpload) error {
 	n := x.n
 	key := format.IDKey(nil, format.FamUpload, n.Bucket, n.Key, u.id)
 	if err := b.Set(key, format.AppendUpload(nil, &u.Upload, key), nil); err != nil {
@@ -381,10 +428,6 @@ func (x *incoming) encodeUpload(s *transfer, b *pebble.Batch, u *arrivedUpload) 
 	}
 	for i := range u.parts {
 		p := &u.parts[i]
-		var err error
-		if p.Version, err = s.versions.next(object.Version{}, 0); err != nil {
-			return err
-		}
 		key := format.PartKey(nil, n.Bucket, n.Key, u.id, p.Number)
 		if err := b.Set(key, format.AppendPart(nil, p, key), nil); err != nil {
 			return err

@@ -155,7 +155,7 @@ func (s *transfer) lockedKeys(names []object.Name, need *[256]bool, do func([]*w
 	}
 	unlock := s.lockNames(names)
 	defer unlock()
-	g := gatherer{s: &s.places}
+	g := gatherer{s: &s.places, names: names}
 	defer g.close()
 	keys := make([]*wholeKey, len(names))
 	again := false
@@ -176,7 +176,9 @@ func (s *transfer) lockedKeys(names []object.Name, need *[256]bool, do func([]*w
 // gatherer reads whole keys. Its iterators are used for all keys: they show what was committed before the first of them.
 type gatherer struct {
 	s       *places
+	names   []object.Name // all that are read, if there are several
 	uploads map[*volume]*cursor
+	marked  map[*volume]bool // whether any of names may have a mark there
 }
 
 func (g *gatherer) close() {
@@ -212,7 +214,7 @@ func (g *gatherer) gather(n object.Name) *wholeKey {
 
 // volume adds what is in v.
 func (g *gatherer) volume(w *wholeKey, v *volume) error {
-	epoch, err := markIn(v, w.n)
+	epoch, err := g.mark(v, w.n)
 	if err != nil {
 		return err
 	}
@@ -234,6 +236,42 @@ func (g *gatherer) volume(w *wholeKey, v *volume) error {
 		}
 	}
 	return g.uploadsIn(w, v)
+}
+
+// mark reads the mark of n in v. One look tells that there are none from the least of the names to the greatest, which is so nearly always.
+func (g *gatherer) mark(v *volume, n object.Name) (epoch uint64, err error) {
+	if len(g.names) > 1 {
+		marked, known := g.marked[v]
+		if !known {
+			if marked, err = marksAmong(v, g.names); err != nil {
+				return 0, err
+			}
+			if g.marked == nil {
+				g.marked = map[*volume]bool{}
+			}
+			g.marked[v] = marked
+		}
+		if !marked {
+			return 0, nil
+		}
+	}
+	return markIn(v, n)
+}
+
+// marksAmong reports whether v has a mark from the least of names to the greatest.
+func marksAmong(v *volume, names []object.Name) (bool, error) {
+	const op = "store.marksAmong"
+	compare := func(a, b object.Name) int { return cmp.Or(cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Key, b.Key)) }
+	least, most := slices.MinFunc(names, compare), slices.MaxFunc(names, compare)
+	c, err := v.newCursor(format.ObjectKey(nil, format.FamMark, least.Bucket, least.Key), append(format.ObjectKey(nil, format.FamMark, most.Bucket, most.Key), 0))
+	if err != nil {
+		return false, err
+	}
+	some := c.it.First()
+	if err := errors.Join(c.it.Error(), c.close()); err != nil {
+		return false, v.readError(op, least, err)
+	}
+	return some, nil
 }
 
 // own makes f independent of the index.

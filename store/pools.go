@@ -30,6 +30,11 @@ func (p *bytePool) put(b *byteBuf) {
 //nolint:gochecknoglobals // a pool has no state that anyone can see
 var recordPool bytePool
 
+// contentPool holds buffers of content that is exported.
+//
+//nolint:gochecknoglobals // as above
+var contentPool bytePool
+
 // chunkSize is how many bytes of a blob are read or written at once: a multiple of every block size
 // up to it, and small enough that copying, checksumming and sending find it in the processor's cache.
 const chunkSize = 256 << 10

@@ -80,8 +80,27 @@ func (a *arrival) finish(committed bool) {
 
 // frameReader reads one frame and no byte more.
 type frameReader struct {
-	r    io.Reader
-	left int64 // of the frame
+	r     io.Reader
+	left  int64  // of the frame
+	whole []byte // what r, a *bytes.Reader, reads; nil: it is another
+}
+
+// inMemory reads a frame that lies in memory and stays there as long as anything that comes of it is used.
+func inMemory(frame []byte) (*frameReader, *bytes.Reader) {
+	r := bytes.NewReader(frame)
+	return &frameReader{r: r, whole: frame}, r
+}
+
+// take is next without a copy, if that can be.
+func (r *frameReader) take(n int64) ([]byte, error) {
+	mem, ok := r.r.(*bytes.Reader)
+	if r.whole == nil || !ok || n > r.left || n > int64(mem.Len()) {
+		return r.next(nil, n)
+	}
+	at := int64(len(r.whole) - mem.Len())
+	r.left -= n
+	_, err := mem.Seek(n, io.SeekCurrent)
+	return r.whole[at : at+n : at+n], err
 }
 
 // next reads the next n bytes into b's room.
@@ -114,10 +133,10 @@ func brokeOff(err error) error {
 }
 
 // receive reads a frame, and its blobs into work files unless wanted says that they are of no use.
-func (s *transfer) receive(ctx context.Context, src io.Reader, wanted func(*arrival) (bool, error)) (a *arrival, err error) {
+func (s *transfer) receive(ctx context.Context, r *frameReader, wanted func(*arrival) (bool, error)) (a *arrival, err error) {
 	const op = "store.receive"
-	r := &frameReader{r: src, left: format.FrameHeadSize}
-	b, err := r.next(nil, format.FrameHeadSize)
+	r.left = format.FrameHeadSize
+	b, err := r.take(format.FrameHeadSize)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +145,7 @@ func (s *transfer) receive(ctx context.Context, src io.Reader, wanted func(*arri
 		return nil, err
 	}
 	r.left = h.Length - format.FrameHeadSize
-	if b, err = r.next(nil, h.Description); err != nil {
+	if b, err = r.take(h.Description); err != nil {
 		return nil, err
 	}
 	var d format.Frame
@@ -337,7 +356,7 @@ func (r *arrivedRecord) read(n object.Name, fr *frameReader) error {
 	if p.Length > maxInlineContent {
 		return errs.F(op, n, errs.Corrupt, "content of %d bytes is too large for an index", p.Length)
 	}
-	b, err := fr.next(nil, p.Length)
+	b, err := fr.take(p.Length)
 	if err != nil {
 		return err
 	}

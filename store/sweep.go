@@ -108,32 +108,39 @@ func (d *dropping) unlink(s *transfer) {
 // removeAtOnce is how many keys are removed in one step.
 const removeAtOnce = 512
 
-// RemoveKeys removes all that there is of the names here: records, contents, uploads, marks. Guard is called for each under its lock
-// right before the commit; its error keeps the key, and is its result. A crash may bring keys back as they were, whole; what has
-// blobs is gone for good.
+// RemoveKeys is ForgetKeys, after which the blobs are removed.
 func (s *transfer) RemoveKeys(ctx context.Context, names []object.Name, guard func(object.Name) error) []error {
-	results := make([]error, len(names))
+	remains, results := s.ForgetKeys(ctx, names, guard)
+	remains.Remove(remains.Len())
+	return results
+}
+
+// ForgetKeys removes from the indexes all that there is of the names here: records, contents, uploads, marks. Guard is called for each
+// under its lock right before the commit; its error keeps the key, and is its result. A crash before Sync may bring keys back as they
+// were, whole. What they had in blobs is in the Remains: it takes room until those are removed.
+func (s *transfer) ForgetKeys(ctx context.Context, names []object.Name, guard func(object.Name) error) (*Remains, []error) {
+	remains, results := &Remains{s: s}, make([]error, len(names))
 	for from := 0; from < len(names); from += removeAtOnce {
 		to := min(from+removeAtOnce, len(names))
 		err := ctx.Err()
 		if err == nil {
-			err = s.removeKeys(names[from:to], guard, results[from:to])
+			err = s.forgetKeys(names[from:to], guard, results[from:to], remains)
 		}
 		for i := from; i < to && err != nil; i++ {
 			results[i] = err
 		}
 	}
-	return results
+	return remains, results
 }
 
-// removeKeys is one step. Its error is that of all keys.
-func (s *transfer) removeKeys(names []object.Name, guard func(object.Name) error, results []error) error {
+// forgetKeys is one step. Its error is that of all keys.
+func (s *transfer) forgetKeys(names []object.Name, guard func(object.Name) error, results []error, remains *Remains) error {
 	r := removal{s: s, batches: map[*volume]*pebble.Batch{}, drops: map[*volume][]*dropping{}, keys: map[*volume][]int{}, results: results}
 	defer r.close()
 	err := s.withKeys(names, nil, func(keys []*wholeKey) error {
 		for i, w := range keys {
 			if results[i] = w.err; results[i] == nil {
-				results[i] = s.live("store.RemoveKeys", w.n)
+				results[i] = s.live("store.ForgetKeys", w.n)
 			}
 			if results[i] == nil && guard != nil {
 				results[i] = guard(w.n)
@@ -148,13 +155,54 @@ func (s *transfer) removeKeys(names []object.Name, guard func(object.Name) error
 		return err
 	}
 	for v, drops := range r.drops {
-		if v.err() == nil {
-			for _, d := range drops {
-				d.unlink(s)
+		for _, d := range drops {
+			if d.inBlobs() {
+				remains.keys = append(remains.keys, remainder{v, d})
 			}
 		}
 	}
 	return nil
+}
+
+// Remains are blobs that no key names any more. What is not removed when the process ends is swept by the next.
+type Remains struct {
+	s      *transfer
+	keys   []remainder
+	synced map[*volume]error // since the last Add
+}
+
+// remainder is what one mountpath has of one key.
+type remainder struct {
+	vol *volume
+	*dropping
+}
+
+// Len is how many keys had them.
+func (r *Remains) Len() int { return len(r.keys) }
+
+// Add takes over what o has.
+func (r *Remains) Add(o *Remains) {
+	r.s, r.keys, r.synced = o.s, append(r.keys, o.keys...), nil
+	o.keys = nil
+}
+
+// Remove removes the blobs of up to n keys, once it is durable that those are gone. What a failed mountpath has stays there.
+func (r *Remains) Remove(n int) {
+	few := r.keys[:min(n, len(r.keys))]
+	r.keys = r.keys[len(few):]
+	if r.synced == nil {
+		r.synced = map[*volume]error{}
+	}
+	for _, x := range few {
+		err, known := r.synced[x.vol]
+		if !known {
+			err = syncLog(x.vol)
+			r.synced[x.vol] = err
+		}
+		if err == nil {
+			x.unlink(r.s)
+		}
+	}
 }
 
 // removal is some keys on their way out.
@@ -206,13 +254,9 @@ func (r *removal) commit(names []object.Name) error {
 		defer lock.committing.Store(false)
 	}
 	for v, b := range r.batches {
-		d := cluster.Volatile // it can be done again
-		if slices.ContainsFunc(r.drops[v], (*dropping).inBlobs) {
-			d = cluster.Local
-		}
-		if err := v.commit(b, d); err != nil {
+		if err := v.commit(b, cluster.Volatile); err != nil { // it can be done again
 			for _, i := range r.keys[v] {
-				r.results[i] = errors.Join(r.results[i], errs.E("store.RemoveKeys", names[i], err))
+				r.results[i] = errors.Join(r.results[i], errs.E("store.ForgetKeys", names[i], err))
 			}
 			r.drops[v] = nil
 		}
@@ -226,15 +270,19 @@ func (s *transfer) Sync() error {
 	const op = "store.Sync"
 	var faults []error
 	for _, v := range s.volumes() {
-		err := v.err()
-		if err == nil {
-			b := v.db.NewBatch()
-			err = v.commit(b, cluster.Local) // the log is durable up to here
-			closeBatch(b)
-		}
-		if err != nil {
+		if err := syncLog(v); err != nil {
 			faults = append(faults, errs.E(op, v.mp.Path(), err))
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// syncLog makes durable all that was committed to v before.
+func syncLog(v *volume) error {
+	if err := v.err(); err != nil {
+		return err
+	}
+	b := v.db.NewBatch()
+	defer closeBatch(b)
+	return v.commit(b, cluster.Local) // the log is durable up to here
 }
