@@ -230,6 +230,11 @@ func (d *decoder) byte() byte {
 }
 
 func (d *decoder) uvarint() uint64 {
+	if len(d.s) > 0 && d.s[0] < 0x80 { // most
+		c := d.s[0]
+		d.s = d.s[1:]
+		return uint64(c)
+	}
 	var v uint64
 	for shift := 0; shift < 64; shift += 7 {
 		c := d.byte()

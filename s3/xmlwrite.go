@@ -18,6 +18,10 @@ func AppendXMLText(b []byte, s string) []byte {
 	last := 0
 	for i := 0; i < len(s); {
 		c := s[i]
+		if xmlPlain[c] {
+			i++
+			continue
+		}
 		if c >= 0x80 {
 			text, n := wideRune(s[i:])
 			if text != "" {
@@ -50,9 +54,6 @@ func AppendXMLText(b []byte, s string) []byte {
 			i++
 			last = i
 			continue
-		default:
-			i++
-			continue
 		}
 		b = append(append(b, s[last:i]...), esc...)
 		i++
@@ -60,6 +61,14 @@ func AppendXMLText(b []byte, s string) []byte {
 	}
 	return append(b, s[last:]...)
 }
+
+// xmlPlain are the bytes that XML text has as they are.
+var xmlPlain = func() (plain [256]bool) {
+	for c := ' '; c < 0x7f; c++ {
+		plain[c] = c != '&' && c != '<' && c != '>' && c != '"' && c != '\''
+	}
+	return plain
+}()
 
 // wideRune returns the length of the rune beyond ASCII that s begins with, and what is written in its place, "" = itself.
 func wideRune(s string) (instead string, n int) {

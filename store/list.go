@@ -54,6 +54,7 @@ type merge struct {
 	all     []*cursor
 	settled bool
 	info    object.Info
+	rec     format.Record // of the name under way: one of its own would be garbage for each
 	n       int
 }
 
@@ -297,8 +298,8 @@ func (m *merge) decode(c *cursor, r *format.Record) error {
 
 // object yields the name on which c stands and moves on.
 func (m *merge) object(c *cursor, yield func(*object.Info) bool) (bool, error) {
-	var r format.Record
-	if _, err := m.newest(c, &r); err != nil {
+	r := &m.rec
+	if _, err := m.newest(c, r); err != nil {
 		return false, err
 	}
 	key := string(c.key)

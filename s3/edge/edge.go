@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"aistore/auth/sigv4"
@@ -52,6 +53,7 @@ type Edge struct {
 	settings s3.Cache
 
 	documents budget
+	pages     sync.Pool // of *page
 }
 
 // New returns an Edge. It starts nothing.

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,31 @@ import (
 
 // lists are the operations that list what a bucket holds.
 type lists struct{ *request }
+
+// page is the memory in which one page of a list is made. Half a megabyte that is fresh for each is dear to clear.
+type page struct {
+	entries []s3.Entry
+	doc     []byte
+}
+
+func (e *Edge) page() *page {
+	p, ok := e.pages.Get().(*page)
+	if !ok {
+		p = new(page)
+	}
+	return p
+}
+
+// maxPage is the longest document whose memory is kept.
+const maxPage = 1 << 20
+
+func (e *Edge) keepPage(p *page) {
+	if cap(p.doc) > maxPage {
+		return
+	}
+	clear(p.entries) // they pin the targets' messages
+	e.pages.Put(p)
+}
 
 // paging is what all lists of a bucket are asked with.
 type paging struct {
@@ -41,13 +67,16 @@ func (r *lists) listV1() error {
 		return err
 	}
 	l := &s3.List{Bucket: r.name, Prefix: p.prefix, Delimiter: p.delimiter, MaxKeys: p.max, URL: p.url, Marker: r.c.Query("marker"), FetchOwner: true}
-	if err := r.names(l, p.behind(l.Marker)); err != nil {
+	pg := r.e.page()
+	defer r.e.keepPage(pg)
+	if err := r.names(l, p.behind(l.Marker), pg); err != nil {
 		return err
 	}
 	if n := len(l.Entries); l.Truncated && n > 0 && p.delimiter != "" {
 		l.NextMarker = l.Entries[n-1].Key
 	}
-	return r.sendXML(s3.AppendListV1(make([]byte, 0, 256+400*len(l.Entries)), l))
+	pg.doc = s3.AppendListV1(slices.Grow(pg.doc[:0], 256+400*len(l.Entries)), l)
+	return r.sendXML(pg.doc)
 }
 
 func (r *lists) listV2() error {
@@ -66,17 +95,20 @@ func (r *lists) listV2() error {
 			return err
 		}
 	}
-	if err := r.names(l, after); err != nil {
+	pg := r.e.page()
+	defer r.e.keepPage(pg)
+	if err := r.names(l, after, pg); err != nil {
 		return err
 	}
-	return r.sendXML(s3.AppendListV2(make([]byte, 0, 256+400*len(l.Entries)), l))
+	pg.doc = s3.AppendListV2(slices.Grow(pg.doc[:0], 256+400*len(l.Entries)), l)
+	return r.sendXML(pg.doc)
 }
 
 // behind returns the list.Request.After of a marker.
 func (p *paging) behind(marker string) string { return list.AfterMarker(p.prefix, p.delimiter, marker) }
 
-// names fills l with the names behind after. NextToken is the place of the next page.
-func (r *lists) names(l *s3.List, after string) error {
+// names fills l, in the memory of pg, with the names behind after. NextToken is the place of the next page.
+func (r *lists) names(l *s3.List, after string, pg *page) error {
 	if l.MaxKeys == 0 {
 		return nil
 	}
@@ -91,11 +123,12 @@ func (r *lists) names(l *s3.List, after string) error {
 	if err != nil {
 		return err
 	}
-	l.Entries = make([]s3.Entry, len(res.Entries))
+	pg.entries = slices.Grow(pg.entries[:0], len(res.Entries))[:len(res.Entries)]
+	l.Entries = pg.entries
 	owner := r.ownerOf(r.bucket.Owner)
 	for i, e := range res.Entries {
 		x := &l.Entries[i]
-		x.Key, x.Prefix = e.Name, e.Dir
+		*x = s3.Entry{Key: e.Name, Prefix: e.Dir}
 		if e.Dir {
 			continue
 		}
