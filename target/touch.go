@@ -26,7 +26,7 @@ const (
 	askedAtOnce  = 64               // questions to one holder: those who wait for a silent one are in nobody else's way
 	pulledAtOnce = 8                // keys that are too long to come with the answer
 	flightsMost  = 4096
-	touchTries   = 4 // views by which one request is judged
+	touchTries   = 4 // views by which one request is judged, and transfers that it begins
 )
 
 // Own makes sure that this node knows the newest state of o's key, which it owns by o's view. It may judge o anew by a newer view. Its
@@ -149,8 +149,11 @@ func (x *touches) holders(o *node.Object) ([]*cluster.Node, error) {
 	return nil, nil
 }
 
-// own is Own and OwnToRead.
+// own is Own and OwnToRead. What broke off is begun again by the same request, as long as it waits: the holder answered just before, and most clients
+// of a long key would have to begin anew.
 func (x *touches) own(ctx context.Context, o *node.Object, reading bool) (*cluster.Node, error) {
+	limit := time.NewTimer(touchWait)
+	defer limit.Stop()
 	for try := 1; ; try++ {
 		hs, err := x.holders(o)
 		if err != nil || len(hs) == 0 {
@@ -165,8 +168,8 @@ func (x *touches) own(ctx context.Context, o *node.Object, reading bool) (*clust
 		if err != nil {
 			return nil, err
 		}
-		holder, err := f.wait(ctx, o, reading)
-		if try == touchTries || !errs.Is(err, errs.StaleMap) {
+		holder, brokeOff, err := f.wait(ctx, o, limit.C, reading)
+		if try == touchTries || !brokeOff && !errs.Is(err, errs.StaleMap) {
 			return holder, err
 		}
 		if err := x.node.Refresh(o); err != nil {
@@ -216,27 +219,25 @@ func (x *touches) join(o *node.Object, holders []*cluster.Node) (*flight, error)
 	return f, nil
 }
 
-// wait returns when the key is here, or when a read may go to the holder.
-func (f *flight) wait(ctx context.Context, o *node.Object, reading bool) (*cluster.Node, error) {
+// wait returns when the key is here, when a read may go to the holder, or when limit has passed. brokeOff says that the holder had begun to send the key.
+func (f *flight) wait(ctx context.Context, o *node.Object, limit <-chan time.Time, reading bool) (holder *cluster.Node, brokeOff bool, err error) {
 	const op = "target.touch"
 	var long <-chan struct{}
 	if reading {
 		long = f.long
 	}
-	limit := time.NewTimer(touchWait)
-	defer limit.Stop()
 	select {
 	case <-f.done:
 		if f.err != nil && reading && f.holder != nil && !errs.Is(f.err, errs.StaleMap) {
-			return f.holder, nil // it could not be taken over; it can be read
+			return f.holder, false, nil // it could not be taken over; it can be read
 		}
-		return nil, f.err
+		return nil, f.holder != nil && errs.Is(f.err, errs.Busy), f.err
 	case <-long:
-		return f.holder, nil
-	case <-limit.C:
-		return nil, errs.E(op, o, errs.Busy, "is on its way to this node: retry after a second")
+		return f.holder, false, nil
+	case <-limit:
+		return nil, false, errs.E(op, o, errs.Busy, "is on its way to this node: retry after a second")
 	case <-ctx.Done():
-		return nil, errs.E(op, o, ctx.Err())
+		return nil, false, errs.E(op, o, ctx.Err())
 	}
 }
 

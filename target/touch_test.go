@@ -3,9 +3,12 @@ package target_test
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"aistore/cluster"
@@ -377,3 +380,79 @@ func TestSettledCostsNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestPullBreaksOff: a long key whose transfer breaks off is fetched once more by the same request, which is not refused for it.
+func TestPullBreaksOff(t *testing.T) {
+	e, t1, t2, key := joined(t)
+	k := key("x")
+	t1.want(t, 200, call{method: "PUT", path: path("bk", k), body: random(4 << 20)})
+	n := t1.joins()
+	addr, cuts := cutOnce(t, n.IntraAddr)
+	n.IntraAddr = addr
+	e.change(cluster.Join{Node: n})
+	e.move(cluster.JoinNode, "t2")
+	t2.want(t, 200, call{method: "PUT", path: path("bk", k), body: []byte("new")})
+	if cuts.Load() != 1 {
+		t.Errorf("%d transfers were cut", cuts.Load())
+	}
+	if got := t2.want(t, 200, call{method: "GET", path: path("bk", k)}); string(got.body) != "new" {
+		t.Errorf("%d bytes", len(got.body))
+	}
+	if s := e.state(t2, "bk", k); s.Authority != e.m.Map.Epoch {
+		t.Errorf("%+v", s)
+	}
+}
+
+// cutOnce passes connections on to addr, and cuts the first one on which a whole key is asked for in the middle of the answer.
+func cutOnce(t *testing.T, addr string) (at string, cuts *atomic.Int32) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cuts = &atomic.Int32{}
+	var wg sync.WaitGroup
+	t.Cleanup(func() { ln.Close(); wg.Wait() })
+	pass := func(in net.Conn) {
+		defer in.Close()
+		out, err := net.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		defer out.Close()
+		var cut atomic.Bool
+		wg.Go(func() {
+			buf := make([]byte, 64<<10)
+			for {
+				n, err := in.Read(buf)
+				if bytes.Contains(buf[:n], []byte("whole=1")) && cuts.CompareAndSwap(0, 1) {
+					cut.Store(true)
+				}
+				if _, werr := out.Write(buf[:n]); err != nil || werr != nil {
+					out.Close()
+					return
+				}
+			}
+		})
+		_, _ = io.Copy(in, readerFunc(func(p []byte) (int, error) {
+			n, err := out.Read(p)
+			if cut.Load() && n > 1000 {
+				return n / 2, io.ErrUnexpectedEOF
+			}
+			return n, err
+		}))
+	}
+	wg.Go(func() {
+		for {
+			in, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { pass(in) })
+		}
+	})
+	return ln.Addr().String(), cuts
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
