@@ -2,6 +2,7 @@ package target_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -411,8 +412,10 @@ func cutOnce(t *testing.T, addr string) (at string, cuts *atomic.Int32) {
 	}
 	cuts = &atomic.Int32{}
 	var wg sync.WaitGroup
-	t.Cleanup(func() { ln.Close(); wg.Wait() })
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(func() { cancel(); ln.Close(); wg.Wait() })
 	pass := func(in net.Conn) {
+		defer context.AfterFunc(ctx, func() { in.Close() })()
 		defer in.Close()
 		out, err := net.Dial("tcp", addr)
 		if err != nil {
