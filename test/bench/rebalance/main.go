@@ -206,6 +206,9 @@ func (b *bench) move(ctx context.Context, size, event string, begin func() error
 		return fmt.Errorf("%s of %s: nothing moved", event, size)
 	}
 	m.CPU = float64(cpu.Microseconds()) / float64(m.Objects)
+	if err := b.freed(ctx); err != nil {
+		return err
+	}
 	if m.CPSeconds, m.CPCPU, err = b.copy(ctx, m.Objects, m.Bytes); err != nil {
 		return err
 	}
@@ -247,6 +250,30 @@ func (b *bench) settled(ctx context.Context) (*api.Rebalance, error) {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// freed waits until the nodes remove no more files of what has moved: they do so afterwards, and cp is not to wait for it.
+func (b *bench) freed(ctx context.Context) error {
+	tick := time.NewTicker(300 * time.Millisecond)
+	defer tick.Stop()
+	for last := -1; ; {
+		n := 0
+		err := filepath.WalkDir(b.dir, func(path string, d os.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && strings.Contains(path, "/blobs/") {
+				n++
+			}
+			return nil // it may go while it is looked at
+		})
+		if err != nil || n == last {
+			return err
+		}
+		last = n
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
 		case <-tick.C:
 		}
 	}
