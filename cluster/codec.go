@@ -183,6 +183,9 @@ func completed(c *Config, us *UserMap) (*Config, *UserMap) {
 	if c != nil && c.Disk == (DiskCfg{}) { // nor those of disks before there were any
 		c.Disk = DefaultConfig().Disk
 	}
+	if c != nil && c.Disk.GiveUp == 0 { // nor this one
+		c.Disk.GiveUp = DefaultConfig().Disk.GiveUp
+	}
 	if c != nil && c.Resilver == (ResilverCfg{}) {
 		c.Resilver = DefaultConfig().Resilver
 	}

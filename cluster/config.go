@@ -27,6 +27,7 @@ type DiskCfg struct {
 	Probe       Duration `json:"probe"`        // every disk is looked at this often
 	SlowFactor  int      `json:"slow_factor"`  // a disk is slow when its calls take so many times what they did, and what those of other disks take; 0 = never
 	DisableSlow bool     `json:"disable_slow"` // take a slow disk out of service instead of only reporting it
+	GiveUp      Duration `json:"give_up"`      // a disk that does not answer for this long is taken out of service
 }
 
 // ResilverCfg is how fast names move between the mountpaths of a target.
@@ -109,7 +110,7 @@ func DefaultConfig() *Config {
 			Region: "us-east-1", LifecycleDay: Duration(24 * time.Hour), LifecycleEvery: Duration(time.Hour), UploadTTL: Duration(7 * 24 * time.Hour),
 		},
 		Rebalance: RebalanceCfg{Weight: 10, Parallel: 4, JoinDelay: Duration(2 * time.Second), TermWait: Duration(30 * time.Second)},
-		Disk:      DiskCfg{Probe: Duration(5 * time.Second), SlowFactor: 8}, Resilver: ResilverCfg{Share: 25},
+		Disk:      DiskCfg{Probe: Duration(5 * time.Second), SlowFactor: 8, GiveUp: Duration(time.Minute)}, Resilver: ResilverCfg{Share: 25},
 	}
 }
 
@@ -179,6 +180,9 @@ func (c *Config) validateDisks(bad func(key, format string, args ...any)) {
 	}
 	if f := c.Disk.SlowFactor; f < 0 || f == 1 || f > 1000 {
 		bad("disk.slow_factor", "%d is neither 0 nor within 2..1000", f)
+	}
+	if d := c.Disk.GiveUp.D(); d < time.Second || d > time.Hour {
+		bad("disk.give_up", "%v is outside 1s..1h", d)
 	}
 	if b := c.Resilver.Bandwidth; b < 0 || b > 0 && b < 1<<16 {
 		bad("resilver.bandwidth", "%d is neither 0 nor at least 64 KiB", b)

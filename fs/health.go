@@ -173,13 +173,13 @@ func (p *pace) judge(others []time.Duration, s Slowness) bool {
 		slices.Sort(others)
 		limit = max(limit, time.Duration(s.Factor)*others[len(others)/2])
 	}
-	if s.Factor > 0 && p.now > limit && p.usual > 0 {
+	if s.Factor > 0 && p.now > limit && (p.usual > 0 || p.stuck) {
 		if p.over++; p.stuck {
 			p.over = max(p.over, s.Turns) // seconds for one block are no chance
 		}
 	} else {
 		p.over = 0
-		if p.now > 0 {
+		if p.now > 0 && !p.stuck { // how long it will have taken is not known yet
 			if p.usual == 0 {
 				p.usual = p.now
 			}

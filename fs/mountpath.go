@@ -47,6 +47,7 @@ type Mountpath struct {
 	spaceMu sync.Mutex
 	space   Capacity
 	health  health
+	calls   calls
 }
 
 type failure struct{ err error }
@@ -252,7 +253,7 @@ func (m *Mountpath) OpenFile(name string, flag int) (File, error) {
 	if m.root == nil {
 		return nil, m.Err()
 	}
-	f, err := m.root.OpenFile(name, flag)
+	f, err := openFile(m, name, flag)
 	if err != nil {
 		m.badRead(name, err)
 		if writes {
@@ -268,7 +269,7 @@ func (m *Mountpath) change(op Op, f func() error) error {
 	if err := m.Err(); err != nil {
 		return err
 	}
-	return m.fault(op, f())
+	return m.fault(op, awaitErr(m, f))
 }
 
 // Rename renames.
@@ -445,8 +446,8 @@ func (f *mpFile) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	start := clock()
-	n, err := f.File.Write(p)
-	return f.wrote(n, start, err)
+	o := await(f.mp, func() (o outcome) { o.n, o.err = f.File.Write(p); return o })
+	return f.wrote(o.n, start, o.err)
 }
 
 func (f *mpFile) WriteAt(p []byte, off int64) (int, error) {
@@ -454,8 +455,8 @@ func (f *mpFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	start := clock()
-	n, err := f.File.WriteAt(p, off)
-	return f.wrote(n, start, err)
+	o := await(f.mp, func() (o outcome) { o.n, o.err = f.File.WriteAt(p, off); return o })
+	return f.wrote(o.n, start, o.err)
 }
 
 func (f *mpFile) Truncate(size int64) error {

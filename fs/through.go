@@ -109,7 +109,7 @@ func (f *mpFile) WriteThrough(p []byte, off int64) error {
 		return err
 	}
 	start := clock()
-	err := f.File.WriteThrough(p, off)
+	err := awaitErr(f.mp, func() error { return f.File.WriteThrough(p, off) })
 	if errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}

@@ -222,6 +222,9 @@ func (s *mounts) comeBack(ctx context.Context, op string, m *fs.Mountpath, repla
 		s.publish(set, nil)
 		return m.Info(), nil
 	}
+	if !m.Returned(s.cfg.CloseWithin) {
+		return fs.Info{}, errs.E(op, m.Path(), errs.Unavailable, "hangs: calls that were made before it was taken out of service have not returned")
+	}
 	if err := s.letGo(s.volumeOf(m)); err != nil {
 		s.log.Warn("a failed mountpath's files could not be closed", "mountpath", m.Path(), "err", err)
 	}

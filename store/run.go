@@ -16,6 +16,7 @@ type Health struct {
 	Every       time.Duration // a look at every disk; 0 = Config.HealthEvery
 	SlowFactor  int           // slow: calls take so many times what they did, and what those of other disks take; 0 = 8, -1 = never
 	DisableSlow bool          // a slow disk is taken out of service, instead of being reported only
+	GiveUp      time.Duration // a disk that has not answered for so long is taken out of service; 0 = 1 minute
 }
 
 // SetHealth changes how disks are watched, at the next look.
@@ -29,6 +30,9 @@ func (s *mounts) healthNow() Health {
 	if h.Every <= 0 {
 		h.Every = s.cfg.HealthEvery
 	}
+	if h.GiveUp <= 0 {
+		h.GiveUp = time.Minute
+	}
 	switch {
 	case h.SlowFactor == 0:
 		h.SlowFactor = 8
@@ -38,11 +42,8 @@ func (s *mounts) healthNow() Health {
 	return h
 }
 
-// Times of a look at the disks.
-const (
-	probeWait  = 3 * time.Second  // who takes longer is looked at the next time
-	stuckAfter = 60 * time.Second // who takes longer is given up
-)
+// probeWait is how long a look at the disks waits for them: who takes longer is looked at the next time.
+const probeWait = 3 * time.Second
 
 // Run looks after the store until ctx ends: it finishes removals that a crash interrupted, sweeps what
 // interrupted writers left, and watches the disks. It returns nil when ctx ends.
@@ -79,7 +80,7 @@ func (s *mounts) replaceFailed() {
 func (s *mounts) checkDisks() {
 	h := s.healthNow()
 	var mps []*fs.Mountpath
-	for _, v := range s.probe() {
+	for _, v := range s.probe(h.GiveUp) {
 		mps = append(mps, v.mp)
 		if v.err() != nil {
 			continue
@@ -98,14 +99,15 @@ func (s *mounts) checkDisks() {
 	s.replaceFailed()
 }
 
-// probe looks at every disk that can be used and returns those that answered. One that hangs holds up nobody.
-func (s *mounts) probe() (answered []*volume) {
+// probe looks at every disk that can be used and returns those that answered. One that hangs holds up nobody, and
+// is given up after some time.
+func (s *mounts) probe(giveUp time.Duration) (answered []*volume) {
 	vols := slices.DeleteFunc(slices.Clone(s.volumes()), func(v *volume) bool { return v.err() != nil })
 	done := make(chan *volume, len(vols))
 	asked := 0
 	for _, v := range vols {
 		if stuck := v.mp.Stuck(); stuck > 0 {
-			if stuck > stuckAfter {
+			if stuck > giveUp {
 				v.mp.Fail(fs.ErrStuck(stuck))
 			}
 			continue

@@ -8,6 +8,7 @@
 package indexfs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -458,6 +459,9 @@ func (f *indexFile) Write(p []byte) (int, error) { return f.write(p, -1) }
 // disk was found full is not written again.
 func (f *indexFile) write(p []byte, off int64) (int, error) {
 	done := 0
+	if journal(f.name) { // a disk that hung may take it when pebble has long used its buffer again
+		p = bytes.Clone(p)
+	}
 	err := f.x.room(func() (err error) {
 		var n int
 		if off < 0 {

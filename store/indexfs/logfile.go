@@ -159,6 +159,7 @@ func (l *logFile) through() error {
 		err = l.f.WriteThrough(l.buf[:size], l.base)
 	}
 	if err != nil {
+		l.keep()
 		return err
 	}
 	l.covered = max(l.covered, l.base+int64(size+ahead))
@@ -180,6 +181,9 @@ func (l *logFile) hand() error {
 		n, err := l.f.WriteAt(l.buf[l.cached-l.base:l.end-l.base], l.cached)
 		l.cached += int64(n)
 		l.dirty = l.dirty || n > 0
+		if err != nil {
+			l.keep()
+		}
 		return err
 	})
 	if err == nil {
@@ -187,6 +191,16 @@ func (l *logFile) hand() error {
 		l.drop()
 	}
 	return err
+}
+
+// keep leaves the bytes alone that were to be written when the mountpath failed: a disk that hung may yet take them, over what is
+// acknowledged of the last block.
+func (l *logFile) keep() {
+	if l.x.frozen() {
+		buf := fs.Aligned(len(l.buf))
+		copy(buf, l.buf)
+		l.buf = buf
+	}
 }
 
 // drop forgets what is on the disk, but for the last block.

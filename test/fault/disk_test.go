@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +27,7 @@ func TestRealDisks(t *testing.T) {
 		{"lazy unmount", "ext4", "umount -l DIR", "enabled 0", "is disabled: ", ""},
 	} {
 		t.Run(h.name, func(t *testing.T) {
-			d := newLoopDisk(t, h.kind)
+			d, second := newLoopDisk(t, h.kind), newLoopDisk(t, h.kind)
 			ctx := context.Background()
 			c := procs.Start(t, local.Options{Gateways: 1, Targets: 1, Mountpaths: 1})
 			w := &watcher{t: t, gw: c.Client("g1"), node: c.Client(victim), mp: d.dir + "/mp"}
@@ -41,7 +38,7 @@ func TestRealDisks(t *testing.T) {
 			must(t, w.gw.CreateBucket(ctx, "bk"))
 			w.change(ctx, api.ActMountpathAttach)
 			other := *w // of the same size, so that each has half of the names
-			other.mp = newLoopDisk(t, h.kind).dir + "/mp"
+			other.mp = second.dir + "/mp"
 			other.change(ctx, api.ActMountpathAttach)
 			first := *w
 			n, err := c.Node(victim)
@@ -161,57 +158,4 @@ func (w *watcher) settled(ctx context.Context) error {
 		err = errors.New("the resilver runs")
 	}
 	return err
-}
-
-// loopDisk is a file system of its own.
-type loopDisk struct {
-	t                *testing.T
-	kind, image, dir string
-}
-
-func newLoopDisk(t *testing.T, kind string) *loopDisk {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("mounting needs root")
-	}
-	dir := procs.Dir(t)
-	d := &loopDisk{t: t, kind: kind, image: filepath.Join(dir, "image"), dir: filepath.Join(dir, "mnt")}
-	must(t, os.Mkdir(d.dir, 0o755))
-	if out, err := d.mount(); err != nil {
-		t.Skipf("%v %s", err, out)
-	}
-	t.Cleanup(d.unmount)
-	return d
-}
-
-// mount makes a file system and mounts it.
-func (d *loopDisk) mount() (string, error) {
-	mkfs := map[string]string{"ext4": "mkfs.ext4 -q -m 0 -E lazy_itable_init=0,lazy_journal_init=0", "xfs": "mkfs.xfs -q -f"}[d.kind]
-	return d.run("rm -f IMAGE && truncate -s 400M IMAGE && " + mkfs + " IMAGE && mount -o loop IMAGE DIR")
-}
-
-// run runs a shell command with the disk's names in place of DIR, IMAGE and NAME.
-func (d *loopDisk) run(cmd string) (string, error) {
-	dev, _ := exec.Command("findmnt", "-n", "-o", "SOURCE", d.dir).Output()
-	name := strings.TrimPrefix(strings.TrimSpace(string(dev)), "/dev/")
-	out, err := exec.Command("sh", "-c", strings.NewReplacer("DIR", d.dir, "IMAGE", d.image, "NAME", name).Replace(cmd)).CombinedOutput()
-	return strings.TrimSpace(string(out)), err
-}
-
-// replace puts an empty disk in the place of the one that broke.
-func (d *loopDisk) replace() {
-	d.t.Helper()
-	if out, err := d.run("umount -l DIR 2>&1 || true"); err != nil {
-		d.t.Fatalf("%v %s", err, out)
-	}
-	if out, err := d.mount(); err != nil {
-		d.t.Fatalf("%v %s", err, out)
-	}
-}
-
-func (d *loopDisk) unmount() {
-	out, err := d.run("while findmnt DIR > /dev/null; do umount -l DIR || exit 1; done")
-	if err != nil {
-		d.t.Errorf("umount: %v %s", err, out)
-	}
 }

@@ -3,7 +3,6 @@ package fault
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -16,43 +15,12 @@ import (
 	"aistore/test/procs"
 )
 
-// smallDisk mounts a new file system of the size at dir; the test is skipped where that is not allowed.
-func smallDisk(t *testing.T, image, dir string, size int64) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("mounting a small disk needs root")
-	}
-	f, err := os.Create(image)
-	must(t, err)
-	must(t, f.Truncate(size))
-	must(t, f.Close())
-	must(t, os.MkdirAll(dir, 0o755))
-	if out, err := exec.Command("mkfs.ext4", "-q", "-F", "-m", "0", image).CombinedOutput(); err != nil {
-		t.Skipf("mkfs.ext4: %v: %s", err, out)
-	}
-	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
-		t.Skipf("no loop mounts here: %v: %s", err, out)
-	}
-	t.Cleanup(func() {
-		// A killed process is reaped before the kernel has dropped the last of its files.
-		procs.Eventually(t, procs.Patience, func(context.Context) error {
-			if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
-				return fmt.Errorf("umount %s: %w: %s", dir, err, out)
-			}
-			return nil
-		})
-	})
-	if err := os.Remove(filepath.Join(dir, "lost+found")); err != nil {
-		t.Log(err)
-	}
-}
-
 // TestFullDisk fills the disk of a target to the last byte: writes are refused as full, reads and deletes go on, a
 // restart changes nothing, and deleting makes room again.
 func TestFullDisk(t *testing.T) {
 	ctx := context.Background()
 	dir := procs.Dir(t)
-	smallDisk(t, filepath.Join(dir, "disk.img"), filepath.Join(dir, "t1", "mp1"), 160<<20)
+	loopDiskAt(t, "ext4", filepath.Join(dir, "disk.img"), filepath.Join(dir, "t1", "mp1"), 160)
 	c := procs.Start(t, local.Options{Dir: dir, Gateways: 1, Targets: 1, Mountpaths: 1})
 	gw := c.Client("g1")
 	must(t, gw.CreateBucket(ctx, "full"))

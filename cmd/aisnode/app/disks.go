@@ -70,7 +70,7 @@ func (a *App) followDisks(ctx context.Context) error {
 		if v := a.control.View(); v != nil {
 			seen = v.Index
 			d := v.Config.Disk
-			h := store.Health{Every: d.Probe.D(), SlowFactor: d.SlowFactor, DisableSlow: d.DisableSlow}
+			h := store.Health{Every: d.Probe.D(), SlowFactor: d.SlowFactor, DisableSlow: d.DisableSlow, GiveUp: d.GiveUp.D()}
 			if h.SlowFactor == 0 {
 				h.SlowFactor = -1
 			}

@@ -1,0 +1,125 @@
+package fs
+
+import (
+	"os"
+	"sync"
+	"time"
+)
+
+// A call to the operating system for a disk that hangs comes back when the disk does, and nothing can end it before. So whoever changes
+// something waits for the call or for the end of the mountpath, whichever comes first. Calls that were left alone may still change the
+// disk: it is not used again before they have returned. What they write is not to be changed by who left them, unless nothing
+// will ever refer to it.
+
+// calls are those under way.
+type calls struct {
+	mu   sync.Mutex
+	n    int
+	idle chan struct{} // closed when there are none; nil = nobody waits for that
+}
+
+func (c *calls) begin() {
+	c.mu.Lock()
+	c.n++
+	c.mu.Unlock()
+}
+
+func (c *calls) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n--; c.n == 0 && c.idle != nil {
+		close(c.idle)
+		c.idle = nil
+	}
+}
+
+// outcome is what a call gave.
+type outcome struct {
+	n    int
+	file File
+	err  error
+
+	panicked any
+}
+
+// await makes a call that may hang.
+func await(m *Mountpath, call func() outcome) outcome {
+	m.calls.begin()
+	done := make(chan outcome) // not buffered: who has left does not close the file
+	go func() {
+		defer m.calls.end()
+		o := caught(call)
+		select {
+		case done <- o:
+		case <-m.down:
+			select {
+			case done <- o: // it still waits
+			default:
+				if o.file != nil {
+					_ = o.file.Close() // nobody knows of it
+				}
+			}
+		}
+	}()
+	select {
+	case o := <-done:
+		if o.panicked != nil {
+			panic(o.panicked) // in the goroutine that it belongs to
+		}
+		return o
+	case <-m.down:
+		return outcome{err: m.Err()}
+	}
+}
+
+func caught(call func() outcome) (o outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			o = outcome{panicked: p}
+		}
+	}()
+	return call()
+}
+
+// awaitErr is await for a call that gives nothing but an error.
+func awaitErr(m *Mountpath, call func() error) error {
+	return await(m, func() outcome { return outcome{err: call()} }).err
+}
+
+// Returned waits until all calls that were left alone have returned, and reports whether they have within the bound.
+func (m *Mountpath) Returned(bound time.Duration) bool {
+	c := &m.calls
+	c.mu.Lock()
+	if c.n == 0 {
+		c.mu.Unlock()
+		return true
+	}
+	if c.idle == nil {
+		c.idle = make(chan struct{})
+	}
+	idle := c.idle
+	c.mu.Unlock()
+	late := time.NewTimer(bound)
+	defer late.Stop()
+	select {
+	case <-idle:
+		return true
+	case <-late.C:
+		return false
+	}
+}
+
+// openFile opens a file, as flag says.
+func openFile(m *Mountpath, name string, flag int) (File, error) {
+	if flag&(os.O_CREATE|os.O_TRUNC) == 0 {
+		return m.root.OpenFile(name, flag)
+	}
+	o := await(m, func() outcome {
+		f, err := m.root.OpenFile(name, flag)
+		if err != nil {
+			return outcome{err: err}
+		}
+		return outcome{file: f}
+	})
+	return o.file, o.err
+}
