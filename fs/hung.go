@@ -2,6 +2,7 @@ package fs
 
 import (
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -78,6 +79,21 @@ func caught(call func() outcome) (o outcome) {
 			o = outcome{panicked: p}
 		}
 	}()
+	return call()
+}
+
+// table reports whether a file of the index is written in the background: no request waits for its calls, which are made in place.
+func table(name string) bool {
+	return strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")
+}
+
+// write makes a call that writes to a file.
+func (f *mpFile) write(call func() outcome) outcome {
+	if !table(f.name) {
+		return await(f.mp, call)
+	}
+	f.mp.calls.begin()
+	defer f.mp.calls.end()
 	return call()
 }
 

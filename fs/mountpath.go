@@ -446,7 +446,7 @@ func (f *mpFile) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	start := clock()
-	o := await(f.mp, func() (o outcome) { o.n, o.err = f.File.Write(p); return o })
+	o := f.write(func() (o outcome) { o.n, o.err = f.File.Write(p); return o })
 	return f.wrote(o.n, start, o.err)
 }
 
@@ -455,7 +455,7 @@ func (f *mpFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	start := clock()
-	o := await(f.mp, func() (o outcome) { o.n, o.err = f.File.WriteAt(p, off); return o })
+	o := f.write(func() (o outcome) { o.n, o.err = f.File.WriteAt(p, off); return o })
 	return f.wrote(o.n, start, o.err)
 }
 
