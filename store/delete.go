@@ -354,12 +354,20 @@ func (f *found) unlinkBlobs() {
 	}
 }
 
-// unlink removes a blob, or lets the last who has it pinned do so.
+// unlink removes a blob, or lets the last who has it pinned do so. One that a mover claims stays.
 func (v *volume) unlink(id format.BlobID) {
-	if v.all.pins.leave(v, id) {
-		return
+	v.claims.mu.RLock()
+	defer v.claims.mu.RUnlock()
+	if v.claims.m[id] == nil {
+		unlinkClaimed(v, id)
 	}
-	removeBlob(v, id)
+}
+
+// unlinkClaimed is unlink for who holds the lock of the claims and has looked.
+func unlinkClaimed(v *volume, id format.BlobID) {
+	if !v.all.pins.leave(v, id) {
+		removeBlob(v, id)
+	}
 }
 
 func removeBlob(v *volume, id format.BlobID) {
@@ -369,22 +377,28 @@ func removeBlob(v *volume, id format.BlobID) {
 }
 
 // unlinkUnreferenced removes those blobs to which no record refers and returns how many. A reference can only be made
-// from a reference, under the lock of its name, so a blob that has none now never will again. But the
-// index also shows removals that a crash would undo: they must be durable before the blob goes.
+// from a reference, under the lock of its name, so a blob that has none now never will again, but by a mover that brings it back and
+// claims it first. The index also shows removals that a crash would undo: they must be durable before the blob goes.
 func (v *volume) unlinkUnreferenced(ids ...format.BlobID) int {
 	if v.rebuilt.Load() {
 		return 0 // swept when the references are complete
 	}
+	turn := v.claims.turn()
 	free, err := unreferenced(v, ids)
 	if err != nil || len(free) == 0 || v.settle() != nil {
 		return 0
 	}
 	free = v.all.pins.postpone(v, free)
-	v.claims.mu.Lock()
-	defer v.claims.mu.Unlock()
+	v.claims.mu.RLock()
+	defer v.claims.mu.RUnlock()
 	free = slices.DeleteFunc(free, func(id format.BlobID) bool { return v.claims.m[id] != nil })
+	if len(free) > 0 && turn != v.claims.turns { // who claimed one meanwhile may have referred to it
+		if free, err = unreferenced(v, free); err != nil {
+			return 0
+		}
+	}
 	for _, id := range free {
-		v.unlink(id)
+		unlinkClaimed(v, id)
 	}
 	return len(free)
 }

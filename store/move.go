@@ -51,8 +51,9 @@ type mover struct {
 
 // claims are blobs that movers are about to refer to: they must not be unlinked although they have no reference, or lose it.
 type claims struct {
-	mu sync.Mutex // held while blobs are unlinked
-	m  map[format.BlobID]*claim
+	mu    sync.RWMutex // held for reading while blobs are unlinked
+	m     map[format.BlobID]*claim
+	turns uint64 // grows whenever one is taken or given
 }
 
 type claim struct {
@@ -72,17 +73,26 @@ func (c *claims) take(id format.BlobID) *claim {
 		c.m[id] = x
 	}
 	x.users++
+	c.turns++
 	return x
 }
 
 func (c *claims) give(id format.BlobID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.turns++
 	if x := c.m[id]; x != nil {
 		if x.users--; x.users == 0 {
 			delete(c.m, id)
 		}
 	}
+}
+
+// turn is the number of changes so far.
+func (c *claims) turn() uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.turns
 }
 
 func (m *mover) run(ctx context.Context) error {

@@ -328,7 +328,7 @@ func (p *pins) letGo(blobs []blobAt) {
 	p.mu.Unlock()
 	for _, at := range left {
 		if at.vol.err() == nil {
-			removeBlob(at.vol, at.id)
+			at.vol.unlinkUnreferenced(at.id) // it may have come back meanwhile
 		}
 	}
 }
