@@ -58,6 +58,7 @@ type claims struct {
 
 type claim struct {
 	copying sync.Mutex
+	whole   bool // a mover has made it durable; set and read while copying is held
 	users   int
 }
 
@@ -406,6 +407,9 @@ func (a *homecoming) finish() {
 func (m *mover) copyBlob(ctx context.Context, to *volume, c *claim, content *format.Content) error {
 	c.copying.Lock()
 	defer c.copying.Unlock()
+	if c.whole { // another name that shares it, and may refer to it by now: it must not be replaced by a copy that is not synced yet
+		return nil
+	}
 	id := content.Blob
 	if used, err := to.referenced(id); err != nil {
 		return err
@@ -426,6 +430,7 @@ func (m *mover) copyBlob(ctx context.Context, to *volume, c *claim, content *for
 	if err = m.copyVerified(ctx, bw.f, src, content); err == nil {
 		err = bw.publish(true)
 	}
+	c.whole = err == nil
 	_ = bw.f.Close() // synced already, or of no use
 	if err != nil {
 		_ = to.mp.Remove(bw.name) // else swept

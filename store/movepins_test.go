@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"aistore/cluster"
@@ -73,5 +74,36 @@ func TestClaimedBlobStays(t *testing.T) {
 			t.Error("not removed although nobody claims it any more")
 		}
 		f.close()
+	}
+}
+
+// TestSharedBlobIsCopiedOnce: while one name may refer to a blob that has come already, another that shares it does not replace it by a
+// copy that is not durable yet.
+func TestSharedBlobIsCopiedOnce(t *testing.T) {
+	mem := fs.NewMem()
+	var syncs atomic.Int64
+	mem.OnSync = func(string) { syncs.Add(1) }
+	s := testStore(t, Config{FS: mem, Mountpaths: []string{"/a", "/b"}, NodeID: "n", InlineMax: 1000})
+	put(t, s, "k", random(5000))
+	from, err := s.home(b1("k"))
+	must(t, err)
+	to := s.volumes()[0]
+	if to == from {
+		to = s.volumes()[1]
+	}
+	var f found
+	_, err = from.read(&f, b1("k"))
+	must(t, err)
+	defer f.close()
+	content := f.Parts[0]
+	m := mover{s: &moves{s}, n: b1("k"), from: from}
+	for turn, want := range []bool{true, false} {
+		before := syncs.Load()
+		c := to.claims.take(content.Blob)
+		defer to.claims.give(content.Blob)
+		must(t, m.copyBlob(t.Context(), to, c, &content))
+		if copied := syncs.Load() > before; copied != want {
+			t.Errorf("turn %d: copied %v, want %v", turn, copied, want)
+		}
 	}
 }
