@@ -71,6 +71,11 @@ func (g lifecycle) move(c *httpx.Ctx, m *api.ActionMsg, step cluster.Transition)
 	default:
 		mv.Paused = msg.SkipRebalance
 	}
+	if step == cluster.StopMaintenance || step == cluster.JoinNode {
+		if err := g.answer(c, v.Map, mv.IDs); err != nil {
+			return err
+		}
+	}
 	id, err := g.leave(c, mv, mv.IDs)
 	if err != nil {
 		return err
@@ -84,6 +89,24 @@ func (g lifecycle) move(c *httpx.Ctx, m *api.ActionMsg, step cluster.Transition)
 		}
 	}
 	return text(c, id)
+}
+
+// answer makes sure that nodes which are to own names answer now. The map calls a node alive until its lease is over, also one that has just
+// ended: taken back, it would own names that nobody serves.
+func (g lifecycle) answer(c *httpx.Ctx, m *cluster.Map, ids []cluster.NodeID) error {
+	ctx, cancel := context.WithTimeout(c.Context(), endPatience)
+	defer cancel()
+	for _, id := range ids {
+		n := m.Nodes[id]
+		if n == nil || !n.Alive || n.ID == g.node.ID || n.InService() {
+			continue // what is to be said of it is said by the change itself
+		}
+		err := g.node.Client.JSON(ctx, "GET", "http://"+n.IntraAddr+api.PathDaemon+"?"+api.QueryWhat+"="+api.WhatSnode, nil, new(struct{}))
+		if errs.Is(err, errs.Unavailable, errs.Timeout) {
+			return errs.F("proxy.answer", string(id), errs.Conflict, "does not answer: start it first (%w)", err)
+		}
+	}
+	return nil
 }
 
 // endOne tells a node to end as SIGTERM would.
@@ -151,6 +174,9 @@ func (g lifecycle) join(c *httpx.Ctx) error {
 		return err
 	}
 	if err := msg.Check(v.Map.Nodes); err != nil {
+		return err
+	}
+	if err := g.answer(c, v.Map, ids); err != nil {
 		return err
 	}
 	id, err := g.leave(c, cluster.MoveNodes{IDs: ids, Step: cluster.JoinNode, Paused: msg.SkipRebalance}, ids)

@@ -3,6 +3,8 @@ package proxy
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -28,7 +30,9 @@ func (w *world) settle() {
 func populated(t *testing.T) *world {
 	w := start(t)
 	target := func(id cluster.NodeID, port string) {
-		w.plane.must(t, cluster.Join{Node: cluster.Node{ID: id, Role: cluster.RoleTarget, PublicURL: "http://127.0.0.1:" + port, IntraAddr: "127.0.0.1:" + port}})
+		answers := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) }))
+		t.Cleanup(answers.Close)
+		w.plane.must(t, cluster.Join{Node: cluster.Node{ID: id, Role: cluster.RoleTarget, PublicURL: "http://127.0.0.1:" + port, IntraAddr: answers.Listener.Addr().String()}})
 		w.plane.must(t, cluster.SetAlive{Back: []cluster.NodeID{id}})
 	}
 	target("t2", "2")
@@ -294,5 +298,15 @@ func TestHealth(t *testing.T) {
 		if got := strings.Join(is, ", "); got != c.want {
 			t.Errorf("blind %t: %s", c.blind, got)
 		}
+	}
+}
+
+// TestJoinOfWhoHasEnded: the map does not know yet that a node has ended, and it is not taken back.
+func TestJoinOfWhoHasEnded(t *testing.T) {
+	w := populated(t)
+	w.plane.must(t, cluster.Join{Node: cluster.Node{ID: "t4", Role: cluster.RoleTarget, PublicURL: "http://127.0.0.1:5", IntraAddr: "127.0.0.1:5"}})
+	w.plane.must(t, cluster.SetAlive{Back: []cluster.NodeID{"t4"}})
+	if r := w.step("join", "t4"); r.status != 409 || !strings.Contains(r.body, "t4") || !strings.Contains(r.body, "start it first") {
+		t.Errorf("%d %s", r.status, r.body)
 	}
 }
