@@ -73,8 +73,8 @@ test-clients: ## S3 clients that take long: PyTorch with s3torchconnector, Spark
 test-s3tests: ## the public ceph/s3-tests suite: S3TESTS_DIR=checkout S3TESTS_RUNNER=script [S3TESTS_LIST=file], see test/s3tests
 	$(GO) test -count=1 -v -timeout 45m ./test/s3tests
 
-cluster-up: build ## start a local cluster: 1 gateway, 3 targets with 2 mountpaths each (DATA=DIR, PORT=N)
-	bin/ais dev up --gateways 1 --targets 3 --mountpaths 2 --port $(PORT) --dir $(DATA)/cluster
+cluster-up: build ## start a local cluster, the one in DATA or a new one: 1 gateway, 3 targets with 2 mountpaths each (DATA=DIR, PORT=N)
+	bin/ais dev up $(if $(filter-out 8080,$(PORT)),--port $(PORT)) --dir $(DATA)/cluster
 
 cluster-down: ## stop the local cluster
 	bin/ais dev down --dir $(DATA)/cluster

@@ -123,6 +123,9 @@ func (a devVerbs) up(c *cli.Context) error {
 	if err := a.status(c.Context, cluster); err != nil {
 		return err
 	}
+	if !slices.ContainsFunc(cluster.Status(), func(s local.NodeStatus) bool { return s.State == local.Running }) {
+		return errs.F("dev.up", c.String("dir"), errs.Conflict, "no node of this cluster runs any more: it was decommissioned; use another directory")
+	}
 	a.out.Printf("\nReady after %v. To use it:\n  export AIS_ENDPOINT=%s", time.Since(begin).Round(time.Millisecond), cluster.Endpoint())
 	if cert := cluster.Certificate(); cert != "" {
 		a.out.Printf("Over TLS, for clients that trust the certificate %s:\n  export AIS_ENDPOINT=%s SSL_CERT_FILE=%s", cert, cluster.Nodes()[0].TLSURL(), cert)
@@ -187,7 +190,7 @@ func (a devVerbs) showS3(ctx context.Context, endpoint string) {
 	} else {
 		a.out.Printf("S3:")
 	}
-	a.out.Printf("  export AWS_ENDPOINT_URL=%s AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_REGION=us-east-1\n  aws s3 mb s3://demo && aws s3 ls", endpoint, root.Access, root.Secret)
+	a.out.Printf("  export AWS_ENDPOINT_URL=%s AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_REGION=us-east-1\n  aws s3 mb s3://pictures && aws s3 ls", endpoint, root.Access, root.Secret)
 }
 
 func openDev(c *cli.Context) (*local.Cluster, error) {
