@@ -153,6 +153,9 @@ func (s *appends) session(n object.Name, id sessionID) (v *volume, release func(
 		return v, release, nil
 	}
 	release()
+	if err := s.allUsable(); err != nil { // it may be where nobody can look
+		return nil, nil, errs.E(op, n, err)
+	}
 	return nil, nil, errs.E(op, n, errs.NotFound, "the append handle was flushed, given up or has expired")
 }
 

@@ -135,7 +135,9 @@ func (s *multipart) complete(op string, u *upload, named []CompletePart, o *Comp
 	if err != nil {
 		var f *PartFault
 		if errors.As(err, &f) && f.Why == PartMissing {
-			err = errors.Join(s.allUsable(), err) // the part may be where nobody can look
+			if out := s.allUsable(); out != nil { // the part may be where nobody can look
+				err = out
+			}
 		}
 		return info, err
 	}

@@ -64,7 +64,7 @@ func (s *transfer) SetEra(era uint64) error {
 		if err == nil {
 			err = v.commit(b, cluster.Local)
 		}
-		if closeBatch(b); err != nil {
+		if closeBatch(b); err != nil && v.err() == nil { // one that has just failed is not the others' business
 			return errs.E(op, v.mp.Path(), err)
 		}
 	}

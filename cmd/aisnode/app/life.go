@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"aistore/cluster"
@@ -98,7 +99,13 @@ func (a *App) retire() error {
 		return errs.E(op, path, err)
 	}
 	if a.wipes.Load() && a.cfg.HasTarget() {
-		if err := store.Wipe(a.cfg.Mountpaths); err != nil {
+		paths := slices.Clone(a.cfg.Mountpaths)
+		if a.store != nil { // those that were attached while it ran
+			for _, m := range a.store.Mountpaths() {
+				paths = append(paths, m.Path)
+			}
+		}
+		if err := store.Wipe(paths); err != nil {
 			return errs.E(op, "mountpaths", err)
 		}
 	}
