@@ -49,7 +49,7 @@ func (a *App) live(ctx context.Context) error {
 	var was *cluster.Node // as this process has seen it last, nil before it was accepted
 	for {
 		v := a.control.View()
-		if v != nil && (was != nil || a.control.Accepted()) {
+		if v != nil && (was != nil || a.control.Accepted() || a.control.Retired()) {
 			n := v.Map.Nodes[a.node.ID]
 			if a.ends(was, n) {
 				a.stop()
@@ -69,18 +69,18 @@ func (a *App) live(ctx context.Context) error {
 
 // ends decides whether the process ends when what was the node becomes n.
 func (a *App) ends(was, n *cluster.Node) bool {
+	seen := was != nil && was.State == cluster.Decommissioned
 	switch {
-	case was == nil:
-	case n == nil && (was.State == cluster.Decommissioned || a.control.Retired()):
-		keep := was.KeepData
-		if was.State != cluster.Decommissioned { // it left faster than views were looked at: what the map said is not known
-			keep = a.mover == nil || !a.mover.Wiped()
+	case n == nil && (seen || a.control.Retired()):
+		keep := a.mover == nil || !a.mover.Wiped() // it left faster than views were looked at: what the map said is not known
+		if seen {
+			keep = was.KeepData
 		}
-		a.log.Warn("this node is decommissioned: its process ends, and its id is refused from now on", "node", was.ID, "keep_data", keep)
+		a.log.Warn("this node is decommissioned: its process ends, and its id is refused from now on", "node", a.node.ID, "keep_data", keep)
 		a.retired.Store(true)
 		a.wipes.Store(!keep)
 		return true
-	case n != nil && drained(n) && !drained(was):
+	case was != nil && n != nil && drained(n) && !drained(was):
 		a.log.Warn("everything this node holds is elsewhere too and its process ends, as was asked for; to bring it back, start it and stop its maintenance", "node", n.ID)
 		return true
 	}
