@@ -249,8 +249,8 @@ func (k *killer) destroy(ctx context.Context, name string) {
 	if err := k.gw.CreateBucket(ctx, bucket); err != nil {
 		return
 	}
-	for i := range 6 {
-		_, _ = k.gw.Put(ctx, bucket, fmt.Sprintf("%s-%d", name, i), value.Value{ID: 1, Size: []int64{small, large}[i%2]}.Bytes())
+	for i, n := range ownedBy(k.t, k.gw, k.url, bucket, name, 6) {
+		_, _ = k.gw.Put(ctx, bucket, n, value.Value{ID: 1, Size: []int64{small, large}[i%2]}.Bytes())
 	}
 	_ = k.gw.DestroyBucket(ctx, bucket)
 }
