@@ -339,6 +339,7 @@ func (b *bench) clients(ctx context.Context, size string, load []string) error {
 			return err
 		}
 	}
+	profiled := b.profiles(ctx, size+"-read")
 	began := time.Now()
 	done := make(chan error, 1)
 	moving, stop := context.WithCancel(ctx)
@@ -365,6 +366,7 @@ func (b *bench) clients(ctx context.Context, size string, load []string) error {
 	if err := <-done; err != nil {
 		return err
 	}
+	profiled()
 	c := Clients{
 		Size: size, IdleP50: idle.Total.P50, IdleP99: idle.Total.P99, MovesP50: during.Total.P50, MovesP99: during.Total.P99,
 		Ratio: during.Total.P99 / idle.Total.P99, IdleRate: idle.Total.PerSecond, Rate: during.Total.PerSecond, Seconds: took.Seconds(),
@@ -427,7 +429,7 @@ func (b *bench) profiles(ctx context.Context, name string) (wait func()) {
 			if n.Role == local.RoleProxy {
 				continue
 			}
-			url := "http://127.0.0.1:" + strconv.Itoa(n.IntraPort) + "/debug/pprof/profile?seconds=4"
+			url := "http://127.0.0.1:" + strconv.Itoa(n.IntraPort) + "/debug/pprof/profile?seconds=2"
 			cmd := exec.CommandContext(ctx, "curl", "-s", "-o", filepath.Join(b.o.profile, name+"-"+n.ID+".pprof"), url)
 			if cmd.Start() == nil {
 				all = append(all, cmd)
