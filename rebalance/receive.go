@@ -147,7 +147,7 @@ func (r *receiver) options() store.ImportOptions {
 }
 
 // guard makes sure, under the name's lock, that this node owns the key in the source's epoch.
-func (r *receiver) guard(n object.Name) error {
+func (r *receiver) guard(n object.Name, _ store.KeyState) error {
 	const op = "rebalance.guard"
 	v := r.control.View()
 	b := v.BucketByID(n.Bucket)
@@ -283,7 +283,7 @@ func (r *receiver) offer() error {
 
 // compare looks at what is here of a key that is offered.
 func (r *receiver) compare(k *offered) answer {
-	if err := r.guard(k.name); err != nil {
+	if err := r.guard(k.name, store.KeyState{}); err != nil {
 		return answer{err: err}
 	}
 	have, err := r.store.KeyState(k.name)

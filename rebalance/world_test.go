@@ -374,7 +374,7 @@ func (h *host) touch(ctx context.Context, v *cluster.View, n object.Name) (mark 
 		}
 		frames = append(frames, f)
 	}
-	o := store.ImportOptions{Mark: v.Map.Epoch, Settled: v.Map.Settled, Guard: func(object.Name) error {
+	o := store.ImportOptions{Mark: v.Map.Epoch, Settled: v.Map.Settled, Guard: func(object.Name, store.KeyState) error {
 		if !ownership.Commit(v, h.plane.View(), h.id, w.bucket, n.Key, v.Map.Epoch) {
 			return errs.E("test", n, errs.StaleMap)
 		}

@@ -144,17 +144,28 @@ func moveAndRemove(t *testing.T, s *Store, rng *rand.Rand, clock *atomic.Int64, 
 			}
 			begun = nil
 		}
+		lazy := rng.IntN(2) == 0
 		for _, n := range names {
 			f := frames[n][turn]
 			batch = append(batch, f.frame)
-			note(n, &keyMoment{state: f.state, picture: f.picture})
+			note(n, &keyMoment{state: f.state, picture: f.picture, volatile: lazy})
 		}
-		for _, r := range s.Import(t.Context(), batch, ImportOptions{}) {
-			if r.Err != nil || r.Outcome != Applied {
-				t.Errorf("%+v", r)
+		imported := func(o ImportOptions, want Outcome) {
+			for _, r := range s.Import(t.Context(), batch, o) {
+				if r.Err != nil || r.Outcome != want {
+					t.Errorf("%+v", r)
+				}
 			}
+			end()
 		}
-		end()
+		imported(ImportOptions{Lazy: lazy}, Applied)
+		if lazy && rng.IntN(3) > 0 { // what is acknowledged as had is durable then
+			for _, n := range names {
+				f := frames[n][turn]
+				note(n, &keyMoment{state: f.state, picture: f.picture})
+			}
+			imported(ImportOptions{}, Had)
+		}
 		if rng.IntN(2) == 0 {
 			gone := names[:1+rng.IntN(len(names))]
 			for _, n := range gone {

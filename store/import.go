@@ -19,10 +19,14 @@ import (
 
 // ImportOptions of an Import.
 type ImportOptions struct {
-	// Guard is called under the name's lock right before the commit; its error is the key's result, and nothing of it is changed.
-	Guard func(object.Name) error
+	// Guard is called under the name's lock right before the commit, with what is here; its error is the key's result, and nothing of it is changed.
+	Guard func(n object.Name, have KeyState) error
 	// Mark > 0 is a first touch: whatever of the two states holds gets this mark, and not the frame's.
 	Mark uint64
+	// Lazy does not wait for the disk if there is nothing of the key here yet: what comes is durable where it came from, and stays there until this
+	// node says otherwise, which KeyState and an Import that is not lazy do only when it is durable here. When what is here holds, nothing is changed,
+	// its mark neither.
+	Lazy bool
 	// Settled is the epoch up to which marks say nothing.
 	Settled uint64
 	// Greater says whether the state that is offered holds against the one that is here; nil = KeyState.Compare.
@@ -54,12 +58,18 @@ type ImportResult struct {
 func (s *transfer) Import(ctx context.Context, frames [][]byte, o ImportOptions) []ImportResult {
 	results := make([]ImportResult, len(frames))
 	arrivals := make([]*arrival, len(frames))
+	one := func(i int64) { arrivals[i] = s.receiveOne(ctx, frames[i], &results[i]) }
 	var next atomic.Int64
+	for waits := false; !waits && next.Load() < int64(len(frames)); { // what is in memory needs no help, and leaves a processor to others
+		i := next.Add(1) - 1
+		one(i)
+		waits = arrivals[i] != nil && len(arrivals[i].blobs) > 0
+	}
 	var wg sync.WaitGroup
-	for range min(len(frames), receiveAtOnce) {
+	for range min(int64(len(frames))-next.Load(), receiveAtOnce) {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(frames)); i = next.Add(1) - 1 {
-				arrivals[i] = s.receiveOne(ctx, frames[i], &results[i])
+				one(i)
 			}
 		})
 	}
@@ -68,7 +78,7 @@ func (s *transfer) Import(ctx context.Context, frames [][]byte, o ImportOptions)
 	return results
 }
 
-// receiveAtOnce is how many frames of a batch are received at a time: those with blobs wait for the disk.
+// receiveAtOnce is how many frames of a batch are received at a time when there are blobs, which wait for the disk.
 const receiveAtOnce = 8
 
 // receiveOne receives a frame that is in memory; nil when it failed.
@@ -175,6 +185,9 @@ func (s *transfer) apply(arrivals []*arrival, o *ImportOptions, results []Import
 		s.commitImport(in, o)
 		return nil
 	})
+	if err == nil && !o.Lazy {
+		s.settleHad(in)
+	}
 	for _, x := range in {
 		if err != nil {
 			x.result.Err = err
@@ -188,6 +201,15 @@ func (s *transfer) apply(arrivals []*arrival, o *ImportOptions, results []Import
 		x.finish(x.result.Outcome == Applied)
 		if x.result.Outcome == Applied {
 			x.drop.unlink(s)
+		}
+	}
+}
+
+// settleHad makes durable what is said to be here already.
+func (s *transfer) settleHad(in []*incoming) {
+	for _, x := range in {
+		if x.result.Err == nil && (x.result.Outcome == Had || x.result.Outcome == Lower) {
+			x.result.Err = s.settle(x.n)
 		}
 	}
 }
@@ -212,7 +234,10 @@ func (x *incoming) decide(o *ImportOptions) {
 	default:
 		r.Outcome, r.State = Had, have
 	}
-	if x.marks = max(x.marks, o.Mark); x.marks <= have.Authority {
+	if x.apply || !o.Lazy {
+		x.marks = max(x.marks, o.Mark)
+	}
+	if x.marks <= have.Authority {
 		x.marks = 0
 	}
 	r.State.Authority = max(r.State.Authority, have.Authority, x.marks)
@@ -265,7 +290,7 @@ func (s *transfer) commitImport(in []*incoming, o *ImportOptions) {
 		}
 	}
 	each(vols, func(_ int, v *volume) {
-		if err := v.commit(batches[v], cluster.Local); err != nil {
+		if err := v.commit(batches[v], o.class(members[v])); err != nil {
 			fail(members[v], err)
 		}
 	})
@@ -277,6 +302,19 @@ func (s *transfer) commitImport(in []*incoming, o *ImportOptions) {
 			}
 		}
 	}
+}
+
+// class is how the batch of xs is committed.
+func (o *ImportOptions) class(xs []*incoming) cluster.Durability {
+	if !o.Lazy {
+		return cluster.Local
+	}
+	for _, x := range xs {
+		if x.have.exists() || x.have.mark > 0 { // removed for good, now or from other mountpaths
+			return cluster.Local
+		}
+	}
+	return lazily
 }
 
 func fail(xs []*incoming, err error) {
@@ -317,7 +355,7 @@ func (s *transfer) prepare(x *incoming, o *ImportOptions) error {
 		}
 	}
 	if o.Guard != nil {
-		if err := o.Guard(x.n); err != nil {
+		if err := o.Guard(x.n, x.have.state()); err != nil {
 			return err
 		}
 	}

@@ -255,7 +255,7 @@ func TestGuards(t *testing.T) {
 		}
 		return nil
 	}
-	for i, r := range to.Import(t.Context(), frames, ImportOptions{Guard: guard}) {
+	for i, r := range to.Import(t.Context(), frames, ImportOptions{Guard: func(n object.Name, _ KeyState) error { return guard(n) }}) {
 		if refused := i == 2 || i == 7; refused != errors.Is(r.Err, no) || refused != (r.Outcome == Failed) || refused != (r.State == KeyState{}) || r.Name != names[i] {
 			t.Errorf("%d: %+v", i, r)
 		}

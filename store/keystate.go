@@ -45,7 +45,7 @@ func (k KeyState) settled(upTo uint64) KeyState {
 	return k
 }
 
-// KeyState tells what there is of n. It takes the locks of the name and of its uploads, so commits under way have ended.
+// KeyState tells what there is of n, durably. It takes the locks of the name and of its uploads, so commits under way have ended.
 func (s *transfer) KeyState(n object.Name) (KeyState, error) {
 	const op = "store.KeyState"
 	if err := s.live(op, n); err != nil {
@@ -56,10 +56,24 @@ func (s *transfer) KeyState(n object.Name) (KeyState, error) {
 		k = keys[0].state()
 		return keys[0].err
 	})
+	if err == nil {
+		err = s.settle(n)
+	}
 	if err != nil {
 		return KeyState{}, errs.E(op, n, err)
 	}
 	return k, nil
+}
+
+// settle makes durable what was read of n, wherever it is.
+func (s *places) settle(n object.Name) error {
+	var buf [8]*volume
+	for _, v := range s.now().homes(n, buf[:0]) {
+		if err := v.settle(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // PeekKey is KeyState without a lock: what it tells may be on its way in or out.

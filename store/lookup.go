@@ -138,6 +138,10 @@ func (s *places) adopt() {
 
 // each does something with all volumes at once, and waits.
 func each(vols []*volume, do func(i int, v *volume)) {
+	if len(vols) == 1 {
+		do(0, vols[0])
+		return
+	}
 	var wg sync.WaitGroup
 	for i, v := range vols {
 		wg.Go(func() { do(i, v) })

@@ -36,8 +36,9 @@ type volume struct {
 	counter uint64 // as read at open: no version has a counter above it
 	epoch   uint64 // the same of epochs
 
-	durable     atomic.Int64 // commits under way of class local
+	durable     atomic.Int64 // commits under way of the other classes
 	volatile    atomic.Int64 // commits under way of class volatile
+	behind      atomic.Bool  // there are commits of class lazily that may not be durable
 	pace        indexfs.Pacer
 	indexErrors atomic.Int64
 	corruptions atomic.Int64
@@ -188,12 +189,19 @@ func (v *volume) commit(b *pebble.Batch, d cluster.Durability) error {
 	return v.commitInside(b, d)
 }
 
+// lazily is the class of a commit of what is durable elsewhere until this node says that it has it: it is durable when settle or a later
+// commit of another class returns, or a few seconds later.
+const lazily cluster.Durability = "lazily"
+
 // commitInside is commit for one who is inside the gate.
 func (v *volume) commitInside(b *pebble.Batch, d cluster.Durability) (err error) {
 	defer recoverFatal("store.commit", &err)
-	n := &v.durable
-	if d == cluster.Volatile {
+	n, wait := &v.durable, pebble.Sync
+	switch d {
+	case cluster.Volatile:
 		n = &v.volatile
+	case lazily:
+		wait = pebble.NoSync
 	}
 	n.Add(1)
 	defer n.Add(-1)
@@ -202,7 +210,10 @@ func (v *volume) commitInside(b *pebble.Batch, d cluster.Durability) (err error)
 		return err
 	}
 	v.unsealed.Store(true)
-	err = b.Commit(pebble.Sync)
+	err = b.Commit(wait)
+	if d == lazily {
+		v.behind.Store(true) // while it still counts in durable: settle sees one or the other
+	}
 	if ferr := v.err(); ferr != nil {
 		return ferr // the index is frozen: what it reports means nothing
 	}
@@ -233,13 +244,14 @@ func (o indexOwner) GiveReserve(seen uint64) bool { return o.v.space.giveReserve
 // settle makes durable what readers of the index may see now, if any of it may not be so yet.
 func (v *volume) settle() (err error) {
 	defer recoverFatal("store.settle", &err)
-	if v.durable.Load() > 0 {
+	if v.durable.Load() > 0 || v.behind.Load() {
 		if err := v.gate.Enter(); err != nil {
 			return err
 		}
 		defer v.gate.Leave()
 		v.durable.Add(1)
 		defer v.durable.Add(-1)
+		v.behind.Store(false)
 		if err := v.db.LogData(nil, pebble.Sync); err != nil {
 			v.mp.Fail(err)
 		}

@@ -189,7 +189,11 @@ type current struct {
 
 // Read implements io.Reader.
 func (r *current) Read(p []byte) (int, error) {
-	if err := r.x.mayTake(r.o, r.from); err != nil {
+	mark, err := r.x.store.Mark(r.o.Name())
+	if err == nil {
+		err = r.x.mayTake(r.o, r.from, mark)
+	}
+	if err != nil {
 		return 0, err
 	}
 	return r.r.Read(p)

@@ -245,7 +245,7 @@ func (f *flight) wait(ctx context.Context, o *node.Object, limit <-chan time.Tim
 func (x *touches) touch(ctx context.Context, f *flight) error {
 	const op = "target.touch"
 	o := &f.o
-	name, epoch, settled := o.Name(), o.View.Map.Epoch, o.View.Map.Settled
+	name, epoch := o.Name(), o.View.Map.Epoch
 	best, err := x.askAll(ctx, o, f.holders)
 	if err != nil {
 		if errs.Is(err, errs.StaleMap, errs.NoBucket) { // whoever waits judges anew
@@ -258,14 +258,15 @@ func (x *touches) touch(ctx context.Context, f *flight) error {
 	if err := failpoint.Hit("ask.after-answer"); err != nil {
 		return err
 	}
-	have, err := x.store.KeyState(name) // after the answers: what a holder does not have any more has arrived before
+	greater := true
+	if best.frame == nil {
+		greater, err = x.greater(o, best) // after the answers: what a holder does not have any more has arrived before
+	}
+	if err == nil && greater {
+		err = x.take(ctx, f, best)
+	}
 	if err != nil {
 		return errs.E(op, o, err)
-	}
-	if best.state.Compare(StateOf(&have), settled) > 0 {
-		if err := x.take(ctx, f, best); err != nil {
-			return errs.E(op, o, err)
-		}
 	}
 	x.known.add(name, epoch)
 	return nil
@@ -276,18 +277,34 @@ func StateOf(k *store.KeyState) ownership.State {
 	return ownership.State{Mark: k.Authority, Version: k.Version, Present: k.Exists}
 }
 
-// take imports what the best answer tells of.
+// greater reports whether the best answer holds against what is here.
+func (x *touches) greater(o *node.Object, best *keyAnswer) (bool, error) {
+	if best.state == (ownership.State{}) { // nothing is anywhere
+		return false, nil
+	}
+	have, err := x.store.KeyState(o.Name())
+	return err == nil && best.state.Compare(StateOf(&have), o.View.Map.Settled) > 0, err
+}
+
+// take imports what the best answer tells of, if it holds against what is here.
 func (x *touches) take(ctx context.Context, f *flight, best *keyAnswer) error {
 	o := &f.o
 	if err := failpoint.Hit("touch.before-import"); err != nil {
 		return err
 	}
 	opts := store.ImportOptions{
-		Mark: o.View.Map.Epoch, Settled: o.View.Map.Settled, Guard: func(object.Name) error { return x.mayTake(o, best.from.ID) },
+		Mark: o.View.Map.Epoch, Settled: o.View.Map.Settled, Lazy: true,
+		Guard: func(_ object.Name, have store.KeyState) error { return x.mayTake(o, best.from.ID, have.Authority) },
 	}
 	if best.frame != nil {
 		if err := x.store.Import(ctx, [][]byte{best.frame}, opts)[0].Err; err != nil {
-			f.holder = best.from // where it can be read
+			greater, gerr := x.greater(o, best)
+			if gerr == nil && !greater {
+				return nil
+			}
+			if greater {
+				f.holder = best.from // where it can be read
+			}
 			return err
 		}
 	} else {
@@ -300,17 +317,13 @@ func (x *touches) take(ctx context.Context, f *flight, best *keyAnswer) error {
 	return failpoint.Hit("touch.after-import")
 }
 
-// mayTake is evaluated under the key's lock: nobody but the owner of the newest epoch takes over anything.
-func (x *touches) mayTake(o *node.Object, from cluster.NodeID) error {
+// mayTake is evaluated under the key's lock: nobody but the owner of the newest epoch takes over anything. mark is the key's here.
+func (x *touches) mayTake(o *node.Object, from cluster.NodeID, mark uint64) error {
 	const op = "target.touch"
 	v := x.node.Control().View()
 	b := v.BucketByID(o.Bucket.ID)
 	if b == nil {
 		return errs.E(op, o.Bucket.String(), errs.NoBucket, "bucket was destroyed")
-	}
-	mark, err := x.store.Mark(o.Name())
-	if err != nil {
-		return err
 	}
 	if v.Map.Epoch != o.View.Map.Epoch || !ownership.Pulls(v, x.node.ID, from, b, o.Key, mark) {
 		return errs.F(op, o, errs.StaleMap, "is not to be taken from %s in version %d of the cluster map", from, v.Map.Version)

@@ -25,6 +25,7 @@ const (
 	PushAfterSettled       Fault = "push-after-settled"
 	PushAlwaysApplied      Fault = "push-always-applied"
 	RemovedBeforeSynced    Fault = "removed-before-synced"
+	HadBeforeSync          Fault = "had-before-sync"
 	TombstonesStay         Fault = "tombstones-stay"
 	MovedInSpiteOfFailures Fault = "moved-in-spite-of-failures"
 	MovedBeforeCommitsEnd  Fault = "moved-before-commits-end"
@@ -78,6 +79,7 @@ func Defects() []Defect {
 		{PushAfterSettled, 5, "a proposal is taken of a source that has moved", true},
 		{PushAlwaysApplied, 5, "a proposal is applied whatever the owner has", false},
 		{RemovedBeforeSynced, 5, "a proposal is acknowledged before it is durable", false},
+		{HadBeforeSync, 5, "a proposal of what is here already is acknowledged before that is durable", true},
 		{TombstonesStay, 6, "a mark without records is not sent", true},
 		{MovedInSpiteOfFailures, 6, "moved is reported after a pass with failures", false},
 		{MovedBeforeCommitsEnd, 6, "a pass begins while commits under an older map go on", true},

@@ -196,6 +196,9 @@ func (n *node) receive(p *push, answer func(bool)) {
 	}
 	own, settled := n.disk.get(p.k), n.view.Map.Settled
 	if p.c.state().Compare(own.state(), settled) <= 0 && !n.w.broken(PushAlwaysApplied) {
+		if !n.w.broken(HadBeforeSync) {
+			n.settle(p.k, own)
+		}
 		end(true)
 		return
 	}
@@ -207,9 +210,7 @@ func (n *node) receive(p *push, answer func(bool)) {
 	if n.w.broken(RemovedBeforeSynced) {
 		n.disk.set(p.k, c)
 		n.after(n.w.between(5*time.Millisecond, 900*time.Millisecond), func() {
-			if n.disk.get(p.k) == c {
-				n.disk.setSynced(p.k, c)
-			}
+			n.settle(p.k, c)
 		})
 		end(true)
 		return

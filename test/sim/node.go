@@ -287,9 +287,7 @@ func (n *node) write(k key, c *content, epoch uint64, done func()) {
 	if n.w.broken(AckBeforeSync) {
 		n.disk.set(k, c)
 		n.after(n.w.between(5*time.Millisecond, 500*time.Millisecond), func() {
-			if n.disk.get(k) == c {
-				n.disk.setSynced(k, c)
-			}
+			n.settle(k, c)
 		})
 		done()
 		return

@@ -154,7 +154,8 @@ func (w *world) soleCopies(n *node) map[key][]picture {
 					found = append(found, p)
 				}
 			}
-			if c := m.disk.get(k); counts(m, b, k) && c.state().Compare(mine.state(), v.Map.Settled) >= 0 {
+			holds := func(c *content) bool { return c.state().Compare(mine.state(), v.Map.Settled) >= 0 }
+			if counts(m, b, k) && holds(m.disk.get(k)) && holds(m.disk.synced.keys[k]) { // neither on its way out nor only in memory
 				safe = true
 			}
 		}

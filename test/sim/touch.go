@@ -163,8 +163,22 @@ func (t *touch) apply(c *content) {
 		c = merge(n.disk.get(t.k), c)
 	}
 	c = c.withMark(mark)
-	n.tell("takes %v over from %s: %v, had %v", t.k, t.from.name, c, n.disk.get(t.k))
-	n.write(t.k, c, n.view.Map.Epoch, func() { t.end(true) })
+	had := n.disk.get(t.k)
+	n.tell("takes %v over from %s: %v, had %v", t.k, t.from.name, c, had)
+	if !had.empty() {
+		n.write(t.k, c, n.view.Map.Epoch, func() { t.end(true) })
+		return
+	}
+	n.disk.set(t.k, c) // it was durable where it came from, and is there until this node says that it has it durably
+	n.after(n.w.between(time.Millisecond, time.Second), func() { n.settle(t.k, c) })
+	t.end(true)
+}
+
+// settle makes c durable, if that is still what there is.
+func (n *node) settle(k key, c *content) {
+	if n.disk.get(k) == c {
+		n.disk.setSynced(k, c)
+	}
 }
 
 // merge is what rule 1 forbids: the records of both.
