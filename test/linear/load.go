@@ -275,7 +275,7 @@ func (l *Load) Audit(ctx context.Context) error {
 			one, cancel := context.WithTimeout(ctx, l.Timeout)
 			l.Do(one, c, o, nil)
 			cancel()
-			if o.Result == Nothing {
+			if o.Result == Nothing && o.Err != "" { // what was read and is wrong is among the history's faults
 				all = append(all, fmt.Errorf("audit: %s cannot be read: %s", name, o.Err))
 			}
 		}

@@ -237,7 +237,7 @@ func (b *bench) cpu() (sum time.Duration) {
 
 // settled waits for the end of the rebalance, and returns what was done.
 func (b *bench) settled(ctx context.Context) (*api.Rebalance, error) {
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		r, err := b.client.Life().Rebalance(ctx)
