@@ -43,6 +43,7 @@ type Client struct {
 	cfg     ClientConfig
 	readers readerPool
 	idle    idlePool
+	pipes   pipePool
 }
 
 // NewClient returns a client without connections.
@@ -54,7 +55,10 @@ func NewClient(cfg ClientConfig) *Client {
 }
 
 // Close closes pooled connections; calls in flight end by themselves.
-func (cl *Client) Close() { cl.idle.closeAll() }
+func (cl *Client) Close() {
+	cl.idle.closeAll()
+	cl.pipes.close()
+}
 
 // Call is one request. Body, Stream and Source exclude each other.
 type Call struct {
@@ -259,7 +263,7 @@ func (cl *Client) send(ctx context.Context, cn *clientConn, call *Call, target s
 			return err
 		}
 	}
-	werr := copyStream(cn, call, *bp)
+	werr := cl.copyStream(cn, call, *bp)
 	if werr != nil && (errors.Is(werr, errSource) || !isClosed(werr)) {
 		return werr // the reply to half a request says nothing
 	}
@@ -310,9 +314,9 @@ func (cl *Client) appendHead(ctx context.Context, b []byte, call *Call, addr, ta
 }
 
 // copyStream sends the body that call.Stream gives.
-func copyStream(cn *clientConn, call *Call, buf []byte) error {
+func (cl *Client) copyStream(cn *clientConn, call *Call, buf []byte) error {
 	if call.Source != nil {
-		w := &countedWriter{cn: cn, left: call.StreamLen}
+		w := &countedWriter{cn: cn, pipes: &cl.pipes, left: call.StreamLen}
 		switch err := call.Source(w); {
 		case w.err != nil:
 			return w.err
@@ -343,9 +347,10 @@ func copyStream(cn *clientConn, call *Call, buf []byte) error {
 
 // countedWriter is where a Call.Source writes; it tells the connection's errors from the source's own.
 type countedWriter struct {
-	cn   *clientConn
-	left int64
-	err  error
+	cn    *clientConn
+	pipes *pipePool
+	left  int64
+	err   error
 }
 
 func (w *countedWriter) Write(p []byte) (int, error) {

@@ -24,21 +24,51 @@ func (w *replyWriter) SendPages(n int, fill func(pipe uintptr) error, check func
 	if cn.sock == nil || w.chunked || n > PagesMax || int64(n) > w.left {
 		return false, nil
 	}
-	p := cn.s.pipes.get()
+	return cn.s.pipes.send(n, fill, check, func(pipe int) error {
+		w.c.sent = true
+		w.left -= int64(n)
+		w.total += int64(n)
+		if err := cn.armWrite(); err != nil {
+			return err
+		}
+		if len(w.head) > 0 { // in one segment with what follows: the client wakes once
+			_, err := cn.sock.send(w.head, syscall.MSG_MORE)
+			if w.head = w.head[:0]; err != nil {
+				return err
+			}
+		}
+		return cn.sock.splice(pipe, n, w.left > 0)
+	})
+}
+
+// SendPages is the same for the body of a request.
+func (w *countedWriter) SendPages(n int, fill func(pipe uintptr) error, check func(p []byte) error) (bool, error) {
+	cn := w.cn
+	if cn.sock == nil || n > PagesMax || int64(n) > w.left {
+		return false, nil
+	}
+	return w.pipes.send(n, fill, check, func(pipe int) error {
+		w.left -= int64(n)
+		if w.err = cn.arm(cn.Conn.SetWriteDeadline, &cn.writeBy, cn.writeLimit); w.err == nil {
+			w.err = cn.sock.splice(pipe, n, w.left > 0)
+		}
+		return w.err
+	})
+}
+
+// send is SendPages with a way for what is in the pipe.
+func (pp *pipePool) send(n int, fill func(pipe uintptr) error, check func(p []byte) error, deliver func(pipe int) error) (used bool, err error) {
+	p := pp.get()
 	if p == nil {
 		return false, nil
 	}
-	used, err := w.sendPages(p, n, fill, check)
-	if used && err == nil {
-		cn.s.pipes.put(p)
-	} else {
-		cn.s.pipes.drop(p) // it may hold bytes
-	}
-	return used, err
-}
-
-func (w *replyWriter) sendPages(p *pipes, n int, fill func(pipe uintptr) error, check func(p []byte) error) (bool, error) {
-	cn := w.c.cn
+	defer func() {
+		if used && err == nil {
+			pp.put(p)
+		} else {
+			pp.drop(p) // it may hold bytes
+		}
+	}()
 	if fill(uintptr(p.send[1])) != nil {
 		return false, nil
 	}
@@ -50,19 +80,7 @@ func (w *replyWriter) sendPages(p *pipes, n int, fill func(pipe uintptr) error, 
 	if err := check(*buf); err != nil {
 		return true, err
 	}
-	w.c.sent = true
-	w.left -= int64(n)
-	w.total += int64(n)
-	if err := cn.armWrite(); err != nil {
-		return true, err
-	}
-	if len(w.head) > 0 { // in one segment with what follows: the client wakes once
-		_, err := cn.sock.send(w.head, syscall.MSG_MORE)
-		if w.head = w.head[:0]; err != nil {
-			return true, err
-		}
-	}
-	return true, cn.sock.splice(p.send[0], n, w.left > 0)
+	return true, deliver(p.send[0])
 }
 
 // splice sends n bytes that are in a pipe; more says that others follow at once.

@@ -179,3 +179,49 @@ func TestSendPagesToNobody(t *testing.T) {
 	}
 	dial(t, url).wantOpen("/ok")
 }
+
+// TestClientSendPages sends pages as the body of a request.
+func TestClientSendPages(t *testing.T) {
+	const size = 4<<20 + 4321
+	content := data(size)
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var got []byte
+	url, _ := start(t, append(basic(), httpx.Route{
+		Method: "POST", Path: "/pages", Op: "pages", Policy: httpx.Policy{Listener: httpx.Public, Class: httpx.ClassData, MaxBody: httpx.NoLimit},
+		Handler: func(c *httpx.Ctx) (err error) {
+			if got, err = io.ReadAll(c.Body()); err != nil {
+				return err
+			}
+			return c.SendBytes(nil)
+		},
+	}))
+	client := httpx.NewClient(httpx.ClientConfig{})
+	defer client.Close()
+	post := func(p *paged) error {
+		p.t, p.file, got = t, file, nil
+		rep, err := client.Do(t.Context(), &httpx.Call{Method: "POST", URL: url + "/pages", Source: p.WriteBody, StreamLen: p.size})
+		if err == nil {
+			rep.Close()
+		}
+		return err
+	}
+	for _, p := range []*paged{{size: size, bad: -1}, {size: 10, bad: -1}, {size: size, sparse: true, bad: -1}} {
+		if err := post(p); err != nil || !bytes.Equal(got, content[:p.size]) || (p.sent > 0) == p.sparse {
+			t.Errorf("%+v: %d bytes arrived, %v", p, len(got), err)
+		}
+	}
+	if err := post(&paged{size: size, bad: 2 * httpx.PagesMax}); !errs.Is(err, errs.Corrupt) || bytes.Equal(got, content) {
+		t.Errorf("a damaged piece: %v", err)
+	}
+	if err := post(&paged{size: size, bad: -1}); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("after a damaged one: %v", err)
+	}
+}

@@ -442,6 +442,29 @@ func (p *paced) Write(b []byte) (n int, err error) {
 	return n, errors.Join(err, p.s.m.gate.yield(p.ctx, time.Since(began)))
 }
 
+// SendPages lets the pages of a blob go out uncopied where w can do that.
+func (p *paced) SendPages(n int, fill func(pipe uintptr) error, check func(b []byte) error) (sent bool, err error) {
+	w, ok := p.w.(interface {
+		SendPages(n int, fill func(pipe uintptr) error, check func(b []byte) error) (bool, error)
+	})
+	if !ok {
+		return false, nil
+	}
+	began := time.Now()
+	sent, err = w.SendPages(n, fill, func(b []byte) error { // it goes out when this returns
+		if err := errors.Join(check(b), p.s.m.gate.spend(p.ctx, int64(n))); err != nil {
+			return err
+		}
+		began = time.Now()
+		return nil
+	})
+	if !sent {
+		return false, err
+	}
+	p.s.progress()
+	return true, errors.Join(err, p.s.m.gate.yield(p.ctx, time.Since(began)))
+}
+
 // call asks the owner. A busy one is asked again for a while.
 func (s *sender) call(ctx context.Context, what string, keys int, body func(*httpx.Call)) ([]answer, error) {
 	var pause backoff
