@@ -17,8 +17,8 @@ import (
 // mounts is the part of a Store that changes and watches its mountpaths: what it adds to Store's methods is promoted.
 type mounts struct{ *Store }
 
-// Attach takes a directory into service: an empty one, one with this node's marker, or, at a path whose disk is missing, the disk
-// that replaces it: what was only on the old one is then lost.
+// Attach takes a directory into service that is there: an empty one, one with this node's marker, or, at a path whose disk is missing, the
+// disk that replaces it: what was only on the old one is then lost.
 func (s *mounts) Attach(ctx context.Context, path string) (fs.Info, error) {
 	const op = "store.Attach"
 	s.changing.Lock()

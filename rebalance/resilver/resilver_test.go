@@ -177,6 +177,7 @@ func TestTraffic(t *testing.T) {
 	}
 	some()
 	for _, path := range []string{"/c", "/d"} {
+		must(t, mem.MkdirAll(path))
 		_, err := s.Attach(t.Context(), path)
 		must(t, err)
 		some()
