@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"aistore/api"
 	"aistore/cmd/ais/line"
 	"aistore/errs"
 )
@@ -145,6 +146,23 @@ func complete(t *testing.T, args ...string) string {
 		t.Errorf("completion writes to stderr: %q", stderr)
 	}
 	return stdout
+}
+
+// TestStopped: a rebalance that ended before it was stopped is not said to be stopped.
+func TestStopped(t *testing.T) {
+	for _, c := range []struct {
+		status api.JobStatus
+		want   string
+	}{
+		{api.JobStatus{UUID: "g4", Paused: true}, ""},
+		{api.JobStatus{UUID: "g4", EndTime: 1}, "g4: had ended"},
+		{api.JobStatus{UUID: "g5"}, "g5: runs again"},
+	} {
+		err := stopped(&c.status)
+		if (err == nil) != (c.want == "") || err != nil && (!errs.Is(err, errs.Conflict) || !strings.Contains(message(err), c.want)) {
+			t.Errorf("%+v: %v", c.status, err)
+		}
+	}
 }
 
 func TestCompleteWords(t *testing.T) {
