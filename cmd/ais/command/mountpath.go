@@ -131,6 +131,9 @@ func (a storageVerbs) run(c *cli.Context, v change) error {
 			return errs.E("", p.node, errs.Other, err)
 		}
 		if err != nil {
+			if c.Context.Err() != nil && !a.out.JSON {
+				a.out.Notef("%s of %s may still take effect: `ais storage mountpath show %s` tells.", v.name, p, p.node)
+			}
 			return err
 		}
 		results[p.node] = ms
