@@ -38,6 +38,14 @@ func TestReorder(t *testing.T) {
 		"--version":                    "--version",
 		"completion bash --endpoint x": "completion --endpoint x -- bash",
 		"dev kill kill":                "dev kill -- kill",
+		"--endpoint x show cluster g1": "show cluster --endpoint x -- g1",
+		"--endpoint=x --json ls":       "ls --endpoint=x --json",
+		"show --endpoint x cluster":    "show cluster --endpoint x",
+		"show --endpoint x":            "--endpoint x show",
+		"--endpoint x":                 "--endpoint x",
+		"--endpoint":                   "--endpoint",
+		"--endpoint x shwo":            "-- shwo",
+		"show --nope":                  "show --nope",
 	} {
 		got := line.Reorder(a.root, append([]string{"ais"}, strings.Fields(in)...))
 		if s := strings.Join(got[1:], " "); s != want {
