@@ -46,6 +46,7 @@ const (
 	QueryPresence     = "presence"     // see Presence*
 	QuerySummary      = "bsumm_remote" // HEAD bucket: also start (uuid empty) or fetch (uuid set) a summary
 	QueryUUID         = "uuid"         // job id
+	QueryID           = "id"           // ours: which rebalance
 	QueryForce        = "frc"
 	QueryAppendType   = "append_type"    // AppendOp or FlushOp
 	QueryAppendHandle = "append_handle"  // empty on the first append

@@ -47,7 +47,10 @@ type JobStatus struct {
 	Err     string `json:"err"`
 	EndTime int64  `json:"end_time"` // unix nanoseconds, 0 while it runs
 	Aborted bool   `json:"aborted"`
-	Paused  bool   `json:"paused,omitempty"` // ours: a rebalance that was stopped and goes on when it is started again
+
+	// Ours, of a rebalance.
+	Paused     bool   `json:"paused,omitempty"`        // it was stopped and goes on when it is started again
+	Superseded string `json:"superseded_by,omitempty"` // the one that goes on with what it had not moved
 }
 
 // JobQuery selects jobs: the value of ActStart and ActStop and the body of the job queries. All given fields must match.

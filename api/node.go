@@ -188,7 +188,7 @@ type Resilver struct {
 	Objects int64     `json:"objects"` // moved
 	Bytes   int64     `json:"bytes"`   // copied
 	Failed  int64     `json:"failed"`  // could not be moved in the pass before
-	Planned int64     `json:"planned"` // things to move, as counted when the mountpaths had changed last
+	Planned int64     `json:"planned"` // things to move: what was moved before the mountpaths had changed last, and what was counted then
 	Done    int64     `json:"done"`    // of these
 
 	ObjectsPerSecond float64         `json:"objects_per_second"` // since they were counted

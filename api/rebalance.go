@@ -17,23 +17,49 @@ type RebalanceStatus struct {
 	Bytes          int64         `json:"bytes"`
 	PresentObjects int64         `json:"present_objects"` // that their owner had already: recognised, not sent
 	PresentBytes   int64         `json:"present_bytes"`
-	TotalObjects   int64         `json:"total_objects"` // both kinds, and what is left: estimates; 0 = not known yet
+	TotalObjects   int64         `json:"total_objects"` // both kinds, and what is left: an estimate while it moves, 0 = not known yet
 	TotalBytes     int64         `json:"total_bytes"`
 	Rate           float64       `json:"rate"`   // bytes that moved per second, lately
 	ETANS          int64         `json:"eta_ns"` // to the end at this rate; 0 = not known
 	Errors         uint64        `json:"errors"` // attempts that failed; each is made again
 	LastError      string        `json:"last_error,omitempty"`
-	Waiting        []string      `json:"waiting,omitempty"` // nodes that do not take what is theirs
+	Waiting        []string      `json:"waiting,omitempty"` // what it cannot go on without: nodes that do not take what is theirs, "mountpath PATH of NODE" of those that cannot be read
 	Started        time.Time     `json:"started,omitzero"`
 	Finished       time.Time     `json:"finished,omitzero"`
 }
 
-// Rebalance answers what=rebalance at PathCluster: the newest rebalance over all targets. Running and Paused are what the
-// cluster map says; the rest is the sum of the targets that answer.
+// Rebalance answers what=rebalance at PathCluster: the newest rebalance over all targets, or with id=g47 an earlier one that they
+// remember. Running and Paused are what the cluster map says; the rest is the sum of the targets that answer.
 type Rebalance struct {
 	RebalanceStatus
-	Nodes   map[string]*RebalanceStatus `json:"nodes"`
-	Missing map[string]string           `json:"missing,omitempty"` // targets that did not answer, and why
+	Superseded string                      `json:"superseded_by,omitempty"` // the rebalance that goes on with what this one had not moved
+	Nodes      map[string]*RebalanceStatus `json:"nodes"`
+	Missing    map[string]string           `json:"missing,omitempty"` // targets that did not answer, and why
+}
+
+// Add adds what a target has done to the sum over all.
+func (r *RebalanceStatus) Add(s *RebalanceStatus) {
+	r.Objects += s.Objects
+	r.Bytes += s.Bytes
+	r.PresentObjects += s.PresentObjects
+	r.PresentBytes += s.PresentBytes
+	r.TotalObjects += s.TotalObjects
+	r.TotalBytes += s.TotalBytes
+	r.Rate += s.Rate
+	r.Errors += s.Errors
+	r.ETANS = max(r.ETANS, s.ETANS)
+}
+
+// Over reports whether nothing is left to move of a target's share, so that its total is what it came to.
+func (r *Rebalance) Over(s *RebalanceStatus) bool {
+	return s.Epoch == r.Epoch && s.Stage != cluster.Moving && r.Superseded == ""
+}
+
+// Close sets the total of a share of which nothing is left: what was counted when it began may be gone since, or was never counted.
+func (r *Rebalance) Close(s *RebalanceStatus) {
+	if r.Over(s) {
+		s.TotalObjects, s.TotalBytes = s.Objects+s.PresentObjects, s.Bytes+s.PresentBytes
+	}
 }
 
 // CheckCounts is what a walk over an index has found. An object counts once under the first of these that holds.

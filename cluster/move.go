@@ -77,6 +77,13 @@ func (m *Map) Rebalancing() bool {
 	return false
 }
 
+// Superseded reports whether the rebalance of an earlier epoch had not ended when the next began, and the newest goes on with what it had
+// not moved. The end of a rebalance drops all former placements, so one of before that epoch says that there was none since. One that looked
+// through everything without a change of owners leaves no such trace, and nothing is known when none runs.
+func (m *Map) Superseded(epoch uint64) bool {
+	return epoch < m.Epoch && m.Rebalancing() && slices.ContainsFunc(m.Former, func(p Placement) bool { return p.Epoch < epoch })
+}
+
 func (s Source) busy() bool { return s.Stage == Moving || s.Stage == Moved && !s.Keeps }
 
 // Asked returns the nodes whose lists are needed besides those of the targets in service, ordered by id: sources that may know names that

@@ -47,12 +47,17 @@ func (s *Set) Work() bool {
 }
 
 // OpenNew opens a directory that is not in use here. One with this node's marker keeps its id; one without gets a new marker,
-// with a weight by its size beside those in service. A known path without marker is a disk that replaces another, and is taken
-// only with replace: the caller then drops the old one. The caller closes it when it does not join.
+// with a weight by its size beside those in service, and is refused unless it is there and empty. A known path without marker is a disk
+// that replaces another, and is taken only with replace: the caller then drops the old one. The caller closes it when it does not join.
 func (s *Set) OpenNew(path string, replace Replace) (*Mountpath, error) {
 	const op = "fs.Set.OpenNew"
 	if err := s.apart(path); err != nil {
 		return nil, err
+	}
+	if replace == MayBeNew {
+		if err := offered(s.sys, path); err != nil {
+			return nil, errs.E(op, path, err)
+		}
 	}
 	m := newMountpath(path, s.sys, s.log)
 	err := s.openNew(m, replace)

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"os"
 	"strings"
 	"sync"
@@ -102,8 +103,8 @@ func awaitErr(m *Mountpath, call func() error) error {
 	return await(m, func() outcome { return outcome{err: call()} }).err
 }
 
-// Returned waits until all calls that were left alone have returned, and reports whether they have within the bound.
-func (m *Mountpath) Returned(bound time.Duration) bool {
+// Returned waits until all calls that were left alone have returned, and reports whether they have within the bound and before ctx ended.
+func (m *Mountpath) Returned(ctx context.Context, bound time.Duration) bool {
 	c := &m.calls
 	c.mu.Lock()
 	if c.n == 0 {
@@ -121,8 +122,9 @@ func (m *Mountpath) Returned(bound time.Duration) bool {
 	case <-idle:
 		return true
 	case <-late.C:
-		return false
+	case <-ctx.Done():
 	}
+	return false
 }
 
 // openFile opens a file, as flag says.

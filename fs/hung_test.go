@@ -50,11 +50,11 @@ func TestHungCalls(t *testing.T) {
 			t.Errorf("a call that was let go: %v", err)
 		}
 	}
-	if m.Returned(time.Millisecond) {
+	if m.Returned(t.Context(), time.Millisecond) {
 		t.Error("calls that hang have returned")
 	}
 	close(answers)
-	if !m.Returned(time.Minute) {
+	if !m.Returned(t.Context(), time.Minute) {
 		t.Error("calls have not returned")
 	}
 	must(t, f.Close())

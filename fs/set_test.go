@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -106,6 +107,57 @@ func TestSetRefuses(t *testing.T) {
 		t.Errorf("made a directory for a disk that is not mounted: %q %v", names, err)
 	}
 	s = openSet(t, m, "n1", "/a", "/b") // every refusal has let go of its locks
+	must(t, s.Close())
+}
+
+// TestOffered: only an empty directory that is there becomes a mountpath of a node that runs, or one that was a mountpath.
+func TestOffered(t *testing.T) {
+	m := NewMem()
+	s := openSet(t, m, "n1", "/a")
+	other := openSet(t, m, "n2", "/other")
+	must(t, other.Close())
+	root := open(t, m, "/")
+	write(t, root, "file", "")
+	for _, dir := range []string{"empty", "formatted", "half", "photos", "unmarked"} {
+		must(t, root.Mkdir(dir))
+	}
+	must(t, root.Mkdir("formatted/lost+found"))
+	must(t, root.Mkdir("unmarked/blobs"))
+	write(t, root, "half/"+LockName, "")
+	write(t, root, "half/"+MarkerName+".new", "{")
+	write(t, root, "photos/cat.jpg", "")
+	for _, c := range []struct {
+		path  string
+		kind  errs.Kind // Other: it is taken
+		names string
+	}{
+		{"/nothing", errs.Invalid, "/nothing: does not exist: mount the disk there, or make the directory first"},
+		{"/file", errs.Invalid, "/file: is not a directory"},
+		{"/file/below", errs.Invalid, "/file/below: is not a directory"},
+		{"/photos", errs.Invalid, `/photos: is not empty ("cat.jpg" is there)`},
+		{"/unmarked", errs.Invalid, `/unmarked: has "blobs" but no marker`},
+		{"/other", errs.Conflict, "belongs to node n2"},
+		{"/a/blobs", errs.Invalid, "lies inside mountpath /a"},
+		{"/empty", errs.Other, ""}, {"/formatted", errs.Other, ""}, {"/half", errs.Other, ""},
+	} {
+		before, _ := root.ReadDir(c.path[1:])
+		mp, err := s.OpenNew(c.path, MayBeNew)
+		if c.kind == errs.Other {
+			must(t, err)
+			must(t, mp.Close())
+			if mp, err = s.OpenNew(c.path, MayBeNew); err != nil { // as one that was interrupted
+				t.Fatal(err)
+			}
+			must(t, mp.Close())
+			continue
+		}
+		if !errs.Is(err, c.kind) || !strings.Contains(err.Error(), c.names) {
+			t.Errorf("%s: %v", c.path, err)
+		}
+		if after, _ := root.ReadDir(c.path[1:]); !slices.Equal(before, after) && c.path != "/other" {
+			t.Errorf("%s had %q, and %q after it was refused", c.path, before, after)
+		}
+	}
 	must(t, s.Close())
 }
 

@@ -343,6 +343,7 @@ func TestStartsWhileRunning(t *testing.T) {
 	must(t, err)
 	s, err = s.Join(b)
 	must(t, err)
+	must(t, m.MkdirAll("/c"))
 	c, err := s.OpenNew("/c", MayBeNew)
 	must(t, err)
 	s, err = s.Join(c)

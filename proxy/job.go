@@ -70,20 +70,17 @@ func (g *queries) oneJob(c *httpx.Ctx, v *cluster.View) error {
 		return err
 	}
 	if isRebalance(q) {
-		epoch, ok := generation(q)
-		if !ok {
-			epoch = v.Map.Epoch
-		}
-		if epoch > v.Map.Epoch { // v may be what this node knew before the primary went
+		epoch, err := epochOf(v.Map, q)
+		if errs.Is(err, errs.NotFound) { // v may be what this node knew before the primary went
 			if v, err = g.ctl.Latest(c.Context()); err != nil {
 				return err
 			}
+			epoch, err = epochOf(v.Map, q)
 		}
-		s, err := rebalanceJob(v.Map, epoch)
 		if err != nil {
 			return err
 		}
-		return c.JSON(s)
+		return c.JSON(rebalanceJob(v.Map, epoch))
 	}
 	if q.ID != "" {
 		j, err := g.jobs.Status(c.Context(), v, q.ID)
@@ -147,12 +144,8 @@ func (g *queries) listJobs(c *httpx.Ctx, v *cluster.View, active *bool) ([]*api.
 		q.Active = nil // AIStore's SDK says "not only active"
 	}
 	var all []*api.JobStatus
-	if wantsRebalance(q, v.Map) {
-		s, err := rebalanceJob(v.Map, v.Map.Epoch)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, s)
+	if epoch, err := epochOf(v.Map, q); wantsRebalance(q, v.Map) && err == nil {
+		all = append(all, rebalanceJob(v.Map, epoch))
 	}
 	if isRebalance(q) {
 		return all, nil
@@ -186,7 +179,7 @@ func (g *queries) jobStats(c *httpx.Ctx, v *cluster.View) error {
 			}
 		}
 	}
-	if epoch, named := generation(q); wantsRebalance(q, v.Map) && (!named || epoch <= v.Map.Epoch) {
+	if epoch, err := epochOf(v.Map, q); wantsRebalance(q, v.Map) && err == nil && epoch == v.Map.Epoch {
 		for id, s := range g.rebalanceSnaps(c, v) {
 			out[id] = append(out[id], s)
 		}
@@ -227,10 +220,7 @@ func (g *Gateway) stopJobs(c *httpx.Ctx, m *api.ActionMsg) error {
 		return err
 	}
 	if isRebalance(&q) {
-		if epoch, ok := generation(&q); ok && epoch != v.Map.Epoch {
-			return errs.F("proxy.stopJobs", "job "+q.ID, errs.Conflict, "is not the newest rebalance, which is %s", v.Map.Generation())
-		}
-		return g.propose(c, cluster.SetRebalance{})
+		return g.stopRebalance(c, v.Map, &q)
 	}
 	if q.ID != "" {
 		if _, err := g.jobs.Status(c.Context(), v, q.ID); err != nil {

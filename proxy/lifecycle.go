@@ -11,6 +11,7 @@ import (
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/httpx"
+	"aistore/internal/jsonx"
 	"aistore/node"
 )
 
@@ -199,8 +200,21 @@ func (g lifecycle) remove(c *httpx.Ctx) error {
 	return text(c, rebalance)
 }
 
-// shutdownCluster has every node end as SIGTERM would.
-func (g lifecycle) shutdownCluster(c *httpx.Ctx, _ *api.ActionMsg) error {
+// shutdownCluster has every node end as SIGTERM would. A value that says anything else is refused: who sent it does not mean all nodes.
+func (g lifecycle) shutdownCluster(c *httpx.Ctx, m *api.ActionMsg) error {
+	const op = "proxy.shutdownCluster"
+	var msg api.NodesMsg
+	if len(m.Value) > 0 && string(m.Value) != "null" {
+		if err := jsonx.UnmarshalStrict(m.Value, &msg); err != nil {
+			return errs.E(op, "value", errs.Invalid, err)
+		}
+	}
+	switch {
+	case len(msg.IDs()) > 0:
+		return errs.F(op, "value", errs.Invalid, "names nodes, and this ends all: to end some of them, send %s", api.ActShutdownNode)
+	case msg.RmUserData, msg.NoShutdown, msg.SkipRebalance:
+		return errs.F(op, "value", errs.Invalid, "asks for something else, and this ends all nodes and keeps what they have: send no value; to destroy the cluster, send %s", api.ActDecommissionCluster)
+	}
 	return g.endAll(c, node.Ending{})
 }
 

@@ -224,12 +224,16 @@ func TestRebalanceAsJob(t *testing.T) {
 		return s
 	}
 	id := w.step(api.ActStartMaintenance, "t3").body
-	for _, q := range []api.JobQuery{{ID: id}, {Kind: api.KindRebalance}, {ID: "g1"}} {
+	for _, q := range []api.JobQuery{{ID: id}, {Kind: api.KindRebalance}} {
 		if s := status(q, 200); s.Kind != api.KindRebalance || s.EndTime != 0 {
 			t.Errorf("%+v: %+v", q, s)
 		}
 	}
+	if s := status(api.JobQuery{ID: "g1"}, 200); s.UUID != "g1" || s.EndTime == 0 || s.Aborted {
+		t.Errorf("an earlier one: %+v", s)
+	}
 	status(api.JobQuery{ID: "g99"}, 404)
+	status(api.JobQuery{ID: "garbage", Kind: api.KindRebalance}, 400)
 	if r := w.do("GET", "/v1/cluster?what=running_all", api.JobQuery{Kind: api.KindRebalance}); r.body != `["rebalance[`+id+`]"]` {
 		t.Error(r.body)
 	}
@@ -244,6 +248,22 @@ func TestRebalanceAsJob(t *testing.T) {
 	if r := w.action(409, "PUT", "/v1/cluster", api.ActStop, api.JobQuery{ID: "g1"}); !strings.Contains(r.fault.Message, id) {
 		t.Error(r.body)
 	}
+	for bad, want := range map[string]int{"garbage": 400, "G2": 400, "g": 400, "-1": 400, "g99": 404} {
+		if r := w.action(want, "PUT", "/v1/cluster", api.ActStop, api.JobQuery{ID: bad, Kind: api.KindRebalance}); !strings.Contains(r.fault.Message, id) {
+			t.Error(r.body)
+		}
+		if w.plane.View().Map.Paused {
+			t.Fatalf("%q stopped %s", bad, id)
+		}
+	}
+	for q, want := range map[string]int{"garbage": 400, "g99": 404, "g1": 404} { // nobody remembers g1 here
+		if r := w.do("GET", "/v1/cluster?what=rebalance&id="+q, nil); r.status != want || !strings.Contains(r.body, id) {
+			t.Errorf("%s: %d %s", q, r.status, r.body)
+		}
+	}
+	if r := w.do("GET", "/v1/cluster?what=rebalance&id="+id, nil); r.status != 200 || !strings.Contains(r.body, `"id":"`+id+`"`) {
+		t.Errorf("%d %s", r.status, r.body)
+	}
 	for _, run := range []bool{false, true} {
 		w.plane.must(t, cluster.SetRebalance{Run: run})
 		if s := status(api.JobQuery{ID: id}, 200); s.Paused == run {
@@ -254,6 +274,9 @@ func TestRebalanceAsJob(t *testing.T) {
 	if s := status(api.JobQuery{ID: id}, 200); s.EndTime == 0 {
 		t.Errorf("%+v", s)
 	}
+	if r := w.action(409, "PUT", "/v1/cluster", api.ActStop, api.JobQuery{Kind: api.KindRebalance}); !strings.Contains(r.fault.Message, "none is running: "+id+" has ended") {
+		t.Error(r.body)
+	}
 	if r := w.do("GET", "/v1/cluster?what=running_all", api.JobQuery{Kind: api.KindRebalance}); r.body != `[]` {
 		t.Error(r.body)
 	}
@@ -262,9 +285,46 @@ func TestRebalanceAsJob(t *testing.T) {
 	}
 }
 
-// TestEndOfAll refuses to destroy the cluster by accident.
+// TestSuperseded: a rebalance in the middle of which another begins is over, and says which one goes on with it.
+func TestSuperseded(t *testing.T) {
+	w := populated(t)
+	status := func(id string) (s api.JobStatus) {
+		t.Helper()
+		if r := w.do("GET", "/v1/cluster?what=status", api.JobQuery{ID: id}); r.status != 200 || json.Unmarshal([]byte(r.body), &s) != nil {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+		return s
+	}
+	first := w.step(api.ActStartMaintenance, "t3").body
+	second := w.step(api.ActStartMaintenance, "t2").body
+	if s := status(first); s.Superseded != second || !s.Aborted || s.EndTime == 0 || !strings.Contains(s.Err, second) {
+		t.Errorf("%s while %s goes on: %+v", first, second, s)
+	}
+	if s := status(second); s.Superseded != "" || s.EndTime != 0 {
+		t.Errorf("%+v", s)
+	}
+	w.settle()
+	for _, id := range []string{first, second} {
+		if s := status(id); s.Superseded != "" || s.Aborted || s.EndTime == 0 {
+			t.Errorf("%s when nothing has to move any more: %+v", id, s)
+		}
+	}
+	third := w.step(api.ActStopMaintenance, "t2").body
+	if s := status(second); s.Superseded != "" || s.Aborted || s.EndTime == 0 {
+		t.Errorf("%s had ended before %s began: %+v", second, third, s)
+	}
+}
+
+// TestEndOfAll refuses to destroy or to stop the cluster by accident.
 func TestEndOfAll(t *testing.T) {
 	w := populated(t)
+	for _, value := range []string{`"garbage"`, `7`, `[]`, `{"garbage":1}`, `{"nodes":["t1"]}`, `{"sid":"t1"}`, `{"rm_user_data":true}`, `{"rm_user_data":"x"}`} {
+		for _, action := range []string{api.ActShutdownCluster, "shutdown"} {
+			if r := w.do("PUT", "/v1/cluster", `{"action":"`+action+`","value":`+value+`}`); r.status != 400 || !strings.Contains(r.body, "value") {
+				t.Errorf("%s of %s: %d %s", action, value, r.status, r.body)
+			}
+		}
+	}
 	for _, action := range []string{api.ActDecommissionCluster, "decommission"} {
 		if r := w.action(400, "PUT", "/v1/cluster", action, nil); !strings.Contains(r.fault.Message, "destroys every bucket") {
 			t.Error(r.body)

@@ -28,8 +28,67 @@ func targetsOf(m *cluster.Map) []*cluster.Node {
 	return slices.DeleteFunc(m.All(), func(n *cluster.Node) bool { return !n.Role.Target() })
 }
 
-// rebalance answers what=rebalance.
-func (g *queries) rebalance(c *httpx.Ctx, v *cluster.View) error { return c.JSON(g.rebalanceOf(c, v)) }
+// rebalance answers what=rebalance, with id=g47 of an earlier one.
+func (g *queries) rebalance(c *httpx.Ctx, v *cluster.View) error {
+	epoch, err := epochOf(v.Map, &api.JobQuery{ID: c.Query(api.QueryID)})
+	if err != nil {
+		return err
+	}
+	if epoch == v.Map.Epoch {
+		return c.JSON(g.rebalanceOf(c, v))
+	}
+	r, err := g.earlier(c, v, epoch)
+	if err != nil {
+		return err
+	}
+	return c.JSON(r)
+}
+
+// earlier gathers what targets remember of a rebalance before the newest.
+func (g *queries) earlier(c *httpx.Ctx, v *cluster.View, epoch uint64) (*api.Rebalance, error) {
+	id := cluster.GenerationID(epoch)
+	r := &api.Rebalance{RebalanceStatus: api.RebalanceStatus{ID: id, Epoch: epoch}, Nodes: map[string]*api.RebalanceStatus{}}
+	if v.Map.Superseded(epoch) {
+		r.Superseded = v.Map.Generation()
+	}
+	nodes, missing := gather[api.RebalanceStatus](g.Gateway, c, targetsOf(v.Map), api.WhatRebalance+"&"+api.QueryID+"="+id)
+	r.Missing = missing
+	for node, s := range nodes {
+		if s.Epoch != epoch {
+			continue
+		}
+		r.Nodes[string(node)] = s
+		r.Close(s)
+		r.Add(s)
+		if r.Started.IsZero() || s.Started.Before(r.Started) {
+			r.Started = s.Started
+		}
+		if s.Finished.After(r.Finished) {
+			r.Finished = s.Finished
+		}
+	}
+	if len(r.Nodes) == 0 {
+		return nil, errs.F("proxy.rebalance", id, errs.NotFound,
+			"no target remembers it: they know the last ten since they were started; the newest is %s", v.Map.Generation())
+	}
+	return r, nil
+}
+
+// epochOf returns the epoch of the rebalance that q names by its id, or of the newest if it names none.
+func epochOf(m *cluster.Map, q *api.JobQuery) (uint64, error) {
+	const op = "proxy.rebalance"
+	if q.ID == "" {
+		return m.Epoch, nil
+	}
+	epoch, ok := cluster.ParseGeneration(q.ID)
+	switch {
+	case !ok:
+		return 0, errs.F(op, "id", errs.Invalid, "%.60q is no id of a rebalance: they are written g1, g2 ...; the newest is %s", q.ID, m.Generation())
+	case epoch > m.Epoch:
+		return 0, errs.F(op, "job "+q.ID, errs.NotFound, "there was none yet: the newest rebalance is %s", m.Generation())
+	}
+	return epoch, nil
+}
 
 // rebalanceOf gathers how far targets are with the newest rebalance.
 func (g *queries) rebalanceOf(c *httpx.Ctx, v *cluster.View) *api.Rebalance {
@@ -60,15 +119,8 @@ func (g *queries) rebalanceOf(c *httpx.Ctx, v *cluster.View) *api.Rebalance {
 		if s.Epoch != m.Epoch {
 			continue // of an earlier one: it has not begun yet
 		}
-		r.Objects += s.Objects
-		r.Bytes += s.Bytes
-		r.PresentObjects += s.PresentObjects
-		r.PresentBytes += s.PresentBytes
-		r.TotalObjects += s.TotalObjects
-		r.TotalBytes += s.TotalBytes
-		r.Rate += s.Rate
-		r.Errors += s.Errors
-		r.ETANS = max(r.ETANS, s.ETANS)
+		r.Close(s)
+		r.Add(s)
 		if s.LastError != "" {
 			r.LastError = string(id) + ": " + s.LastError
 		}
@@ -113,31 +165,41 @@ func (g *queries) check(c *httpx.Ctx, v *cluster.View) error {
 // checkPatience bounds the walk over all indexes of a target: some minutes for hundreds of millions of names.
 const checkPatience = time.Hour
 
-// generation returns the epoch that a job id names, if it is one of a rebalance.
-func generation(q *api.JobQuery) (epoch uint64, ok bool) {
-	if q.ID == "" {
-		return 0, false
-	}
-	return cluster.ParseGeneration(q.ID)
-}
-
-// rebalanceJob sums up the newest rebalance as a job, or an earlier one that it goes on with: what an epoch has not moved, the next does.
-func rebalanceJob(m *cluster.Map, epoch uint64) (*api.JobStatus, error) {
-	id := cluster.GenerationID(epoch)
-	if epoch > m.Epoch {
-		return nil, errs.F("proxy.rebalanceJob", "job "+id, errs.NotFound, "there was none yet: the newest rebalance is %s", m.Generation())
-	}
-	s := &api.JobStatus{UUID: id, Kind: api.KindRebalance, Paused: m.Rebalancing() && m.Paused}
-	if !m.Rebalancing() {
+// rebalanceJob sums up the rebalance of an epoch as a job. An earlier one than the newest is over.
+func rebalanceJob(m *cluster.Map, epoch uint64) *api.JobStatus {
+	s := &api.JobStatus{UUID: cluster.GenerationID(epoch), Kind: api.KindRebalance}
+	switch {
+	case m.Superseded(epoch):
+		s.Aborted, s.Superseded, s.EndTime = true, m.Generation(), max(1, m.Began.UnixNano())
+		s.Err = "superseded by " + s.Superseded + ", which goes on with what it had not moved"
+	case epoch < m.Epoch || !m.Rebalancing():
 		s.EndTime = max(1, m.Ended.UnixNano())
+	default:
+		s.Paused = m.Paused
 	}
-	return s, nil
+	return s
 }
 
 // isRebalance reports whether q asks for rebalances alone.
 func isRebalance(q *api.JobQuery) bool {
-	_, ok := generation(q)
+	_, ok := cluster.ParseGeneration(q.ID)
 	return ok || q.Kind == api.KindRebalance
+}
+
+// stopRebalance stops the newest one, which q may name.
+func (g *Gateway) stopRebalance(c *httpx.Ctx, m *cluster.Map, q *api.JobQuery) error {
+	const op = "proxy.stopRebalance"
+	epoch, err := epochOf(m, q)
+	id := cluster.GenerationID(epoch)
+	switch {
+	case err != nil:
+		return err
+	case epoch != m.Epoch:
+		return errs.F(op, "job "+q.ID, errs.Conflict, "is not the newest rebalance, which is %s", m.Generation())
+	case !m.Rebalancing() && !m.Began.IsZero():
+		return errs.F(op, "rebalance", errs.Conflict, "none is running: %s has ended", id)
+	}
+	return g.propose(c, cluster.SetRebalance{})
 }
 
 // wantsRebalance reports whether the rebalances are among what q asks for.

@@ -2,6 +2,7 @@ package rebalance
 
 import (
 	"net"
+	"slices"
 	"testing"
 
 	"aistore/cluster"
@@ -180,6 +181,39 @@ func TestDeadDestination(t *testing.T) {
 	}
 	b.up(nil)
 	w.apply(cluster.SetAlive{Back: []cluster.NodeID{"t5"}})
+	w.settled()
+	w.check()
+}
+
+// TestOwnMountpathOut: a source that cannot read one of its own mountpaths waits for that, and not for owners who would take everything.
+func TestOwnMountpathOut(t *testing.T) {
+	w := newWorld(t, 2, 2)
+	w.fill(400)
+	t1 := w.hosts["t1"]
+	path := t1.store.Mountpaths()[0].Path
+	if err := t1.store.Disable(path); err != nil {
+		t.Fatal(err)
+	}
+	dead := w.add("t4")
+	w.add("t3")
+	w.step(cluster.JoinNode, "t3")
+	mine := "mountpath " + path + " of t1"
+	waits := func(want ...string) func() bool {
+		return func() bool {
+			s, err := t1.engine.Status("")
+			return err == nil && slices.Equal(s.Waiting, want)
+		}
+	}
+	w.await("t1 waits for its mountpath", waits(mine))
+	dead.down()
+	dead.plane.cut = true
+	w.step(cluster.JoinNode, "t4")
+	w.await("t1 waits for t4, too", waits("t4", mine))
+	if _, err := t1.store.Enable(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	w.await("t1 waits for t4 alone", waits("t4"))
+	dead.up(nil)
 	w.settled()
 	w.check()
 }

@@ -20,6 +20,7 @@ type move struct {
 	dests map[cluster.NodeID]*destination
 	lanes int    // mountpaths
 	lies  uint64 // store.Shifts when the walk began
+	here  here
 }
 
 // namesAtOnce is how many keys are sent together at most.
@@ -93,35 +94,27 @@ func (m *move) until(ctx context.Context, pass func(context.Context)) bool {
 		if ctx.Err() != nil || m.store.Shifts() != m.lies {
 			return false
 		}
-		waiting := m.waiting()
-		m.gen.setWaiting(waiting)
-		if len(waiting) == 0 {
+		owners, mountpaths := m.waiting()
+		m.gen.setWaiting(slices.Concat(owners, mountpaths))
+		if len(owners)+len(mountpaths) == 0 {
 			return true
 		}
 		if m.gen.objects.Load()+m.gen.presentObjects() > before {
 			pause = backoff{}
 		}
-		if !m.wait(ctx, pause.next(), waiting) {
+		if !m.wait(ctx, pause.next(), owners) {
 			return false
 		}
 	}
 }
 
-// waiting are the owners who have not acknowledged all that is theirs.
-func (m *move) waiting() (ids []string) {
-	for id, d := range m.dests {
-		if !d.complete() {
-			ids = append(ids, string(id))
-		}
-	}
-	slices.Sort(ids)
-	return ids
-}
-
-// wait waits for a while. While all that is waited for is lost, it waits for one of them to come back.
+// wait waits for a while. While all owners that are waited for are lost, it waits for one of them to come back.
 func (m *move) wait(ctx context.Context, pause time.Duration, ids []string) bool {
 	if sleep(ctx, pause) != nil {
 		return false
+	}
+	if m.here.unread.Load() { // nobody tells when it can be read again
+		return true
 	}
 	for {
 		v := m.control.View()
@@ -145,6 +138,7 @@ func (m *move) pass(ctx context.Context) {
 		acknowledged.add(d.fronts.acknowledged())
 	}
 	m.gen.beginPass(acknowledged)
+	m.here.unread.Store(false)
 	var senders, watchers, joggers sync.WaitGroup
 	for _, d := range m.dests {
 		d.begin(ctx, &senders, &watchers)
@@ -153,6 +147,7 @@ func (m *move) pass(ctx context.Context) {
 		joggers.Go(func() {
 			j := &jogger{move: m, lane: lane, pending: map[cluster.NodeID]*batch{}}
 			if err := j.run(ctx); err != nil && ctx.Err() == nil {
+				m.here.met(err)
 				m.gen.fault(err)
 				m.log.Warn("rebalance: a mountpath could not be read to its end", "id", cluster.GenerationID(m.is.epoch), "err", err)
 			}

@@ -41,6 +41,7 @@ type destination struct {
 	queue    chan *batch
 	streams  slots              // keys that have a request of their own
 	down     atomic.Bool        // left to the next pass
+	refused  atomic.Bool        // it did not take something in this pass
 	abandon  context.CancelFunc // gives up what is on its way in this pass
 	patience time.Duration      // until that is done without any progress
 	active   atomic.Int32       // requests on their way
@@ -67,6 +68,7 @@ func (d *destination) begin(ctx context.Context, senders, watchers *sync.WaitGro
 	d.streams = make(slots, min(d.m.gate.parallel(), maxSenders))
 	n := d.m.control.View().Map.Nodes[d.id]
 	d.down.Store(n == nil || !n.Alive)
+	d.refused.Store(false)
 	for range min(d.m.gate.parallel(), maxSenders) {
 		senders.Go(func() { d.run(ctx) })
 	}
@@ -171,8 +173,8 @@ func (s *sender) close() {
 	}
 }
 
-// fail notes that a key could not be moved.
-func (s *sender) fail(n object.Name, err error) {
+// note notes that a key could not be moved.
+func (s *sender) note(n object.Name, err error) {
 	s.failed = append(s.failed, n)
 	s.m.gen.fault(err)
 	s.m.log.Warn("rebalance: a key did not move; it is tried again", "id", cluster.GenerationID(s.m.is.epoch), "owner", string(s.id), "key", n.String(), "err", err)
@@ -226,7 +228,7 @@ func (s *sender) read(names, large []object.Name) (int, []object.Name) {
 			case errs.Is(x.Err, errs.NotFound, errs.NoBucket): // its bucket is gone
 				read++
 			case x.Err != nil:
-				s.fail(n, x.Err)
+				s.unread(n, x.Err)
 				read++
 			case x.Len() > largeFrame:
 				large = append(large, n)
@@ -254,7 +256,7 @@ func (s *sender) add(n object.Name, x *store.Export) {
 	var err error
 	if s.body, err = x.AppendTo(s.body); err != nil {
 		s.body = s.body[:at]
-		s.fail(n, err)
+		s.unread(n, err)
 		return
 	}
 	s.sent = append(s.sent, offered{n, x.State()})
@@ -342,7 +344,7 @@ func (s *sender) propose(ctx context.Context, names []object.Name) (keys []offer
 			switch {
 			case errs.Is(err, errs.NoBucket):
 			case err != nil:
-				s.fail(n, err)
+				s.unread(n, err)
 			case k.Exists || k.Authority > 0:
 				keys = append(keys, offered{n, k})
 			}
@@ -399,7 +401,7 @@ func (s *sender) stream(ctx context.Context, n object.Name) error {
 	case errs.Is(xerr, errs.NotFound, errs.NoBucket):
 		return nil
 	case xerr != nil:
-		s.fail(n, xerr)
+		s.unread(n, xerr)
 		return nil
 	}
 	defer x.Close()
@@ -413,8 +415,8 @@ func (s *sender) stream(ctx context.Context, n object.Name) error {
 			return err
 		}
 	})
-	if errs.Is(out.err, errs.Corrupt) { // it is this key's own fault
-		s.fail(n, out.err)
+	if errs.Is(out.err, errs.Corrupt, errs.Mountpath) { // the owner has no part in it
+		s.unread(n, out.err)
 		return nil
 	}
 	if err != nil {

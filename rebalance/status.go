@@ -26,7 +26,7 @@ func (e *Engine) Status(id string) (*api.RebalanceStatus, error) {
 
 // Query answers GET /v1/daemon?what=rebalance, with id=g47 for one of the last ten.
 func (e *Engine) Query(c *httpx.Ctx) error {
-	s, err := e.Status(c.Query("id"))
+	s, err := e.Status(c.Query(api.QueryID))
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,8 @@ import (
 // mounts is the part of a Store that changes and watches its mountpaths: what it adds to Store's methods is promoted.
 type mounts struct{ *Store }
 
-// Attach takes a directory into service: an empty one, one with this node's marker, or, at a path whose disk is missing, the disk
-// that replaces it: what was only on the old one is then lost.
+// Attach takes a directory into service that is there: an empty one, one with this node's marker, or, at a path whose disk is missing, the
+// disk that replaces it: what was only on the old one is then lost.
 func (s *mounts) Attach(ctx context.Context, path string) (fs.Info, error) {
 	const op = "store.Attach"
 	s.changing.Lock()
@@ -37,7 +37,8 @@ func (s *mounts) Attach(ctx context.Context, path string) (fs.Info, error) {
 	return m.Info(), nil
 }
 
-// Enable takes a mountpath that is out of service, or about to leave, back into service. What was changed meanwhile elsewhere holds.
+// Enable takes a mountpath that is out of service, or about to leave, back into service. What was changed meanwhile elsewhere holds. One that
+// hangs is waited for, at most Config.CloseWithin and as long as ctx.
 func (s *mounts) Enable(ctx context.Context, path string) (fs.Info, error) {
 	const op = "store.Enable"
 	s.changing.Lock()
@@ -222,8 +223,11 @@ func (s *mounts) comeBack(ctx context.Context, op string, m *fs.Mountpath, repla
 		s.publish(set, nil)
 		return m.Info(), nil
 	}
-	if !m.Returned(s.cfg.CloseWithin) {
-		return fs.Info{}, errs.E(op, m.Path(), errs.Unavailable, "hangs: calls that were made before it was taken out of service have not returned")
+	if !m.Returned(ctx, s.cfg.CloseWithin) {
+		if err := ctx.Err(); err != nil { // who asked has left: it is not to take effect when nobody knows of it
+			return fs.Info{}, errs.E(op, m.Path(), err)
+		}
+		return fs.Info{}, errs.E(op, m.Path(), errs.Conflict, "hangs, and stays out of service: calls that were made before it was taken out have not returned; try again when the disk answers")
 	}
 	if err := s.letGo(s.volumeOf(m)); err != nil {
 		s.log.Warn("a failed mountpath's files could not be closed", "mountpath", m.Path(), "err", err)

@@ -115,7 +115,7 @@ func comeAndGo(t *testing.T, s *Store, rng *rand.Rand, all []string, done <-chan
 		var err error
 		switch {
 		case !in[path]:
-			_, err = s.Attach(t.Context(), path)
+			_, err = attach(t, s, path)
 			in[path] = true
 		case len(s.now().serving()) > 1:
 			err = s.Detach(t.Context(), path, false)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -246,6 +247,53 @@ func TestHungDisk(t *testing.T) {
 		}
 	}
 	closes(t, s)
+}
+
+// TestEnableOfHung: who enables a disk that hangs and leaves before it answers has changed nothing.
+func TestEnableOfHung(t *testing.T) {
+	mem := fs.NewMem()
+	var on atomic.Bool
+	called, answers := make(chan struct{}), make(chan struct{})
+	bad := &fs.Faulty{FS: mem, Check: func(op fs.Op, _ string) error {
+		if op == fs.OpSync && on.CompareAndSwap(true, false) {
+			close(called)
+			<-answers
+		}
+		return nil
+	}}
+	s := testStore(t, Config{FS: eachDisk{mem, map[string]fs.FS{"/a": bad}}, Mountpaths: []string{"/a", "/b"}, InlineMax: 100})
+	n := b1("k")
+	for i := 0; s.volumes()[s.now().set.Home(n.Key)].mp.Path() != "/a"; i++ {
+		n = b1(fmt.Sprint("k", i))
+	}
+	on.Store(true)
+	wrote := make(chan error)
+	go func() {
+		_, err := s.PutStream(t.Context(), n, bytes.NewReader(random(5000)), PutOptions{Epoch: 1, Size: -1})
+		wrote <- err
+	}()
+	<-called
+	must(t, s.Disable("/a"))
+	if err := <-wrote; err == nil {
+		t.Error("a write that hangs has succeeded")
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := s.Enable(ctx, "/a"); !errs.Is(err, errs.Canceled) {
+		t.Errorf("who has left: %v", err)
+	}
+	s.cfg.CloseWithin = time.Millisecond
+	if _, err := s.Enable(t.Context(), "/a"); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "stays out of service") {
+		t.Errorf("it does not answer: %v", err)
+	}
+	s.cfg.CloseWithin = 20 * time.Second
+	close(answers)
+	if s.inService() != 1 {
+		t.Error("it is back though nobody waits for it")
+	}
+	if _, err := s.Enable(t.Context(), "/a"); err != nil || s.inService() != 2 {
+		t.Errorf("it answers: %v", err)
+	}
 }
 
 // TestReallyFull: a small ext4 is filled under load to its last byte, by the store and by others. Writers hear Full or

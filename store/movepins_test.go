@@ -22,7 +22,7 @@ func TestReadWhileItGoesAndComes(t *testing.T) {
 		must(t, err)
 		readers = append(readers, e)
 	}
-	_, err := s.Attach(t.Context(), "/b")
+	_, err := attach(t, s, "/b")
 	must(t, err)
 	settleStore(t, s)
 	went := 0

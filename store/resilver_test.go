@@ -105,7 +105,7 @@ func TestAttachDetach(t *testing.T) {
 			t.Fatalf("%d names, want %d", len(got), len(want)+1)
 		}
 	}
-	info, err := s.Attach(t.Context(), "/c")
+	info, err := attach(t, s, "/c")
 	must(t, err)
 	if info.Weight != 100 || !s.Unsettled() {
 		t.Errorf("%+v", info)
@@ -140,7 +140,7 @@ func TestAttachDetach(t *testing.T) {
 	if len(s.Mountpaths()) != 2 || !s.now().set.Settled() {
 		t.Errorf("after a restart: %+v", s.Mountpaths())
 	}
-	_, err = s.Attach(t.Context(), "/a") // as a new one
+	_, err = attach(t, s, "/a") // as a new one
 	must(t, err)
 	settleStore(t, s)
 	check()
@@ -311,7 +311,7 @@ func TestOverwrittenOnItsWay(t *testing.T) {
 			put(t, s, n.Key, long)
 			from, err := s.home(n)
 			must(t, err)
-			_, err = s.Attach(t.Context(), fmt.Sprintf("/b%d", i))
+			_, err = attach(t, s, fmt.Sprintf("/b%d", i))
 			must(t, err)
 			must(t, s.Detach(t.Context(), from.mp.Path(), false))
 			copying.Store(true)

@@ -35,6 +35,15 @@ func testStore(t testing.TB, cfg Config) *Store {
 	return s
 }
 
+// attach takes an empty directory into service, or one that was there.
+func attach(t testing.TB, s *Store, path string) (fs.Info, error) {
+	t.Helper()
+	if err := s.cfg.FS.MkdirAll(path); err != nil {
+		t.Fatal(err)
+	}
+	return s.Attach(t.Context(), path)
+}
+
 func random(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b)

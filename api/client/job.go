@@ -116,6 +116,8 @@ func (j *Job) Wait(ctx context.Context) error {
 			return err
 		}
 		switch {
+		case s.Superseded != "":
+			return errs.F(op, j.ID, errs.Conflict, "was superseded by %s, which goes on with what it had not moved: `ais wait rebalance %s` waits for that", s.Superseded, s.Superseded)
 		case s.Aborted:
 			return errs.F(op, "job "+j.ID, errs.Canceled, "was stopped: %s", s.Err)
 		case s.EndTime != 0 && s.Err != "":

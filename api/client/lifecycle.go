@@ -132,6 +132,22 @@ func (l *Life) Rebalance(ctx context.Context) (*api.Rebalance, error) {
 	return &r, l.c.ask(ctx, "client.Rebalance", api.PathCluster, api.WhatRebalance, &r)
 }
 
+// RebalanceByID returns how far a rebalance is, or how far it came: the newest, or one of the last ten that targets remember.
+func (l *Life) RebalanceByID(ctx context.Context, id string) (*api.Rebalance, error) {
+	q := l.c.control("client.RebalanceByID", http.MethodGet, api.PathCluster)
+	q.name = id
+	q.query.Set(api.QueryWhat, api.WhatRebalance)
+	q.query.Set(api.QueryID, id)
+	var r api.Rebalance
+	return &r, l.c.json(ctx, q, &r)
+}
+
+// RebalanceJob returns the state of the newest rebalance as of a job: whether it runs, is stopped, or has ended.
+func (l *Life) RebalanceJob(ctx context.Context) (*api.JobStatus, error) {
+	var s api.JobStatus
+	return &s, l.c.askJobs(ctx, "client.RebalanceJob", api.WhatStatus, api.JobQuery{Kind: api.KindRebalance}, &s)
+}
+
 // NewestRebalance returns the id of the newest rebalance. While targets stand by that are about to be taken into service by themselves it waits:
 // that begins another, and who asks after they came means that one.
 func (l *Life) NewestRebalance(ctx context.Context) (id string, err error) {
@@ -160,7 +176,8 @@ func newcomer(m *cluster.Map) cluster.NodeID {
 	return ""
 }
 
-// StartRebalance starts a rebalance, or goes on with the one that was stopped. Its job's Wait returns when every object is at its owner.
+// StartRebalance starts a rebalance, or goes on with the one that was stopped. Its job's Wait returns when every object is at its owner;
+// kind Conflict says that it was stopped, or that another goes on with it.
 func (l *Life) StartRebalance(ctx context.Context) (*Job, error) {
 	q := l.c.control("client.StartRebalance", http.MethodPut, api.PathCluster)
 	if err := q.message(api.ActStart, "", api.JobQuery{Kind: api.KindRebalance}); err != nil {

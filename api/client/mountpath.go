@@ -15,7 +15,8 @@ type MountpathOptions struct {
 }
 
 // ChangeMountpath carries out one of the actions api.ActMountpath... on a target and returns its mountpaths as they are then. What has to
-// move moves afterwards: see Mountpaths.Resilver of NodeStatus.
+// move moves afterwards: see Mountpaths.Resilver of NodeStatus. When the answer does not come, or ctx ends, it may still take effect, and the
+// error says so.
 func (c *Client) ChangeMountpath(ctx context.Context, node, action, path string, o MountpathOptions) (*api.Mountpaths, error) {
 	const op = "client.ChangeMountpath"
 	v, err := c.routes.current(ctx)
@@ -38,6 +39,10 @@ func (c *Client) ChangeMountpath(ctx context.Context, node, action, path string,
 	if err := q.message(action, "", value); err != nil {
 		return nil, err
 	}
+	q.repeat = harmful // a disk that hangs makes it last: who does not hear of the end looks
 	var ms api.Mountpaths
-	return &ms, c.json(ctx, q, &ms)
+	if err = c.json(ctx, q, &ms); err != nil && ctx.Err() != nil {
+		return nil, errs.F(op, node, errs.KindOf(err), "%w; it may still take effect: look at the node's mountpaths", err)
+	}
+	return &ms, err
 }

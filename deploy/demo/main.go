@@ -5,7 +5,7 @@
 //	go run ./deploy/demo grow-shrink            two targets join, then two leave for ever
 //	go run ./deploy/demo lose-mountpath         a mountpath of a target is disabled and comes back
 //
-// Everything lies below a temporary directory, is bounded in time, and is removed.
+// Everything lies below a temporary directory, in which 8 GiB must be free, is bounded in time, and is removed.
 package main
 
 import (
@@ -74,7 +74,14 @@ func buildAndRun(ctx context.Context, limit time.Duration, show func(ctx context
 		return err
 	}
 	defer os.RemoveAll(dir)
-	fmt.Println("building aisnode")
+	free, err := freeSpace(dir)
+	if err == nil {
+		err = enough(free, filepath.Dir(dir))
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Printf("building aisnode; up to %d GiB are used below %s, and removed\n", needed>>30, dir)
 	node, err := local.Build(ctx, dir)
 	if err != nil {
 		return err
@@ -82,6 +89,26 @@ func buildAndRun(ctx context.Context, limit time.Duration, show func(ctx context
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return show(ctx, dir, node)
+}
+
+// needed is what the largest cluster takes, 7 targets with 3 mountpaths: most of it is what each mountpath keeps in reserve.
+const needed = 8 << 30
+
+// enough refuses to start where the disk would fill up in the middle.
+func enough(free int64, dir string) error {
+	if free >= needed {
+		return nil
+	}
+	return errs.F("demo", dir, errs.Full, "has %.1f GiB free, and up to %d GiB are needed for a while: free some, or set TMPDIR to a directory with more", float64(free)/(1<<30), needed>>30)
+}
+
+// freeSpace is what may still be written below dir.
+func freeSpace(dir string) (int64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, errs.E("demo", dir, err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil //nolint:gosec // no disk is that large
 }
 
 func run(ctx context.Context, scene func(context.Context, *stage) error, dir, node string, port, objects int, quiet time.Duration) (err error) {

@@ -40,6 +40,9 @@ func (c *Cluster) noteRetired() error {
 // environment at this start alone.
 func (c *Cluster) Add(ctx context.Context, role Role, count int, env ...string) ([]Node, error) {
 	const op = "local.Add"
+	if !slices.ContainsFunc(c.Nodes(), func(n Node) bool { _, runs := runningProcess(n); return runs }) {
+		return nil, errs.F(op, "", errs.Conflict, "the cluster is not running, and nodes join one that does: start it with `ais dev up --dir %s` first", c.dir)
+	}
 	nodes, err := c.extend(role, count)
 	if err != nil {
 		return nil, errs.E(op, string(role), err)

@@ -29,7 +29,7 @@ type Options struct {
 	Gateways    int           // nodes g1, g2, ...; default 1
 	Targets     int           // nodes t1, t2, ...; default 3
 	Mountpaths  int           // per target; default 2
-	Port        int           // public port of the first gateway, the other nodes follow; default 8080
+	Port        int           // public port of the first gateway, the other nodes follow; default 8080, or outside of the ports of outgoing connections
 	All         bool          // instead: one process, a1, in role "all"
 	TLS         bool          // every node also listens over TLS; those ports follow the public ones
 	Binary      string        // aisnode; default: see FindNode
@@ -56,7 +56,8 @@ func (o Options) WithDefaults() Options {
 		}
 	}
 	if o.Port == 0 {
-		o.Port = 8080
+		low, high := outgoingPorts()
+		o.Port = defaultPort(o.ports(), low, high)
 	}
 	return o.withTimes()
 }
@@ -69,6 +70,15 @@ func (o Options) withTimes() Options {
 		o.DrainWithin = 40 * time.Second
 	}
 	return o
+}
+
+// ports is how many public ports the nodes have.
+func (o Options) ports() int {
+	n := max(1, o.Gateways+o.Targets)
+	if o.TLS {
+		n *= 2
+	}
+	return n
 }
 
 // Validate names every wrong field.
@@ -89,10 +99,7 @@ func (o Options) Validate() error {
 			bad(n.field, "%d is outside 0..%d", n.val, n.max)
 		}
 	}
-	ports := o.Gateways + o.Targets
-	if o.TLS {
-		ports += max(1, ports)
-	}
+	ports := o.ports()
 	if o.Port < 1 || o.Port+ports > 65535 {
 		bad("port", "%d is no port that %d others can follow", o.Port, ports)
 	}
@@ -167,8 +174,8 @@ func create(o Options) (*Cluster, error) {
 	file := newClusterFile(o)
 	for _, n := range file.Nodes {
 		for _, port := range n.publicPorts() {
-			if err := portFree(port); err != nil {
-				return nil, errs.F("local.create", n.ID, errs.Conflict, "port %d on 127.0.0.1 is taken: choose another first port with --port (make cluster-up PORT=N) (%w)", port, err)
+			if err := portFault(port); err != nil {
+				return nil, errs.F("local.create", n.ID, errs.Conflict, "cannot listen on port %d of 127.0.0.1: %w; or choose another first port with --port (make cluster-up PORT=N)", port, err)
 			}
 		}
 	}

@@ -280,7 +280,7 @@ func TestUpFails(t *testing.T) {
 		kind errs.Kind
 		text []string
 	}{
-		{"port taken", 24120, func(*Options) {}, errs.Conflict, []string{"24122", "t2", "taken"}},
+		{"port taken", 24120, func(*Options) {}, errs.Conflict, []string{"24122", "t2", "another process listens there: stop that one first", "--port"}},
 		{"dies", 24130, func(o *Options) { o.Env = []string{"FAKE_FAIL=t2"} }, errs.Unavailable, []string{"t2", "disk on fire"}},
 		{"never ready", 24130, func(o *Options) { o.Env, o.ReadyWithin = []string{"FAKE_UNREADY=t1"}, 300*time.Millisecond }, errs.Timeout, []string{"t1", "still thinking", "starting t1"}},
 		{"no binary", 24130, func(o *Options) { o.Binary = "/nowhere/aisnode" }, errs.NotFound, []string{"/nowhere/aisnode"}},
@@ -469,6 +469,37 @@ func TestParseStat(t *testing.T) {
 	for _, bad := range []string{"", "42 (x)", "42 (x) S 1"} {
 		if _, err := parseStat(bad); err == nil {
 			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
+// TestPortFault tells a listener from an outgoing connection.
+func TestPortFault(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for addr, want := range map[net.Addr]string{ln.Addr(): "another process listens there", conn.LocalAddr(): "nobody listens there"} {
+		tcp, _ := addr.(*net.TCPAddr)
+		if err := portFault(tcp.Port); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", addr, err, want)
+		}
+	}
+}
+
+func TestDefaultPort(t *testing.T) {
+	for _, c := range []struct{ count, low, high, want int }{
+		{4, 32768, 60999, 8080}, {4, 8084, 60999, 8080}, {4, 8083, 60999, 8079}, {4, 1024, 60999, 61000}, {4, 1024, 65535, 8080},
+		{4, 1024, 65530, 65531}, {4, 1024, 65531, 8080}, {4, 1024, 8079, 8080}, {8, 2000, 65535, 1992},
+	} {
+		if got := defaultPort(c.count, c.low, c.high); got != c.want {
+			t.Errorf("%d ports beside %d..%d begin at %d, want %d", c.count, c.low, c.high, got, c.want)
 		}
 	}
 }

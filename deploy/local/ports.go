@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"aistore/errs"
 )
@@ -21,6 +23,20 @@ func portFree(port int) error {
 		return err
 	}
 	return ln.Close()
+}
+
+// portFault says why no listener can be opened on a port, and what to do; nil if one can.
+func portFault(port int) error {
+	err := portFree(port)
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	conn, cerr := net.DialTimeout("tcp", "127.0.0.1:"+strconv.Itoa(port), time.Second)
+	if cerr != nil || conn.LocalAddr().String() == conn.RemoteAddr().String() { // or it was connected to itself
+		return fmt.Errorf("nobody listens there, but it is taken, as by the outgoing connection of a process: try again later (%w)", err)
+	}
+	_ = conn.Close()
+	return fmt.Errorf("another process listens there: stop that one first (%w)", err)
 }
 
 // assignIntraPorts gives each node an intra-cluster port that is free now and stays this cluster's while it is
@@ -62,12 +78,33 @@ func assignIntraPorts(dir string, there, nodes []Node) error {
 	return reg.write(taken)
 }
 
-// intraRange lies above the kernel's range for outgoing connections (32768..60999 unless changed), else below it.
-func intraRange() (first, last int) {
-	low, high := 32768, 60999
+// outgoingPorts is the kernel's range for outgoing connections.
+func outgoingPorts() (low, high int) {
+	low, high = 32768, 60999
 	if b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
 		_, _ = fmt.Sscan(string(b), &low, &high)
 	}
+	return low, high
+}
+
+// defaultPort is the first of count public ports of a cluster that none is given: 8080, unless one of them could be taken by an outgoing
+// connection while its node is down.
+func defaultPort(count, low, high int) int {
+	const usual = 8080
+	switch {
+	case usual+count <= low || usual > high:
+		return usual
+	case low > 1024+count: // 1024 and above need no rights
+		return low - count
+	case high+count < 65535:
+		return high + 1
+	}
+	return usual // every port may be an outgoing one: there is no better choice
+}
+
+// intraRange lies above the kernel's range for outgoing connections (32768..60999 unless changed), else below it.
+func intraRange() (first, last int) {
+	low, high := outgoingPorts()
 	switch {
 	case high < 64000:
 		return high + 1, 65535

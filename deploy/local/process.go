@@ -75,9 +75,9 @@ func (c *Cluster) start(n Node, env []string) (bool, error) {
 	if _, ok := runningProcess(n); ok {
 		return false, nil
 	}
-	for _, port := range []int{n.Port, n.IntraPort} {
-		if err := portFree(port); err != nil {
-			return false, errs.F(op, n.ID, errs.Conflict, "port %d on 127.0.0.1 is taken by another process: stop that one first (%w)", port, err)
+	for _, port := range append(n.publicPorts(), n.IntraPort) {
+		if err := portFault(port); err != nil {
+			return false, errs.F(op, n.ID, errs.Conflict, "cannot listen on port %d of 127.0.0.1: %w", port, err)
 		}
 	}
 	log, err := os.OpenFile(n.log(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)

@@ -13,7 +13,7 @@ import (
 // Lane is what goes off one mountpath.
 type Lane struct {
 	Path    string
-	Planned int64 // things to move
+	Planned int64 // things to move: those that were counted, and what came to be in the wrong place since
 	Objects int64 // moved
 	Bytes   int64 // copied
 }
@@ -21,9 +21,10 @@ type Lane struct {
 // plan is what was to move when the mountpaths had changed last, counted before the first of it moved: a walk over an index is soon
 // done beside the moving.
 type plan struct {
-	pass  *store.Pass
-	began time.Time
-	lanes []tally
+	pass   *store.Pass
+	began  time.Time
+	before int64 // objects that the run had moved by then, under the plans before
+	lanes  []tally
 }
 
 // tally counts for one mountpath.
@@ -37,7 +38,7 @@ func (r *Resilver) count(ctx context.Context, p *store.Pass) error {
 	if have != nil && have.pass.Same(p) {
 		return nil
 	}
-	n := &plan{pass: p, lanes: make([]tally, p.Lanes())}
+	n := &plan{pass: p, before: r.objects.Load(), lanes: make([]tally, p.Lanes())}
 	g, gctx := errgroup.WithContext(ctx)
 	for lane := range n.lanes {
 		g.Go(func() error {
@@ -74,12 +75,15 @@ func (n *plan) report(s *Status, now time.Time) {
 		return
 	}
 	var bytes int64
+	s.Planned, s.Done = n.before, n.before
 	for i, path := range n.pass.Paths() {
 		t := &n.lanes[i]
-		l := Lane{Path: path, Planned: t.planned.Load(), Objects: t.objects.Load(), Bytes: t.bytes.Load()}
+		l := Lane{Path: path, Objects: t.objects.Load(), Bytes: t.bytes.Load()}
+		tried := t.tried.Load()
+		l.Planned = max(t.planned.Load(), tried, l.Objects)
 		s.Mountpaths = append(s.Mountpaths, l)
 		s.Planned += l.Planned
-		s.Done += min(t.tried.Load(), l.Planned)
+		s.Done += tried
 		bytes += l.Bytes
 	}
 	if !s.Running {
@@ -89,8 +93,8 @@ func (n *plan) report(s *Status, now time.Time) {
 	if took <= 0 {
 		return
 	}
-	s.ObjectsPerSecond, s.BytesPerSecond = float64(s.Done)/took, float64(bytes)/took
-	if left := s.Planned - s.Done; s.Running && left > 0 && s.Done > 0 {
+	s.ObjectsPerSecond, s.BytesPerSecond = float64(s.Done-n.before)/took, float64(bytes)/took
+	if left := s.Planned - s.Done; s.Running && left > 0 && s.Done > n.before {
 		s.ETA = time.Duration(float64(left) / s.ObjectsPerSecond * float64(time.Second))
 	}
 }

@@ -52,7 +52,7 @@ type Status struct {
 	Objects int64 // moved, with their versions and uploads
 	Bytes   int64 // copied
 	Failed  int64 // could not be moved in the pass before
-	Planned int64 // things to move, as counted when the mountpaths had changed last; 0 = not counted yet, or none
+	Planned int64 // things to move: what was moved before the mountpaths had changed last, and what was counted then; 0 = not counted yet, or none
 	Done    int64 // of these
 
 	ObjectsPerSecond, BytesPerSecond float64       // since they were counted

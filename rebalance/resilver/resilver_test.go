@@ -177,6 +177,7 @@ func TestTraffic(t *testing.T) {
 	}
 	some()
 	for _, path := range []string{"/c", "/d"} {
+		must(t, mem.MkdirAll(path))
 		_, err := s.Attach(t.Context(), path)
 		must(t, err)
 		some()
@@ -213,6 +214,44 @@ func TestTraffic(t *testing.T) {
 	}
 	if objects, copied, failed := r.Totals(); objects == 0 || copied == 0 || failed > 0 {
 		t.Errorf("%d objects, %d bytes, %d failed", objects, copied, failed)
+	}
+}
+
+// TestNoMoreThanAll: a run in the middle of which the mountpaths change goes on with another count, and never has moved more than there is.
+func TestNoMoreThanAll(t *testing.T) {
+	s, err := store.Open(t.Context(), store.Config{FS: fs.NewMem(), Mountpaths: []string{"/a", "/b"}, NodeID: "n", InlineMax: 1000})
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	for i := range 100 {
+		n := object.Name{Bucket: 1, Key: fmt.Sprint(i)}
+		_, err := s.PutStream(t.Context(), n, bytes.NewReader(content(n.Key, 1)), store.PutOptions{Epoch: 1, Size: -1})
+		must(t, err)
+	}
+	r := New(Config{Store: s})
+	var moved int64
+	for turn, change := range []func() error{
+		func() error { return s.Detach(t.Context(), "/b", false) },
+		func() error { _, err := s.Enable(t.Context(), "/b"); return err },
+	} {
+		must(t, change())
+		p := s.BeginPass()
+		r.begin()
+		must(t, r.count(t.Context(), p))
+		if st := r.Status(); st.Planned <= moved || st.Done != moved || st.Objects != moved {
+			t.Errorf("%d: %d of %d, %d moved, before: %d", turn, st.Done, st.Planned, st.Objects, moved)
+		}
+		_, err := r.pass(t.Context(), p)
+		must(t, err)
+		st := r.Status()
+		if st.Objects <= moved || st.Objects != st.Planned || st.Done != st.Planned {
+			t.Errorf("%d: %d of %d, %d moved", turn, st.Done, st.Planned, st.Objects)
+		}
+		for _, l := range st.Mountpaths {
+			if l.Objects > l.Planned {
+				t.Errorf("%d: %+v", turn, l)
+			}
+		}
+		moved = st.Objects
 	}
 }
 

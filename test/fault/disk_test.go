@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,9 @@ type watcher struct {
 
 func (w *watcher) change(ctx context.Context, action string) {
 	w.t.Helper()
+	if action == api.ActMountpathAttach {
+		must(w.t, os.MkdirAll(w.mp, 0o755))
+	}
 	_, err := w.api.ChangeMountpath(ctx, victim, action, w.mp, client.MountpathOptions{})
 	must(w.t, err)
 }

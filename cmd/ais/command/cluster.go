@@ -206,7 +206,7 @@ func (a clusterVerbs) showNodes(ctx context.Context, sdk *client.Client) error {
 	if a.out.JSON {
 		return cmp.Or(a.out.Value(clusterJSON{view.Map.UUID, string(view.Map.Primary), view.Map.Version, view.Map.Epoch, len(view.Buckets.Buckets), nodes}), blind)
 	}
-	t := a.out.NewTable(term.Columns("NODE", "ROLE", "STATE", "VERSION", "UPTIME>", "USED>", "CAPACITY>", "URL", "", "ALERTS")...)
+	t := a.out.NewTable(term.Columns("NODE", "ROLE", "STATE", "VERSION", "UPTIME>", "USED>", "CAPACITY>", "URL", "REMARKS", "ALERTS")...)
 	for i := range nodes {
 		if err := t.AddCells(a.nodeCells(&nodes[i])...); err != nil {
 			return err

@@ -73,7 +73,7 @@ func newApp(p Process) *app {
 			"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 some of several objects failed,\n" +
 			"5 cluster unreachable or not ready, 6 conflict, 7 denied, 8 damaged data, 130 interrupted.",
 		Writer: a.proc.Stdout, ErrWriter: a.proc.Stderr, Reader: a.proc.Stdin,
-		Commands:                  a.commands(),
+		Commands: a.commands(), Flags: a.commonFlags(),
 		DisableSliceFlagSeparator: true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // Main reports
 	}
@@ -104,11 +104,16 @@ func inCategory(name string, cs []*cli.Command) []*cli.Command {
 // verb notes what a command takes and gives it the options that all have.
 func (a *app) verb(c *cli.Command, args ...argument) *cli.Command {
 	a.takes[c] = args
-	c.Flags = append(c.Flags,
+	c.Flags = append(c.Flags, a.commonFlags()...)
+	return c
+}
+
+// commonFlags are the options that all verbs have. They may stand before the verb, too: package line puts them behind it.
+func (a *app) commonFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.BoolFlag{Name: "json", Usage: "print the result as JSON", Destination: &a.out.JSON, DisableDefaultText: true},
 		&cli.StringFlag{Name: "endpoint", Usage: "`URL` of any node of the cluster, instead of AIS_ENDPOINT", Destination: &a.endpoint},
-	)
-	return c
+	}
 }
 
 // finish sets what urfave/cli has no default for.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"aistore/api"
 	"aistore/cmd/ais/line"
 	"aistore/errs"
 )
@@ -37,6 +38,14 @@ func TestReorder(t *testing.T) {
 		"--version":                    "--version",
 		"completion bash --endpoint x": "completion --endpoint x -- bash",
 		"dev kill kill":                "dev kill -- kill",
+		"--endpoint x show cluster g1": "show cluster --endpoint x -- g1",
+		"--endpoint=x --json ls":       "ls --endpoint=x --json",
+		"show --endpoint x cluster":    "show cluster --endpoint x",
+		"show --endpoint x":            "--endpoint x show",
+		"--endpoint x":                 "--endpoint x",
+		"--endpoint":                   "--endpoint",
+		"--endpoint x shwo":            "-- shwo",
+		"show --nope":                  "show --nope",
 	} {
 		got := line.Reorder(a.root, append([]string{"ais"}, strings.Fields(in)...))
 		if s := strings.Join(got[1:], " "); s != want {
@@ -145,6 +154,23 @@ func complete(t *testing.T, args ...string) string {
 		t.Errorf("completion writes to stderr: %q", stderr)
 	}
 	return stdout
+}
+
+// TestStopped: a rebalance that ended before it was stopped is not said to be stopped.
+func TestStopped(t *testing.T) {
+	for _, c := range []struct {
+		status api.JobStatus
+		want   string
+	}{
+		{api.JobStatus{UUID: "g4", Paused: true}, ""},
+		{api.JobStatus{UUID: "g4", EndTime: 1}, "g4: had ended"},
+		{api.JobStatus{UUID: "g5"}, "g5: runs again"},
+	} {
+		err := stopped(&c.status)
+		if (err == nil) != (c.want == "") || err != nil && (!errs.Is(err, errs.Conflict) || !strings.Contains(message(err), c.want)) {
+			t.Errorf("%+v: %v", c.status, err)
+		}
+	}
 }
 
 func TestCompleteWords(t *testing.T) {

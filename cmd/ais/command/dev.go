@@ -49,7 +49,7 @@ func (a devVerbs) command() *cli.Command {
 					&cli.IntFlag{Name: "gateways", Usage: "number of gateways", DefaultText: "1"},
 					&cli.IntFlag{Name: "targets", Usage: "number of targets", DefaultText: "3"},
 					&cli.IntFlag{Name: "mountpaths", Usage: "number of mountpaths per target", DefaultText: "2"},
-					&cli.IntFlag{Name: "port", Usage: "public port of the first gateway", DefaultText: "8080"},
+					&cli.IntFlag{Name: "port", Usage: "public port of the first gateway", DefaultText: "8080, unless the kernel may give it to outgoing connections"},
 					&cli.BoolFlag{Name: "all", Usage: "one process instead, gateway and target in one", DisableDefaultText: true},
 					&cli.BoolFlag{Name: "tls", Usage: "every node also listens over TLS", DisableDefaultText: true},
 					&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error"},

@@ -29,8 +29,9 @@ func (a storageVerbs) command() *cli.Command {
 					a.showMountpaths("show"),
 					a.change(change{
 						name: "attach", action: api.ActMountpathAttach, usage: "take directories, one per disk, into service",
-						help: "An empty directory becomes a new mountpath. One with the node's marker joins with what it has. At the path of a disk that is\n" +
-							"missing, an empty directory is the disk that replaces it: what was only on the old one is then lost.",
+						help: "An empty directory becomes a new mountpath; it must be there, and lost+found may be in it. One with the node's marker joins with\n" +
+							"what it has. At the path of a disk that is missing, an empty directory is the disk that replaces it: what was only on the old\n" +
+							"one is then lost.",
 						done: "attached", ask: "Attach %s? Names move to it.", next: "Names move to it in the background: `ais storage mountpath show %s` tells how far.",
 					}),
 					a.change(change{
@@ -130,6 +131,9 @@ func (a storageVerbs) run(c *cli.Context, v change) error {
 			return errs.E("", p.node, errs.Other, err)
 		}
 		if err != nil {
+			if c.Context.Err() != nil && !a.out.JSON {
+				a.out.Notef("%s of %s may still take effect: `ais storage mountpath show %s` tells.", v.name, p, p.node)
+			}
 			return err
 		}
 		results[p.node] = ms

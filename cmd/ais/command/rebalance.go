@@ -71,12 +71,29 @@ func (a rebalanceVerbs) stop(c *cli.Context) error {
 	if err := sdk.Life().StopRebalance(c.Context); err != nil {
 		return err
 	}
-	id := a.view.Map.Generation()
-	if a.out.JSON {
-		return a.out.Value(map[string]string{"verb": "stop", "rebalance": id})
+	s, err := sdk.Life().RebalanceJob(c.Context) // what it was about to do when it was stopped may have been its last
+	if err != nil {
+		return err
 	}
-	a.out.Printf("Stopped rebalance %q: objects are found where they are; 'ais start rebalance' goes on", id)
+	if err := stopped(s); err != nil {
+		return err
+	}
+	if a.out.JSON {
+		return a.out.Value(map[string]string{"verb": "stop", "rebalance": s.UUID})
+	}
+	a.out.Printf("Stopped rebalance %q: objects are found where they are; 'ais start rebalance' goes on", s.UUID)
 	return nil
+}
+
+// stopped says why the newest rebalance is not stopped although it was told to.
+func stopped(s *api.JobStatus) error {
+	switch {
+	case s.Paused:
+		return nil
+	case s.EndTime != 0:
+		return errs.F("", "rebalance "+s.UUID, errs.Conflict, "had ended before it was stopped: nothing is left to stop")
+	}
+	return errs.F("", "rebalance "+s.UUID, errs.Conflict, "runs again: somebody has started it, or nodes came or went in the same moment")
 }
 
 func (a rebalanceVerbs) wait(c *cli.Context) error {
@@ -87,8 +104,8 @@ func (a rebalanceVerbs) wait(c *cli.Context) error {
 	if err := count(c, 0, 1); err != nil {
 		return err
 	}
-	if _, ok := cluster.ParseGeneration(id); id != "" && !ok {
-		return usageError("%q is no id of a rebalance: they are written g1, g2 ...", id)
+	if err := checkRebalance(id); err != nil {
+		return err
 	}
 	sdk, err := a.connect(c.Context)
 	if err != nil {
@@ -97,14 +114,36 @@ func (a rebalanceVerbs) wait(c *cli.Context) error {
 	ctx, cancel := limited(c)
 	defer cancel()
 	if id == "" {
-		if id, err = sdk.Life().NewestRebalance(ctx); err != nil {
-			return err
-		}
+		return a.waitNewest(ctx, sdk)
 	}
 	if err := sdk.Job(id).Wait(ctx); err != nil {
 		return err
 	}
-	return a.waited(id, "rebalance "+id+" has ended")
+	said := "rebalance " + id + " has ended"
+	if s, err := sdk.Life().RebalanceJob(ctx); err == nil && s.UUID != id {
+		said += "; the newest is " + s.UUID
+		if s.EndTime == 0 {
+			said += ", which has not"
+		}
+	}
+	return a.waited(id, said)
+}
+
+// waitNewest waits for whichever is the newest when it ends.
+func (a rebalanceVerbs) waitNewest(ctx context.Context, sdk *client.Client) error {
+	for {
+		id, err := sdk.Life().NewestRebalance(ctx)
+		if err != nil {
+			return err
+		}
+		err = sdk.Job(id).Wait(ctx)
+		if err == nil {
+			return a.waited(id, "rebalance "+id+" has ended")
+		}
+		if s, serr := sdk.Job(id).Status(ctx); serr != nil || s.Superseded == "" {
+			return err
+		}
+	}
 }
 
 func (a rebalanceVerbs) waited(id, said string) error {
@@ -117,23 +156,39 @@ func (a rebalanceVerbs) waited(id, said string) error {
 
 func (a rebalanceVerbs) showCommand() *cli.Command {
 	return a.verb(&cli.Command{
-		Name: api.KindRebalance, Usage: "show how far the newest rebalance is, node by node",
+		Name: api.KindRebalance, Usage: "show how far the newest rebalance is, node by node, or how far an earlier one came", ArgsUsage: "[ID]",
 		Flags: append(refreshFlags(), a.headersFlag(), a.unitsFlag()),
 		Action: func(c *cli.Context) error {
-			if err := count(c, 0, 0); err != nil {
+			id := c.Args().First()
+			if err := count(c, 0, 1); err != nil {
+				return err
+			}
+			if err := checkRebalance(id); err != nil {
 				return err
 			}
 			sdk, err := a.connect(c.Context)
 			if err != nil {
 				return err
 			}
-			return a.refreshed(c, func(ctx context.Context) error { return a.show(ctx, sdk) })
+			return a.refreshed(c, func(ctx context.Context) error { return a.show(ctx, sdk, id) })
 		},
 	})
 }
 
-func (a rebalanceVerbs) show(ctx context.Context, sdk *client.Client) error {
-	r, err := sdk.Life().Rebalance(ctx)
+// checkRebalance refuses what is no id of a rebalance; "" is the newest.
+func checkRebalance(id string) error {
+	if _, ok := cluster.ParseGeneration(id); id != "" && !ok {
+		return usageError("%q is no id of a rebalance: they are written g1, g2 ...", id)
+	}
+	return nil
+}
+
+func (a rebalanceVerbs) show(ctx context.Context, sdk *client.Client, id string) error {
+	ask := sdk.Life().Rebalance
+	if id != "" {
+		ask = func(ctx context.Context) (*api.Rebalance, error) { return sdk.Life().RebalanceByID(ctx, id) }
+	}
+	r, err := ask(ctx)
 	if err != nil {
 		return err
 	}
@@ -163,9 +218,10 @@ func (a rebalanceVerbs) show(ctx context.Context, sdk *client.Client) error {
 }
 
 func (a rebalanceVerbs) cells(id string, r *api.Rebalance) []term.Cell {
+	unknown := term.Cell{Text: "-"}
 	s := r.Nodes[id]
 	if s == nil {
-		return []term.Cell{{Text: id, Style: term.Bold}, {Text: "no answer", Style: term.Red}, {}, {}, {}, {}, {}, {}, {}, {Text: r.Missing[id]}}
+		return []term.Cell{{Text: id, Style: term.Bold}, {Text: "no answer", Style: term.Red}, unknown, unknown, unknown, unknown, unknown, unknown, unknown, {Text: r.Missing[id]}}
 	}
 	state, style := "nothing to do", term.Plain
 	switch {
@@ -187,7 +243,7 @@ func (a rebalanceVerbs) cells(id string, r *api.Rebalance) []term.Cell {
 	if s.ETANS > 0 {
 		eta = time.Duration(s.ETANS).Round(time.Second).String()
 	}
-	if s.TotalObjects > 0 {
+	if s.TotalObjects > 0 || r.Over(s) {
 		of = term.Count(s.TotalObjects)
 	}
 	waiting := strings.Join(s.Waiting, ", ")
@@ -210,6 +266,8 @@ func (a rebalanceVerbs) summary(r *api.Rebalance) string {
 	switch {
 	case !r.Running && r.Started.IsZero():
 		return "No rebalance was needed so far."
+	case r.Superseded != "":
+		line = fmt.Sprintf("Rebalance %s was superseded by %s after %v: %s moved%s", r.ID, r.Superseded, max(0, r.Finished.Sub(r.Started)).Round(time.Millisecond), moved, present)
 	case !r.Running:
 		line = fmt.Sprintf("Rebalance %s has ended: %s moved in %v%s", r.ID, moved, max(0, r.Finished.Sub(r.Started)).Round(time.Millisecond), present)
 	case r.Paused:

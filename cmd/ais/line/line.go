@@ -18,8 +18,12 @@ func Reorder(root *cli.App, line []string) []string {
 	}
 	at := Find(root, line[1:])
 	out := append([]string{line[0]}, at.Path...)
-	leaf := at.Command != nil && len(at.Command.Subcommands) == 0
-	if leaf || len(at.Arguments) == 0 { // else they belong to a command that there is not, which is the fault to tell of
+	switch leaf := at.Command != nil && len(at.Command.Subcommands) == 0; {
+	case leaf:
+		out = append(out, at.Options...)
+	case len(at.Arguments) == 0 && at.common: // of a command that others are below: it has no options of its own
+		out = slices.Concat([]string{line[0]}, at.Options, at.Path)
+	case len(at.Arguments) == 0: // else they belong to a command that there is not, which is the fault to tell of
 		out = append(out, at.Options...)
 	}
 	if len(at.Arguments) > 0 {
@@ -36,12 +40,14 @@ type Located struct {
 	Arguments []string
 	Pending   cli.Flag // the line ends with this option, whose value is still missing
 	Literal   bool     // a "--" was seen
+	common    bool     // there are options, and all of them the root has
 }
 
 // Find takes a command line (without the program's name) apart.
 func Find(root *cli.App, line []string) Located {
 	var at Located
 	commands, flags := root.Commands, root.Flags
+	others := false
 	for i := 0; i < len(line); i++ {
 		word := line[i]
 		switch {
@@ -58,6 +64,7 @@ func Find(root *cli.App, line []string) Located {
 			for _, option := range split(flags, word) {
 				at.Options = append(at.Options, option)
 				f := optionOf(flags, option)
+				others = others || optionOf(root.Flags, option) == nil
 				if f == nil || !takesValue(f) || strings.Contains(option, "=") {
 					continue
 				}
@@ -70,6 +77,7 @@ func Find(root *cli.App, line []string) Located {
 			}
 		}
 	}
+	at.common = len(at.Options) > 0 && !others
 	return at
 }
 

@@ -1,0 +1,64 @@
+package rebalance
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"aistore/errs"
+	"aistore/fs"
+	"aistore/object"
+)
+
+// here is what of this node keeps keys from moving in a pass.
+type here struct {
+	unread atomic.Bool // a mountpath of this node could not be read
+}
+
+// met notes that something here could not be read.
+func (h *here) met(err error) {
+	if errs.Is(err, errs.Mountpath) {
+		h.unread.Store(true)
+	}
+}
+
+// unread is fail of a key that this node itself cannot read.
+func (s *sender) unread(n object.Name, err error) {
+	s.m.here.met(err)
+	s.note(n, err)
+}
+
+// fail notes that the owner did not take a key.
+func (s *sender) fail(n object.Name, err error) {
+	s.refused.Store(true)
+	s.note(n, err)
+}
+
+// waiting are the owners who have not acknowledged all that is theirs, though it could be read here; and the mountpaths of this node without
+// which nobody is complete. Nothing of either says that all is.
+func (m *move) waiting() (owners, mountpaths []string) {
+	for id, d := range m.dests {
+		switch {
+		case d.complete():
+		case m.here.unread.Load() && !d.refused.Load() && !d.down.Load():
+			mountpaths = m.out()
+		default:
+			owners = append(owners, string(id))
+		}
+	}
+	slices.Sort(owners)
+	return owners, mountpaths
+}
+
+// out names the mountpaths of this node that cannot be read.
+func (m *move) out() (names []string) {
+	for _, mp := range m.store.Mountpaths() {
+		if mp.State == fs.Disabled {
+			names = append(names, fmt.Sprintf("mountpath %s of %s", mp.Path, m.self))
+		}
+	}
+	if len(names) == 0 { // it is back by now
+		names = append(names, string(m.self))
+	}
+	return names
+}
