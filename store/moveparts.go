@@ -298,7 +298,7 @@ func setKey(v *volume, key, val []byte) error {
 
 // moveUploadParts moves the parts of an upload off a volume that leaves. What an ended upload left there is removed instead.
 func (s *moves) moveUploadParts(ctx context.Context, from *volume, n object.Name, id format.UploadID) (m Moved, err error) {
-	u, err := s.findUpload(n, id)
+	u, err := s.peekUpload(n, id)
 	if err != nil {
 		return m, err
 	}

@@ -266,7 +266,9 @@ func (r *removal) commit(names []object.Name) error {
 
 // Sync returns once everything that was committed before is durable, on every mountpath that works; an error is that of one that does
 // not. Removals are not synced one by one.
-func (s *transfer) Sync() error {
+func (s *transfer) Sync() error { return s.steady(s.syncLogs) }
+
+func (s *transfer) syncLogs() error {
 	const op = "store.Sync"
 	var faults []error
 	for _, v := range s.volumes() {
