@@ -183,7 +183,7 @@ func (c *versionCursor) place(bucket uint64, valid bool) error {
 		return nil
 	}
 	var id [16]byte
-	ok := true
+	var ok bool
 	if c.family == format.FamVersion {
 		_, c.key, id, _, ok = format.SplitIDKey(c.it.Key())
 	} else {
