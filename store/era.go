@@ -57,12 +57,12 @@ func (s *transfer) eachEra(do func(v *volume, noted uint64)) error {
 
 // SetEra notes the membership on every mountpath, durably.
 func (s *transfer) SetEra(era uint64) error {
-	return s.steady(func() error { return s.setEra(era) })
+	return s.steady(func() error { return setEra(s.volumes(), era) })
 }
 
-func (s *transfer) setEra(era uint64) error {
+func setEra(vols []*volume, era uint64) error {
 	const op = "store.SetEra"
-	for _, v := range s.volumes() {
+	for _, v := range vols {
 		if v.err() != nil {
 			continue // it is noted when it can be used again
 		}

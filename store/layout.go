@@ -68,7 +68,7 @@ func (s *places) room(n object.Name, size int64) (v *volume, err error) {
 }
 
 // blobAtHome begins a blob at the home of n, which has room for so many bytes; blob begins it.
-func (s *places) blobAtHome(n object.Name, size int64, begin func(*volume) (*blobWriter, error)) (w *blobWriter, err error) {
+func blobAtHome(s *places, n object.Name, size int64, begin func(*volume) (*blobWriter, error)) (w *blobWriter, err error) {
 	err = s.steady(func() error {
 		v, err := s.room(n, size)
 		if err == nil {

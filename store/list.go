@@ -103,7 +103,7 @@ func newMerge(s *Store, q ListQuery) (*merge, error) {
 // from one to another is on one of them. What they show is durable.
 func (s *places) cursors(ranges ...[2][]byte) (l *layout, all []*cursor, err error) {
 	err = s.steady(func() (err error) {
-		if l, all, err = s.openCursors(ranges); err != nil {
+		if l, all, err = openCursors(s, ranges); err != nil {
 			return err
 		}
 		for _, v := range l.vols { // once more: what is seen must be durable, and not of a volume that failed
@@ -116,7 +116,7 @@ func (s *places) cursors(ranges ...[2][]byte) (l *layout, all []*cursor, err err
 	return l, all, err
 }
 
-func (s *places) openCursors(ranges [][2][]byte) (l *layout, all []*cursor, err error) {
+func openCursors(s *places, ranges [][2][]byte) (l *layout, all []*cursor, err error) {
 	s.moving.Lock()
 	defer s.moving.Unlock()
 	l = s.now()

@@ -280,7 +280,7 @@ func (w *blobWriter) finish(committed bool) {
 // putBlob writes content that gets a file of its own. bp is a chunk buffer; what src has already read
 // is at its content's start.
 func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *prefixed, bp *[]byte, o *PutOptions) (info object.Info, err error) {
-	bw, err := s.blobAtHome(n, max(o.Size, chunkSize), func(v *volume) (*blobWriter, error) { return v.newBlob(s.cfg.BlockSize, o.Size) })
+	bw, err := blobAtHome(&s.places, n, max(o.Size, chunkSize), func(v *volume) (*blobWriter, error) { return v.newBlob(s.cfg.BlockSize, o.Size) })
 	if err != nil {
 		return info, errs.E(op, n, err)
 	}
@@ -332,7 +332,7 @@ func settling(op string, n object.Name, err error) error {
 
 // follow brings the blob of w to the mountpath that has become the name's home.
 func (s *places) follow(ctx context.Context, w *write) error {
-	to, err := s.blobAtHome(w.name, w.rec.Size, func(v *volume) (*blobWriter, error) { return w.blob.copyTo(ctx, v, w.o.Durability != cluster.Volatile) })
+	to, err := blobAtHome(s, w.name, w.rec.Size, func(v *volume) (*blobWriter, error) { return w.blob.copyTo(ctx, v, w.o.Durability != cluster.Volatile) })
 	if err != nil {
 		return err
 	}
