@@ -128,8 +128,12 @@ const sessionHead = 1 + 8 + 8
 // session finds the volume of a session and takes it for the caller, who must release it.
 func (s *appends) session(n object.Name, id sessionID) (v *volume, release func(), err error) {
 	const op = "store.session"
-	if _, busy := s.sessions.busy.LoadOrStore(id, nil); busy {
-		return nil, nil, errs.E(op, n, errs.Conflict, "another append with this handle is under way")
+	for by, busy := s.sessions.busy.LoadOrStore(id, nil); busy; by, busy = s.sessions.busy.LoadOrStore(id, nil) {
+		moved, moving := by.(chan struct{})
+		if !moving {
+			return nil, nil, errs.E(op, n, errs.Conflict, "another append with this handle is under way")
+		}
+		<-moved // no fault of the client's
 	}
 	release = func() { s.sessions.busy.Delete(id) }
 	err = s.steady(func() (err error) { // from now on it stays where it is

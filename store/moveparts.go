@@ -383,9 +383,11 @@ func (s *moves) switchUploadPart(u *upload, mv *partMove) error {
 
 // moveSession moves an append session off a volume that leaves.
 func (s *moves) moveSession(ctx context.Context, from *volume, n object.Name, id sessionID) (m Moved, err error) {
-	if _, busy := s.sessions.busy.LoadOrStore(id, nil); busy {
+	moved := make(chan struct{})
+	if _, busy := s.sessions.busy.LoadOrStore(id, moved); busy {
 		return m, nil // once more
 	}
+	defer close(moved)
 	defer s.sessions.busy.Delete(id)
 	home, err := s.home(n)
 	if err != nil || home == from {
