@@ -209,10 +209,10 @@ type ResilverMoves struct {
 func MountpathAlerts(ms []Mountpath) (alerts []string) {
 	for i := range ms {
 		m := &ms[i]
-		switch {
-		case m.State == StateDetaching:
+		switch m.State {
+		case StateDetaching:
 			alerts = append(alerts, m.Path+" is being detached")
-		case m.State == StateDisabled:
+		case StateDisabled:
 			alerts = append(alerts, m.Path+" disabled: "+m.Reason)
 		}
 		if m.Full {

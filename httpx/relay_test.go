@@ -316,7 +316,7 @@ func TestRelayElsewhere(t *testing.T) {
 			t.Errorf("%d bytes: %d %s", n, resp.StatusCode, body)
 		}
 	}
-	c.send(fmt.Sprintf("PUT /elsewhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n"))
+	c.send("PUT /elsewhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n")
 	if line, _ := c.br.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
 		t.Fatalf("got %q", line)
 	}

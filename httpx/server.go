@@ -160,7 +160,7 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	err := <-ended
 	end()
 	for range len(lns) - 1 {
-		<-ended // closed by us
+		<-ended //nolint:errcheck // closed by us
 	}
 	s.drain(cut)
 	s.pipes.close()

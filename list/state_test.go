@@ -148,7 +148,6 @@ func newMoving(rng *rand.Rand) (m *movingTargets, b *cluster.Bucket, names []Ent
 				rows[Uploads] = append(rows[Uploads], us...)
 			}
 			if mark = uint64(rng.IntN(int(max(mark, 1)))); mark <= 2 {
-				mark = 0
 				if rng.IntN(2) == 0 {
 					break
 				}

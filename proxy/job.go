@@ -109,9 +109,7 @@ func (g *queries) allJobs(c *httpx.Ctx, v *cluster.View) error {
 		return err
 	}
 	all := make([]*api.JobStatus, len(jobs))
-	for i, j := range jobs {
-		all[i] = j
-	}
+	copy(all, jobs)
 	return c.JSON(all)
 }
 

@@ -336,7 +336,7 @@ func TestEndOfAll(t *testing.T) {
 func TestHealth(t *testing.T) {
 	w := populated(t)
 	if r := w.step(api.ActStartMaintenance, "t3"); r.status != 200 {
-		t.Fatal(string(r.body))
+		t.Fatal(r.body)
 	}
 	w.plane.must(t, cluster.SetAlive{Lost: []cluster.NodeID{"t2", "t3"}})
 	for _, c := range []struct {

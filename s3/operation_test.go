@@ -66,7 +66,7 @@ func TestFindOperation(t *testing.T) {
 		{"PUT", Service, "", false, "!MethodNotAllowed"},
 	} {
 		o, err := FindOperation(c.method, c.level, c.query, c.copied)
-		got := ""
+		var got string
 		if err != nil {
 			got = "!" + FaultOf(err).Code
 		} else {

@@ -19,16 +19,28 @@ func (s *appends) HasAppend(n object.Name, token string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	has := false
+	err = s.steady(func() (err error) {
+		has, err = s.hasSession(h.id)
+		return err
+	})
+	if err != nil {
+		return false, errs.E("store.HasAppend", n, err)
+	}
+	return has, nil
+}
+
+func (s *appends) hasSession(id sessionID) (bool, error) {
 	for _, v := range s.volumes() {
 		if v.err() != nil {
 			continue
 		}
-		_, err := v.getCopy(appendKey(h.id))
+		_, err := v.getCopy(appendKey(id))
 		if err == nil {
 			return true, nil
 		}
 		if !errs.Is(err, errs.NotFound) {
-			return false, errs.E("store.HasAppend", n, err)
+			return false, err
 		}
 	}
 	return false, nil

@@ -89,10 +89,7 @@ func (s *appends) BeginAppend(ctx context.Context, n object.Name) (_ string, err
 	}
 	s.sessions.begun.RLock()
 	defer s.sessions.begun.RUnlock()
-	v, err := s.home(n)
-	if err == nil {
-		err = v.space.admit(format.BlobHeaderSize)
-	}
+	v, err := s.room(n, format.BlobHeaderSize)
 	if err != nil {
 		return "", errs.E(op, n, err)
 	}
@@ -131,10 +128,28 @@ const sessionHead = 1 + 8 + 8
 // session finds the volume of a session and takes it for the caller, who must release it.
 func (s *appends) session(n object.Name, id sessionID) (v *volume, release func(), err error) {
 	const op = "store.session"
-	if _, busy := s.sessions.busy.LoadOrStore(id, nil); busy {
-		return nil, nil, errs.E(op, n, errs.Conflict, "another append with this handle is under way")
+	for by, busy := s.sessions.busy.LoadOrStore(id, nil); busy; by, busy = s.sessions.busy.LoadOrStore(id, nil) {
+		moved, moving := by.(chan struct{})
+		if !moving {
+			return nil, nil, errs.E(op, n, errs.Conflict, "another append with this handle is under way")
+		}
+		<-moved // no fault of the client's
 	}
 	release = func() { s.sessions.busy.Delete(id) }
+	err = s.steady(func() (err error) { // from now on it stays where it is
+		v, err = s.findSession(n, id)
+		return err
+	})
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	return v, release, nil
+}
+
+// findSession finds the volume of a session, which the caller has taken.
+func (s *appends) findSession(n object.Name, id sessionID) (*volume, error) {
+	const op = "store.session"
 	for _, v := range s.volumes() {
 		if v.err() != nil {
 			continue
@@ -147,16 +162,14 @@ func (s *appends) session(n object.Name, id sessionID) (v *volume, release func(
 			err = errs.E(op, n, errs.Invalid, "the append handle is for another object")
 		}
 		if err != nil {
-			release()
-			return nil, nil, err
+			return nil, err
 		}
-		return v, release, nil
+		return v, nil
 	}
-	release()
 	if err := s.allUsable(); err != nil { // it may be where nobody can look
-		return nil, nil, errs.E(op, n, err)
+		return nil, errs.E(op, n, err)
 	}
-	return nil, nil, errs.E(op, n, errs.NotFound, "the append handle was flushed, given up or has expired")
+	return nil, errs.E(op, n, errs.NotFound, "the append handle was flushed, given up or has expired")
 }
 
 // Append adds what r gives to the session and returns the handle that stands for the bytes so far. When

@@ -185,11 +185,10 @@ func (c *sharing) locked(src, old *found, lock *nameLock, info *object.Info) (un
 			}
 		}
 	}
-	if err := s.commitLocked(w, lock, old, info); errors.Is(err, errRehomed) {
-		return undo, errChanged
-	} else {
-		return undo, err
+	if err = s.commitLocked(w, lock, old, info); errors.Is(err, errRehomed) {
+		err = errChanged
 	}
+	return undo, err
 }
 
 // overwrites reports whether the write takes src out of its place: the flag is then set on its way.

@@ -28,20 +28,27 @@ func (s *Store) DestroyBucket(ctx context.Context, bucket uint64) error {
 	s.destroyed.Store(bucket, nil)
 	s.uploads.barrier() // writers that had looked before are through
 	s.locks.barrier()
-	for _, v := range s.volumes() {
+	if err := s.steady(func() error { return destroyEverywhere(ctx, s.volumes(), bucket) }); err != nil {
+		return errs.E(op, "", err) // the bucket stays marked; another call goes on
+	}
+	return nil
+}
+
+func destroyEverywhere(ctx context.Context, vols []*volume, bucket uint64) error {
+	for _, v := range vols {
 		if err := v.err(); err != nil {
-			return errs.E(op, "", err) // the bucket stays marked; another call goes on
+			return err
 		}
 		if err := v.markDestroyed(bucket); err != nil {
-			return errs.E(op, "", err)
+			return err
 		}
 	}
 	if err := failpoint.Hit("destroy.after-intent"); err != nil {
 		return err
 	}
-	for _, v := range s.volumes() {
+	for _, v := range vols {
 		if err := v.destroyBucket(ctx, bucket); err != nil {
-			return errs.E(op, "", err)
+			return err
 		}
 	}
 	return nil

@@ -16,17 +16,20 @@ import (
 // Era is the membership of this node to which the content of its mountpaths belongs, as SetEra noted it; 0 = never. Where they differ it
 // is the greatest: see OtherEras.
 func (s *transfer) Era() (era uint64, err error) {
-	err = s.eachEra(func(_ *volume, noted uint64) { era = max(era, noted) })
+	err = s.steady(func() error { return s.eachEra(func(_ *volume, noted uint64) { era = max(era, noted) }) })
 	return era, err
 }
 
 // OtherEras returns the paths of the mountpaths whose content belongs to another membership than era: SetAside is for them. One on which
 // none was noted, as on a new disk, is not among them.
 func (s *transfer) OtherEras(era uint64) (paths []string, err error) {
-	err = s.eachEra(func(v *volume, noted uint64) {
-		if noted != 0 && noted != era {
-			paths = append(paths, v.mp.Path())
-		}
+	err = s.steady(func() error {
+		paths = nil
+		return s.eachEra(func(v *volume, noted uint64) {
+			if noted != 0 && noted != era {
+				paths = append(paths, v.mp.Path())
+			}
+		})
 	})
 	return paths, err
 }
@@ -54,8 +57,12 @@ func (s *transfer) eachEra(do func(v *volume, noted uint64)) error {
 
 // SetEra notes the membership on every mountpath, durably.
 func (s *transfer) SetEra(era uint64) error {
+	return s.steady(func() error { return setEra(s.volumes(), era) })
+}
+
+func setEra(vols []*volume, era uint64) error {
 	const op = "store.SetEra"
-	for _, v := range s.volumes() {
+	for _, v := range vols {
 		if v.err() != nil {
 			continue // it is noted when it can be used again
 		}

@@ -203,7 +203,7 @@ func (e *Export) contents() (sum int64, err error) {
 		v := x.f.vol
 		if sum <= readInlineNow {
 			x.buf = contentPool.get()
-			if x.data, err = e.read(x.f, v.db, x.buf.b[:0]); err != nil {
+			if x.data, err = e.readNow(x.f, x.buf.b[:0]); err != nil {
 				return 0, err
 			}
 			x.buf.b = x.data
@@ -223,14 +223,19 @@ func (e *Export) contents() (sum int64, err error) {
 	return sum, nil
 }
 
-// read reads and verifies content in the index, into b's room.
-func (e *Export) read(f *found, db pebble.Reader, b []byte) ([]byte, error) {
-	const op = "store.export"
-	p := &f.Parts[0]
+// readNow is read for who is not inside the gate yet.
+func (e *Export) readNow(f *found, b []byte) ([]byte, error) {
 	if err := f.vol.gate.Enter(); err != nil {
 		return nil, err
 	}
 	defer f.vol.gate.Leave()
+	return e.read(f, f.vol.db, b)
+}
+
+// read reads and verifies content in the index, into b's room. The caller is inside the gate, as who has a snapshot is.
+func (e *Export) read(f *found, db pebble.Reader, b []byte) ([]byte, error) {
+	const op = "store.export"
+	p := &f.Parts[0]
 	val, closer, err := db.Get(inlineKey(nil, e.name, p))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, e.damaged(f, errs.E(op, e.name, errs.Corrupt, "the content is missing from the index"))

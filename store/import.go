@@ -56,6 +56,26 @@ type ImportResult struct {
 // if it is greater, and nothing otherwise. All that belongs on one mountpath is one synced batch; when Import returns, what was applied
 // is durable. A key that comes twice in one call is refused the second time. Batches of 1 to 4 MiB go fastest.
 func (s *transfer) Import(ctx context.Context, frames [][]byte, o ImportOptions) []ImportResult {
+	results := s.importOnce(ctx, frames, &o)
+	for range layoutTries {
+		var at []int
+		var again [][]byte
+		for i := range results {
+			if errors.Is(results[i].Err, errRehomed) { // it was received for a mountpath that is not its home any more
+				at, again = append(at, i), append(again, frames[i])
+			}
+		}
+		if len(at) == 0 {
+			break
+		}
+		for i, r := range s.importOnce(ctx, again, &o) {
+			results[at[i]] = r
+		}
+	}
+	return results
+}
+
+func (s *transfer) importOnce(ctx context.Context, frames [][]byte, o *ImportOptions) []ImportResult {
 	results := make([]ImportResult, len(frames))
 	arrivals := make([]*arrival, len(frames))
 	one := func(i int64) { arrivals[i] = s.receiveOne(ctx, frames[i], &results[i]) }
@@ -74,7 +94,7 @@ func (s *transfer) Import(ctx context.Context, frames [][]byte, o ImportOptions)
 		})
 	}
 	wg.Wait()
-	s.apply(arrivals, &o, results)
+	s.apply(arrivals, o, results)
 	return results
 }
 
@@ -341,7 +361,7 @@ func (s *transfer) prepare(x *incoming, o *ImportOptions) error {
 		return err
 	}
 	if home, err := s.home(x.n); err != nil || home != x.vol {
-		return errors.Join(err, errs.E("store.Import", x.n, errs.Conflict, "the key's mountpath changed"))
+		return errors.Join(err, errs.F("store.Import", x.n, errs.Busy, "%w: send it again", errRehomed))
 	}
 	if x.apply && x.have.exists() {
 		x.gone = x.vol.db.NewBatch()

@@ -82,13 +82,18 @@ func (s *transfer) PeekKey(n object.Name) (KeyState, error) {
 	if err := s.live(op, n); err != nil {
 		return KeyState{}, err
 	}
-	g := gatherer{s: &s.places}
-	defer g.close()
-	w := g.gather(n)
-	if w.err != nil {
-		return KeyState{}, errs.E(op, n, w.err)
+	var k KeyState
+	err := s.steady(func() error {
+		g := gatherer{s: &s.places}
+		defer g.close()
+		w := g.gather(n)
+		k = w.state()
+		return w.err
+	})
+	if err != nil {
+		return KeyState{}, errs.E(op, n, err)
 	}
-	return w.state(), nil
+	return k, nil
 }
 
 // Barrier returns after every writer that held a name's or an upload's lock at the call has let it go.

@@ -6,6 +6,7 @@ import (
 
 	"aistore/errs"
 	"aistore/fs"
+	"aistore/internal/failpoint"
 	"aistore/object"
 )
 
@@ -31,9 +32,52 @@ func newLayout(set *fs.Set, vols []*volume) *layout {
 	return l
 }
 
-func (s *places) now() *layout { return s.lay.Load() }
+func (s *places) now() *layout {
+	l := s.lay.Load()
+	_ = failpoint.Hit("layout.loaded") // from here on it may be a former one
+	return l
+}
 
 func (s *places) volumes() []*volume { return s.now().vols }
+
+// layoutTries bound how often an operation meets mountpaths that have just left: they do not come and go all the time.
+const layoutTries = 8
+
+// steady does again what failed while the mountpaths changed: what it met has left, and what lay there has another home by now. do must
+// be such that what it did before it failed may be done twice. Who holds the lock of a name or an upload needs no such care: a
+// mountpath is not closed before each of them was let go (releaseVolume).
+func (s *places) steady(do func() error) (err error) {
+	for range layoutTries {
+		l := s.now()
+		if err = do(); err == nil || s.now() == l {
+			return err
+		}
+	}
+	return err
+}
+
+// room returns the home of n, which has room for so many bytes more.
+func (s *places) room(n object.Name, size int64) (v *volume, err error) {
+	err = s.steady(func() (err error) {
+		if v, err = s.home(n); err == nil {
+			err = v.space.admit(size)
+		}
+		return err
+	})
+	return v, err
+}
+
+// blobAtHome begins a blob at the home of n, which has room for so many bytes; blob begins it.
+func blobAtHome(s *places, n object.Name, size int64, begin func(*volume) (*blobWriter, error)) (w *blobWriter, err error) {
+	err = s.steady(func() error {
+		v, err := s.room(n, size)
+		if err == nil {
+			w, err = begin(v)
+		}
+		return err
+	})
+	return w, err
+}
 
 // home returns the volume where n is written, or kind Mountpath.
 func (s *places) home(n object.Name) (*volume, error) { return s.now().home(n) }

@@ -91,11 +91,6 @@ func newMerge(s *Store, q ListQuery) (*merge, error) {
 		return nil, err
 	}
 	m.all, m.settled = cursors, l.set.Settled()
-	for _, v := range l.vols { // once more: what was seen must be durable, and not of a volume that failed
-		if err := v.settle(); err != nil {
-			return nil, errors.Join(err, m.close())
-		}
-	}
 	for _, c := range m.all {
 		if err := m.place(c, c.it.First()); err != nil {
 			return nil, errors.Join(err, m.close())
@@ -105,8 +100,23 @@ func newMerge(s *Store, q ListQuery) (*merge, error) {
 }
 
 // cursors opens cursors for ranges of keys on every volume, range by range within a volume, as of one moment: a name that is moving
-// from one to another is on one of them.
+// from one to another is on one of them. What they show is durable.
 func (s *places) cursors(ranges ...[2][]byte) (l *layout, all []*cursor, err error) {
+	err = s.steady(func() (err error) {
+		if l, all, err = openCursors(s, ranges); err != nil {
+			return err
+		}
+		for _, v := range l.vols { // once more: what is seen must be durable, and not of a volume that failed
+			if err := v.settle(); err != nil {
+				return errors.Join(err, closeAll(all))
+			}
+		}
+		return nil
+	})
+	return l, all, err
+}
+
+func openCursors(s *places, ranges [][2][]byte) (l *layout, all []*cursor, err error) {
 	s.moving.Lock()
 	defer s.moving.Unlock()
 	l = s.now()
@@ -114,15 +124,19 @@ func (s *places) cursors(ranges ...[2][]byte) (l *layout, all []*cursor, err err
 		for _, r := range ranges {
 			c, err := v.newCursor(r[0], r[1])
 			if err != nil {
-				for _, c := range all {
-					err = errors.Join(err, c.close())
-				}
-				return nil, nil, err
+				return nil, nil, errors.Join(err, closeAll(all))
 			}
 			all = append(all, c)
 		}
 	}
 	return l, all, nil
+}
+
+func closeAll(cursors []*cursor) (err error) {
+	for _, c := range cursors {
+		err = errors.Join(err, c.close())
+	}
+	return err
 }
 
 func (v *volume) newCursor(lower, upper []byte) (*cursor, error) {
@@ -328,13 +342,7 @@ func (m *merge) skip(key string) error {
 	return nil
 }
 
-func (m *merge) close() error {
-	var err error
-	for _, c := range m.all {
-		err = errors.Join(err, c.close())
-	}
-	return err
-}
+func (m *merge) close() error { return closeAll(m.all) }
 
 // Usage counts the objects of a bucket whose names begin with prefix, and their bytes.
 func (s *Store) Usage(ctx context.Context, bucket uint64, prefix string) (objects, bytes int64, err error) {
@@ -362,12 +370,18 @@ func (s *transfer) Leftovers() ([]uint64, error) {
 func bucketsIn(s *Store, families []byte) ([]uint64, error) {
 	const op = "store.Buckets"
 	seen := map[uint64]bool{}
-	for _, v := range s.volumes() {
-		for _, fam := range families {
-			if err := v.bucketsIn(fam, seen); err != nil {
-				return nil, errs.E(op, v.mp.Path(), err)
+	err := s.steady(func() error {
+		for _, v := range s.volumes() {
+			for _, fam := range families {
+				if err := v.bucketsIn(fam, seen); err != nil {
+					return errs.E(op, v.mp.Path(), err)
+				}
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	ids := make([]uint64, 0, len(seen))
 	for id := range seen {

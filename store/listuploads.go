@@ -54,7 +54,7 @@ func (s *multipart) listUploads(ctx context.Context, q UploadQuery, yield func(*
 	if upper != nil && bytes.Compare(lower, upper) >= 0 {
 		return nil
 	}
-	l, cursors, err := s.cursors([2][]byte{lower, upper})
+	_, cursors, err := s.cursors([2][]byte{lower, upper})
 	if err != nil {
 		return err
 	}
@@ -63,15 +63,18 @@ func (s *multipart) listUploads(ctx context.Context, q UploadQuery, yield func(*
 			_ = c.close() // its error was looked at
 		}
 	}()
-	for _, v := range l.vols {
-		if err := v.settle(); err != nil {
-			return err
-		}
-	}
 	for _, c := range cursors {
 		c.it.First()
 	}
 	return s.mergeUploads(ctx, q, f, cursors, yield)
+}
+
+// peekUpload is findUpload for who does not hold the upload's lock.
+func (s *multipart) peekUpload(n object.Name, id format.UploadID) (*upload, error) {
+	l := s.uploads.of(id)
+	l.RLock()
+	defer l.RUnlock()
+	return s.findUpload(n, id)
 }
 
 // mergeUploads yields what the cursors stand on, the smallest first.
@@ -99,7 +102,7 @@ func (s *multipart) mergeUploads(ctx context.Context, q UploadQuery, f folder, c
 		}
 		twice := bytes.Equal(last, c.it.Key())
 		last = append(last[:0], c.it.Key()...)
-		u, err := s.findUpload(object.Name{Bucket: q.Bucket, Key: string(key)}, id)
+		u, err := s.peekUpload(object.Name{Bucket: q.Bucket, Key: string(key)}, id)
 		if err != nil {
 			return err
 		}

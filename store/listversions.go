@@ -117,17 +117,12 @@ func (m *versionMerge) open(s *Store) error {
 		}
 		ranges = append(ranges, [2][]byte{format.ObjectKey(nil, fam, m.q.Bucket, from), upper})
 	}
-	l, cursors, err := s.cursors(ranges...)
+	_, cursors, err := s.cursors(ranges...)
 	if err != nil {
 		return err
 	}
 	for i, c := range cursors {
 		m.cursors = append(m.cursors, &versionCursor{cursor: *c, family: versionFamilies[i%len(versionFamilies)]})
-	}
-	for _, v := range l.vols { // what was seen must be durable
-		if err := v.settle(); err != nil {
-			return err
-		}
 	}
 	for _, c := range m.cursors {
 		if err := c.place(m.q.Bucket, c.it.First()); err != nil {
@@ -188,7 +183,7 @@ func (c *versionCursor) place(bucket uint64, valid bool) error {
 		return nil
 	}
 	var id [16]byte
-	ok := true
+	var ok bool
 	if c.family == format.FamVersion {
 		_, c.key, id, _, ok = format.SplitIDKey(c.it.Key())
 	} else {

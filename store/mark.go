@@ -82,10 +82,14 @@ func (s *places) markOf(n object.Name) (epoch uint64, sure bool, err error) {
 
 // Mark returns the epoch in which this node took n over last; 0 when that is not noted.
 func (s *transfer) Mark(n object.Name) (epoch uint64, err error) {
-	epoch, sure, err := s.markOf(n)
-	if err == nil && !sure {
-		err = errs.E("store.Mark", n, errs.Mountpath, "a mountpath is away that may have it")
-	}
+	err = s.steady(func() error {
+		one, sure, err := s.markOf(n)
+		if err == nil && !sure {
+			err = errs.E("store.Mark", n, errs.Mountpath, "a mountpath is away that may have it")
+		}
+		epoch = one
+		return err
+	})
 	if err != nil {
 		return 0, errs.E("store.Mark", n, err)
 	}
@@ -148,6 +152,15 @@ const marksAtOnce = 512
 
 // DropMarks removes the marks up to an epoch. It can be repeated, and ended at any time.
 func (s *transfer) DropMarks(ctx context.Context, upTo uint64) (dropped int64, err error) {
+	err = s.steady(func() error {
+		n, err := s.dropMarksNow(ctx, upTo)
+		dropped += n
+		return err
+	})
+	return dropped, err
+}
+
+func (s *transfer) dropMarksNow(ctx context.Context, upTo uint64) (dropped int64, err error) {
 	const op = "store.DropMarks"
 	for _, v := range s.volumes() {
 		if v.err() != nil {

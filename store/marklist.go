@@ -27,7 +27,7 @@ func (s *transfer) Marks(ctx context.Context, bucket uint64, prefix, after strin
 	if upper != nil && bytes.Compare(lower, upper) >= 0 {
 		return nil
 	}
-	l, cursors, err := s.cursors([2][]byte{lower, upper})
+	_, cursors, err := s.cursors([2][]byte{lower, upper})
 	if err != nil {
 		return errs.E(op, "", err)
 	}
@@ -36,11 +36,6 @@ func (s *transfer) Marks(ctx context.Context, bucket uint64, prefix, after strin
 			_ = c.close() // its error was looked at
 		}
 	}()
-	for _, v := range l.vols { // what was seen must be durable
-		if err := v.settle(); err != nil {
-			return errs.E(op, v.mp.Path(), err)
-		}
-	}
 	for _, c := range cursors {
 		c.it.First()
 	}

@@ -298,7 +298,7 @@ func setKey(v *volume, key, val []byte) error {
 
 // moveUploadParts moves the parts of an upload off a volume that leaves. What an ended upload left there is removed instead.
 func (s *moves) moveUploadParts(ctx context.Context, from *volume, n object.Name, id format.UploadID) (m Moved, err error) {
-	u, err := s.findUpload(n, id)
+	u, err := s.peekUpload(n, id)
 	if err != nil {
 		return m, err
 	}
@@ -383,9 +383,11 @@ func (s *moves) switchUploadPart(u *upload, mv *partMove) error {
 
 // moveSession moves an append session off a volume that leaves.
 func (s *moves) moveSession(ctx context.Context, from *volume, n object.Name, id sessionID) (m Moved, err error) {
-	if _, busy := s.sessions.busy.LoadOrStore(id, nil); busy {
+	moved := make(chan struct{})
+	if _, busy := s.sessions.busy.LoadOrStore(id, moved); busy {
 		return m, nil // once more
 	}
+	defer close(moved)
 	defer s.sessions.busy.Delete(id)
 	home, err := s.home(n)
 	if err != nil || home == from {

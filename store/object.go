@@ -65,13 +65,15 @@ func (s *Store) Open(n object.Name) (*Object, error) {
 	}
 	o := &Object{name: n, store: s}
 	// The record and the content it names are read one after the other, without a lock: a writer may
-	// replace both in between. Then the content is another's or gone, and the record is read again.
+	// replace both in between. Then the content is another's or gone, and the record is read again; so it is when the mountpath
+	// left in between.
 	for range 4 {
+		l := s.now()
 		again, err := o.open(n)
 		if err == nil {
 			return o, nil
 		}
-		if !again {
+		if !again && (s.now() == l || errs.Is(err, errs.NotFound)) {
 			return nil, errs.E(op, n, err)
 		}
 	}

@@ -70,15 +70,11 @@ func (s *multipart) PutPart(ctx context.Context, n object.Name, id string, numbe
 	if number < 1 || number > MaxParts {
 		return info, errs.F(op, n, errs.Invalid, "part number %d is outside 1..%d", number, MaxParts)
 	}
-	u, err := s.openUpload(op, n, id)
+	u, err := s.lookUpload(op, n, id)
 	if err != nil {
 		return info, errs.E(op, n, err)
 	}
-	v, err := s.partHome(u.id, number, max(o.Size, chunkSize))
-	if err != nil {
-		return info, errs.E(op, n, err)
-	}
-	bw, err := v.newBlob(s.cfg.BlockSize, o.Size)
+	bw, err := s.partBlob(u.id, number, max(o.Size, chunkSize), func(v *volume) (*blobWriter, error) { return v.newBlob(s.cfg.BlockSize, o.Size) })
 	if err != nil {
 		return info, errs.E(op, n, err)
 	}
@@ -91,7 +87,7 @@ func (s *multipart) PutPart(ctx context.Context, n object.Name, id string, numbe
 	if err != nil {
 		return info, errs.E(op, n, err)
 	}
-	err = s.commitPart(op, u, p, v, &o)
+	err = s.commitPart(op, u, p, bw.v, &o)
 	for i := 0; i < 4 && errors.Is(err, errRehomed); i++ { // it must not go to a mountpath that leaves
 		to, ferr := s.followPart(ctx, u, p, bw)
 		if ferr != nil {
@@ -126,6 +122,18 @@ func (s *multipart) partHome(id format.UploadID, number int, size int64) (v *vol
 		}
 	}
 	return nil, err
+}
+
+// partBlob begins a blob where a part goes.
+func (s *multipart) partBlob(id format.UploadID, number int, size int64, begin func(*volume) (*blobWriter, error)) (w *blobWriter, err error) {
+	err = s.steady(func() error {
+		v, err := s.partHome(id, number, size)
+		if err == nil {
+			w, err = begin(v)
+		}
+		return err
+	})
+	return w, err
 }
 
 // writePart writes the part's bytes, its footer, and publishes the blob.
@@ -172,13 +180,9 @@ func (s *multipart) writePart(ctx context.Context, op string, n object.Name, id 
 
 // followPart brings a part's blob to a mountpath in service.
 func (s *multipart) followPart(ctx context.Context, u *upload, p *format.Part, from *blobWriter) (*blobWriter, error) {
-	v, err := s.partHome(u.id, p.Number, p.Size)
-	if err != nil {
-		return nil, err
-	}
-	to, err := from.copyTo(ctx, v, true)
+	to, err := s.partBlob(u.id, p.Number, p.Size, func(v *volume) (*blobWriter, error) { return from.copyTo(ctx, v, true) })
 	if err == nil {
-		p.Mount = v.mount
+		p.Mount = to.v.mount
 	}
 	return to, err
 }
@@ -358,29 +362,13 @@ func (s *multipart) ListParts(ctx context.Context, n object.Name, id string, aft
 	if err := errors.Join(ctx.Err(), s.live(op, n)); err != nil {
 		return nil, false, errs.E(op, n, err)
 	}
-	u, err := s.openUpload(op, n, id)
-	if err != nil {
-		return nil, false, errs.E(op, n, err)
-	}
-	if after >= MaxParts {
-		return nil, false, nil
-	}
 	ask := 0
 	if limit > 0 {
 		ask = limit + 1
 	}
-	var parts []format.Part
-	for _, v := range s.volumes() {
-		some, err := u.parts(v, max(after, 0), ask)
-		if err != nil { // also of a mountpath that failed: the list is never silently short
-			return nil, false, errs.E(op, n, err)
-		}
-		parts = append(parts, some...)
-	}
-	for _, v := range s.volumes() {
-		if err := v.settle(); err != nil {
-			return nil, false, errs.E(op, n, err)
-		}
+	parts, err := s.readParts(op, n, id, max(after, 0), ask)
+	if err != nil {
+		return nil, false, errs.E(op, n, err)
 	}
 	slices.SortFunc(parts, func(a, b format.Part) int { // of one number the newest first
 		return cmp.Or(cmp.Compare(a.Number, b.Number), b.Version.Compare(a.Version))
@@ -390,6 +378,35 @@ func (s *multipart) ListParts(ctx context.Context, n object.Name, id string, aft
 		parts, more = parts[:limit], true
 	}
 	return partInfos(parts), more, nil
+}
+
+// readParts reads the parts of an upload under way on all mountpaths, as (*upload).parts does on one. No part goes from one to another
+// meanwhile.
+func (s *multipart) readParts(op string, n object.Name, id string, after, limit int) (parts []format.Part, err error) {
+	uid, ok := format.ParseUploadID(id)
+	if !ok {
+		return nil, noUpload(op, n, id)
+	}
+	l := s.uploads.of(uid)
+	l.RLock()
+	defer l.RUnlock()
+	u, err := s.openUpload(op, n, id)
+	if err != nil || after >= MaxParts {
+		return nil, err
+	}
+	for _, v := range s.volumes() {
+		some, err := u.parts(v, after, limit)
+		if err != nil { // also of a mountpath that failed: the list is never silently short
+			return nil, err
+		}
+		parts = append(parts, some...)
+	}
+	for _, v := range s.volumes() {
+		if err := v.settle(); err != nil {
+			return nil, err
+		}
+	}
+	return parts, nil
 }
 
 // Parts returns the parts of which a version of n ("" = the current) was completed; nil when it was not uploaded in parts.

@@ -289,10 +289,19 @@ func (p *Pass) End(ctx context.Context) (again bool, err error) {
 }
 
 // releaseVolume takes an emptied volume away from the node; done is false while anything is there, or read.
+//
+// Operations read a layout and then use its volumes. Those under the lock of a name or an upload have let it go when the volume is
+// closed, what writes a blob keeps it from being released, and the others try again by the new layout (steady).
 func (s *moves) releaseVolume(ctx context.Context, v *volume) (done bool, err error) {
-	if s.pins.holds(v) {
+	if s.pins.holds(v) || !v.writers.keepOut() {
 		return false, nil
 	}
+	dropped := false
+	defer func() {
+		if !dropped {
+			v.writers.letIn()
+		}
+	}()
 	if empty, err := isEmpty(v); err != nil || !empty {
 		return false, err
 	}
@@ -303,8 +312,10 @@ func (s *moves) releaseVolume(ctx context.Context, v *volume) (done bool, err er
 	if err != nil {
 		return false, err
 	}
+	dropped = true
 	s.publish(set, nil)
 	_ = failpoint.Hit("detach.after-drop") // past the commit: only a kill matters
+	s.uploads.barrier()
 	s.locks.barrier()
 	for !v.gate.Drain(s.cfg.CloseWithin, func() {}) { // readers of long lists
 		if err := ctx.Err(); err != nil {

@@ -59,11 +59,8 @@ func (s *Store) putInline(ctx context.Context, op string, n object.Name, data []
 	if err := s.live(op, n); err != nil {
 		return info, err
 	}
-	v, err := s.home(n)
+	v, err := s.room(n, 3*int64(len(data)+len(n.Key)+200)) // log, table, one compaction
 	if err != nil {
-		return info, errs.E(op, n, err)
-	}
-	if err := v.space.admit(3 * int64(len(data)+len(n.Key)+200)); err != nil { // log, table, one compaction
 		return info, errs.E(op, n, err)
 	}
 	if data == nil { // an empty object has inline content too; nil is how a write of blobs is told

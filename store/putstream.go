@@ -124,6 +124,7 @@ type blobWriter struct {
 	id        format.BlobID
 	f         fs.File
 	name      string // where the file is now
+	inside    bool   // it is among the volume's writers
 	keepName  bool   // publish leaves the file under its present name as well
 	blockSize int64
 	length    int64
@@ -137,12 +138,16 @@ func (v *volume) newBlob(blockSize, sizeHint int64) (*blobWriter, error) {
 }
 
 func newBlobAs(v *volume, id format.BlobID, blockSize, sizeHint int64) (*blobWriter, error) {
-	w := &blobWriter{v: v, id: id, name: "work/" + id.String(), blockSize: blockSize}
+	if err := v.writers.enter(); err != nil {
+		return nil, err
+	}
+	w := &blobWriter{v: v, id: id, name: "work/" + id.String(), blockSize: blockSize, inside: true}
 	if sizeHint > 0 {
 		w.crcs = make([]byte, 0, 4*min(format.BlocksOf(sizeHint, blockSize), 1<<20))
 	}
 	var err error
 	if w.f, err = v.mp.OpenFile(w.name, os.O_RDWR|os.O_CREATE|os.O_EXCL); err != nil {
+		v.writers.leave()
 		return nil, err
 	}
 	v.writing.Store(id, nil)
@@ -266,19 +271,16 @@ func (w *blobWriter) finish(committed bool) {
 		_ = w.v.mp.Remove(w.name) // else swept
 	}
 	w.v.writing.Delete(w.id)
+	if w.inside {
+		w.inside = false
+		w.v.writers.leave()
+	}
 }
 
 // putBlob writes content that gets a file of its own. bp is a chunk buffer; what src has already read
 // is at its content's start.
 func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *prefixed, bp *[]byte, o *PutOptions) (info object.Info, err error) {
-	v, err := s.home(n)
-	if err != nil {
-		return info, errs.E(op, n, err)
-	}
-	if err := v.space.admit(max(o.Size, chunkSize)); err != nil {
-		return info, errs.E(op, n, err)
-	}
-	bw, err := v.newBlob(s.cfg.BlockSize, o.Size)
+	bw, err := blobAtHome(&s.places, n, max(o.Size, chunkSize), func(v *volume) (*blobWriter, error) { return v.newBlob(s.cfg.BlockSize, o.Size) })
 	if err != nil {
 		return info, errs.E(op, n, err)
 	}
@@ -303,7 +305,7 @@ func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *pref
 			return info, errs.E(op, n, err)
 		}
 	}
-	w.vol, w.sum = v, h.Sum(h.whole)
+	w.vol, w.sum = bw.v, h.Sum(h.whole)
 	if err := s.sealBlob(&w, bw); err != nil {
 		return info, errs.E(op, n, err)
 	}
@@ -330,19 +332,12 @@ func settling(op string, n object.Name, err error) error {
 
 // follow brings the blob of w to the mountpath that has become the name's home.
 func (s *places) follow(ctx context.Context, w *write) error {
-	home, err := s.home(w.name)
-	if err == nil {
-		err = home.space.admit(w.rec.Size)
-	}
-	if err != nil {
-		return err
-	}
-	to, err := w.blob.copyTo(ctx, home, w.o.Durability != cluster.Volatile)
+	to, err := blobAtHome(s, w.name, w.rec.Size, func(v *volume) (*blobWriter, error) { return w.blob.copyTo(ctx, v, w.o.Durability != cluster.Volatile) })
 	if err != nil {
 		return err
 	}
 	w.blob.finish(false)
-	w.blob, w.vol = to, home
+	w.blob, w.vol = to, to.v
 	return nil
 }
 

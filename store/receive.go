@@ -25,6 +25,7 @@ type arrival struct {
 	uploads []arrivedUpload
 	blobs   []arrivedBlob
 	byID    map[blobKey]int // which of blobs was which
+	held    bool            // it is among the writers of its volume
 	skipped bool            // the blobs were not read: what is here is not less
 }
 
@@ -75,6 +76,10 @@ func (a *arrival) finish(committed bool) {
 		if w := a.blobs[i].w; w != nil {
 			w.finish(committed)
 		}
+	}
+	if a.held {
+		a.held = false
+		a.vol.writers.leave()
 	}
 }
 
@@ -161,14 +166,11 @@ func (s *transfer) receive(ctx context.Context, r *frameReader, wanted func(*arr
 			a.finish(false)
 		}
 	}()
-	if a.vol, err = s.home(a.n); err != nil {
-		return a, err
-	}
 	if err := a.describe(&d); err != nil {
 		return a, err
 	}
 	blobs := a.blobBytes()
-	if err := a.vol.space.admit(3*(h.Length-blobs) + blobs); err != nil { // log, table, one compaction
+	if err := s.settleAt(a, 3*(h.Length-blobs)+blobs); err != nil { // log, table, one compaction
 		return a, err
 	}
 	for i := range a.records {
@@ -191,6 +193,17 @@ func (s *transfer) receive(ctx context.Context, r *frameReader, wanted func(*arr
 		return a, errs.E(op, a.n, errs.Corrupt, "a frame is longer than what it describes")
 	}
 	return a, nil
+}
+
+// settleAt gives a its volume, which is not released before a has finished.
+func (s *transfer) settleAt(a *arrival, size int64) error {
+	return s.steady(func() (err error) {
+		if a.vol, err = s.room(a.n, size); err == nil {
+			err = a.vol.writers.enter()
+			a.held = err == nil
+		}
+		return err
+	})
 }
 
 func (a *arrival) blobBytes() (sum int64) {

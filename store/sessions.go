@@ -17,7 +17,7 @@ type sessions struct {
 	mostBytes int64
 
 	begun sync.RWMutex // held shared while one is begun
-	busy  sync.Map     // sessionID -> nothing: an append or flush is under way
+	busy  sync.Map     // sessionID -> nothing: an append or flush is under way; or a channel that is closed when it has moved
 
 	mu    sync.Mutex
 	open  map[sessionID]session

@@ -267,9 +267,13 @@ func (r *removal) commit(names []object.Name) error {
 // Sync returns once everything that was committed before is durable, on every mountpath that works; an error is that of one that does
 // not. Removals are not synced one by one.
 func (s *transfer) Sync() error {
+	return s.steady(func() error { return syncLogs(s.volumes()) })
+}
+
+func syncLogs(vols []*volume) error {
 	const op = "store.Sync"
 	var faults []error
-	for _, v := range s.volumes() {
+	for _, v := range vols {
 		if err := syncLog(v); err != nil {
 			faults = append(faults, errs.E(op, v.mp.Path(), err))
 		}

@@ -544,8 +544,20 @@ func (o *Object) openPart(i int) error {
 
 // relocate looks where part i is by now and reports whether that is another mountpath.
 func (o *Object) relocate(i int) bool {
+	for s := o.store; ; {
+		l := s.now()
+		if o.relocateIn(l, i) {
+			return true
+		}
+		if s.now() == l { // else the table may have been on its way
+			return false
+		}
+	}
+}
+
+func (o *Object) relocateIn(l *layout, i int) bool {
 	m := o.multi
-	for _, v := range o.store.now().homes(o.name, nil) {
+	for _, v := range l.homes(o.name, nil) {
 		if v.err() != nil {
 			continue
 		}

@@ -83,7 +83,8 @@ func noUpload(op string, n object.Name, id string) error {
 	return errs.F(op, n, errs.NotFound, "upload %q is not under way: it was completed, aborted or never begun", id)
 }
 
-// findUpload reads an upload; nil when there is none. One that has ended speaks before its former self in a former home.
+// findUpload reads an upload, whose lock the caller holds; nil when there is none. One that has ended speaks before its former self in a
+// former home.
 func (s *places) findUpload(n object.Name, id format.UploadID) (*upload, error) {
 	const op = "store.findUpload"
 	var best *upload
@@ -115,7 +116,19 @@ func (s *places) findUpload(n object.Name, id format.UploadID) (*upload, error) 
 	return best, nil
 }
 
-// openUpload reads an upload under way; kind NotFound.
+// lookUpload is openUpload for who does not hold the upload's lock.
+func (s *multipart) lookUpload(op string, n object.Name, id string) (*upload, error) {
+	uid, ok := format.ParseUploadID(id)
+	if !ok {
+		return nil, noUpload(op, n, id)
+	}
+	l := s.uploads.of(uid)
+	l.RLock()
+	defer l.RUnlock()
+	return s.openUpload(op, n, id)
+}
+
+// openUpload reads an upload under way, whose lock the caller holds; kind NotFound.
 func (s *places) openUpload(op string, n object.Name, id string) (*upload, error) {
 	uid, ok := format.ParseUploadID(id)
 	if !ok {
@@ -148,14 +161,11 @@ func (u *upload) put(d cluster.Durability, mark *mark) error {
 // CreateUpload begins a multipart upload of n, durably.
 func (s *multipart) CreateUpload(ctx context.Context, n object.Name, o UploadOptions) (Upload, error) {
 	const op = "store.CreateUpload"
-	v, err := s.home(n)
-	if err == nil {
-		err = errors.Join(ctx.Err(), v.space.admit(4<<10))
-	}
-	if err != nil {
+	_, err := s.room(n, 4<<10)
+	if err = errors.Join(ctx.Err(), err); err != nil {
 		return Upload{}, errs.E(op, n, err)
 	}
-	u := &upload{vol: v, n: n}
+	u := &upload{n: n}
 	now := time.Now().UnixNano()
 	binary.BigEndian.PutUint64(u.id[:], uint64(now))
 	_, _ = rand.Read(u.id[8:]) // never fails (crypto/rand)
@@ -199,11 +209,18 @@ func (s *multipart) Upload(n object.Name, id string) (Upload, error) {
 	if err := s.live(op, n); err != nil {
 		return Upload{}, err
 	}
-	u, err := s.openUpload(op, n, id)
-	if err != nil {
-		return Upload{}, errs.E(op, n, err)
+	uid, ok := format.ParseUploadID(id)
+	if !ok {
+		return Upload{}, noUpload(op, n, id)
 	}
-	if err := u.vol.settle(); err != nil {
+	l := s.uploads.of(uid)
+	l.RLock()
+	defer l.RUnlock()
+	u, err := s.openUpload(op, n, id)
+	if err == nil {
+		err = u.vol.settle()
+	}
+	if err != nil {
 		return Upload{}, errs.E(op, n, err)
 	}
 	return u.info(), nil
@@ -372,6 +389,10 @@ func (s *multipart) SweepUploads(ctx context.Context, before time.Time) (aborted
 
 // eachUpload visits every upload, also those that ended, under its lock.
 func (s *multipart) eachUpload(ctx context.Context, visit func(*upload) error) error {
+	return s.steady(func() error { return s.eachUploadOnce(ctx, visit) })
+}
+
+func (s *multipart) eachUploadOnce(ctx context.Context, visit func(*upload) error) error {
 	for _, v := range s.volumes() {
 		if v.err() != nil {
 			continue
@@ -422,17 +443,17 @@ func (s *multipart) cleanUploads(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, v := range s.volumes() {
-		if v.err() != nil {
+	return s.steady(func() error {
+		if s.allUsable() != nil {
 			return nil // the upload, or the object, may be there
 		}
-	}
-	for _, v := range s.volumes() {
-		if err := s.cleanStrays(ctx, v); err != nil {
-			return err
+		for _, v := range s.volumes() {
+			if err := s.cleanStrays(ctx, v); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // cleanStrays removes the entries of parts on v whose upload nobody knows: its object has the blobs it needs by reference.

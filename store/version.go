@@ -379,8 +379,14 @@ func (s *places) isLatest(f *found, n object.Name) bool {
 		return true
 	}
 	var cur found
-	ok, err := s.current(&cur, n)
-	defer cur.close()
+	defer func() { cur.close() }()
+	ok := false
+	err := s.steady(func() (err error) {
+		cur.close()
+		cur = found{}
+		ok, err = s.current(&cur, n)
+		return err
+	})
 	return err == nil && ok && cur.Version == f.Version
 }
 
@@ -410,6 +416,7 @@ func (s *Store) OpenVersion(n object.Name, versionID string) (*Object, error) {
 	}
 	o := &Object{name: n, store: s}
 	for range 4 { // see Open
+		l := s.now()
 		var f found
 		if err := s.lookupVersion(&f, n, versionID); err != nil {
 			return nil, errs.E(op, n, err)
@@ -419,7 +426,7 @@ func (s *Store) OpenVersion(n object.Name, versionID string) (*Object, error) {
 		if err == nil {
 			return o, nil
 		}
-		if !again {
+		if !again && s.now() == l {
 			return nil, errs.E(op, n, err)
 		}
 	}
@@ -452,9 +459,17 @@ func (o *Object) versionContent(f *found) (again bool, err error) {
 }
 
 // Empty reports whether a bucket has nothing here: no object, version or delete marker. Open uploads do not count.
-func (s *Store) Empty(bucket uint64) (bool, error) {
+func (s *Store) Empty(bucket uint64) (empty bool, err error) {
+	err = s.steady(func() (err error) {
+		empty, err = emptyIn(s.volumes(), bucket)
+		return err
+	})
+	return empty, err
+}
+
+func emptyIn(vols []*volume, bucket uint64) (bool, error) {
 	const op = "store.Empty"
-	for _, v := range s.volumes() {
+	for _, v := range vols {
 		empty, err := emptyBucket(v, bucket)
 		if err != nil {
 			return false, errs.E(op, v.mp.Path(), err)
@@ -463,7 +478,7 @@ func (s *Store) Empty(bucket uint64) (bool, error) {
 			return false, nil
 		}
 	}
-	for _, v := range s.volumes() { // what is gone must be so for good
+	for _, v := range vols { // what is gone must be so for good
 		if err := v.settle(); err != nil {
 			return false, errs.E(op, v.mp.Path(), err)
 		}

@@ -50,6 +50,7 @@ type volume struct {
 	blobCount atomic.Uint64 // last blobID count given
 	dirs      [256]blobDir
 	writing   sync.Map // blobID -> nothing: blobs not yet committed
+	writers   blobWriters
 	claims    claims
 
 	space space
@@ -72,6 +73,29 @@ func newVolume(mp *fs.Mountpath, cache *pebble.Cache, log *slog.Logger) *volume 
 	v.space.init(mp, log, v.total)
 	return v
 }
+
+// blobWriters counts those who write blobs to a volume. It is not released before they have ended, and has none afterwards.
+type blobWriters struct{ n atomic.Int64 } // from writersOut up once it is released
+
+// writersOut is added to the count when the volume is released.
+const writersOut = -1 << 40
+
+// enter lets the caller write, who must leave; or it is kind Unavailable.
+func (w *blobWriters) enter() error {
+	if w.n.Add(1) > 0 {
+		return nil
+	}
+	w.leave()
+	return errs.E("store.write", "", errs.Unavailable, "the mountpath has left")
+}
+
+func (w *blobWriters) leave() { w.n.Add(-1) }
+
+// keepOut lets no one write any more, if no one does.
+func (w *blobWriters) keepOut() bool { return w.n.CompareAndSwap(0, writersOut) }
+
+// letIn undoes keepOut.
+func (w *blobWriters) letIn() { w.n.Add(-writersOut) }
 
 // open makes the mountpath's directories and opens the index. A failure disables the mountpath.
 func (v *volume) open() {

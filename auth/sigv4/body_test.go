@@ -149,7 +149,7 @@ func TestEveryChangedByteIsSeen(t *testing.T) {
 					if _, ok := d.Trailer(crc); ok {
 						t.Errorf("a trailer of a body that was refused")
 					}
-					if _, again := d.Read(make([]byte, 1)); again != err {
+					if _, again := d.Read(make([]byte, 1)); !errors.Is(again, err) {
 						t.Errorf("%v, then %v", err, again)
 					}
 				}
@@ -294,7 +294,7 @@ func TestHashedBody(t *testing.T) {
 			}
 			d.Close()
 			d.Close()
-			if _, err := d.Read(make([]byte, 1)); err != errClosed {
+			if _, err := d.Read(make([]byte, 1)); !errors.Is(err, errClosed) {
 				t.Errorf("%s: read after close: %v", name, err)
 			}
 		}

@@ -73,7 +73,7 @@ func buildAndRun(ctx context.Context, limit time.Duration, show func(ctx context
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // it lies among the temporary files
 	free, err := freeSpace(dir)
 	if err == nil {
 		err = enough(free, filepath.Dir(dir))

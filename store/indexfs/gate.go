@@ -33,7 +33,7 @@ func (g *Gate) Enter() error {
 }
 
 func errClosing() error {
-	return errs.E("indexfs.Enter", "", errs.Unavailable, "the store is closing")
+	return errs.E("indexfs.Enter", "", errs.Unavailable, "the mountpath, or the store, is closing")
 }
 
 // Leave undoes Enter.

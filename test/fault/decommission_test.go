@@ -32,7 +32,7 @@ func TestDecommissionInterrupted(t *testing.T) {
 		m.decommission(ctx, id)
 		moved, of := m.underWay(rnd.Int64N(int64(len(m.kept)+len(m.load.Names)) / 4))
 		began := m.at()
-		end := ""
+		var end string
 		switch kind := kinds[i%len(kinds)]; kind {
 		case "reversed":
 			end = m.reverse(ctx, id)

@@ -179,7 +179,7 @@ func (h *held) read(ctx context.Context, s *state, id string) error {
 	}
 	b, err := io.ReadAll(out.Body)
 	if err != nil || !bytes.Equal(b, s.bytes()) {
-		return fmt.Errorf("%s/%s version %q: %d bytes are not the %d written (%v)", h.bucket, h.key, id, len(b), len(s.bytes()), err)
+		return fmt.Errorf("%s/%s version %q: %d bytes are not the %d written (%v)", h.bucket, h.key, id, len(b), len(s.bytes()), err) //nolint:errorlint // it may be nil
 	}
 	if e := strings.Trim(aws.ToString(out.ETag), `"`); e != s.etag() {
 		return fmt.Errorf("%s/%s version %q: ETag %s, not %s", h.bucket, h.key, id, e, s.etag())

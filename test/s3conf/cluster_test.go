@@ -49,10 +49,10 @@ func startCluster(t *testing.T) (gateway, target, secure *env) {
 	}
 	var targetURL, tlsURL string
 	for _, n := range c.Nodes() {
-		switch {
-		case n.ID == "t2":
+		switch n.ID {
+		case "t2":
 			targetURL = n.URL()
-		case n.ID == "g1":
+		case "g1":
 			tlsURL = n.TLSURL()
 		}
 	}

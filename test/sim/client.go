@@ -34,7 +34,7 @@ func (o op) changes() bool { return o < opGet }
 // creates reports whether the operation leaves something, whatever was there.
 func (o op) creates() bool { return o == opPut || o == opBegin || o == opComplete }
 
-func (r *request) String() string { return fmt.Sprintf("%v %s %x", r.op, r.name, r.value) }
+func (o *request) String() string { return fmt.Sprintf("%v %s %x", o.op, o.name, o.value) }
 
 // operation is a request in the history.
 type operation struct {

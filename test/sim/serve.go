@@ -19,7 +19,7 @@ type request struct {
 	versioned bool // the bucket keeps versions
 }
 
-func (r *request) key() key { return key{r.bucket, r.name} }
+func (o *request) key() key { return key{o.bucket, o.name} }
 
 // status is what became of a request.
 type status uint8

@@ -115,7 +115,7 @@ func TestRootPair(t *testing.T) {
 	if strings.Contains(log.String(), "default key pair") || strings.Contains(log.String(), "no key of this cluster") {
 		t.Errorf("warnings about a chosen pair:\n%s", log)
 	}
-	a, log, stop = launch(t, []string{dir})
+	a, _, stop = launch(t, []string{dir})
 	if us := a.control.View().Users.Users; len(us) != 1 || us["root"] == nil {
 		t.Errorf("after a start without a pair: %v", us)
 	}
