@@ -8,8 +8,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"aistore/errs"
 )
 
 // health is what is known of a disk besides whether it failed.
@@ -89,11 +87,13 @@ func (m *Mountpath) Probe() error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	if err := m.touch(); err != nil && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+	if err := m.touch(); err != nil && !full(err) {
 		m.Fail(err)
 	}
 	return m.Err()
 }
+
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // touch writes the probe.
 func (m *Mountpath) touch() error {
@@ -110,6 +110,11 @@ func (m *Mountpath) touch() error {
 		h.probe = f
 		h.mu.Unlock()
 	}
+	return m.writeProbe(f)
+}
+
+// writeProbe writes one block over itself.
+func (m *Mountpath) writeProbe(f File) error {
 	var b [Block]byte
 	copy(b[:], m.ID())
 	if _, err := f.WriteAt(b[:], 0); err != nil {
@@ -225,9 +230,4 @@ func JudgePace(mps []*Mountpath, s Slowness) (slow []*Mountpath) {
 		}
 	}
 	return slow
-}
-
-// ErrStuck is why a disk is given up that does not answer.
-func ErrStuck(after time.Duration) error {
-	return errs.F("fs.Probe", "disk", errs.Timeout, "has not answered for %v", after.Round(time.Second))
 }
