@@ -122,7 +122,7 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 		if out && !m.returns(as) {
 			return nil // it has failed
 		}
-		if !out && s.serves(mk.ID) && !slices.Contains(m.found, s.Boot()) { // it failed, and stayed in service as the only one
+		if !out && s.rec.serves(mk.ID) && !slices.Contains(m.found, s.Boot()) { // it failed, and stayed in service as the only one
 			m.Fail(errors.New(oldCopy))
 			return nil
 		}
@@ -137,11 +137,6 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 		}
 	}
 	return nil
-}
-
-// serves reports whether the record has the mountpath in service.
-func (s *Set) serves(id string) bool {
-	return slices.ContainsFunc(s.rec.present(), func(o Member) bool { return o.ID == id })
 }
 
 // wipe removes what a mountpath that was released left, and forgets its marker.
@@ -228,7 +223,7 @@ func (s *Set) Join(m *Mountpath) (*Set, error) {
 	n := s.after()
 	id := m.ID()
 	_, out := n.rec.out(id)
-	known := out || n.serves(id)
+	known := out || n.rec.serves(id)
 	n.mps = slices.DeleteFunc(n.mps, func(o *Mountpath) bool { return o.ID() == id })
 	n.mps = append(n.mps, m)
 	n.rec.Others = slices.DeleteFunc(n.rec.Others, func(o Member) bool { return o.ID == id })

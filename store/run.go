@@ -121,7 +121,7 @@ func (s *mounts) probe(giveUp time.Duration) (answered []*volume) {
 		asked++
 		go func() { // left alone when a call to the operating system never returns
 			_ = v.mp.Probe() // an error has failed the mountpath
-			v.care()
+			care(v)
 			done <- v
 		}()
 	}
@@ -139,7 +139,7 @@ func (s *mounts) probe(giveUp time.Duration) (answered []*volume) {
 }
 
 // care does what a disk in use needs from time to time. The disk may hang in that, too.
-func (v *volume) care() {
+func care(v *volume) {
 	if v.err() != nil || !v.cared.TryLock() {
 		return
 	}
