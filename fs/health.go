@@ -110,11 +110,11 @@ func (m *Mountpath) touch() error {
 		h.probe = f
 		h.mu.Unlock()
 	}
-	return m.writeProbe(f)
+	return writeProbe(m, f)
 }
 
 // writeProbe writes one block over itself.
-func (m *Mountpath) writeProbe(f File) error {
+func writeProbe(m *Mountpath, f File) error {
 	var b [Block]byte
 	copy(b[:], m.ID())
 	if _, err := f.WriteAt(b[:], 0); err != nil {

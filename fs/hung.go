@@ -62,7 +62,7 @@ func await(m *Mountpath, call func() outcome) outcome {
 			select {
 			case done <- o: // it still waits
 			default:
-				m.late(o.err)
+				late(m, o.err)
 				if o.file != nil {
 					_ = o.file.Close() // nobody knows of it
 				}
@@ -149,19 +149,19 @@ func openFile(m *Mountpath, name string, flag int) (File, error) {
 }
 
 // GiveUp fails a mountpath whose disk has not answered for so long.
-func (m *Mountpath) GiveUp(after time.Duration) {
-	m.fail(&failure{errs.F("fs.Probe", "disk", errs.Timeout, "has not answered for %v", after.Round(time.Second)), true})
+func GiveUp(m *Mountpath, after time.Duration) {
+	fail(m, &failure{errs.F("fs.Probe", "disk", errs.Timeout, "has not answered for %v", after.Round(time.Second)), true})
 }
 
 // GivenUp reports whether the mountpath was given up and nothing worse has come to light: what it was asked before it has
 // answered without an error, or not at all so far.
-func (m *Mountpath) GivenUp() bool {
+func GivenUp(m *Mountpath) bool {
 	f := m.failed.Load()
 	return f != nil && f.hung && !m.worse.Load()
 }
 
 // late takes note of how a call ended after the mountpath had failed.
-func (m *Mountpath) late(err error) {
+func late(m *Mountpath, err error) {
 	var errno syscall.Errno
 	if errors.As(err, &errno) && errno != syscall.EEXIST && errno != syscall.ENOENT && !m.worse.Swap(true) {
 		m.log.Error("a disabled mountpath told of an error", "mountpath", m.path, "id", m.marker.ID, "err", err)
@@ -169,12 +169,12 @@ func (m *Mountpath) late(err error) {
 }
 
 // Answers is Probe for a mountpath that was given up. It may take as long as the disk does. An error shows in GivenUp.
-func (m *Mountpath) Answers() error {
+func Answers(m *Mountpath) error {
 	err := m.check()
 	if err == nil {
 		var f File
 		if f, err = m.root.OpenFile(ProbeName, os.O_RDWR|os.O_CREATE); err == nil {
-			err = errors.Join(m.writeProbe(f), f.Close())
+			err = errors.Join(writeProbe(m, f), f.Close())
 		}
 	}
 	if err != nil && !full(err) {

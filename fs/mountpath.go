@@ -132,13 +132,13 @@ func newMountpath(path string, sys FS, log *slog.Logger) *Mountpath {
 }
 
 // Fail disables the mountpath for the life of the process. Only the first reason is kept.
-func (m *Mountpath) Fail(err error) { m.fail(&failure{err: err}) }
+func (m *Mountpath) Fail(err error) { fail(m, &failure{err: err}) }
 
-func (m *Mountpath) fail(f *failure) {
+func fail(m *Mountpath, f *failure) {
 	err := f.err
 	e := errs.E("fs.Mountpath", m.path, errs.Mountpath, err)
 	if !m.failed.CompareAndSwap(nil, &failure{e, f.hung}) {
-		m.late(err)
+		late(m, err)
 		return
 	}
 	close(m.down)

@@ -81,7 +81,7 @@ func (s *mounts) takeBack(ctx context.Context) {
 	h := s.healthNow()
 	for _, v := range s.volumes() {
 		m := v.mp
-		if !m.GivenUp() || !s.returnable(m) {
+		if !fs.GivenUp(m) || !s.returnable(m) {
 			continue
 		}
 		d := s.comebacks.begin(m)
@@ -90,7 +90,7 @@ func (s *mounts) takeBack(ctx context.Context) {
 		}
 		go func() {
 			began := time.Now()
-			answered := m.Returned(ctx, 0) && m.Stuck() == 0 && m.Answers() == nil && m.GivenUp()
+			answered := m.Returned(ctx, 0) && m.Stuck() == 0 && fs.Answers(m) == nil && fs.GivenUp(m)
 			if s.comebacks.end(d, began, answered, h.GiveUp) {
 				s.takeBackOne(ctx, d, m)
 			}
@@ -113,7 +113,7 @@ func (s *mounts) takeBackOne(ctx context.Context, d *comeback, m *fs.Mountpath) 
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	if ctx.Err() != nil || !m.GivenUp() || !s.returnable(m) {
+	if ctx.Err() != nil || !fs.GivenUp(m) || !s.returnable(m) {
 		return
 	}
 	s.comebacks.mu.Lock()

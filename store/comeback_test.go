@@ -130,7 +130,7 @@ func testComesBack(t *testing.T, paths []string, then error, want bool) {
 		for range 20 { // looks
 			s.takeBack(ctx)
 		}
-		if m.Err() == nil || m.GivenUp() {
+		if m.Err() == nil || fs.GivenUp(m) {
 			t.Errorf("a disk that tells of an error is taken back: %+v", state())
 		}
 		must(t, second(s.Enable(ctx, "/a"))) // who says so is believed

@@ -114,7 +114,7 @@ func (s *mounts) probe(giveUp time.Duration) (answered []*volume) {
 	for _, v := range vols {
 		if stuck := v.mp.Stuck(); stuck > 0 {
 			if stuck >= giveUp {
-				v.mp.GiveUp(stuck)
+				fs.GiveUp(v.mp, stuck)
 			}
 			continue
 		}
