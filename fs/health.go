@@ -65,8 +65,9 @@ func (h *health) close() {
 }
 
 // Probe looks whether the mountpath is still the directory that was opened and takes what is written, and fails it if not. It
-// writes and syncs one block over itself, so it also works on a full disk. It may take as long as the disk does.
-func (m *Mountpath) Probe() error {
+// writes and syncs one block over itself, so it also works on a full disk. It may take as long as the disk does. care is called when all is
+// well, and is part of it: the disk may hang in that, too.
+func (m *Mountpath) Probe(care func()) error {
 	if err := m.Err(); err != nil {
 		return err
 	}
@@ -89,6 +90,9 @@ func (m *Mountpath) Probe() error {
 	}
 	if err := m.touch(); err != nil && !full(err) {
 		m.Fail(err)
+	}
+	if m.Err() == nil {
+		care()
 	}
 	return m.Err()
 }

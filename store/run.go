@@ -120,8 +120,7 @@ func (s *mounts) probe(giveUp time.Duration) (answered []*volume) {
 		}
 		asked++
 		go func() { // left alone when a call to the operating system never returns
-			_ = v.mp.Probe() // an error has failed the mountpath
-			care(v)
+			_ = v.mp.Probe(func() { care(v) }) // an error has failed the mountpath
 			done <- v
 		}()
 	}
@@ -138,12 +137,8 @@ func (s *mounts) probe(giveUp time.Duration) (answered []*volume) {
 	return answered
 }
 
-// care does what a disk in use needs from time to time. The disk may hang in that, too.
+// care does what a disk in use needs from time to time.
 func care(v *volume) {
-	if v.err() != nil || !v.cared.TryLock() {
-		return
-	}
-	defer v.cared.Unlock()
 	v.space.keepReserve()
 	v.space.look()
 	if err := v.seal(); err != nil {

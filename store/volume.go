@@ -46,7 +46,6 @@ type volume struct {
 	brake       *indexfs.Brake
 	closed      atomic.Bool
 
-	cared     sync.Mutex    // held by who does what the disk needs
 	unsealed  atomic.Bool   // commits since the last seal
 	blobCount atomic.Uint64 // last blobID count given
 	dirs      [256]blobDir
