@@ -118,8 +118,13 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 	}
 	if !m.fresh && s.Boot() != "" {
 		m.found = slices.Clone(m.marker.Starts)
-		if as, out := s.rec.out(mk.ID); out && !m.returns(as) {
+		as, out := s.rec.out(mk.ID)
+		if out && !m.returns(as) {
 			return nil // it has failed
+		}
+		if !out && s.rec.serves(mk.ID) && !slices.Contains(m.found, s.Boot()) { // it failed, and stayed in service as the only one
+			m.Fail(errors.New(oldCopy))
+			return nil
 		}
 	}
 	if err := s.settleIn(m, nodeID, uuid); err != nil {
@@ -218,7 +223,7 @@ func (s *Set) Join(m *Mountpath) (*Set, error) {
 	n := s.after()
 	id := m.ID()
 	_, out := n.rec.out(id)
-	known := out || slices.ContainsFunc(n.rec.present(), func(o Member) bool { return o.ID == id })
+	known := out || n.rec.serves(id)
 	n.mps = slices.DeleteFunc(n.mps, func(o *Mountpath) bool { return o.ID() == id })
 	n.mps = append(n.mps, m)
 	n.rec.Others = slices.DeleteFunc(n.rec.Others, func(o Member) bool { return o.ID == id })

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"aistore/errs"
 )
 
 // health is what is known of a disk besides whether it failed.
@@ -67,8 +65,9 @@ func (h *health) close() {
 }
 
 // Probe looks whether the mountpath is still the directory that was opened and takes what is written, and fails it if not. It
-// writes and syncs one block over itself, so it also works on a full disk. It may take as long as the disk does.
-func (m *Mountpath) Probe() error {
+// writes and syncs one block over itself, so it also works on a full disk. It may take as long as the disk does. care is called when all is
+// well, and is part of it: the disk may hang in that, too.
+func (m *Mountpath) Probe(care func()) error {
 	if err := m.Err(); err != nil {
 		return err
 	}
@@ -89,11 +88,16 @@ func (m *Mountpath) Probe() error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	if err := m.touch(); err != nil && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+	if err := m.touch(); err != nil && !full(err) {
 		m.Fail(err)
+	}
+	if m.Err() == nil {
+		care()
 	}
 	return m.Err()
 }
+
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // touch writes the probe.
 func (m *Mountpath) touch() error {
@@ -110,6 +114,11 @@ func (m *Mountpath) touch() error {
 		h.probe = f
 		h.mu.Unlock()
 	}
+	return writeProbe(m, f)
+}
+
+// writeProbe writes one block over itself.
+func writeProbe(m *Mountpath, f File) error {
 	var b [Block]byte
 	copy(b[:], m.ID())
 	if _, err := f.WriteAt(b[:], 0); err != nil {
@@ -225,9 +234,4 @@ func JudgePace(mps []*Mountpath, s Slowness) (slow []*Mountpath) {
 		}
 	}
 	return slow
-}
-
-// ErrStuck is why a disk is given up that does not answer.
-func ErrStuck(after time.Duration) error {
-	return errs.F("fs.Probe", "disk", errs.Timeout, "has not answered for %v", after.Round(time.Second))
 }

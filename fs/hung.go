@@ -2,10 +2,15 @@ package fs
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"aistore/errs"
 )
 
 // A call to the operating system for a disk that hangs comes back when the disk does, and nothing can end it before. So whoever changes
@@ -57,6 +62,7 @@ func await(m *Mountpath, call func() outcome) outcome {
 			select {
 			case done <- o: // it still waits
 			default:
+				late(m, o.err)
 				if o.file != nil {
 					_ = o.file.Close() // nobody knows of it
 				}
@@ -140,4 +146,40 @@ func openFile(m *Mountpath, name string, flag int) (File, error) {
 		return outcome{file: f}
 	})
 	return o.file, o.err
+}
+
+// GiveUp fails a mountpath whose disk has not answered for so long.
+func GiveUp(m *Mountpath, after time.Duration) {
+	fail(m, &failure{errs.F("fs.Probe", "disk", errs.Timeout, "has not answered for %v", after.Round(time.Second)), true})
+}
+
+// GivenUp reports whether the mountpath was given up and nothing worse has come to light: what it was asked before it has
+// answered without an error, or not at all so far.
+func GivenUp(m *Mountpath) bool {
+	f := m.failed.Load()
+	return f != nil && f.hung && !m.worse.Load()
+}
+
+// late takes note of how a call ended after the mountpath had failed.
+func late(m *Mountpath, err error) {
+	var errno syscall.Errno
+	if errors.As(err, &errno) && errno != syscall.EEXIST && errno != syscall.ENOENT && !m.worse.Swap(true) {
+		m.log.Error("a disabled mountpath told of an error", "mountpath", m.path, "id", m.marker.ID, "err", err)
+	}
+}
+
+// Answers is Probe for a mountpath that was given up. It may take as long as the disk does. An error shows in GivenUp.
+func Answers(m *Mountpath) error {
+	err := m.check()
+	if err == nil {
+		var f File
+		if f, err = m.root.OpenFile(ProbeName, os.O_RDWR|os.O_CREATE); err == nil {
+			err = errors.Join(writeProbe(m, f), f.Close())
+		}
+	}
+	if err != nil && !full(err) {
+		m.worse.Store(true)
+		return fmt.Errorf("%s: %w", m.path, err)
+	}
+	return nil
 }

@@ -41,6 +41,7 @@ type Mountpath struct {
 	bindMu sync.Mutex // guards ClusterUUID and Starts of the marker, which alone change once the mountpath serves
 
 	failed  atomic.Pointer[failure]
+	worse   atomic.Bool   // the operating system has told of an error since
 	down    chan struct{} // closed by Fail
 	onFail  func(error)   // called once, from any goroutine
 	counts  counters
@@ -50,7 +51,10 @@ type Mountpath struct {
 	calls   calls
 }
 
-type failure struct{ err error }
+type failure struct {
+	err  error
+	hung bool // it did not answer, and nothing else is known of it
+}
 
 // State of a mountpath.
 type State string
@@ -128,9 +132,13 @@ func newMountpath(path string, sys FS, log *slog.Logger) *Mountpath {
 }
 
 // Fail disables the mountpath for the life of the process. Only the first reason is kept.
-func (m *Mountpath) Fail(err error) {
+func (m *Mountpath) Fail(err error) { fail(m, &failure{err: err}) }
+
+func fail(m *Mountpath, f *failure) {
+	err := f.err
 	e := errs.E("fs.Mountpath", m.path, errs.Mountpath, err)
-	if !m.failed.CompareAndSwap(nil, &failure{e}) {
+	if !m.failed.CompareAndSwap(nil, &failure{e, f.hung}) {
+		late(m, err)
 		return
 	}
 	close(m.down)

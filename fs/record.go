@@ -73,6 +73,11 @@ func (r *setRecord) present() []Member {
 // members are all that belong to the node.
 func (r *setRecord) members() []Member { return append(slices.Clone(r.present()), r.Others...) }
 
+// serves reports whether a member is in service.
+func (r *setRecord) serves(id string) bool {
+	return slices.ContainsFunc(r.present(), func(m Member) bool { return m.ID == id })
+}
+
 // out finds a member that is out of service.
 func (r *setRecord) out(id string) (Member, bool) {
 	if i := slices.IndexFunc(r.Others, func(m Member) bool { return m.ID == id }); i >= 0 {

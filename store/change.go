@@ -209,8 +209,9 @@ func (s *mounts) comeBack(ctx context.Context, op string, m *fs.Mountpath, repla
 	switch {
 	case !out && m.Err() == nil:
 		return fs.Info{}, errs.E(op, m.Path(), errs.Exists, "is in service")
-	case !out && s.inService() == 1:
-		return fs.Info{}, errs.E(op, m.Path(), errs.Conflict, "is the only mountpath in service, and failed: restart the node")
+	case !out && s.inService() == 1 && replace != fs.KnownOnly:
+		return fs.Info{}, errs.E(op, m.Path(), errs.Conflict, "is the only mountpath in service, and failed: enable it if it is the same disk, or attach another first")
+	case !out && s.inService() == 1: // nobody could take its names
 	case !out: // it failed a moment ago
 		if err := s.leave(op, m, fs.Failed, m.Info().Reason); err != nil {
 			return fs.Info{}, err

@@ -16,7 +16,7 @@ type Health struct {
 	Every       time.Duration // a look at every disk; 0 = Config.HealthEvery
 	SlowFactor  int           // slow: calls take so many times what they did, and what those of other disks take; 0 = 8, -1 = never
 	DisableSlow bool          // a slow disk is taken out of service, instead of being reported only
-	GiveUp      time.Duration // a disk that has not answered for so long is taken out of service; 0 = 1 minute
+	GiveUp      time.Duration // a disk that has not answered for so long is taken out of service; 0 = 10s
 }
 
 // SetHealth changes how disks are watched, at the next look.
@@ -31,7 +31,7 @@ func (s *mounts) healthNow() Health {
 		h.Every = s.cfg.HealthEvery
 	}
 	if h.GiveUp <= 0 {
-		h.GiveUp = time.Minute
+		h.GiveUp = 10 * time.Second
 	}
 	switch {
 	case h.SlowFactor == 0:
@@ -57,16 +57,30 @@ func (s *Store) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			s.comebacks.stop(s.cfg.CloseWithin)
 			return nil
 		case <-s.broke:
 			s.replaceFailed()
 		case <-health.C:
 			s.checkDisks()
-			health.Reset(s.healthNow().Every)
+			s.takeBack(ctx)
+			health.Reset(s.nextLook())
 		case <-sweep.C:
 			s.tidy(ctx)
 		}
 	}
+}
+
+// nextLook is how long to wait for the next look at the disks: one that does not answer is given up when it is time.
+func (s *mounts) nextLook() time.Duration {
+	h := s.healthNow()
+	wait := h.Every
+	for _, v := range s.volumes() {
+		if stuck := v.mp.Stuck(); stuck > 0 && v.err() == nil {
+			wait = min(wait, max(h.GiveUp-stuck, time.Millisecond))
+		}
+	}
+	return wait
 }
 
 // replaceFailed takes failed mountpaths out of service, unless they are being changed just now: then at the next look.
@@ -82,14 +96,6 @@ func (s *mounts) checkDisks() {
 	var mps []*fs.Mountpath
 	for _, v := range s.probe(h.GiveUp) {
 		mps = append(mps, v.mp)
-		if v.err() != nil {
-			continue
-		}
-		v.space.keepReserve()
-		v.space.look()
-		if err := v.seal(); err != nil {
-			v.log.Warn("the index's log could not be sealed", "mountpath", v.mp.Path(), "err", err)
-		}
 	}
 	for _, m := range fs.JudgePace(s.now().set.All(), fs.Slowness{Factor: h.SlowFactor}) {
 		if h.DisableSlow && slices.Contains(mps, m) && s.inService() > 1 {
@@ -107,14 +113,14 @@ func (s *mounts) probe(giveUp time.Duration) (answered []*volume) {
 	asked := 0
 	for _, v := range vols {
 		if stuck := v.mp.Stuck(); stuck > 0 {
-			if stuck > giveUp {
-				v.mp.Fail(fs.ErrStuck(stuck))
+			if stuck >= giveUp {
+				fs.GiveUp(v.mp, stuck)
 			}
 			continue
 		}
 		asked++
 		go func() { // left alone when a call to the operating system never returns
-			_ = v.mp.Probe() // an error has failed the mountpath
+			_ = v.mp.Probe(func() { care(v) }) // an error has failed the mountpath
 			done <- v
 		}()
 	}
@@ -129,6 +135,15 @@ func (s *mounts) probe(giveUp time.Duration) (answered []*volume) {
 		}
 	}
 	return answered
+}
+
+// care does what a disk in use needs from time to time.
+func care(v *volume) {
+	v.space.keepReserve()
+	v.space.look()
+	if err := v.seal(); err != nil {
+		v.log.Warn("the index's log could not be sealed", "mountpath", v.mp.Path(), "err", err)
+	}
 }
 
 // tidy does what Run does besides watching. What fails is logged and tried again at the next turn.

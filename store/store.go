@@ -128,11 +128,12 @@ type Store struct {
 	suspects  suspects
 	closed    atomic.Bool
 
-	health   atomic.Pointer[Health]
-	changing sync.Mutex    // held while the set of mountpaths changes
-	broke    chan struct{} // a mountpath has failed
-	watchMu  sync.Mutex
-	watch    chan struct{} // closed at the next change; nil = nobody waits
+	health    atomic.Pointer[Health]
+	changing  sync.Mutex    // held while the set of mountpaths changes
+	broke     chan struct{} // a mountpath has failed
+	comebacks comebacks
+	watchMu   sync.Mutex
+	watch     chan struct{} // closed at the next change; nil = nobody waits
 }
 
 // Open opens every mountpath's index. A mountpath that fails is disabled, unless all do. Open starts
@@ -147,7 +148,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, errs.E(op, "", err)
 	}
-	s := &Store{cfg: cfg, log: cfg.Log, broke: make(chan struct{}, 1), cache: pebble.NewCache(cfg.CacheSize + reserved(set))}
+	s := &Store{cfg: cfg, log: cfg.Log, broke: make(chan struct{}, 1), comebacks: comebacks{turn: make(chan struct{}, 1)}, cache: pebble.NewCache(cfg.CacheSize + reserved(set))}
 	s.multipart.Store, s.appends.Store, s.transfer.Store, s.mounts.Store, s.moves.Store = s, s, s, s, s
 	s.hot = hot.New[*volume](cfg.HotSize)
 	var vols []*volume

@@ -28,7 +28,7 @@ func TestRealDisks(t *testing.T) {
 		{"lazy unmount", "ext4", "umount -l DIR", "enabled 0", "is disabled: ", ""},
 	} {
 		t.Run(h.name, func(t *testing.T) {
-			d, second := newLoopDisk(t, h.kind), newLoopDisk(t, h.kind)
+			d, second := newLoopDisk(t, h.kind, 400), newLoopDisk(t, h.kind, 400)
 			ctx := context.Background()
 			c := procs.Start(t, local.Options{Gateways: 1, Targets: 1, Mountpaths: 1})
 			w := &watcher{t: t, gw: c.Client("g1"), node: c.Client(victim), mp: d.dir + "/mp"}

@@ -22,10 +22,10 @@ type loopDisk struct {
 }
 
 // newLoopDisk mounts a file system in a directory of its own.
-func newLoopDisk(t *testing.T, kind string) *loopDisk {
+func newLoopDisk(t *testing.T, kind string, mib int) *loopDisk {
 	t.Helper()
 	dir := procs.Dir(t)
-	return loopDiskAt(t, kind, filepath.Join(dir, "image"), filepath.Join(dir, "mnt"), 400)
+	return loopDiskAt(t, kind, filepath.Join(dir, "image"), filepath.Join(dir, "mnt"), mib)
 }
 
 // loopDiskAt makes a file system and mounts it at dir, empty, until the test ends. The test is skipped where that is not allowed. Who has

@@ -1,0 +1,209 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"aistore/errs"
+	"aistore/fs"
+)
+
+// hanging is a disk whose changes wait while it hangs.
+type hanging struct {
+	fs.Faulty
+	mu   sync.Mutex
+	open chan struct{} // closed when it answers; nil = it does not hang
+	then atomic.Pointer[error]
+}
+
+func newHanging(sys fs.FS) *hanging {
+	h := &hanging{Faulty: fs.Faulty{FS: sys}}
+	h.Check = func(op fs.Op, _ string) error {
+		h.mu.Lock()
+		open := h.open
+		h.mu.Unlock()
+		if open == nil || op == fs.OpRead || op == fs.OpOpen {
+			return nil
+		}
+		<-open
+		if err := h.then.Load(); err != nil {
+			return *err
+		}
+		return nil
+	}
+	return h
+}
+
+func (h *hanging) hang() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open = make(chan struct{})
+}
+
+// answer lets all calls go on; those that wait end with err.
+func (h *hanging) answer(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.then.Store(nil); err != nil {
+		h.then.Store(&err)
+	}
+	close(h.open)
+	h.open = nil
+}
+
+// TestComesBack: a disk that is given up since it does not answer is taken back by itself when it does, with all it had, unless it
+// tells of an error; also the only one of a node.
+func TestComesBack(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		paths []string
+		then  error
+		want  bool
+	}{
+		{"one of two", []string{"/a", "/b"}, nil, true},
+		{"the only one", []string{"/a"}, nil, true},
+		{"one of two, with an error", []string{"/a", "/b"}, syscall.EIO, false},
+		{"the only one, with an error", []string{"/a"}, syscall.EIO, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			testComesBack(t, c.paths, c.then, c.want)
+		})
+	}
+}
+
+func testComesBack(t *testing.T, paths []string, then error, want bool) {
+	mem := fs.NewMem()
+	bad := newHanging(mem)
+	cfg := crashConfig(eachDisk{mem, map[string]fs.FS{"/a": bad}}, paths)
+	cfg.Boot, cfg.CloseWithin = "boot", time.Second
+	s, err := Open(t.Context(), cfg)
+	must(t, err)
+	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: 50 * time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	var run sync.WaitGroup
+	run.Go(func() { must(t, s.Run(ctx)) })
+	state := func() fs.Info {
+		for _, i := range s.Mountpaths() {
+			if i.Path == "/a" {
+				return i
+			}
+		}
+		return fs.Info{}
+	}
+	contents := map[string][]byte{}
+	write := func(what string, n int) (refused int) {
+		for i := range n {
+			key, data := fmt.Sprintf("%s%d", what, i), random(10+3000*(i%10))
+			if _, err := s.Put(t.Context(), b1(key), data, PutOptions{Size: -1}); err == nil {
+				contents[key] = data
+			} else if refused++; !errs.Is(err, errs.Mountpath) {
+				t.Error(err)
+			}
+		}
+		return refused
+	}
+	for turn := range 2 {
+		write(fmt.Sprintf("before%d-", turn), 40)
+		bad.hang()
+		await(t, "given up", func() bool { return state().State == fs.Disabled })
+		await(t, "out", func() bool { return len(paths) == 1 || state().Standing == fs.Failed })
+		if n := write(fmt.Sprintf("meanwhile%d-", turn), 20); n > 0 && len(paths) > 1 {
+			t.Errorf("%d writes are refused while another disk takes them", n)
+		}
+		bad.answer(then)
+		if !want {
+			break
+		}
+		await(t, "back", func() bool { i := state(); return i.State == fs.Enabled && i.Standing == "" })
+	}
+	if !want {
+		await(t, "all have answered", func() bool { m, _ := s.now().set.Find("/a"); return m.Returned(ctx, 0) })
+		m, _ := s.now().set.Find("/a")
+		for range 20 { // looks
+			s.takeBack(ctx)
+		}
+		if m.Err() == nil || fs.GivenUp(m) {
+			t.Errorf("a disk that tells of an error is taken back: %+v", state())
+		}
+		must(t, second(s.Enable(ctx, "/a"))) // who says so is believed
+	}
+	for key, data := range contents {
+		if string(get(t, s, b1(key))) != string(data) {
+			t.Errorf("%s is not what was written", key)
+		}
+	}
+	cancel()
+	run.Wait()
+	must(t, s.Close())
+}
+
+// TestHangsWhenSealed: a disk that hangs in what the store does for it after a look is given up like any other.
+func TestHangsWhenSealed(t *testing.T) {
+	t.Parallel()
+	mem := fs.NewMem()
+	bad := newHanging(mem)
+	var armed atomic.Bool
+	waits := bad.Check
+	bad.Check = func(op fs.Op, name string) error {
+		if strings.HasSuffix(name, ".log") && armed.CompareAndSwap(true, false) {
+			bad.hang()
+		}
+		return waits(op, name)
+	}
+	cfg := crashConfig(bad, []string{"/a"})
+	cfg.CloseWithin = time.Second
+	s := testStore(t, cfg)
+	put(t, s, "k", []byte("not sealed"))
+	armed.Store(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: 50 * time.Millisecond})
+	var run sync.WaitGroup
+	run.Go(func() { must(t, s.Run(ctx)) })
+	await(t, "given up", func() bool { return s.Mountpaths()[0].State == fs.Disabled })
+	bad.answer(nil)
+	cancel()
+	run.Wait()
+}
+
+// TestTrial: a disk must answer as long as it would have taken to give it up, twice as long each time, and a look that takes long or
+// has no answer begins anew.
+func TestTrial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c comebacks
+		look := func(m *fs.Mountpath, answers bool, takes time.Duration) bool {
+			d, began := c.begin(m), time.Now()
+			time.Sleep(takes)
+			return c.end(d, began, answers, 10*time.Second)
+		}
+		needed := func(m *fs.Mountpath) time.Duration {
+			began := time.Now()
+			for !look(m, true, 0) {
+				time.Sleep(5 * time.Second)
+			}
+			return time.Since(began)
+		}
+		m := &fs.Mountpath{}
+		look(m, true, 0)
+		time.Sleep(8 * time.Second)
+		if look(m, false, 0) || look(m, true, probeWait+time.Second) {
+			t.Error("a disk that does not answer at once is taken back")
+		}
+		for _, want := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second} {
+			if got := needed(m); got != want {
+				t.Errorf("taken back after %v, not %v", got, want)
+			}
+			m = &fs.Mountpath{} // given up once more
+		}
+		if d := c.begin(m); d == nil || c.begin(m) != nil {
+			t.Error("two look at one disk")
+		}
+	})
+}
