@@ -48,7 +48,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", filepath.Join("data", "bench-rebalance"), "`directory` for the cluster and the copies; made, and removed at the end. It must be on a real disk")
 	flag.StringVar(&o.bin, "bin", "bin", "`directory` of aisnode and aisloader")
 	flag.IntVar(&o.port, "port", 9580, "first `port`")
-	flag.StringVar(&o.sizes, "sizes", "4KiB:60000,16MiB:96", "`SIZE:OBJECTS,...` in the whole cluster")
+	flag.StringVar(&o.sizes, "sizes", "4KiB:60000,16MiB:128", "`SIZE:OBJECTS,...` in the whole cluster")
 	flag.IntVar(&o.disks, "mountpaths", 1, "`number` of mountpaths per target")
 	flag.IntVar(&o.concurrency, "concurrency", 4, "`connections` of clients that read meanwhile")
 	flag.DurationVar(&o.idle, "idle", 3*time.Second, "`time` of reading before, to compare with")
