@@ -275,10 +275,21 @@ func (r *receiver) offer() error {
 	if err != nil {
 		return err
 	}
+	if err := r.store.SettleKeys(namesOf(keys)...); err != nil {
+		return err
+	}
 	if v := r.control.View(); v.Map.Epoch != r.epoch { // what was looked at may not hold any more
 		return errs.F("rebalance.receive", "epoch", errs.StaleMap, "%d is sent, this node is at %d", r.epoch, v.Map.Epoch)
 	}
 	return r.c.SendBytes(appendAnswers(nil, as))
+}
+
+func namesOf(keys []offered) []object.Name {
+	names := make([]object.Name, len(keys))
+	for i := range keys {
+		names[i] = keys[i].name
+	}
+	return names
 }
 
 // compare looks at what is here of a key that is offered.

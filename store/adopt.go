@@ -47,13 +47,13 @@ func (s *appends) hasSession(id sessionID) (bool, error) {
 }
 
 // OpenAppend returns the bytes that an append handle stands for, and how many they are. Nothing is appended until they are closed.
-func (s *appends) OpenAppend(n object.Name, token string) (io.ReadCloser, int64, error) {
+func (s *appends) OpenAppend(ctx context.Context, n object.Name, token string) (io.ReadCloser, int64, error) {
 	const op = "store.OpenAppend"
 	h, err := parseHandle(token)
 	if err != nil {
 		return nil, 0, err
 	}
-	v, release, err := s.session(n, h.id)
+	v, release, err := s.session(ctx, n, h.id)
 	if err != nil {
 		return nil, 0, errs.E(op, n, err)
 	}
@@ -98,7 +98,7 @@ func (s *appends) AdoptAppend(ctx context.Context, n object.Name, token string, 
 		}
 	}
 	if err != nil {
-		return "", errors.Join(err, s.AbortAppend(n, first))
+		return "", errors.Join(err, s.AbortAppend(ctx, n, first))
 	}
 	return last, nil
 }

@@ -126,14 +126,18 @@ func (s *appends) BeginAppend(ctx context.Context, n object.Name) (_ string, err
 const sessionHead = 1 + 8 + 8
 
 // session finds the volume of a session and takes it for the caller, who must release it.
-func (s *appends) session(n object.Name, id sessionID) (v *volume, release func(), err error) {
+func (s *appends) session(ctx context.Context, n object.Name, id sessionID) (v *volume, release func(), err error) {
 	const op = "store.session"
 	for by, busy := s.sessions.busy.LoadOrStore(id, nil); busy; by, busy = s.sessions.busy.LoadOrStore(id, nil) {
 		moved, moving := by.(chan struct{})
 		if !moving {
 			return nil, nil, errs.E(op, n, errs.Conflict, "another append with this handle is under way")
 		}
-		<-moved // no fault of the client's
+		select {
+		case <-moved: // no fault of the client's
+		case <-ctx.Done():
+			return nil, nil, errs.E(op, n, ctx.Err())
+		}
 	}
 	release = func() { s.sessions.busy.Delete(id) }
 	err = s.steady(func() (err error) { // from now on it stays where it is
@@ -183,7 +187,7 @@ func (s *appends) Append(ctx context.Context, n object.Name, token string, r io.
 	if err != nil {
 		return "", err
 	}
-	v, release, err := s.session(n, h.id)
+	v, release, err := s.session(ctx, n, h.id)
 	if err != nil {
 		return "", errs.E(op, n, err)
 	}
@@ -232,7 +236,7 @@ func (s *appends) FlushAppend(ctx context.Context, n object.Name, token string, 
 	if err != nil {
 		return info, err
 	}
-	v, release, err := s.session(n, h.id)
+	v, release, err := s.session(ctx, n, h.id)
 	if err != nil {
 		return info, errs.E(op, n, err)
 	}
@@ -369,13 +373,13 @@ func (w *blobWriter) reread(ctx context.Context, h handle, sums *sums, inlineMax
 }
 
 // AbortAppend gives a session up.
-func (s *appends) AbortAppend(n object.Name, token string) error {
+func (s *appends) AbortAppend(ctx context.Context, n object.Name, token string) error {
 	const op = "store.AbortAppend"
 	h, err := parseHandle(token)
 	if err != nil {
 		return err
 	}
-	v, release, err := s.session(n, h.id)
+	v, release, err := s.session(ctx, n, h.id)
 	if err != nil {
 		return errs.E(op, n, err)
 	}

@@ -330,6 +330,9 @@ func (s *mounts) publish(set *fs.Set, came *volume) {
 		}
 		vols[i] = s.volumeOf(m)
 	}
+	if came != nil {
+		s.openings.Add(1) // before anybody can look there
+	}
 	s.lay.Store(newLayout(set, vols))
 	s.shifts.Add(1)
 	s.tellChanged()
@@ -344,6 +347,9 @@ func (s *mounts) tellChanged() {
 		s.watch = nil
 	}
 }
+
+// Openings counts the mountpaths that were opened while the store is. What a lazy import brought may be gone when it grows, and its mark with it.
+func (s *mounts) Openings() uint64 { return s.openings.Load() }
 
 // Shifts counts the changes of where things lie on this node: mountpaths that came or went, and what was moved between them. A walk
 // over the mountpaths, one after the other, has surely seen every key only if none happened meanwhile.

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"aistore/errs"
 	"aistore/fs"
 )
 
@@ -120,6 +121,11 @@ func (s *mounts) takeBackOne(ctx context.Context, d *comeback, m *fs.Mountpath) 
 	d.over = true
 	s.comebacks.mu.Unlock()
 	if _, err := s.comeBack(ctx, "store.takeBack", m, fs.KnownOnly); err != nil {
+		if errs.Is(err, errs.Conflict, errs.Canceled) { // nothing was done: at a later look
+			s.comebacks.mu.Lock()
+			d.over = false
+			s.comebacks.mu.Unlock()
+		}
 		s.log.Error("a disk that answers again could not be taken back", "mountpath", m.Path(), "err", err)
 		return
 	}

@@ -358,7 +358,7 @@ func TestAppend(t *testing.T) {
 		}
 		h, err := s.BeginAppend(t.Context(), b1("k"))
 		must(t, err)
-		must(t, s.AbortAppend(b1("k"), h))
+		must(t, s.AbortAppend(t.Context(), b1("k"), h))
 		for _, bad := range []string{"", "x", "..", h + "0", strings.ToUpper(h) + "Z", "00.00.00"} {
 			if _, err := s.Append(t.Context(), b1("k"), bad, nil); !errs.Is(err, errs.Invalid) {
 				t.Errorf("handle %q: %v", bad, err)

@@ -24,8 +24,8 @@ type ImportOptions struct {
 	// Mark > 0 is a first touch: whatever of the two states holds gets this mark, and not the frame's.
 	Mark uint64
 	// Lazy does not wait for the disk if there is nothing of the key here yet: what comes is durable where it came from, and stays there until this
-	// node says otherwise, which KeyState and an Import that is not lazy do only when it is durable here. When what is here holds, nothing is changed,
-	// its mark neither.
+	// node says otherwise: an Import that is not lazy does so only when it is durable here, SettleKeys makes it so for others. When what is here holds,
+	// nothing is changed, its mark neither. It may also be gone from a mountpath that is opened anew: see Openings.
 	Lazy bool
 	// Settled is the epoch up to which marks say nothing.
 	Settled uint64
@@ -227,10 +227,15 @@ func (s *transfer) apply(arrivals []*arrival, o *ImportOptions, results []Import
 
 // settleHad makes durable what is said to be here already.
 func (s *transfer) settleHad(in []*incoming) {
-	for _, x := range in {
-		if x.result.Err == nil && (x.result.Outcome == Had || x.result.Outcome == Lower) {
-			x.result.Err = s.settle(x.n)
-		}
+	had := slices.DeleteFunc(slices.Clone(in), func(x *incoming) bool {
+		return x.result.Err != nil || x.result.Outcome != Had && x.result.Outcome != Lower
+	})
+	names := make([]object.Name, len(had))
+	for i, x := range had {
+		names[i] = x.n
+	}
+	if err := s.SettleKeys(names...); err != nil {
+		fail(had, err)
 	}
 }
 
@@ -326,7 +331,7 @@ func (s *transfer) commitImport(in []*incoming, o *ImportOptions) {
 
 // class is how the batch of xs is committed.
 func (o *ImportOptions) class(xs []*incoming) cluster.Durability {
-	if !o.Lazy {
+	if !o.Lazy || xs[0].vol.mp.Stuck() > 0 { // a disk that hangs may lose all that was not synced, and come back
 		return cluster.Local
 	}
 	for _, x := range xs {

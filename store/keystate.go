@@ -45,7 +45,8 @@ func (k KeyState) settled(upTo uint64) KeyState {
 	return k
 }
 
-// KeyState tells what there is of n, durably. It takes the locks of the name and of its uploads, so commits under way have ended.
+// KeyState tells what there is of n. It takes the locks of the name and of its uploads, so commits under way have ended; what a lazy import
+// brought may not be durable before SettleKeys.
 func (s *transfer) KeyState(n object.Name) (KeyState, error) {
 	const op = "store.KeyState"
 	if err := s.live(op, n); err != nil {
@@ -56,21 +57,27 @@ func (s *transfer) KeyState(n object.Name) (KeyState, error) {
 		k = keys[0].state()
 		return keys[0].err
 	})
-	if err == nil {
-		err = s.settle(n)
-	}
 	if err != nil {
 		return KeyState{}, errs.E(op, n, err)
 	}
 	return k, nil
 }
 
-// settle makes durable what was read of n, wherever it is.
-func (s *places) settle(n object.Name) error {
+// SettleKeys makes durable what was read of names, wherever it is: whoever is told that it is here may remove his own.
+func (s *transfer) SettleKeys(names ...object.Name) error { return settleKeys(s.now(), names...) }
+
+func settleKeys(l *layout, names ...object.Name) error {
+	done := make(map[*volume]bool, len(l.vols))
 	var buf [8]*volume
-	for _, v := range s.now().homes(n, buf[:0]) {
-		if err := v.settle(); err != nil {
-			return err
+	for _, n := range names {
+		for _, v := range l.homes(n, buf[:0]) {
+			if done[v] {
+				continue
+			}
+			done[v] = true
+			if err := v.settle(); err != nil {
+				return errs.E("store.SettleKeys", n, err)
+			}
 		}
 	}
 	return nil

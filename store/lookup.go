@@ -121,8 +121,9 @@ type places struct {
 	pins  pins
 	parts partLocks
 
-	shifts  atomic.Uint64
-	sharing sync.Map // content id -> nothing: references to its parts are being made
+	shifts   atomic.Uint64
+	openings atomic.Uint64
+	sharing  sync.Map // content id -> nothing: references to its parts are being made
 
 	// Held shared while a name is taken from one mountpath to another, or written on one and removed on another; alone by who
 	// begins to read all of them, and must find each name somewhere.

@@ -49,6 +49,9 @@ func (s *places) raise(n object.Name, wanted bool, newest func() (epoch uint64, 
 	}
 	if have >= *epoch {
 		*epoch = have
+		if sure && len(s.now().homes(n, nil)) > 1 { // a lazy import may have brought it to another mountpath than what is written now
+			return nil, settleKeys(s.now(), n)
+		}
 		if sure {
 			return nil, nil
 		}
@@ -132,6 +135,9 @@ func (s *multipart) markFirst(n object.Name, o *PartOptions) error {
 	lock.mu.Lock()
 	defer lock.mu.Unlock()
 	m, err := s.raise(n, o.Mark, o.Newest, &o.Epoch)
+	if err == nil && m == nil && o.Mark { // a lazy import may have brought the mark, and the upload
+		err = s.SettleKeys(n)
+	}
 	if m == nil || err != nil {
 		return err
 	}

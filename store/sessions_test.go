@@ -49,7 +49,7 @@ func TestAppendBounds(t *testing.T) {
 	counts(3, 1_000_000)
 	_, err = s.FlushAppend(t.Context(), b1("k1"), handles["k1"], PutOptions{})
 	must(t, err)
-	must(t, s.AbortAppend(b1("k2"), handles["k2"]))
+	must(t, s.AbortAppend(t.Context(), b1("k2"), handles["k2"]))
 	counts(1, 400_000)
 	expire := func(now time.Time) {
 		for _, v := range s.volumes() {

@@ -268,7 +268,7 @@ func (o indexOwner) GiveReserve(seen uint64) bool { return o.v.space.giveReserve
 // settle makes durable what readers of the index may see now, if any of it may not be so yet.
 func (v *volume) settle() (err error) {
 	defer recoverFatal("store.settle", &err)
-	if v.durable.Load() > 0 || v.behind.Load() {
+	if v.durable.Load() > 0 || v.behind.Load() || v.durable.Load() > 0 { // whoever took behind away counts until its sync has ended
 		if err := v.gate.Enter(); err != nil {
 			return err
 		}
@@ -283,12 +283,25 @@ func (v *volume) settle() (err error) {
 	return v.err()
 }
 
-// seal writes a mark behind the last commits when there were any since the last seal.
+// seal makes durable what is behind, and writes a mark behind the last commits when there were any since the last seal. It does not wait for
+// the brake, which would tell of the index and not of the disk.
 func (v *volume) seal() error {
-	if v.db == nil || !v.unsealed.Swap(false) {
+	if v.db == nil {
 		return v.err()
 	}
-	err := commitMark(v.db, v.commit)
+	if v.behind.Load() {
+		if err := v.settle(); err != nil {
+			return err
+		}
+	}
+	if !v.unsealed.Swap(false) {
+		return v.err()
+	}
+	if err := v.gate.Enter(); err != nil {
+		return err
+	}
+	defer v.gate.Leave()
+	err := commitMark(v.db, v.commitInside)
 	v.unsealed.Store(false)
 	return err
 }

@@ -61,7 +61,7 @@ func (x *touches) serveAppend(c *httpx.Ctx) error {
 	if !x.node.Control().Ready() {
 		return errs.E("target.serveAppend", &o, errs.Unavailable, "this node has not been accepted by its cluster yet")
 	}
-	r, size, err := x.store.OpenAppend(o.Name(), c.Query(api.QueryAppendHandle))
+	r, size, err := x.store.OpenAppend(c.Context(), o.Name(), c.Query(api.QueryAppendHandle))
 	if err != nil {
 		return errs.E("target.serveAppend", &o, err)
 	}

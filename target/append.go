@@ -35,7 +35,7 @@ func (t *Target) appendObject(r *request) (err error) {
 		first := handle
 		defer func() {
 			if err != nil { // the client never hears of the handle
-				_ = t.store.AbortAppend(r.Name(), first) // else it is given up when it is old
+				_ = t.store.AbortAppend(r.c.Context(), r.Name(), first) // else it is given up when it is old
 			}
 		}()
 	} else if handle, err = t.adopt(c.Context(), &r.Object, handle); err != nil {

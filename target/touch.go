@@ -134,8 +134,8 @@ func (x *touches) holders(o *node.Object) ([]*cluster.Node, error) {
 	case ownership.Elsewhere:
 		return nil, errs.F(op, o, errs.WrongOwner, "is not this node's in version %d of the cluster map", o.View.Map.Version)
 	}
-	epoch := o.View.Map.Epoch
-	if x.known.has(o.Name(), epoch) {
+	at := x.moment(o)
+	if x.known.has(o.Name(), at) {
 		return nil, nil
 	}
 	mark, err := x.store.Mark(o.Name())
@@ -145,9 +145,11 @@ func (x *touches) holders(o *node.Object) ([]*cluster.Node, error) {
 	if verdict, hs = ownership.Admit(hs[:0], o.View, x.node.ID, o.Bucket, o.Key, mark); verdict == ownership.Ask {
 		return hs, nil
 	}
-	x.known.add(o.Name(), epoch)
+	x.known.add(o.Name(), at)
 	return nil, nil
 }
+
+func (x *touches) moment(o *node.Object) moment { return moment{o.View.Map.Epoch, x.store.Openings()} }
 
 // own is Own and OwnToRead. What broke off is begun again by the same request, as long as it waits: the holder answered just before, and most clients
 // of a long key would have to begin anew.
@@ -245,7 +247,7 @@ func (f *flight) wait(ctx context.Context, o *node.Object, limit <-chan time.Tim
 func (x *touches) touch(ctx context.Context, f *flight) error {
 	const op = "target.touch"
 	o := &f.o
-	name, epoch := o.Name(), o.View.Map.Epoch
+	at := x.moment(o) // before anything is taken over
 	best, err := x.askAll(ctx, o, f.holders)
 	if err != nil {
 		if errs.Is(err, errs.StaleMap, errs.NoBucket) { // whoever waits judges anew
@@ -268,7 +270,7 @@ func (x *touches) touch(ctx context.Context, f *flight) error {
 	if err != nil {
 		return errs.E(op, o, err)
 	}
-	x.known.add(name, epoch)
+	x.known.add(o.Name(), at)
 	return nil
 }
 

@@ -20,9 +20,17 @@ const (
 )
 
 type touchedShard struct {
-	mu    sync.Mutex
-	epoch uint64
-	keys  map[[2]uint64]struct{}
+	mu   sync.Mutex
+	at   moment
+	keys map[[2]uint64]struct{}
+}
+
+// moment is for how long it lasts that a key was touched: an epoch, in which no mountpath is opened anew, as one may be that has lost what was taken
+// over last.
+type moment struct{ epoch, openings uint64 }
+
+func (m moment) before(o moment) bool {
+	return m.epoch < o.epoch || m.epoch == o.epoch && m.openings < o.openings
 }
 
 func newTouched() *touched {
@@ -37,30 +45,30 @@ func (t *touched) digest(n object.Name) (d [2]uint64) {
 	return d
 }
 
-// has reports whether n was touched in the epoch.
-func (t *touched) has(n object.Name, epoch uint64) bool {
+// has reports whether n was touched at that moment.
+func (t *touched) has(n object.Name, at moment) bool {
 	d := t.digest(n)
 	s := &t.shards[d[0]%touchedShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.epoch != epoch {
+	if s.at != at {
 		return false
 	}
 	_, ok := s.keys[d]
 	return ok
 }
 
-// add notes that n was touched in the epoch.
-func (t *touched) add(n object.Name, epoch uint64) {
+// add notes that n was touched; at is when that began.
+func (t *touched) add(n object.Name, at moment) {
 	d := t.digest(n)
 	s := &t.shards[d[0]%touchedShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case epoch < s.epoch:
+	case at.before(s.at):
 		return
-	case epoch > s.epoch || len(s.keys) >= touchedMost || s.keys == nil:
-		s.epoch, s.keys = epoch, map[[2]uint64]struct{}{}
+	case s.at.before(at) || len(s.keys) >= touchedMost || s.keys == nil:
+		s.at, s.keys = at, map[[2]uint64]struct{}{}
 	}
 	s.keys[d] = struct{}{}
 }
@@ -70,8 +78,8 @@ func (t *touched) forget(epoch uint64) {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
-		if s.epoch < epoch {
-			s.epoch, s.keys = epoch, nil
+		if s.at.epoch < epoch {
+			s.at, s.keys = moment{epoch: epoch}, nil
 		}
 		s.mu.Unlock()
 	}
