@@ -71,6 +71,7 @@ func (m *mover) join(ctx context.Context, point string, all bool) {
 // wipe decommissions the comer, which dies when it begins to remove what it has, and once more.
 func (m *mover) wipe(ctx context.Context) {
 	m.t.Helper()
+	m.fill(ctx, 80) // what it kept alone would not be sent
 	m.join(ctx, "reb.after-apply", false)
 	must(m.t, m.c.Restart(ctx, comer, "AIS_FAILPOINTS=reb.wipe=kill"))
 	m.decommission(ctx, comer)
