@@ -267,15 +267,14 @@ func (r *receiver) offer() error {
 		return err
 	}
 	as := make([]answer, len(keys))
-	err = r.gate.work(r.c.Context(), func() {
-		for i := range keys {
-			as[i] = r.compare(&keys[i])
-		}
+	err = r.store.Settled(namesOf(keys), func() error {
+		return r.gate.work(r.c.Context(), func() {
+			for i := range keys {
+				as[i] = r.compare(&keys[i])
+			}
+		})
 	})
 	if err != nil {
-		return err
-	}
-	if err := r.store.SettleKeys(namesOf(keys)...); err != nil {
 		return err
 	}
 	if v := r.control.View(); v.Map.Epoch != r.epoch { // what was looked at may not hold any more

@@ -24,7 +24,7 @@ type ImportOptions struct {
 	// Mark > 0 is a first touch: whatever of the two states holds gets this mark, and not the frame's.
 	Mark uint64
 	// Lazy does not wait for the disk if there is nothing of the key here yet: what comes is durable where it came from, and stays there until this
-	// node says otherwise: an Import that is not lazy does so only when it is durable here, SettleKeys makes it so for others. When what is here holds,
+	// node says otherwise: an Import that is not lazy does so only when it is durable here, Settled makes it so for others. When what is here holds,
 	// nothing is changed, its mark neither. It may also be gone from a mountpath that is opened anew: see Openings.
 	Lazy bool
 	// Settled is the epoch up to which marks say nothing.
@@ -195,6 +195,7 @@ func (s *transfer) apply(arrivals []*arrival, o *ImportOptions, results []Import
 	if len(in) == 0 {
 		return
 	}
+	l := s.now()
 	err := s.withKeys(names, ids, func(keys []*wholeKey) error {
 		for i, x := range in {
 			x.have = keys[i]
@@ -206,7 +207,7 @@ func (s *transfer) apply(arrivals []*arrival, o *ImportOptions, results []Import
 		return nil
 	})
 	if err == nil && !o.Lazy {
-		s.settleHad(in)
+		s.settleHad(l, in)
 	}
 	for _, x := range in {
 		if err != nil {
@@ -225,16 +226,19 @@ func (s *transfer) apply(arrivals []*arrival, o *ImportOptions, results []Import
 	}
 }
 
-// settleHad makes durable what is said to be here already.
-func (s *transfer) settleHad(in []*incoming) {
+// settleHad makes durable what is said to be here already, and was read since l was the layout.
+func (s *transfer) settleHad(l *layout, in []*incoming) {
 	had := slices.DeleteFunc(slices.Clone(in), func(x *incoming) bool {
 		return x.result.Err != nil || x.result.Outcome != Had && x.result.Outcome != Lower
 	})
+	if len(had) == 0 {
+		return
+	}
 	names := make([]object.Name, len(had))
 	for i, x := range had {
 		names[i] = x.n
 	}
-	if err := s.SettleKeys(names...); err != nil {
+	if err := settleKeys(&s.places, l, names...); err != nil {
 		fail(had, err)
 	}
 }

@@ -46,7 +46,7 @@ func (k KeyState) settled(upTo uint64) KeyState {
 }
 
 // KeyState tells what there is of n. It takes the locks of the name and of its uploads, so commits under way have ended; what a lazy import
-// brought may not be durable before SettleKeys.
+// brought may not be durable: see Settled.
 func (s *transfer) KeyState(n object.Name) (KeyState, error) {
 	const op = "store.KeyState"
 	if err := s.live(op, n); err != nil {
@@ -63,10 +63,21 @@ func (s *transfer) KeyState(n object.Name) (KeyState, error) {
 	return k, nil
 }
 
-// SettleKeys makes durable what was read of names, wherever it is: whoever is told that it is here may remove his own.
-func (s *transfer) SettleKeys(names ...object.Name) error { return settleKeys(s.now(), names...) }
+// Settled makes durable what read sees of names, wherever it is: whoever is told that it is here may remove his own. Kind Busy when
+// mountpaths came or went meanwhile, with which it may have gone.
+func (s *transfer) Settled(names []object.Name, read func() error) error {
+	l := s.now()
+	if err := read(); err != nil {
+		return err
+	}
+	return settleKeys(&s.places, l, names...)
+}
 
-func settleKeys(l *layout, names ...object.Name) error {
+// settleKeys makes durable what was read of names since l was the layout.
+func settleKeys(s *places, l *layout, names ...object.Name) error {
+	if s.now() != l {
+		return errs.F("store.settleKeys", "", errs.Busy, "%w: try again", errRehomed)
+	}
 	done := make(map[*volume]bool, len(l.vols))
 	var buf [8]*volume
 	for _, n := range names {
@@ -76,7 +87,7 @@ func settleKeys(l *layout, names ...object.Name) error {
 			}
 			done[v] = true
 			if err := v.settle(); err != nil {
-				return errs.E("store.SettleKeys", n, err)
+				return errs.E("store.settleKeys", n, err)
 			}
 		}
 	}

@@ -43,14 +43,15 @@ func (s *places) raise(n object.Name, wanted bool, newest func() (epoch uint64, 
 	if !wanted {
 		return nil, nil
 	}
+	l := s.now()
 	have, sure, err := s.markOf(n)
 	if err != nil {
 		return nil, err
 	}
 	if have >= *epoch {
 		*epoch = have
-		if sure && len(s.now().homes(n, nil)) > 1 { // a lazy import may have brought it to another mountpath than what is written now
-			return nil, settleKeys(s.now(), n)
+		if sure && len(l.homes(n, nil)) > 1 { // a lazy import may have brought it to another mountpath than what is written now
+			return nil, settleKeys(s, l, n)
 		}
 		if sure {
 			return nil, nil
@@ -134,9 +135,10 @@ func (s *multipart) markFirst(n object.Name, o *PartOptions) error {
 	lock := s.locks.of(n)
 	lock.mu.Lock()
 	defer lock.mu.Unlock()
+	l := s.now()
 	m, err := s.raise(n, o.Mark, o.Newest, &o.Epoch)
 	if err == nil && m == nil && o.Mark { // a lazy import may have brought the mark, and the upload
-		err = s.SettleKeys(n)
+		err = settleKeys(&s.places, l, n)
 	}
 	if m == nil || err != nil {
 		return err
