@@ -110,7 +110,7 @@ func DefaultConfig() *Config {
 			Region: "us-east-1", LifecycleDay: Duration(24 * time.Hour), LifecycleEvery: Duration(time.Hour), UploadTTL: Duration(7 * 24 * time.Hour),
 		},
 		Rebalance: RebalanceCfg{Weight: 3, Parallel: 4, JoinDelay: Duration(2 * time.Second), TermWait: Duration(30 * time.Second)},
-		Disk:      DiskCfg{Probe: Duration(5 * time.Second), SlowFactor: 8, GiveUp: Duration(10 * time.Second)}, Resilver: ResilverCfg{Share: 25},
+		Disk:      DiskCfg{Probe: Duration(2 * time.Second), SlowFactor: 8, GiveUp: Duration(6 * time.Second)}, Resilver: ResilverCfg{Share: 25},
 	}
 }
 

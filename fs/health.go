@@ -150,7 +150,7 @@ func (s Slowness) WithDefaults() Slowness {
 		s.Floor = 20 * time.Millisecond
 	}
 	if s.Turns == 0 {
-		s.Turns = 2
+		s.Turns = 3
 	}
 	return s
 }

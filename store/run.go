@@ -16,7 +16,7 @@ type Health struct {
 	Every       time.Duration // a look at every disk; 0 = Config.HealthEvery
 	SlowFactor  int           // slow: calls take so many times what they did, and what those of other disks take; 0 = 8, -1 = never
 	DisableSlow bool          // a slow disk is taken out of service, instead of being reported only
-	GiveUp      time.Duration // a disk that has not answered for so long is taken out of service; 0 = 10s
+	GiveUp      time.Duration // a disk that has not answered for so long is taken out of service; 0 = 6s
 }
 
 // SetHealth changes how disks are watched, at the next look.
@@ -31,7 +31,7 @@ func (s *mounts) healthNow() Health {
 		h.Every = s.cfg.HealthEvery
 	}
 	if h.GiveUp <= 0 {
-		h.GiveUp = 10 * time.Second
+		h.GiveUp = 6 * time.Second
 	}
 	switch {
 	case h.SlowFactor == 0:

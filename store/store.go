@@ -48,7 +48,7 @@ type Config struct {
 	BlockSize  int64  // bytes per checksum of a blob; a power of two from 4 KiB to 1 MiB
 	Log        *slog.Logger
 
-	HealthEvery    time.Duration // how often Run looks at the disks; 0 = 5s
+	HealthEvery    time.Duration // how often Run looks at the disks; 0 = 2s
 	SweepEvery     time.Duration // how often Run looks for orphan blobs after the first time; 0 = 6h
 	MaxAppends     int           // append sessions that may be open; 0 = 1024
 	MaxAppendBytes int64         // bytes that they may hold together; 0 = a quarter of what the mountpaths hold in all
@@ -74,7 +74,7 @@ func (c Config) WithDefaults() Config {
 		c.BlockSize = DefaultBlockSize
 	}
 	if c.HealthEvery == 0 {
-		c.HealthEvery = 5 * time.Second
+		c.HealthEvery = 2 * time.Second
 	}
 	if c.SweepEvery == 0 {
 		c.SweepEvery = 6 * time.Hour
