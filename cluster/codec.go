@@ -180,6 +180,9 @@ func completed(c *Config, us *UserMap) (*Config, *UserMap) {
 	if c != nil && c.Rebalance == (RebalanceCfg{}) {
 		c.Rebalance = DefaultConfig().Rebalance
 	}
+	if c != nil && c.Rebalance.Spare == 0 { // before it could be set
+		c.Rebalance.Spare = DefaultConfig().Rebalance.Spare
+	}
 	if c != nil && c.Disk == (DiskCfg{}) { // nor those of disks before there were any
 		c.Disk = DefaultConfig().Disk
 	}

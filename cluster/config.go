@@ -73,7 +73,8 @@ type S3Cfg struct {
 // RebalanceCfg is how names move when nodes come and go.
 type RebalanceCfg struct {
 	Bandwidth int64    `json:"bandwidth"`  // bytes that a node sends in a second at most, with those that owners fetch from it; 0 = no limit
-	Weight    int      `json:"weight"`     // share of the time, in percent, that moving takes while there are clients
+	Weight    int      `json:"weight"`     // percent of the processors' time that moving takes at least while there are clients
+	Spare     int      `json:"spare"`      // percent of the processors, and of the disks' time, that it leaves idle when it takes more; 100 = it never does
 	Parallel  int      `json:"parallel"`   // requests on their way from one node to another
 	JoinDelay Duration `json:"join_delay"` // targets that come within this time of each other are taken into service by one rebalance
 	TermWait  Duration `json:"term_wait"`  // SIGTERM waits this long for what is being sent and received
@@ -109,7 +110,7 @@ func DefaultConfig() *Config {
 		S3: S3Cfg{
 			Region: "us-east-1", LifecycleDay: Duration(24 * time.Hour), LifecycleEvery: Duration(time.Hour), UploadTTL: Duration(7 * 24 * time.Hour),
 		},
-		Rebalance: RebalanceCfg{Weight: 3, Parallel: 4, JoinDelay: Duration(2 * time.Second), TermWait: Duration(30 * time.Second)},
+		Rebalance: RebalanceCfg{Weight: 1, Spare: 25, Parallel: 4, JoinDelay: Duration(2 * time.Second), TermWait: Duration(30 * time.Second)},
 		Disk:      DiskCfg{Probe: Duration(2 * time.Second), SlowFactor: 8, GiveUp: Duration(6 * time.Second)}, Resilver: ResilverCfg{Share: 25},
 	}
 }
@@ -162,6 +163,9 @@ func (r *RebalanceCfg) validate(bad func(key, format string, args ...any)) {
 	}
 	if r.Weight < 1 || r.Weight > 100 {
 		bad("rebalance.weight", "%d is outside 1..100", r.Weight)
+	}
+	if r.Spare < 1 || r.Spare > 100 {
+		bad("rebalance.spare", "%d is outside 1..100", r.Spare)
 	}
 	if r.Parallel < 1 || r.Parallel > 16 {
 		bad("rebalance.parallel", "%d is outside 1..16", r.Parallel)

@@ -106,6 +106,9 @@ func (m *Mountpath) ID() string { return m.marker.ID }
 // Path is where it is mounted.
 func (m *Mountpath) Path() string { return m.path }
 
+// FileSystem is the id of the file system that m is on: its device, as in stat's st_dev.
+func FileSystem(m *Mountpath) uint64 { return m.fsid }
+
 // Fresh reports whether this process made it: it came without any name.
 func (m *Mountpath) Fresh() bool { return m.fresh }
 

@@ -21,6 +21,7 @@ import (
 	"aistore/cluster"
 	"aistore/cluster/ownership"
 	"aistore/httpx"
+	"aistore/internal/spare"
 	"aistore/store"
 )
 
@@ -41,7 +42,8 @@ type Config struct {
 	Control Control
 	Client  *httpx.Client
 	Load    func() Load
-	Memory  int64 // bytes that requests of sources may hold; 0 = 256 MiB
+	Spare   func() spare.Reading // of the machine since it was asked last; nil: nothing is to be taken
+	Memory  int64                // bytes that requests of sources may hold; 0 = 256 MiB
 	Log     *slog.Logger
 }
 
@@ -66,10 +68,12 @@ func New(cfg Config) *Engine {
 	if cfg.Memory == 0 {
 		cfg.Memory = 256 << 20
 	}
-	workers := 4 * runtime.GOMAXPROCS(0) // half of them wait for a disk
+	workers := workersPerCore * runtime.GOMAXPROCS(0)
+	gate := newThrottle(workers, cfg.Load)
+	gate.spare = cfg.Spare
 	return &Engine{
 		cfg: cfg, self: cfg.Self, store: cfg.Store, control: cfg.Control, client: cfg.Client, log: cfg.Log,
-		gate:  newThrottle(workers, cfg.Load),
+		gate:  gate,
 		inbox: inbox{limit: cfg.Memory, slots: make(slots, workers)}, litter: litter{came: make(chan struct{}, 1)},
 	}
 }

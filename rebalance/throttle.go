@@ -2,10 +2,13 @@ package rebalance
 
 import (
 	"context"
+	"errors"
+	"math"
 	"sync"
 	"time"
 
 	"aistore/cluster"
+	"aistore/internal/spare"
 )
 
 // Load counts what this node does for its clients: requests that have been served, those that are being served, and the bytes of keys that
@@ -17,15 +20,19 @@ type Load struct {
 }
 
 // throttle decides how fast keys move: how many are read or taken at the same time, and how much is sent in a second. Clients go first: while
-// they ask for something, work is done in one place at a time and rests in between, so that it takes its weight's share.
+// they ask for something, work takes its weight of the processors' time, and more as long as processors and disks are idle.
 type throttle struct {
-	load func() Load // nil: there are no clients
+	load  func() Load          // nil: there are no clients
+	spare func() spare.Reading // since it was asked last; nil: nothing is
 
 	mu       sync.Mutex
 	cfg      cluster.RebalanceCfg
 	workers  int
 	running  int
 	busy     bool          // clients were there lately
+	share    float64       // percent of one worker's time that work takes while they are; 200 = two work
+	worked   bool          // something did since share was looked at
+	weighed  time.Time     // when that was
 	changed  chan struct{} // closed when something of the above has
 	next     time.Time     // when the bandwidth lets the next byte go
 	owed     int64         // bytes that were fetched and have not been taken from the bandwidth yet
@@ -43,8 +50,28 @@ const (
 	mostRest = 20 * time.Millisecond // work that is rested from at once: the rest of it was waiting
 )
 
+// Looks at the machine: how often, and how the share follows. It gives way much faster than it takes.
+const (
+	weighEvery = 200 * time.Millisecond
+
+	take     = 1.25 // times the share, while more is idle than is to be
+	giveBack = 0.25 // while less is
+	band     = 0.25 // of what is to be idle, on both sides of it: there the share stays
+)
+
 func newThrottle(workers int, load func() Load) *throttle {
-	return &throttle{load: load, workers: workers, cfg: cluster.DefaultConfig().Rebalance, changed: make(chan struct{})}
+	cfg := cluster.DefaultConfig().Rebalance
+	t := &throttle{load: load, workers: workers, cfg: cfg, changed: make(chan struct{})}
+	t.share = t.least()
+	return t
+}
+
+// workersPerCore is how many work at the same time: most of them wait for a disk.
+const workersPerCore = 4
+
+// least is the share that work takes however much clients ask for: its weight of the processors. The caller holds mu.
+func (t *throttle) least() float64 {
+	return float64(t.cfg.Weight) * max(1, float64(t.workers)/workersPerCore)
 }
 
 func (t *throttle) set(cfg cluster.RebalanceCfg) {
@@ -52,6 +79,7 @@ func (t *throttle) set(cfg cluster.RebalanceCfg) {
 	defer t.mu.Unlock()
 	if t.cfg != cfg {
 		t.cfg, t.next, t.owed = cfg, time.Time{}, 0
+		t.share = t.least()
 		t.wake()
 	}
 }
@@ -79,6 +107,9 @@ func (t *throttle) run(ctx context.Context) (stop func()) {
 				return
 			case now := <-tick.C:
 				seen = t.look(now, seen)
+				if t.due(now) {
+					t.weigh(t.spare())
+				}
 			}
 		}
 	})
@@ -96,10 +127,51 @@ func (t *throttle) look(now, seen time.Time) time.Time {
 	t.owed = min(t.owed+l.Fetched-t.lastLoad.Fetched, t.cfg.Bandwidth) // what is older than a second is forgotten
 	t.lastLoad = l
 	if busy := now.Sub(seen) < lastsFor; busy != t.busy {
-		t.busy = busy
+		t.busy, t.share = busy, t.least()
 		t.wake()
 	}
 	return seen
+}
+
+// due reports whether it is time to look at the machine: clients are there, and something has worked.
+func (t *throttle) due(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.busy || t.spare == nil || now.Sub(t.weighed) < weighEvery {
+		return false
+	}
+	worked := t.worked
+	t.weighed, t.worked = now, false
+	return worked
+}
+
+// weigh lets the share follow what is idle.
+func (t *throttle) weigh(r spare.Reading) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !r.Known || !t.busy {
+		return
+	}
+	cores := max(r.Cores*float64(t.cfg.Spare)/100, min(1, r.Cores/2)) // that are to be idle: of few one, so that a client finds it
+	disk := 1 - float64(t.cfg.Spare)/100                              // that may be at work
+	was := t.share
+	switch {
+	case r.Idle < cores*(1-band) || r.Disk > disk+band*(1-disk):
+		t.share *= giveBack
+	case r.Idle > cores*(1+band) && r.Disk < disk-band*(1-disk):
+		t.share *= take
+	}
+	if t.share = min(max(t.share, t.least()), 100*float64(t.workers)); t.share != was {
+		t.wake()
+	}
+}
+
+// places is in how many places work is done. The caller holds mu.
+func (t *throttle) places() int {
+	if !t.busy {
+		return t.workers
+	}
+	return min(int(math.Ceil(t.share/100)), t.workers)
 }
 
 // parallel is how many requests may be on their way to one node.
@@ -130,21 +202,14 @@ func (t *throttle) work(ctx context.Context, f func()) error {
 	}
 	began := time.Now()
 	f()
-	rest := t.rest(time.Since(began))
-	var err error
-	if rest > 0 {
-		err = t.pause(ctx, rest)
-	}
+	err := t.pause(ctx, time.Since(began))
 	t.leave()
 	return err
 }
 
 // yield rests after having worked for so long outside of work.
 func (t *throttle) yield(ctx context.Context, worked time.Duration) error {
-	if rest := t.rest(min(worked, mostRest)); rest > 0 {
-		return t.pause(ctx, rest)
-	}
-	return ctx.Err()
+	return errors.Join(t.pause(ctx, min(worked, mostRest)), ctx.Err())
 }
 
 func (t *throttle) enter(ctx context.Context) error {
@@ -153,12 +218,9 @@ func (t *throttle) enter(ctx context.Context) error {
 			return err
 		}
 		t.mu.Lock()
-		limit := t.workers
-		if t.busy {
-			limit = 1
-		}
-		if t.running < limit {
+		if t.running < t.places() {
 			t.running++
+			t.worked = true
 			t.mu.Unlock()
 			return nil
 		}
@@ -179,33 +241,35 @@ func (t *throttle) leave() {
 	t.wake()
 }
 
-// rest is how long to rest after working for so long.
+// rest is how long to rest after working for so long. The caller holds mu.
 func (t *throttle) rest(worked time.Duration) time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.busy || t.cfg.Weight >= 100 {
+	if !t.busy {
 		return 0
 	}
-	return worked * time.Duration(100-t.cfg.Weight) / time.Duration(t.cfg.Weight)
+	each := t.share / 100 / float64(t.places()) // of its time each works
+	return time.Duration(float64(worked) * (1 - each) / each)
 }
 
-// pause waits for d, or until there are no clients any more.
-func (t *throttle) pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
+// pause rests after having worked for so long: as long as the share asks for, whatever it becomes meanwhile.
+func (t *throttle) pause(ctx context.Context, worked time.Duration) error {
+	began := time.Now()
 	for {
 		t.mu.Lock()
-		busy, changed := t.busy, t.changed
+		t.worked = true
+		left, changed := t.rest(worked)-time.Since(began), t.changed
 		t.mu.Unlock()
-		if !busy {
+		if left <= 0 {
 			return nil
 		}
+		timer := time.NewTimer(left)
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
 		case <-timer.C:
-			return nil
 		case <-changed:
+		}
+		timer.Stop()
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 	}
 }

@@ -2,11 +2,13 @@ package rebalance
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"aistore/cluster"
+	"aistore/internal/spare"
 )
 
 // TestCancelledTakesNoTurn: one who no longer wants to work does not keep the place of others.
@@ -57,4 +59,80 @@ func TestFetchesCount(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestShare: while there are clients, work takes its weight, what is idle beyond what is to stay so, and gives it back at once.
+func TestShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := Load{}
+		var machine spare.Reading
+		asked := 0
+		g := newThrottle(8, func() Load { return l })
+		g.spare = func() spare.Reading { asked++; return machine }
+		stop := g.run(t.Context())
+		defer stop()
+		var worked time.Duration
+		wctx, end := context.WithCancel(t.Context())
+		var workers sync.WaitGroup
+		defer workers.Wait()
+		defer end()
+		for range 8 {
+			workers.Go(func() {
+				for g.work(wctx, func() { time.Sleep(time.Millisecond) }) == nil {
+					g.mu.Lock()
+					worked += time.Millisecond
+					g.mu.Unlock()
+				}
+			})
+		}
+		// share is that of one worker's time in the last half of d.
+		share := func(d time.Duration) float64 {
+			var before time.Duration
+			for i := range int(d / lookEvery) {
+				l.Requests++
+				if i == int(d/lookEvery)/2 {
+					g.mu.Lock()
+					before = worked
+					g.mu.Unlock()
+				}
+				time.Sleep(lookEvery)
+			}
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			return (worked - before).Seconds() / (d / 2).Seconds()
+		}
+		for _, c := range []struct {
+			what        string
+			machine     spare.Reading
+			least, most float64
+		}{
+			{"nothing is known", spare.Reading{}, 0.015, 0.025},
+			{"no processor is idle", spare.Reading{Known: true, Cores: 8}, 0.015, 0.025},
+			{"all are", spare.Reading{Known: true, Cores: 8, Idle: 8}, 7.5, 8.1},
+			{"as much as is to be", spare.Reading{Known: true, Cores: 8, Idle: 2}, 7.5, 8.1},
+			{"a disk is at work", spare.Reading{Known: true, Cores: 8, Idle: 8, Disk: 0.95}, 0.015, 0.025},
+			{"one of two", spare.Reading{Known: true, Cores: 2, Idle: 1}, 0.015, 0.025},
+			{"both of two", spare.Reading{Known: true, Cores: 2, Idle: 1.9}, 7.5, 8.1},
+			{"less than is to be", spare.Reading{Known: true, Cores: 8, Idle: 1}, 0.015, 0.025},
+		} {
+			machine = c.machine
+			if got := share(20 * time.Second); got < c.least || got > c.most {
+				t.Errorf("%s: %.3f of a worker's time, not %v to %v", c.what, got, c.least, c.most)
+			}
+		}
+		cfg := cluster.DefaultConfig().Rebalance
+		cfg.Spare = 100
+		g.set(cfg)
+		machine = spare.Reading{Known: true, Cores: 8, Idle: 8}
+		if got := share(20 * time.Second); got > 0.025 {
+			t.Errorf("with rebalance.spare=100: %.3f of a worker's time", got)
+		}
+		end()
+		workers.Wait()
+		asked = 0
+		share(2 * time.Second)
+		if asked > 1 {
+			t.Errorf("the machine was looked at %d times though nothing works", asked)
+		}
+	})
 }

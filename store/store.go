@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -241,6 +242,17 @@ func (s *Store) Mountpaths() []fs.Info {
 		}
 	}
 	return infos
+}
+
+// FileSystems are the ids of the file systems with mountpaths in use, each once.
+func (s *mounts) FileSystems() []uint64 {
+	var ids []uint64
+	for _, v := range s.now().vols {
+		if id := fs.FileSystem(v.mp); v.err() == nil && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // Bind writes the cluster's id into the mountpaths' markers; kind Conflict if they belong to another.

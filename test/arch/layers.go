@@ -33,6 +33,7 @@ func layers() []layer {
 			{"internal/run", []string{"errs"}},
 			{"internal/jsonx", []string{"errs"}},
 			{"internal/failpoint", []string{"errs"}},
+			{"internal/spare", nil},
 		}},
 		{"1 nouns", []member{
 			{"object", nil},

@@ -3,6 +3,7 @@ package app
 import (
 	"aistore/api"
 	"aistore/cluster"
+	"aistore/internal/spare"
 	"aistore/metrics"
 	"aistore/node"
 	"aistore/rebalance"
@@ -11,8 +12,10 @@ import (
 
 // moveKeys wires in the engine that moves keys to their owners.
 func (a *App) moveKeys(self cluster.NodeID, t *target.Target, reg *metrics.Registry) {
+	var machine spare.Meter
 	e := rebalance.New(rebalance.Config{
-		Self: self, Store: a.store, Control: a.control, Client: a.client, Load: func() rebalance.Load { return a.clients(t) }, Log: a.log,
+		Self: self, Store: a.store, Control: a.control, Client: a.client, Load: func() rebalance.Load { return a.clients(t) },
+		Spare: func() spare.Reading { return machine.Look(a.store.FileSystems()) }, Log: a.log,
 	})
 	a.mover = e
 	e.Metrics(reg)
