@@ -22,6 +22,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -51,7 +52,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.dir, "dir", filepath.Join("data", "bench"), "`directory` for the cluster and nginx; made, and removed at the end. It must be on a real disk: PUTs are synced")
 	flag.StringVar(&o.bin, "bin", "bin", "`directory` of aisnode and aisloader")
-	flag.IntVar(&o.port, "port", 9480, "first `port`; the cluster takes the next ones, nginx and single nodes those from 20 on")
+	flag.IntVar(&o.port, "port", 9480, "first `port`; the cluster takes the next ones, nginx and single nodes those from 20 on, the cluster of one disk those from 60 on")
 	flag.DurationVar(&o.seconds, "time", 2*time.Second, "`time` per cell")
 	flag.StringVar(&o.sizes, "sizes", "4KiB,64KiB,1MiB", "object `sizes`")
 	flag.StringVar(&o.concurrency, "concurrency", "1,8,32", "`connections`")
@@ -79,11 +80,17 @@ func main() {
 type bench struct {
 	o       options
 	dir     string
-	cluster *local.Cluster
-	pids    []int
+	cluster servers // the one that is measured
+	lone    servers // one of one disk, for what depends on how many logs share it; nil when that is asked for
 	nginx   *nginx
 	minio   *minio
 	res     Result
+}
+
+// servers are a cluster and its processes.
+type servers struct {
+	*local.Cluster
+	pids []int
 }
 
 // Result is what a run found; its JSON is what --json prints.
@@ -126,22 +133,14 @@ func run(ctx context.Context, o options) (err error) {
 
 // measure runs the plan against a fresh cluster, and nginx where there is one.
 func (b *bench) measure(ctx context.Context, plan []group) (err error) {
-	began := time.Now()
-	var env []string
-	if b.o.env != "" {
-		env = strings.Split(b.o.env, ",")
-	}
-	b.cluster, err = local.Up(ctx, local.Options{
-		Dir: filepath.Join(b.dir, "cluster"), Gateways: 1, Targets: b.o.targets, Mountpaths: b.o.disks, Port: b.o.port,
-		Binary: filepath.Join(b.o.bin, "aisnode"), Env: append(env, "AIS_ROOT_ACCESS_KEY="+accessKey, "AIS_ROOT_SECRET_KEY="+secretKey),
-	})
-	if err != nil {
+	defer func() { err = errors.Join(err, b.down(context.WithoutCancel(ctx))) }()
+	if b.cluster, err = b.up(ctx, "cluster", b.o.targets, b.o.disks, b.o.port); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.cluster.Down(context.WithoutCancel(ctx))) }()
-	b.note("cluster of 1 gateway and %d targets x %d mountpaths: up in %.2f s", b.o.targets, b.o.disks, time.Since(began).Seconds())
-	for _, n := range b.cluster.Status() {
-		b.pids = append(b.pids, n.PID)
+	if b.o.targets*b.o.disks > 1 && slices.ContainsFunc(plan, func(g group) bool { return g.op == "put" || g.op == "delete" }) {
+		if b.lone, err = b.up(ctx, "lone", 1, 1, b.o.port+60); err != nil {
+			return err
+		}
 	}
 	switch {
 	case b.o.noNginx:
@@ -173,6 +172,39 @@ func (b *bench) measure(ctx context.Context, plan []group) (err error) {
 		}
 	}
 	return nil
+}
+
+// up starts a cluster of 1 gateway.
+func (b *bench) up(ctx context.Context, name string, targets, disks, port int) (servers, error) {
+	began := time.Now()
+	var env []string
+	if b.o.env != "" {
+		env = strings.Split(b.o.env, ",")
+	}
+	c, err := local.Up(ctx, local.Options{
+		Dir: filepath.Join(b.dir, name), Gateways: 1, Targets: targets, Mountpaths: disks, Port: port,
+		Binary: filepath.Join(b.o.bin, "aisnode"), Env: append(env, "AIS_ROOT_ACCESS_KEY="+accessKey, "AIS_ROOT_SECRET_KEY="+secretKey),
+	})
+	if err != nil {
+		return servers{}, err
+	}
+	s := servers{Cluster: c}
+	for _, n := range c.Status() {
+		s.pids = append(s.pids, n.PID)
+	}
+	b.note("cluster of 1 gateway and %d targets x %d mountpaths: up in %.2f s", targets, disks, time.Since(began).Seconds())
+	return s, nil
+}
+
+// down stops what was started.
+func (b *bench) down(ctx context.Context) error {
+	var all []error
+	for _, s := range []servers{b.cluster, b.lone} {
+		if s.Cluster != nil {
+			all = append(all, s.Down(ctx))
+		}
+	}
+	return errors.Join(all...)
 }
 
 func (b *bench) note(format string, args ...any) {

@@ -21,6 +21,8 @@ const (
 	viaWWW  = "nginx"
 	viaS3   = "s3"    // signed, to the gateway, which relays
 	viaPeer = "minio" // likewise
+
+	oneDisk = " 1x1" // behind a route: to a cluster of 1 gateway and 1 target with 1 mountpath, whose log has the disk to itself
 )
 
 // Cell is one row of the table. Times are microseconds.
@@ -140,7 +142,7 @@ func (b *bench) warmup() string { return (b.o.seconds / 4).String() }
 func (b *bench) each(ctx context.Context, g group, one func(c *Cell, to []string) (*report, error)) error {
 	for _, conc := range g.conc {
 		base := len(b.res.Cells)
-		for _, route := range b.routes() {
+		for _, route := range b.routes(g.op) {
 			to := b.target(route)
 			if to == nil {
 				continue
@@ -178,7 +180,7 @@ func compare(cells []Cell) {
 		if www := slices.IndexFunc(cells, func(c Cell) bool { return c.Route == viaWWW }); www >= 0 && i != www {
 			cells[i].Ratio, cells[i].CPURatio = over(c.PerSecond, cells[www].PerSecond), over(c.ServerCPU, cells[www].ServerCPU)
 		}
-		if peer := slices.IndexFunc(cells, func(c Cell) bool { return c.Route == viaPeer }); peer >= 0 && c.Route == viaS3 {
+		if peer := slices.IndexFunc(cells, func(c Cell) bool { return c.Route == viaPeer }); peer >= 0 && strings.HasPrefix(c.Route, viaS3) {
 			cells[i].Peer, cells[i].PeerCPU = over(c.PerSecond, cells[peer].PerSecond), over(c.ServerCPU, cells[peer].ServerCPU)
 		}
 	}
@@ -191,26 +193,33 @@ func over(a, b float64) float64 {
 	return a / b
 }
 
-// routes are the rows of every cell.
-func (b *bench) routes() []string {
+// routes are the rows of every cell of op.
+func (b *bench) routes(op string) []string {
+	routes := []string{direct, gateway}
 	if b.o.s3 {
-		return []string{viaWWW, viaPeer, viaS3}
+		routes = []string{viaS3}
 	}
-	return []string{viaWWW, direct, gateway}
+	if b.lone.Cluster != nil && (op == "put" || op == "delete") {
+		for _, r := range slices.Clone(routes) {
+			routes = append(routes, r+oneDisk)
+		}
+	}
+	return append([]string{viaWWW, viaPeer}, routes...)
 }
 
 // settle waits, at most half a minute, until what earlier cells left behind is done and not charged to the next: dirty pages,
 // objects of buckets that are gone, compactions. The servers then use less than 5% of a core.
 func (b *bench) settle(ctx context.Context) error {
 	const look = 200 * time.Millisecond
-	last := cpuTime(b.pids)
+	all := slices.Concat(b.cluster.pids, b.lone.pids)
+	last := cpuTime(all)
 	for range 150 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(look):
 		}
-		now := cpuTime(b.pids)
+		now := cpuTime(all)
 		if now-last <= look/20 {
 			break
 		}
@@ -228,6 +237,11 @@ func (b *bench) target(route string) []string {
 		}
 		return []string{"--api", "http", "--endpoint", b.nginx.url, "--bucket", "bench", "--server-pids", join(b.nginx.workers)}
 	}
+	on := b.cluster
+	route, alone := strings.CutSuffix(route, oneDisk)
+	if alone {
+		on = b.lone
+	}
 	signed := []string{"--api", "s3", "--s3-access-key", accessKey, "--s3-secret-key", secretKey, "--bucket", "bench", "--create-bucket"}
 	switch route {
 	case viaPeer:
@@ -236,9 +250,9 @@ func (b *bench) target(route string) []string {
 		}
 		return append(signed, "--endpoint", b.minio.url, "--server-pids", strconv.Itoa(b.minio.cmd.Process.Pid))
 	case viaS3:
-		return append(signed, "--endpoint", b.cluster.Endpoint(), "--server-pids", join(b.pids))
+		return append(signed, "--endpoint", on.Endpoint(), "--server-pids", join(on.pids))
 	}
-	to := []string{"--endpoint", b.cluster.Endpoint(), "--bucket", "bench", "--create-bucket", "--server-pids", join(b.pids)}
+	to := []string{"--endpoint", on.Endpoint(), "--bucket", "bench", "--create-bucket", "--server-pids", join(on.pids)}
 	if route == direct {
 		to = append(to, "--direct")
 	}

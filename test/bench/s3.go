@@ -93,7 +93,7 @@ func (b *bench) multipart(ctx context.Context, g group) error {
 		route, url string
 		pids       []int
 	}
-	servers := []server{{viaS3, b.cluster.Endpoint(), b.pids}}
+	servers := []server{{viaS3, b.cluster.Endpoint(), b.cluster.pids}}
 	if b.minio != nil {
 		servers = append([]server{{viaPeer, b.minio.url, []int{b.minio.cmd.Process.Pid}}}, servers...)
 	}
