@@ -3,6 +3,7 @@ package rebalance
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,42 +65,37 @@ func TestFetchesCount(t *testing.T) {
 // TestShare: while there are clients, work takes its weight, what is idle beyond what is to stay so, and gives it back at once.
 func TestShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := Load{}
-		var machine spare.Reading
-		asked := 0
-		g := newThrottle(8, func() Load { return l })
-		g.spare = func() spare.Reading { asked++; return machine }
+		var requests atomic.Uint64
+		var asked atomic.Int64
+		var machine atomic.Pointer[spare.Reading]
+		machine.Store(&spare.Reading{})
+		g := newThrottle(8, func() Load { return Load{Requests: requests.Load()} })
+		g.spare = func() spare.Reading { asked.Add(1); return *machine.Load() }
 		stop := g.run(t.Context())
 		defer stop()
-		var worked time.Duration
+		var worked atomic.Int64
 		wctx, end := context.WithCancel(t.Context())
 		var workers sync.WaitGroup
 		defer workers.Wait()
 		defer end()
 		for range 8 {
 			workers.Go(func() {
-				for g.work(wctx, func() { time.Sleep(time.Millisecond) }) == nil {
-					g.mu.Lock()
-					worked += time.Millisecond
-					g.mu.Unlock()
+				for g.work(wctx, func() { time.Sleep(10 * time.Millisecond) }) == nil {
+					worked.Add(int64(10 * time.Millisecond))
 				}
 			})
 		}
 		// share is that of one worker's time in the last half of d.
 		share := func(d time.Duration) float64 {
-			var before time.Duration
+			var before int64
 			for i := range int(d / lookEvery) {
-				l.Requests++
+				requests.Add(1)
 				if i == int(d/lookEvery)/2 {
-					g.mu.Lock()
-					before = worked
-					g.mu.Unlock()
+					before = worked.Load()
 				}
 				time.Sleep(lookEvery)
 			}
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			return (worked - before).Seconds() / (d / 2).Seconds()
+			return time.Duration(worked.Load()-before).Seconds() / (d / 2).Seconds()
 		}
 		for _, c := range []struct {
 			what        string
@@ -115,24 +111,24 @@ func TestShare(t *testing.T) {
 			{"both of two", spare.Reading{Known: true, Cores: 2, Idle: 1.9}, 7.5, 8.1},
 			{"less than is to be", spare.Reading{Known: true, Cores: 8, Idle: 1}, 0.015, 0.025},
 		} {
-			machine = c.machine
-			if got := share(20 * time.Second); got < c.least || got > c.most {
+			machine.Store(&c.machine)
+			if got := share(12 * time.Second); got < c.least || got > c.most {
 				t.Errorf("%s: %.3f of a worker's time, not %v to %v", c.what, got, c.least, c.most)
 			}
 		}
 		cfg := cluster.DefaultConfig().Rebalance
 		cfg.Spare = 100
 		g.set(cfg)
-		machine = spare.Reading{Known: true, Cores: 8, Idle: 8}
-		if got := share(20 * time.Second); got > 0.025 {
+		machine.Store(&spare.Reading{Known: true, Cores: 8, Idle: 8})
+		if got := share(12 * time.Second); got > 0.025 {
 			t.Errorf("with rebalance.spare=100: %.3f of a worker's time", got)
 		}
 		end()
 		workers.Wait()
-		asked = 0
+		asked.Store(0)
 		share(2 * time.Second)
-		if asked > 1 {
-			t.Errorf("the machine was looked at %d times though nothing works", asked)
+		if n := asked.Load(); n > 1 {
+			t.Errorf("the machine was looked at %d times though nothing works", n)
 		}
 	})
 }
