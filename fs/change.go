@@ -10,7 +10,7 @@ import (
 
 // after returns a copy of s to be changed.
 func (s *Set) after() *Set {
-	return &Set{sys: s.sys, log: s.log, mps: slices.Clone(s.mps), rec: s.rec.clone(), start: s.start}
+	return &Set{sys: s.sys, log: s.log, mps: slices.Clone(s.mps), rec: s.rec.clone(), home: s.home, start: s.start}
 }
 
 // commit writes the changed set down. On an error the old one goes on.
@@ -226,6 +226,7 @@ func (s *Set) Join(m *Mountpath) (*Set, error) {
 	known := out || n.rec.serves(id)
 	n.mps = slices.DeleteFunc(n.mps, func(o *Mountpath) bool { return o.ID() == id })
 	n.mps = append(n.mps, m)
+	n.rec.Detached = slices.DeleteFunc(n.rec.Detached, func(p string) bool { return p == m.path })
 	n.rec.Others = slices.DeleteFunc(n.rec.Others, func(o Member) bool { return o.ID == id })
 	now := slices.Clone(n.rec.present())
 	now = slices.DeleteFunc(now, func(o Member) bool { return o.ID == id })
@@ -276,6 +277,10 @@ func (s *Set) drop(op string, m *Mountpath, emptied bool) (*Set, error) {
 		n.rec.Emptied = remember(n.rec.Emptied, m.ID())
 	}
 	n.mps = slices.DeleteFunc(n.mps, func(o *Mountpath) bool { return o.ID() == m.ID() })
+	n.rec.Detached = slices.DeleteFunc(n.rec.Detached, func(p string) bool { return p == m.path })
+	if !slices.ContainsFunc(n.mps, func(o *Mountpath) bool { return o.path == m.path }) {
+		n.rec.Detached = remember(n.rec.Detached, m.path)
+	}
 	return n.commit(op)
 }
 

@@ -16,6 +16,7 @@ import (
 const (
 	MarkerName  = ".ais.mountpath"  // whose directory this is
 	SetName     = ".ais.mountpaths" // which mountpaths the node has and had
+	HomeName    = "mountpaths.json" // in the node's own directory: the same
 	LockName    = ".ais.lock"       // held while a process works on the mountpath
 	ProbeName   = ".ais.probe"      // written again and again to see that the disk takes it
 	ReserveName = ".ais.reserve"    // space given back when the disk is full, so that deletes go on

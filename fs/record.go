@@ -40,10 +40,11 @@ type setRecord struct {
 	Format      int        `json:"format"`
 	Version     uint64     `json:"version"` // the greatest among the mountpaths holds
 	Generations [][]Member `json:"generations"`
-	Others      []Member   `json:"others,omitempty"`  // out of service
-	Retired     []string   `json:"retired,omitempty"` // ids given up for good: what they have is out of date
-	Emptied     []string   `json:"emptied,omitempty"` // of those, the ids of mountpaths that had nothing any more
-	Moved       bool       `json:"moved,omitempty"`   // what can be read is at home
+	Others      []Member   `json:"others,omitempty"`   // out of service
+	Retired     []string   `json:"retired,omitempty"`  // ids given up for good: what they have is out of date
+	Emptied     []string   `json:"emptied,omitempty"`  // of those, the ids of mountpaths that had nothing any more
+	Detached    []string   `json:"detached,omitempty"` // paths of members that were given up, unless there is another by now
+	Moved       bool       `json:"moved,omitempty"`    // what can be read is at home
 }
 
 // maxRetired bounds how many ids are remembered.
@@ -55,7 +56,7 @@ func (r *setRecord) clone() setRecord {
 	for _, g := range r.Generations {
 		c.Generations = append(c.Generations, slices.Clone(g))
 	}
-	c.Others, c.Retired, c.Emptied = slices.Clone(r.Others), slices.Clone(r.Retired), slices.Clone(r.Emptied)
+	c.Others, c.Retired, c.Emptied, c.Detached = slices.Clone(r.Others), slices.Clone(r.Retired), slices.Clone(r.Emptied), slices.Clone(r.Detached)
 	return c
 }
 
@@ -136,7 +137,7 @@ func (r *setRecord) drop(id string) {
 	r.Generations = slices.DeleteFunc(r.Generations, func(g []Member) bool { return len(g) == 0 })
 }
 
-// remember adds an id and forgets the oldest.
+// remember adds an id, or a path, and forgets the oldest.
 func remember(ids []string, id string) []string {
 	ids = append(ids, id)
 	if n := len(ids); n > maxRetired {

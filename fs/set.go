@@ -30,7 +30,9 @@ type Set struct {
 	gens []generation // the present one first
 	rec  setRecord
 	left setRecord // the newest of those that were detached
+	gone []string  // ids of those
 
+	home  string // see SetConfig.Home
 	start *start
 }
 
@@ -45,9 +47,10 @@ type SetConfig struct {
 	FS     FS
 	Paths  []string
 	NodeID string // "" takes it from the markers
-	// Existing says that this node has run before, so at least one path must carry its marker: an empty
-	// directory is then a disk that is not mounted and not a new one.
+	// Existing says that this node has run before, so at least one mountpath must carry its marker and not have been detached: an
+	// empty directory is otherwise a disk that is not mounted and not a new one.
 	Existing bool
+	Home     string // directory of the node that keeps a copy of the record, for when no configured path does; "" = none
 	Boot     string // id of this process, which is noted in the markers (Set.Boot tells which one was); "" = none is
 	Log      *slog.Logger
 }
@@ -63,7 +66,7 @@ func OpenSet(cfg SetConfig) (*Set, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{sys: cfg.FS, log: cfg.Log, start: &start{id: cfg.Boot}}
+	s := &Set{sys: cfg.FS, log: cfg.Log, home: cfg.Home, start: &start{id: cfg.Boot}}
 	if err := s.open(cfg); err != nil {
 		return nil, errs.E(op, "", errors.Join(err, closeAll(s.mps)))
 	}
@@ -79,7 +82,7 @@ func closeAll(mps []*Mountpath) error {
 }
 
 func (s *Set) open(cfg SetConfig) error {
-	known := false
+	s.recall(cfg.NodeID)
 	for _, path := range cfg.Paths {
 		if slices.ContainsFunc(s.mps, func(m *Mountpath) bool { return m.path == path }) {
 			return errs.E("fs.Set", path, errs.Invalid, "is listed twice")
@@ -87,24 +90,25 @@ func (s *Set) open(cfg SetConfig) error {
 		if err := s.apart(path); err != nil {
 			return err
 		}
-		found, err := s.add(path, cfg.NodeID)
-		if err != nil {
+		if err := s.add(path, cfg.NodeID); err != nil {
 			return err
 		}
-		known = known || found
 	}
-	if len(s.mps) == 0 { // all that are configured were detached
+	if s.left.Version > s.rec.Version { // of those that are left none is here
 		s.rec = s.left
-	}
-	if cfg.Existing && !known {
-		return errs.F("fs.Set", strings.Join(cfg.Paths, ", "), errs.Mountpath,
-			"no mountpath carries this node's marker (%s): are the disks mounted?", MarkerName)
 	}
 	if err := s.addRecorded(cfg.NodeID); err != nil {
 		return err
 	}
 	if err := s.leaveRetired(); err != nil {
 		return err
+	}
+	if err := s.leaveDetached(); err != nil {
+		return err
+	}
+	if cfg.Existing && !slices.ContainsFunc(s.mps, func(m *Mountpath) bool { return m.marker.ID != "" }) {
+		return errs.F("fs.Set", strings.Join(s.paths(cfg.Paths), ", "), errs.Mountpath,
+			"no mountpath carries this node's marker (%s): are the disks mounted?", MarkerName)
 	}
 	nodeID, uuid, err := s.identity(cfg.NodeID)
 	if err != nil {
@@ -149,20 +153,34 @@ func (s *Set) apart(path string) error {
 	return nil
 }
 
-// add opens one path, unless it was detached, of which only the record is taken; it reports whether a marker was there.
-func (s *Set) add(path, nodeID string) (found bool, err error) {
+// paths are those that are configured, and those of the members besides.
+func (s *Set) paths(configured []string) []string {
+	all := slices.Clone(configured)
+	for _, mb := range s.rec.members() {
+		if !slices.Contains(all, mb.Path) {
+			all = append(all, mb.Path)
+		}
+	}
+	return all
+}
+
+// add opens one path, unless it was detached, of which only the record is taken.
+func (s *Set) add(path, nodeID string) error {
 	m := newMountpath(path, s.sys, s.log)
 	s.mps = append(s.mps, m)
-	if found, err = s.find(m); err != nil || !m.marker.Released {
-		return found, err
+	if _, err := s.find(m); err != nil || !m.marker.Released {
+		return err
 	}
 	s.log.Warn("a mountpath that was detached is left out", "mountpath", path, "id", m.marker.ID)
 	var rec setRecord
-	if nodeID == m.marker.NodeID && readDoc(m.root, SetName, &rec) == nil && rec.Version > s.left.Version {
-		s.left = rec
+	if nodeID == m.marker.NodeID {
+		s.gone = append(s.gone, m.marker.ID)
+		if readDoc(m.root, SetName, &rec) == nil && rec.Version > s.left.Version {
+			s.left = rec
+		}
 	}
 	s.mps = s.mps[:len(s.mps)-1]
-	return true, m.Close()
+	return m.Close()
 }
 
 // addRecorded opens the mountpaths that the record names besides those configured: what was attached stays attached, and a
@@ -177,7 +195,7 @@ func (s *Set) addRecorded(nodeID string) error {
 			}
 			tried[mb.ID] = true
 			s.log.Info("a mountpath that is not configured is used as it was attached", "mountpath", mb.Path, "id", mb.ID)
-			if _, err := s.add(mb.Path, nodeID); err != nil {
+			if err := s.add(mb.Path, nodeID); err != nil {
 				return err
 			}
 			if s.left.Version > s.rec.Version { // it was detached, too, and later: its record knows what was there then
@@ -205,6 +223,29 @@ func (s *Set) leaveRetired() error {
 				s.log.Warn("a mountpath that was emptied could not be released", "mountpath", m.path, "err", err)
 			}
 		}
+		if err := m.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leaveDetached leaves out what was detached: of the record, when that was written before, and of the configured paths that carry no marker
+// any more. What is there now may be the mount point of a disk that was pulled.
+func (s *Set) leaveDetached() error {
+	for _, id := range s.gone {
+		if _, out := s.rec.out(id); out {
+			s.rec.drop(id)
+		}
+	}
+	for i := 0; i < len(s.mps); {
+		m := s.mps[i]
+		if _, is := s.remembered(m.path); is || m.marker.ID != "" || !slices.Contains(s.rec.Detached, m.path) {
+			i++
+			continue
+		}
+		s.log.Warn("a path that was detached is left out: attach it to use what is there now", "mountpath", m.path)
+		s.mps = slices.Delete(s.mps, i, i+1)
 		if err := m.Close(); err != nil {
 			return err
 		}
@@ -441,11 +482,65 @@ func (s *Set) write() error {
 	if !ok {
 		return errs.E(op, SetName, errs.Mountpath, errors.Join(errors.New("no mountpath can be written"), last))
 	}
+	s.remind()
 	return nil
 }
 
-// everywhere reports whether every usable mountpath has the record of this version.
+// reminder is the record as the node's own directory has it.
+type reminder struct {
+	NodeID string    `json:"node_id"`
+	Set    setRecord `json:"set"`
+}
+
+// recall takes the record of the node's own directory. It is only needed when no mountpath that is configured has one: what cannot be read is no
+// reason not to start.
+func (s *Set) recall(nodeID string) {
+	r, err := s.kept()
+	switch {
+	case err != nil:
+		s.log.Warn("the node's copy of its mountpaths' record cannot be read", "dir", s.home, "err", err)
+	case nodeID != "" && r.NodeID == nodeID:
+		s.rec = r.Set
+	}
+}
+
+func (s *Set) kept() (r reminder, err error) {
+	if s.home == "" {
+		return r, nil
+	}
+	root, err := s.sys.OpenRoot(s.home)
+	if err == nil {
+		err = errors.Join(readDoc(root, HomeName, &r), root.Close())
+	}
+	if errs.KindOf(err) == errs.NotFound {
+		err = nil
+	}
+	return r, err
+}
+
+// remind writes the record into the node's own directory.
+func (s *Set) remind() {
+	if s.home == "" {
+		return
+	}
+	root, err := s.sys.OpenRoot(s.home)
+	if err == nil {
+		r := reminder{Set: s.rec}
+		if i := slices.IndexFunc(s.mps, func(m *Mountpath) bool { return m.marker.NodeID != "" }); i >= 0 {
+			r.NodeID = s.mps[i].marker.NodeID
+		}
+		err = errors.Join(writeDoc(root, HomeName, r), root.Close())
+	}
+	if err != nil {
+		s.log.Warn("the node keeps no copy of its mountpaths' record", "dir", s.home, "err", err)
+	}
+}
+
+// everywhere reports whether every usable mountpath, and the node's own directory, has the record of this version.
 func (s *Set) everywhere() bool {
+	if r, err := s.kept(); s.home != "" && (err != nil || r.Set.Version != s.rec.Version) {
+		return false
+	}
 	for _, m := range s.mps {
 		var rec setRecord
 		if m.Err() == nil && (readDoc(m.root, SetName, &rec) != nil || rec.Version != s.rec.Version) {

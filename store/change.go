@@ -234,7 +234,11 @@ func (s *mounts) comeBack(ctx context.Context, op string, m *fs.Mountpath, repla
 		s.log.Warn("a failed mountpath's files could not be closed", "mountpath", m.Path(), "err", err)
 	}
 	back, err := s.now().set.OpenNew(m.Path(), replace)
-	if err == nil {
+	switch {
+	case err != nil:
+	case replace == fs.KnownOnly && back.ID() != m.ID():
+		err = errors.Join(errs.F(op, m.Path(), errs.Conflict, "another mountpath is at this path: %s, not %s; mount the right disk, or attach this one", back.ID(), m.ID()), back.Close())
+	default:
 		err = s.join(ctx, back, m)
 	}
 	if err != nil {

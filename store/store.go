@@ -43,6 +43,7 @@ type Config struct {
 	NodeID     string
 	Boot       string // id of this process, for disks that are copies of an earlier time to be told (fs/starts.go); "" = it is not noted
 	Existing   bool   // this node has run before: a mountpath without marker is then a missing disk (see fs.SetConfig)
+	Home       string // the node's own directory, which keeps a copy of what its mountpaths are; "" = none
 	CacheSize  int64  // bytes of index blocks cached, all mountpaths together, besides memtables
 	HotSize    int64  // bytes of records and small contents kept for names read often; 0 = half of CacheSize, -1 = none
 	InlineMax  int    // objects up to this many bytes live in the index; -1 puts all in blobs
@@ -145,7 +146,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	set, err := fs.OpenSet(fs.SetConfig{FS: cfg.FS, Paths: cfg.Mountpaths, NodeID: cfg.NodeID, Existing: cfg.Existing, Boot: cfg.Boot, Log: cfg.Log})
+	set, err := fs.OpenSet(fs.SetConfig{FS: cfg.FS, Paths: cfg.Mountpaths, NodeID: cfg.NodeID, Existing: cfg.Existing, Home: cfg.Home, Boot: cfg.Boot, Log: cfg.Log})
 	if err != nil {
 		return nil, errs.E(op, "", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"aistore/api"
@@ -31,15 +32,15 @@ func TestMountpathUnanswered(t *testing.T) {
 	if _, err := c.ChangeMountpath(ctx, "t0", api.ActMountpathEnable, "/a", MountpathOptions{}); !errs.Is(err, errs.Canceled) || !strings.Contains(err.Error(), "may still take effect") {
 		t.Errorf("left: %v", err)
 	}
-	asks := 0
+	var asks atomic.Int32
 	f.setFault("t0", func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == api.PathMountpaths {
-			asks++
+			asks.Add(1)
 			panic(http.ErrAbortHandler)
 		}
 		return false
 	})
-	if _, err := c.ChangeMountpath(t.Context(), "t0", api.ActMountpathEnable, "/a", MountpathOptions{}); err == nil || !strings.Contains(err.Error(), "may have been carried out or not") || asks != 1 {
-		t.Errorf("the connection broke: %v, asked %d times", err, asks)
+	if _, err := c.ChangeMountpath(t.Context(), "t0", api.ActMountpathEnable, "/a", MountpathOptions{}); err == nil || !strings.Contains(err.Error(), "may have been carried out or not") || asks.Load() != 1 {
+		t.Errorf("the connection broke: %v, asked %d times", err, asks.Load())
 	}
 }
