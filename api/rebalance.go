@@ -89,6 +89,7 @@ type NodeCheck struct {
 	Examples []string          `json:"examples,omitempty"` // of faults, a few: "misplaced ais://bucket/object"
 	Out      map[string]string `json:"out,omitempty"`      // mountpaths that were not looked through, and why
 	Kept     int64             `json:"kept,omitempty"`     // of Checked: copies that a node out of service keeps of what owners have too
+	Moving   bool              `json:"moving,omitempty"`   // names went from one mountpath to another meanwhile: some may have been passed by, or counted twice
 }
 
 // CheckReport answers what=check at PathCluster.

@@ -25,6 +25,7 @@ const queryDeep = "deep"
 const (
 	checkAtOnce  = 512 // keys of one owner that are asked about together
 	checkExample = 10  // faults that are named
+	checkAgain   = 3   // times that all is looked at while names go from one mountpath to another
 )
 
 // check is one walk over what this target has.
@@ -45,19 +46,35 @@ func (e *Engine) Check(c *httpx.Ctx) error {
 	if v == nil || v.Map.Nodes[e.self] == nil || !e.control.Ready() {
 		return errs.E("rebalance.check", string(e.self), errs.Unavailable, "the node has not been accepted by its cluster yet")
 	}
-	k := &check{Engine: e, ctx: c.Context(), view: v, deep: c.Query(queryDeep) == "true", kept: !v.Map.Nodes[e.self].InService(), asked: map[cluster.NodeID][]offered{}}
-	k.out.Out = e.outside()
-	for lane := range e.store.Lanes() {
-		if err := k.walk(lane); err != nil {
+	var out api.NodeCheck
+	for range checkAgain {
+		k := &check{Engine: e, ctx: c.Context(), view: v, deep: c.Query(queryDeep) == "true", kept: !v.Map.Nodes[e.self].InService(), asked: map[cluster.NodeID][]offered{}}
+		if err := k.run(); err != nil {
 			return errs.E("rebalance.check", string(e.self), err)
+		}
+		if out = k.out; !out.Moving || k.deep { // who reads everything does not do it again
+			break
+		}
+	}
+	return c.JSON(&out)
+}
+
+// run looks through all mountpaths.
+func (k *check) run() error {
+	lies := k.store.Shifts()
+	k.out.Out = k.outside()
+	for lane := range k.store.Lanes() {
+		if err := k.walk(lane); err != nil {
+			return err
 		}
 	}
 	for owner := range k.asked {
 		if err := k.ask(owner); err != nil {
-			return errs.E("rebalance.check", string(e.self), err)
+			return err
 		}
 	}
-	return c.JSON(&k.out)
+	k.out.Moving = k.store.Shifts() != lies
+	return nil
 }
 
 // outside lists the mountpaths that cannot be looked through, and why.

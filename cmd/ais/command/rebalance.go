@@ -317,9 +317,12 @@ func (a rebalanceVerbs) checked(rep *api.CheckReport) error {
 	} else if err := a.printCheck(rep); err != nil {
 		return err
 	}
-	out := 0
+	out, moving := 0, 0
 	for _, n := range rep.Nodes {
 		out += len(n.Out)
+		if n.Moving {
+			moving++
+		}
 	}
 	switch {
 	case rep.Faults() > 0:
@@ -328,6 +331,8 @@ func (a rebalanceVerbs) checked(rep *api.CheckReport) error {
 		return checkError{errs.F("", "check", errs.Unavailable, "%s did not answer", term.Plural(int64(len(rep.Unchecked)), "target"))}
 	case out > 0:
 		return checkError{errs.F("", "check", errs.Unavailable, "%s could not be looked through", term.Plural(int64(out), "mountpath"))}
+	case moving > 0:
+		return checkError{errs.F("", "check", errs.Unavailable, "names moved between the mountpaths of %s meanwhile: check again later", term.Plural(int64(moving), "target"))}
 	}
 	return nil
 }
@@ -392,6 +397,9 @@ func checkNote(n *api.NodeCheck) string {
 	var notes []string
 	if n.Kept > 0 {
 		notes = append(notes, term.Count(n.Kept)+" are copies that it keeps")
+	}
+	if n.Moving {
+		notes = append(notes, "names moved between its mountpaths meanwhile: some may have been passed by or counted twice; check again when 'ais storage mountpath show' tells of no move")
 	}
 	for _, path := range slices.Sorted(maps.Keys(n.Out)) {
 		notes = append(notes, "without mountpath "+path+": "+n.Out[path])
