@@ -29,6 +29,7 @@ type Control interface {
 	Latest(ctx context.Context) (*cluster.View, error)
 	Propose(ctx context.Context, cmd cluster.Command) (cluster.Result, error)
 	Health(ctx context.Context) ([]control.NodeHealth, error)
+	Member() error
 }
 
 // Objects serves object requests in this process. *target.Target is the one real one.

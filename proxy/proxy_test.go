@@ -8,6 +8,7 @@ import (
 
 	"aistore/api"
 	"aistore/cluster"
+	"aistore/errs"
 	"aistore/httpx"
 )
 
@@ -280,5 +281,20 @@ func TestClusterQueries(t *testing.T) {
 	}
 	if r := w.do("GET", "/v1/reverse/daemon?what=smap", nil, "Ais-Node-Id", "nobody"); r.status != 404 {
 		t.Errorf("reverse to nobody: %+v", r)
+	}
+}
+
+// TestRemovedGateway: a gateway that was told that it was removed serves nothing by the map of then.
+func TestRemovedGateway(t *testing.T) {
+	w := start(t)
+	w.action(200, "POST", "/v1/buckets/abc", "create-bck", nil)
+	w.plane.expelled = errs.E("control.Member", "g1", errs.Unavailable, "this node is not in the cluster map")
+	for _, r := range []struct{ method, path string }{
+		{"GET", "/v1/objects/abc/x"}, {"PUT", "/v1/objects/abc/x"}, {"GET", "/ais/abc/x"}, {"GET", "/v1/buckets"}, {"HEAD", "/v1/buckets/abc"},
+		{"GET", "/v1/cluster?what=smap"}, {"PUT", "/v1/cluster/set-config?list.page_size=10"},
+	} {
+		if got := w.do(r.method, r.path, nil); got.status != 503 {
+			t.Errorf("%s %s: %d", r.method, r.path, got.status)
+		}
 	}
 }

@@ -40,7 +40,21 @@ func (g *Gateway) Routes() []httpx.Route {
 			rs = append(rs, httpx.Route{Method: "*", Path: p, Op: "unsupported", Policy: control, Handler: unsupported})
 		}
 	}
+	for i := range rs {
+		rs[i].Handler = g.asMember(rs[i].Handler)
+	}
 	return rs
+}
+
+// asMember refuses requests when this gateway was removed from its cluster: its map is of then, and will stay so. One that is merely cut off goes on:
+// targets tell whether its map is good.
+func (g *Gateway) asMember(h httpx.Handler) httpx.Handler {
+	return func(c *httpx.Ctx) error {
+		if err := g.ctl.Member(); err != nil {
+			return err
+		}
+		return h(c)
+	}
 }
 
 // RouteTable is Routes for documentation and tests: its handlers must not be called.

@@ -34,6 +34,8 @@ type plane struct {
 	view  *cluster.View
 	watch chan struct{}
 	blind bool // there is no primary to ask of the health of nodes
+
+	expelled error // the node was removed
 }
 
 func newPlane(t *testing.T, nodes ...cluster.Node) *plane {
@@ -82,6 +84,7 @@ func (p *plane) Watch(uint64) <-chan struct{} {
 
 func (p *plane) Latest(context.Context) (*cluster.View, error) { return p.View(), nil }
 func (p *plane) Lease() error                                  { return nil }
+func (p *plane) Member() error                                 { return p.expelled }
 func (p *plane) Ready() bool                                   { return true }
 func (p *plane) Health(context.Context) ([]control.NodeHealth, error) {
 	if p.blind {

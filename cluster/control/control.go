@@ -328,6 +328,14 @@ func (c *Control) Lease() error {
 	return c.lease.check(v)
 }
 
+// Member tells why this node does not belong to its cluster any more, by what the primary has told it; nil until it has.
+func (c *Control) Member() error {
+	if why := c.lease.off.Load(); why != nil {
+		return errs.E("control.Member", string(c.cfg.Self.ID), errs.Unavailable, *why)
+	}
+	return nil
+}
+
 // Primary returns the primary, and whether this node is in contact with it.
 func (c *Control) Primary() (cluster.NodeID, bool) {
 	if l, _ := c.leader.get(); l != nil {
