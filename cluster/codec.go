@@ -41,6 +41,8 @@ func decodeCommand(op string) func(json.RawMessage) (Command, error) {
 		return decodeAs[ReportSource]
 	case ForgetNode{}.Op():
 		return decodeAs[ForgetNode]
+	case LoseDisk{}.Op():
+		return decodeAs[LoseDisk]
 	case SetRebalance{}.Op():
 		return decodeAs[SetRebalance]
 	case CreateBucket{}.Op():

@@ -42,6 +42,12 @@ type ForgetNode struct {
 	ID NodeID `json:"id"`
 }
 
+// LoseDisk says that a target is about to give up what a disk of it had. Like ForgetNode it makes what others keep of names that moved a thing of
+// the past: changes and deletes that were only on that disk would be undone by it.
+type LoseDisk struct {
+	ID NodeID `json:"id"`
+}
+
 // SetRebalance starts a rebalance, also when no name has moved (every node looks through all it has), goes on with one that was stopped,
 // or stops it.
 type SetRebalance struct {
@@ -56,6 +62,9 @@ func (ReportSource) Op() string { return "report-source" }
 
 // Op implements Command.
 func (ForgetNode) Op() string { return "forget-node" }
+
+// Op implements Command.
+func (LoseDisk) Op() string { return "lose-disk" }
 
 // Op implements Command.
 func (SetRebalance) Op() string { return "set-rebalance" }
@@ -230,6 +239,7 @@ func (f ForgetNode) apply(c *change) error {
 		c.retire(n)
 		return nil
 	}
+	c.supersede(n)
 	delete(c.editMap().Nodes, f.ID)
 	if n.Role.Target() {
 		c.Forgotten = maps.Clone(c.Forgotten)
@@ -241,6 +251,31 @@ func (f ForgetNode) apply(c *change) error {
 	c.dropSource(f.ID)
 	c.result.Node = n
 	return nil
+}
+
+func (l LoseDisk) apply(c *change) error {
+	n := c.Map.Nodes[l.ID]
+	if n == nil {
+		return unknownNode("cluster.LoseDisk", l.ID)
+	}
+	c.supersede(n)
+	c.result.Node = c.Map.Nodes[l.ID]
+	return nil
+}
+
+// supersede gives every node that keeps copies of what has moved another era, so that it sets them aside before it returns: n, or a disk of it,
+// is lost, with the only marks that would tell which of these copies are older than what clients were told. Nothing is lost by that which was
+// not: all that they keep had been confirmed elsewhere.
+func (c *change) supersede(n *Node) {
+	if !n.InService() && c.Map.Sources[n.ID].Stage != Moving {
+		return // it had nothing that nobody else has
+	}
+	for id, s := range c.Map.Sources {
+		if s.Keeps && id != n.ID {
+			c.editNode(id).Era++
+			c.dropSource(id)
+		}
+	}
 }
 
 // dropSource takes a node out of the sources.

@@ -233,6 +233,8 @@ func (s *script) command(op string, plain []string, args map[string]string) Comm
 		return ReportSource{ID: NodeID(arg(0)), Stage: Stage(arg(1)), Epoch: epoch}
 	case "forget":
 		return ForgetNode{ID: NodeID(arg(0))}
+	case "lose":
+		return LoseDisk{ID: NodeID(arg(0))}
 	case "rebalance":
 		return SetRebalance{Run: arg(0) == "start"}
 	case "create":

@@ -186,7 +186,10 @@ func (s *mounts) leave(op string, m *fs.Mountpath, as fs.Standing, why string) e
 }
 
 // giveUp forgets m and what is only there.
-func (s *mounts) giveUp(_ context.Context, op string, m *fs.Mountpath, out bool) error {
+func (s *mounts) giveUp(ctx context.Context, op string, m *fs.Mountpath, out bool) error {
+	if err := s.givingUp(ctx); err != nil {
+		return errs.E(op, m.Path(), err)
+	}
 	if !out {
 		if err := s.leave(op, m, fs.SetAside, "given up on request"); err != nil {
 			return err
@@ -201,6 +204,14 @@ func (s *mounts) giveUp(_ context.Context, op string, m *fs.Mountpath, out bool)
 	v := s.volumeOf(m)
 	s.publish(set, nil)
 	return s.letGo(v)
+}
+
+// givingUp tells who has to know before what a mountpath has is given up.
+func (s *mounts) givingUp(ctx context.Context) error {
+	if s.cfg.GivingUp == nil {
+		return nil
+	}
+	return s.cfg.GivingUp(ctx)
 }
 
 // comeBack takes m, which is out of service, back.
@@ -259,7 +270,9 @@ func (s *mounts) join(ctx context.Context, m, old *fs.Mountpath) error {
 	set := s.now().set
 	if err == nil && old != nil && old.ID() != m.ID() && m.Fresh() {
 		s.log.Warn("a new disk replaces another: what was only there is lost", "mountpath", m.Path(), "id", m.ID(), "former", old.ID())
-		set, err = set.Drop(old)
+		if err = s.givingUp(ctx); err == nil {
+			set, err = set.Drop(old)
+		}
 	}
 	if err == nil {
 		set, err = set.Join(m)

@@ -43,12 +43,14 @@ type Config struct {
 	NodeID     string
 	Boot       string // id of this process, for disks that are copies of an earlier time to be told (fs/starts.go); "" = it is not noted
 	Existing   bool   // this node has run before: a mountpath without marker is then a missing disk (see fs.SetConfig)
-	Home       string // the node's own directory, which keeps a copy of what its mountpaths are; "" = none
-	CacheSize  int64  // bytes of index blocks cached, all mountpaths together, besides memtables
-	HotSize    int64  // bytes of records and small contents kept for names read often; 0 = half of CacheSize, -1 = none
-	InlineMax  int    // objects up to this many bytes live in the index; -1 puts all in blobs
-	BlockSize  int64  // bytes per checksum of a blob; a power of two from 4 KiB to 1 MiB
-	Log        *slog.Logger
+	// GivingUp is asked before what a mountpath has is given up for good; an error refuses it. nil: nobody need know.
+	GivingUp  func(ctx context.Context) error
+	Home      string // the node's own directory, which keeps a copy of what its mountpaths are; "" = none
+	CacheSize int64  // bytes of index blocks cached, all mountpaths together, besides memtables
+	HotSize   int64  // bytes of records and small contents kept for names read often; 0 = half of CacheSize, -1 = none
+	InlineMax int    // objects up to this many bytes live in the index; -1 puts all in blobs
+	BlockSize int64  // bytes per checksum of a blob; a power of two from 4 KiB to 1 MiB
+	Log       *slog.Logger
 
 	HealthEvery    time.Duration // how often Run looks at the disks; 0 = 2s
 	SweepEvery     time.Duration // how often Run looks for orphan blobs after the first time; 0 = 6h

@@ -304,7 +304,7 @@ func (c *Control) compare(v *cluster.View) {
 	switch {
 	case n == nil:
 	case n.Role.Target() && n.Era != c.era:
-		c.lease.bar("this node was removed from the cluster map and has joined again: what its disks held before is set aside first")
+		c.lease.bar("what its disks hold is of an earlier membership, or was superseded while it was out of service: it is set aside first")
 	case !(starter{c}).isStart(n):
 		c.lease.bar("this node has just started and has not been accepted by the primary yet")
 	default:

@@ -99,16 +99,16 @@ func (w *waiting) due(now []cluster.NodeID, others bool, delay time.Duration, at
 	return now, takeInLook
 }
 
-// sameEra refuses to join nodes whose disks still hold what they had before they were removed from the map.
+// sameEra refuses to take nodes in whose disks still hold what they had before they were removed from the map, or what was superseded.
 func (r *reign) sameEra(cmd cluster.Command) error {
 	mv, ok := cmd.(cluster.MoveNodes)
-	if !ok || mv.Step != cluster.JoinNode {
+	if !ok || mv.Step != cluster.JoinNode && mv.Step != cluster.StopMaintenance {
 		return nil
 	}
 	m := r.m.fsm.machine().Map
 	for _, id := range mv.IDs {
 		if n := m.Nodes[id]; n != nil && n.Role.Target() && n.Alive && r.led.era(id) != n.Era {
-			return errs.E("control.Propose", string(id), errs.Conflict, "has not yet set aside what its disks held before it was removed: try again in a moment")
+			return errs.E("control.Propose", string(id), errs.Conflict, "has not yet set aside what its disks hold of an earlier time: try again in a moment")
 		}
 	}
 	return nil

@@ -129,7 +129,7 @@ func (a *App) open(ctx context.Context, logs *node.Logs, version string) error {
 
 func (a *App) openStore(ctx context.Context, who identity) (err error) {
 	a.store, err = store.Open(ctx, store.Config{
-		Mountpaths: a.cfg.Mountpaths, NodeID: string(who.ID), Existing: who.existing, Home: a.cfg.Dir, Boot: newStart(), CacheSize: int64(a.cfg.CacheSize), Log: a.log,
+		Mountpaths: a.cfg.Mountpaths, NodeID: string(who.ID), Existing: who.existing, Home: a.cfg.Dir, GivingUp: a.loseDisk, Boot: newStart(), CacheSize: int64(a.cfg.CacheSize), Log: a.log,
 	})
 	if err == nil {
 		a.closers = append(a.closers, a.store.Close)

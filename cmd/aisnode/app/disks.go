@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"aistore/api"
+	"aistore/cluster"
 	"aistore/metrics"
 	"aistore/rebalance/resilver"
 	"aistore/store"
@@ -16,6 +17,21 @@ func (a *App) resilverLimits() resilver.Limits {
 		return resilver.Limits{}
 	}
 	return resilver.Limits{Bandwidth: v.Config.Resilver.Bandwidth, Share: v.Config.Resilver.Share}
+}
+
+// loseDisk tells the cluster that what a mountpath has is about to be given up, if anybody keeps copies that could undo what was only there.
+func (a *App) loseDisk(ctx context.Context) error {
+	v, err := a.control.Latest(ctx)
+	if err != nil {
+		return err
+	}
+	for id, s := range v.Map.Sources {
+		if s.Keeps && id != a.node.ID {
+			_, err := a.control.Propose(ctx, cluster.LoseDisk{ID: a.node.ID})
+			return err
+		}
+	}
+	return nil
 }
 
 // resilverStatus renders how far the resilver is; nil when there was none.

@@ -120,7 +120,7 @@ func (a *App) keepEra(n *cluster.Node) (ended bool, err error) {
 	era := noted(n.Era)
 	others, err := a.store.OtherEras(era)
 	if err == nil && len(others) > 0 {
-		a.log.Error("this node was removed from the cluster map and has joined again: what its disks held before is set aside, not served",
+		a.log.Error("what the disks hold is not this cluster's any more, since the node was removed from the cluster map and has joined again, or it kept copies while a disk or node was lost that may have had newer ones: it is set aside, not served",
 			"node", n.ID, "mountpaths", others, "era", n.Era)
 		a.reopen(&aside{others, strconv.FormatUint(a.oldEra, 10)})
 		return true, nil
