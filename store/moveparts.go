@@ -146,12 +146,14 @@ type partMove struct {
 	part format.Part // as it will be
 }
 
-// planParts chooses where parts go that lie on some volumes. Where follows from the blob, so an interrupted move goes on to the same place.
+// planParts chooses where parts go that lie on some volumes, unless those are in service again. Where follows from the blob, so an interrupted
+// move goes on to the same place.
 func (s *moves) planParts(parts []format.Part, off []*volume) (moves []partMove, err error) {
 	l := s.now()
 	for i := range parts {
+	serving := l.serving()
 		at := slices.IndexFunc(off, func(v *volume) bool { return v.mount == parts[i].Mount })
-		if at < 0 {
+		if at < 0 || slices.Contains(serving, off[at]) { // a part has no place but its mountpath then, and would be removed from it
 			continue
 		}
 		to := l.vols[l.set.Home(parts[i].Blob.String())]

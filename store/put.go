@@ -102,6 +102,7 @@ type write struct {
 	also    func(*pebble.Batch) error // adds to the batch
 
 	shares bool     // the blobs are another record's as well
+	here   bool     // what also adds is of this volume alone
 	gone   []*found // what goes besides what was there
 }
 
@@ -215,7 +216,7 @@ func (s *places) commitAt(l *layout, w *write, b *pebble.Batch, d cluster.Durabi
 
 // bound reports whether w's content lies on its volume.
 func (w *write) bound() bool {
-	return w.shares || len(w.rec.Parts) > 0 && w.rec.Parts[0].Kind == format.RefBlob
+	return w.shares || w.here || len(w.rec.Parts) > 0 && w.rec.Parts[0].Kind == format.RefBlob
 }
 
 func checkConditions(c *object.Conditions, old *found, exists bool, key string) error {
