@@ -225,6 +225,7 @@ func (m *mover) locked(home *volume, blobs []format.Content) (done bool, err err
 	}
 	_ = failpoint.Hit("move.after-commit") // past the commit: only a kill matters
 	if err := f.leave(m.n, cluster.Local); err != nil {
+	s.shifts.Add(1)                        // while it is on both: a walk that meets it on neither has seen this
 		return false, err
 	}
 	_ = failpoint.Hit("move.after-remove") // past the commit: only a kill matters

@@ -31,6 +31,7 @@ func shift(from, to *volume, in, out func(*pebble.Batch) error) error {
 		return err
 	}
 	_ = failpoint.Hit("move.key-copied") // past the commit: only a kill matters
+	from.all.shifts.Add(1)               // as for a version (move.go)
 	b = from.db.NewBatch()
 	defer closeBatch(b)
 	if err := out(b); err != nil {

@@ -343,7 +343,7 @@ func (s *places) lookupVersion(f *found, n object.Name, id string) error {
 			return nil
 		}
 		f.close()
-		if s.now() == l || errs.Is(err, errs.NotFound) {
+		if s.now() == l { // else it may have gone to a mountpath that was not known yet
 			return err
 		}
 		*f = found{}
