@@ -136,9 +136,7 @@ func (c *sharing) run() (info object.Info, err error) {
 		if undo != nil {
 			s.release(undo)
 		}
-		for _, f := range c.w.gone {
-			f.close()
-		}
+		c.w.closeGone()
 		return object.Info{}, errs.E(c.op, c.to, err)
 	}
 	c.w.unlinkOld(&old)

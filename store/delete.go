@@ -132,6 +132,7 @@ func (s *Store) putTombstone(n object.Name, o *DeleteOptions, lock *nameLock, ol
 	w.rec.SetTombstone()
 	var info object.Info
 	if err := s.commitLocked(w, lock, old, &info); err != nil {
+		w.closeGone()
 		return nil, err
 	}
 	return w, nil
@@ -165,6 +166,7 @@ func (s *Store) putMarker(n object.Name, o *DeleteOptions, lock *nameLock, old *
 	w.rec.SetTombstone()
 	var info object.Info
 	if err := s.commitLocked(w, lock, old, &info); err != nil {
+		w.closeGone()
 		return nil, err
 	}
 	gone.Marker, gone.VersionID = true, info.VersionID

@@ -220,6 +220,7 @@ func (m *mover) locked(home *volume, blobs []format.Content) (done bool, err err
 	lock.committing.Store(true)
 	defer lock.committing.Store(false)
 	in := homecoming{v: home, n: m.n, f: &f}
+	defer in.close()
 	if err := in.place(); err != nil {
 		return false, err
 	}
@@ -399,6 +400,12 @@ func (f *found) copyKey(b *pebble.Batch, from, to []byte) error {
 func (a *homecoming) finish() {
 	for _, f := range a.gone {
 		f.unlinkBlobs()
+	}
+}
+
+// close lets go what was looked at.
+func (a *homecoming) close() {
+	for _, f := range a.gone {
 		f.close()
 	}
 	a.gone = nil

@@ -116,6 +116,7 @@ func (s *Store) commitWrite(w *write) (info object.Info, err error) {
 	lock.mu.Unlock()
 	if err != nil {
 		old.close()
+		w.closeGone()
 		return object.Info{}, errs.E(w.op, w.name, err)
 	}
 	_ = failpoint.Hit("put.after-commit") // past the commit: only a kill matters

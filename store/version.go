@@ -204,8 +204,16 @@ func (w *write) unlinkOld(old *found) {
 	old.unlinkBlobs()
 	for _, f := range w.gone {
 		f.unlinkBlobs()
+	}
+	w.closeGone()
+}
+
+// closeGone lets go what was to go.
+func (w *write) closeGone() {
+	for _, f := range w.gone {
 		f.close()
 	}
+	w.gone = nil
 }
 
 // key is the index key that f was read from.
