@@ -113,7 +113,7 @@ func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, ol
 	s.moving.RLock()
 	defer s.moving.RUnlock()
 	// The oldest first: a crash in between must leave the newest.
-	if err := s.removeElsewhere(old.vol, n, o.Durability); err != nil {
+	if err := s.removeElsewhere(old.vol, n); err != nil {
 		return nil, err
 	}
 	return nil, old.vol.removeRecord(old, n, o.Durability, mark)
@@ -208,7 +208,7 @@ func (s *Store) deleteVersion(n object.Name, o *DeleteOptions, lock *nameLock, f
 		}
 	}
 	if !s.now().set.Settled() && f.Null() {
-		if err := s.removeElsewhere(f.vol, n, o.Durability); err != nil {
+		if err := s.removeElsewhere(f.vol, n); err != nil {
 			return err
 		}
 	}
@@ -276,8 +276,9 @@ func (f *found) removal(d cluster.Durability) cluster.Durability {
 }
 
 // removeElsewhere removes the copies of n that are not in keep, the oldest first: former homes of a name
-// have some while the set of mountpaths is unsettled. Versions with an id of their own are no copies.
-func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durability) error {
+// have some while the set of mountpaths is unsettled. Versions with an id of their own are no copies. Each goes durably, since logs of
+// different mountpaths are not synced in any order, and keeps the parts of which keep has the table too.
+func (s *places) removeElsewhere(keep *volume, n object.Name) error {
 	var copies []*found
 	defer func() {
 		for _, c := range copies {
@@ -299,10 +300,9 @@ func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durabili
 	}
 	slices.SortFunc(copies, func(a, b *found) int { return a.Version.Compare(b.Version) })
 	for _, c := range copies {
-		if err := c.remove(n, d, nil); err != nil {
+		if err := c.leave(n, cluster.Local); err != nil {
 			return err
 		}
-		c.unlinkBlobs()
 	}
 	return nil
 }

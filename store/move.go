@@ -225,8 +225,8 @@ func (m *mover) locked(home *volume, blobs []format.Content) (done bool, err err
 		return false, err
 	}
 	_ = failpoint.Hit("move.after-commit") // past the commit: only a kill matters
-	if err := f.leave(m.n, cluster.Local); err != nil {
 	s.shifts.Add(1)                        // while it is on both: a walk that meets it on neither has seen this
+	if err := f.leave(m.n, cluster.Local); err != nil {
 		return false, err
 	}
 	_ = failpoint.Hit("move.after-remove") // past the commit: only a kill matters
@@ -456,7 +456,7 @@ func (m *mover) copyVerified(ctx context.Context, to fs.File, src fs.File, conte
 	defer chunkPool.Put(bp)
 	o := &Object{name: m.n, store: m.s.Store, vol: m.from}
 	p := part{Content: *content, vol: m.from, f: src, page: -1}
-	chunk := chunkSize / content.BlockSize * content.BlockSize
+	chunk := max(chunkSize/content.BlockSize, 1) * content.BlockSize
 	end := format.BlobHeaderSize + content.Total
 	for at := int64(0); at < fi.Size(); {
 		if err := ctx.Err(); err != nil {

@@ -208,7 +208,7 @@ func (s *places) commitAt(l *layout, w *write, b *pebble.Batch, d cluster.Durabi
 		return err
 	}
 	if w.o.Versioning != Versioned {
-		if err := s.removeElsewhere(w.vol, w.name, w.o.Durability); err != nil { // the greater version holds
+		if err := s.removeElsewhere(w.vol, w.name); err != nil { // the greater version holds
 			w.vol.log.Warn("an older copy was not removed", "object", w.name.String(), "err", err)
 		}
 	}
