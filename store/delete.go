@@ -387,7 +387,7 @@ func (v *volume) unlinkUnreferenced(ids ...format.BlobID) int {
 	}
 	turn := v.claims.turn()
 	free, err := unreferenced(v, ids)
-	if err != nil || len(free) == 0 || v.settle() != nil {
+	if err != nil || len(free) == 0 || v.settleAll() != nil {
 		return 0
 	}
 	free = v.all.pins.postpone(v, free)

@@ -151,8 +151,8 @@ type partMove struct {
 // move goes on to the same place.
 func (s *moves) planParts(parts []format.Part, off []*volume) (moves []partMove, err error) {
 	l := s.now()
-	for i := range parts {
 	serving := l.serving()
+	for i := range parts {
 		at := slices.IndexFunc(off, func(v *volume) bool { return v.mount == parts[i].Mount })
 		if at < 0 || slices.Contains(serving, off[at]) { // a part has no place but its mountpath then, and would be removed from it
 			continue
@@ -215,7 +215,7 @@ func (s *moves) moveParts(ctx context.Context, v *volume, n object.Name, id [16]
 	note := format.IDKey(nil, format.FamGone, n.Bucket, n.Key, id)
 	if _, err := v.getCopy(note); !errs.Is(err, errs.NotFound) {
 		if err == nil {
-			err = v.settle()
+			err = v.settleAll()
 		}
 		if err == nil {
 			err = s.finishOne(v, note) // something of this content must go first

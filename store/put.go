@@ -190,11 +190,24 @@ func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.
 	}
 	lock.committing.Store(true)
 	defer lock.committing.Store(false)
+	return s.commitAt(l, w, b, w.class(old, exists))
+}
+
+// class is how w is committed: durably, whatever was asked for, if what it replaces is removed next.
+func (w *write) class(old *found, exists bool) cluster.Durability {
 	d := w.o.Durability
 	if exists {
 		d = old.removal(d)
+		if old.vol != w.vol { // it goes by another log, which may be durable first
+			d = cluster.Local
+		}
 	}
-	return s.commitAt(l, w, b, d)
+	for _, f := range w.gone {
+		if !f.stays {
+			d = f.removal(d)
+		}
+	}
+	return d
 }
 
 // commitAt commits b at the name's home and then removes what former homes have of the name.
@@ -285,6 +298,9 @@ func (w *write) describe(now time.Time) {
 	r.SumType, r.Digest = w.sum.Type, w.sum.Raw()
 	r.SetETag(w.o.ETag)
 	r.Custom, r.System, r.Tags = format.EncodeMap(w.o.Custom), format.EncodeMap(w.o.System), format.EncodeMap(w.o.Tags)
+	if w.o.Durability == cluster.Volatile && r.InBlobs() {
+		r.SetUnsynced()
+	}
 	w.identify()
 }
 

@@ -197,7 +197,7 @@ func (s *places) finishGone(v *volume) error {
 	if err := errors.Join(c.it.Error(), c.close()); err != nil || len(todo) == 0 {
 		return err
 	}
-	if err := v.settle(); err != nil {
+	if err := v.settleAll(); err != nil {
 		return err
 	}
 	for _, key := range todo {
