@@ -141,7 +141,7 @@ func (c *sharing) run() (info object.Info, err error) {
 	undo, err := c.locked(&src, &old, lock, &info)
 	unlock()
 	if err != nil {
-		if undo != nil {
+		if undo != nil && undo.home.err() == nil { // else the copy may have been committed, and what was announced there decides when it is back
 			s.release(undo)
 		}
 		c.w.closeGone()

@@ -108,7 +108,7 @@ func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, ol
 		return nil, old.vol.removeRecord(old, n, o.Durability, mark)
 	}
 	if l.broken(n) { // what is there comes back: it must find that it was deleted
-		return s.putTombstone(n, o, lock, old)
+		return s.putTombstone(n, o, lock, old, mark)
 	}
 	s.moving.RLock()
 	defer s.moving.RUnlock()
@@ -121,14 +121,14 @@ func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, ol
 
 // putTombstone deletes a name that a mountpath which is away may have: a record says that it was deleted, until all
 // mountpaths are back or given up (see (*Store).Settle).
-func (s *Store) putTombstone(n object.Name, o *DeleteOptions, lock *nameLock, old *found) (*write, error) {
+func (s *Store) putTombstone(n object.Name, o *DeleteOptions, lock *nameLock, old *found, mark *mark) (*write, error) {
 	old.close()
 	*old = found{}
 	home, err := s.home(n)
 	if err != nil {
 		return nil, err
 	}
-	w := &write{op: "store.delete", name: n, vol: home, o: &PutOptions{Epoch: o.Epoch, Durability: o.Durability, Mark: o.Mark}}
+	w := &write{op: "store.delete", name: n, vol: home, o: &PutOptions{Epoch: o.Epoch, Durability: o.Durability, Mark: mark != nil}}
 	w.rec.SetTombstone()
 	var info object.Info
 	if err := s.commitLocked(w, lock, old, &info); err != nil {
