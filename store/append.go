@@ -316,7 +316,7 @@ func (s *appends) flush(ctx context.Context, op string, n object.Name, bw *blobW
 			return info, err
 		}
 	}
-	w := write{op: op, name: n, vol: bw.v, o: o, sum: sums.Sum(sums.whole)}
+	w := write{op: op, name: n, vol: bw.v, o: o, sum: sums.Sum(sums.whole), here: true}
 	w.also = func(b *pebble.Batch) error { return b.Delete(appendKey(h.id), nil) }
 	if short != nil {
 		w.inline, w.rec.Size = short, h.size

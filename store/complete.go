@@ -160,6 +160,9 @@ func (s *multipart) complete(op string, u *upload, named []CompletePart, o *Comp
 	}
 	w.rec.One[0] = format.Content{Kind: format.RefTable, Length: w.rec.Size, Blob: format.BlobID(u.id), Total: int64(len(parts))}
 	w.rec.Parts = w.rec.One[:1]
+	if o.Durability == cluster.Volatile {
+		w.rec.SetUnsynced()
+	}
 	w.also = func(b *pebble.Batch) error {
 		key := format.IDKey(nil, format.FamTable, u.n.Bucket, u.n.Key, u.id)
 		if err := b.Set(key, format.AppendTable(nil, parts, key), nil); err != nil {

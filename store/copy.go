@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -121,6 +122,13 @@ func (c *sharing) run() (info object.Info, err error) {
 			return info, errs.E(c.op, c.to, err)
 		}
 	}
+	if c.src.unsynced && c.o.Durability != cluster.Volatile {
+		if err := c.src.sync(); errors.Is(err, os.ErrNotExist) { // a part has moved
+			return info, errChanged
+		} else if err != nil {
+			return info, errs.E(c.op, c.to, err)
+		}
+	}
 	if c.src.multi != nil {
 		_, _ = rand.Read(c.id[:]) // never fails (crypto/rand)
 		s.sharing.Store(c.id, nil)
@@ -133,16 +141,49 @@ func (c *sharing) run() (info object.Info, err error) {
 	undo, err := c.locked(&src, &old, lock, &info)
 	unlock()
 	if err != nil {
-		if undo != nil {
+		if undo != nil && undo.home.err() == nil { // else the copy may have been committed, and what was announced there decides when it is back
 			s.release(undo)
 		}
-		for _, f := range c.w.gone {
-			f.close()
-		}
+		c.w.closeGone()
 		return object.Info{}, errs.E(c.op, c.to, err)
 	}
 	c.w.unlinkOld(&old)
 	return info, nil
+}
+
+// sync makes the blobs of o durable: they were written under class volatile, and are to be another's under class local.
+func (o *Object) sync() error {
+	if o.multi == nil {
+		for i := range o.parts {
+			if err := syncBlob(o.parts[i].vol, o.parts[i].Blob); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for i := range o.multi.parts {
+		p := &o.multi.parts[i]
+		v := o.store.byMount(p.Mount)
+		if v == nil {
+			return errs.F("store.sync", o.name, errs.Mountpath, "part %d is on mountpath %016x, which is not here", p.Number, p.Mount)
+		}
+		if err := syncBlob(v, p.Blob); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncBlob makes a blob of v that has its place durable.
+func syncBlob(v *volume, id format.BlobID) error {
+	f, err := v.mp.OpenFile(id.Path(), os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return v.dirs[id[6]].sync.do(func() error { return v.mp.SyncDir(id.Dir()) })
 }
 
 // locked is run under the locks. When it fails, undo is what it did to the references.

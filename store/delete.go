@@ -108,12 +108,12 @@ func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, ol
 		return nil, old.vol.removeRecord(old, n, o.Durability, mark)
 	}
 	if l.broken(n) { // what is there comes back: it must find that it was deleted
-		return s.putTombstone(n, o, lock, old)
+		return s.putTombstone(n, o, lock, old, mark)
 	}
 	s.moving.RLock()
 	defer s.moving.RUnlock()
 	// The oldest first: a crash in between must leave the newest.
-	if err := s.removeElsewhere(old.vol, n, o.Durability); err != nil {
+	if err := s.removeElsewhere(old.vol, n); err != nil {
 		return nil, err
 	}
 	return nil, old.vol.removeRecord(old, n, o.Durability, mark)
@@ -121,17 +121,18 @@ func (s *Store) deleteLocked(n object.Name, o *DeleteOptions, lock *nameLock, ol
 
 // putTombstone deletes a name that a mountpath which is away may have: a record says that it was deleted, until all
 // mountpaths are back or given up (see (*Store).Settle).
-func (s *Store) putTombstone(n object.Name, o *DeleteOptions, lock *nameLock, old *found) (*write, error) {
+func (s *Store) putTombstone(n object.Name, o *DeleteOptions, lock *nameLock, old *found, mark *mark) (*write, error) {
 	old.close()
 	*old = found{}
 	home, err := s.home(n)
 	if err != nil {
 		return nil, err
 	}
-	w := &write{op: "store.delete", name: n, vol: home, o: &PutOptions{Epoch: o.Epoch, Durability: o.Durability, Mark: o.Mark}}
+	w := &write{op: "store.delete", name: n, vol: home, o: &PutOptions{Epoch: o.Epoch, Durability: o.Durability, Mark: mark != nil}}
 	w.rec.SetTombstone()
 	var info object.Info
 	if err := s.commitLocked(w, lock, old, &info); err != nil {
+		w.closeGone()
 		return nil, err
 	}
 	return w, nil
@@ -165,6 +166,7 @@ func (s *Store) putMarker(n object.Name, o *DeleteOptions, lock *nameLock, old *
 	w.rec.SetTombstone()
 	var info object.Info
 	if err := s.commitLocked(w, lock, old, &info); err != nil {
+		w.closeGone()
 		return nil, err
 	}
 	gone.Marker, gone.VersionID = true, info.VersionID
@@ -206,7 +208,7 @@ func (s *Store) deleteVersion(n object.Name, o *DeleteOptions, lock *nameLock, f
 		}
 	}
 	if !s.now().set.Settled() && f.Null() {
-		if err := s.removeElsewhere(f.vol, n, o.Durability); err != nil {
+		if err := s.removeElsewhere(f.vol, n); err != nil {
 			return err
 		}
 	}
@@ -274,8 +276,9 @@ func (f *found) removal(d cluster.Durability) cluster.Durability {
 }
 
 // removeElsewhere removes the copies of n that are not in keep, the oldest first: former homes of a name
-// have some while the set of mountpaths is unsettled. Versions with an id of their own are no copies.
-func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durability) error {
+// have some while the set of mountpaths is unsettled. Versions with an id of their own are no copies. Each goes durably, since logs of
+// different mountpaths are not synced in any order, and keeps the parts of which keep has the table too.
+func (s *places) removeElsewhere(keep *volume, n object.Name) error {
 	var copies []*found
 	defer func() {
 		for _, c := range copies {
@@ -297,10 +300,9 @@ func (s *places) removeElsewhere(keep *volume, n object.Name, d cluster.Durabili
 	}
 	slices.SortFunc(copies, func(a, b *found) int { return a.Version.Compare(b.Version) })
 	for _, c := range copies {
-		if err := c.remove(n, d, nil); err != nil {
+		if err := c.leave(n, cluster.Local); err != nil {
 			return err
 		}
-		c.unlinkBlobs()
 	}
 	return nil
 }
@@ -385,7 +387,7 @@ func (v *volume) unlinkUnreferenced(ids ...format.BlobID) int {
 	}
 	turn := v.claims.turn()
 	free, err := unreferenced(v, ids)
-	if err != nil || len(free) == 0 || v.settle() != nil {
+	if err != nil || len(free) == 0 || v.settleAll() != nil {
 		return 0
 	}
 	free = v.all.pins.postpone(v, free)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -22,7 +23,7 @@ const destroyBatch = 512
 
 // DestroyBucket removes a bucket with all its objects. From the moment it is called every operation on
 // the bucket is kind NoBucket. The intent is durable first: after a crash, or when ctx ends, Run finishes
-// what is left. The id must never be used again.
+// what is left. So it does when a mountpath is away, which is an error; the others are rid of what they have. The id must never be used again.
 func (s *Store) DestroyBucket(ctx context.Context, bucket uint64) error {
 	const op = "store.DestroyBucket"
 	s.destroyed.Store(bucket, nil)
@@ -35,36 +36,49 @@ func (s *Store) DestroyBucket(ctx context.Context, bucket uint64) error {
 }
 
 func destroyEverywhere(ctx context.Context, vols []*volume, bucket uint64) error {
+	var there []*volume
+	var faults []error
 	for _, v := range vols {
-		if err := v.err(); err != nil {
-			return err
+		err := v.err()
+		if err == nil {
+			err = setKey(v, format.DestroyKey(bucket), nil)
 		}
-		if err := v.markDestroyed(bucket); err != nil {
-			return err
+		if err != nil {
+			faults = append(faults, err)
+			continue
 		}
+		there = append(there, v)
 	}
 	if err := failpoint.Hit("destroy.after-intent"); err != nil {
 		return err
 	}
-	for _, v := range vols {
+	for _, v := range there {
 		if err := v.destroyBucket(ctx, bucket); err != nil {
-			return err
+			faults = append(faults, err)
 		}
 	}
-	return nil
+	for _, v := range there {
+		if len(faults) > 0 { // the intent stays until nothing is left anywhere
+			break
+		}
+		if err := forgetDestroyed(v, bucket); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
 }
 
-func (v *volume) markDestroyed(bucket uint64) error {
+func forgetDestroyed(v *volume, bucket uint64) error {
 	b := v.db.NewBatch()
 	defer closeBatch(b)
-	if err := b.Set(format.DestroyKey(bucket), nil, nil); err != nil {
+	if err := b.Delete(format.DestroyKey(bucket), nil); err != nil {
 		return err
 	}
 	return v.commit(b, cluster.Local)
 }
 
 // destroyBucket removes records with blobs in steps, each durable before the blobs are unlinked, then
-// all the rest at once together with the intent.
+// all the rest at once, but for tables of which parts are out of reach.
 func (v *volume) destroyBucket(ctx context.Context, bucket uint64) error {
 	for _, fam := range []byte{format.FamRecord, format.FamVersion, format.FamPart} {
 		for from := format.ObjectKey(nil, fam, bucket, ""); from != nil; {
@@ -77,8 +91,10 @@ func (v *volume) destroyBucket(ctx context.Context, bucket uint64) error {
 			}
 		}
 	}
+	away := map[byte]error{}
 	for _, fam := range []byte{format.FamTable, format.FamGone} {
-		if err := destroyTables(ctx, v, fam, bucket); err != nil {
+		var err error
+		if away[fam], err = destroyTables(ctx, v, fam, bucket); err != nil {
 			return err
 		}
 	}
@@ -88,17 +104,17 @@ func (v *volume) destroyBucket(ctx context.Context, bucket uint64) error {
 	b := v.db.NewBatch()
 	defer closeBatch(b)
 	for _, fam := range format.Families() {
-		if fam == format.FamMeta || fam == format.FamRef || fam == format.FamAppend {
-			continue // not by bucket
+		if fam == format.FamMeta || fam == format.FamRef || fam == format.FamAppend || away[fam] != nil {
+			continue // not by bucket, or still needed
 		}
 		if err := b.DeleteRange(format.ObjectKey(nil, fam, bucket, ""), format.BucketEnd(nil, fam, bucket), nil); err != nil {
 			return err
 		}
 	}
-	if err := b.Delete(format.DestroyKey(bucket), nil); err != nil {
+	if err := v.commit(b, cluster.Local); err != nil {
 		return err
 	}
-	return v.commit(b, cluster.Local)
+	return errors.Join(away[format.FamTable], away[format.FamGone])
 }
 
 // destroyStep removes up to destroyBatch names, versions or parts of uploads with blobs from the key from on; it returns where to
@@ -179,11 +195,12 @@ func (v *volume) dropRefs(b *pebble.Batch, it *pebble.Iterator) ([]format.BlobID
 	return ids, b.Delete(it.Key(), nil)
 }
 
-// destroyTables removes the blobs of contents in parts, wherever they are. The tables go with the rest.
-func destroyTables(ctx context.Context, v *volume, fam byte, bucket uint64) error {
+// destroyTables removes the blobs of contents in parts, wherever they are. The tables go with the rest, unless some of their parts could not be
+// removed: away says why.
+func destroyTables(ctx context.Context, v *volume, fam byte, bucket uint64) (away, err error) {
 	c, err := v.newCursor(format.ObjectKey(nil, fam, bucket, ""), format.BucketEnd(nil, fam, bucket))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for ok := c.it.First(); ok && err == nil; ok = c.it.Next() {
 		var val []byte
@@ -196,10 +213,11 @@ func destroyTables(ctx context.Context, v *volume, fam byte, bucket uint64) erro
 			continue // its blobs stay until the index is rebuilt
 		}
 		if err = ctx.Err(); err == nil {
-			err = v.all.unrefAll(&table{home: v, name: object.Name{Bucket: bucket, Key: string(key)}, id: id, parts: parts})
+			uerr := v.all.unrefAll(&table{home: v, name: object.Name{Bucket: bucket, Key: string(key)}, id: id, parts: parts})
+			away = cmp.Or(away, uerr)
 		}
 	}
-	return errors.Join(err, c.it.Error(), c.close())
+	return away, errors.Join(err, c.it.Error(), c.close())
 }
 
 // loadDestroyed finds the buckets whose removal was interrupted.

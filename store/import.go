@@ -372,6 +372,11 @@ func (s *transfer) prepare(x *incoming, o *ImportOptions) error {
 	if home, err := s.home(x.n); err != nil || home != x.vol {
 		return errors.Join(err, errs.F("store.Import", x.n, errs.Busy, "%w: send it again", errRehomed))
 	}
+	for i := 0; x.apply && i < len(x.records); i++ {
+		if err := s.versions.learn(x.records[i].Version); err != nil {
+			return err
+		}
+	}
 	if x.apply && x.have.exists() {
 		x.gone = x.vol.db.NewBatch()
 		if err := x.drop.prepare(x.gone, x.vol, x.have); err != nil {

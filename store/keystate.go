@@ -416,12 +416,19 @@ func (w *wholeKey) merge() {
 	slices.SortStableFunc(w.records, func(a, b *found) int { return b.Version.Compare(a.Version) })
 }
 
-// versions are the records without copies of the null version that former homes have.
+// versions are the records without copies that former homes have: of the null version, and of others whose move was interrupted.
 func (w *wholeKey) versions() []*found {
-	null := false
+	if len(w.records) < 2 {
+		return w.records
+	}
+	seen := make(map[object.Version]bool, len(w.records))
 	return slices.DeleteFunc(slices.Clone(w.records), func(f *found) bool {
-		again := null && f.Null()
-		null = null || f.Null()
+		var born object.Version // zero: the null version, of which there is one
+		if !f.Null() {
+			born = f.Born()
+		}
+		again := seen[born]
+		seen[born] = true
 		return again
 	})
 }

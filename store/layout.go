@@ -181,7 +181,7 @@ func (s *places) lookup(f *found, n object.Name) error {
 			return nil
 		}
 		f.close()
-		if s.now() == l || errs.Is(err, errs.NotFound) {
+		if s.now() == l { // else it may have gone to a mountpath that l does not know
 			return err
 		}
 	}

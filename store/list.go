@@ -358,20 +358,24 @@ func (s *Store) Usage(ctx context.Context, bucket uint64, prefix string) (object
 }
 
 // Buckets returns the ids of all buckets that have objects here, in order.
-func (s *Store) Buckets() ([]uint64, error) { return bucketsIn(s, []byte{format.FamRecord}) }
+func (s *Store) Buckets() ([]uint64, error) { return bucketsIn(s, false, []byte{format.FamRecord}) }
 
-// Leftovers returns the ids of all buckets of which anything is here, be it a mark or a part of an upload, in order.
+// Leftovers returns the ids of all buckets of which anything is here, be it a mark or a part of an upload, in order. What is on a mountpath that
+// is away is not among it.
 func (s *transfer) Leftovers() ([]uint64, error) {
-	return bucketsIn(s.Store, slices.DeleteFunc(format.Families(), func(fam byte) bool {
+	return bucketsIn(s.Store, true, slices.DeleteFunc(format.Families(), func(fam byte) bool {
 		return fam == format.FamMeta || fam == format.FamRef || fam == format.FamAppend // not by bucket
 	}))
 }
 
-func bucketsIn(s *Store, families []byte) ([]uint64, error) {
+func bucketsIn(s *Store, reachable bool, families []byte) ([]uint64, error) {
 	const op = "store.Buckets"
 	seen := map[uint64]bool{}
 	err := s.steady(func() error {
 		for _, v := range s.volumes() {
+			if reachable && v.err() != nil {
+				continue
+			}
 			for _, fam := range families {
 				if err := v.bucketsIn(fam, seen); err != nil {
 					return errs.E(op, v.mp.Path(), err)

@@ -220,10 +220,12 @@ func (m *mover) locked(home *volume, blobs []format.Content) (done bool, err err
 	lock.committing.Store(true)
 	defer lock.committing.Store(false)
 	in := homecoming{v: home, n: m.n, f: &f}
+	defer in.close()
 	if err := in.place(); err != nil {
 		return false, err
 	}
 	_ = failpoint.Hit("move.after-commit") // past the commit: only a kill matters
+	s.shifts.Add(1)                        // while it is on both: a walk that meets it on neither has seen this
 	if err := f.leave(m.n, cluster.Local); err != nil {
 		return false, err
 	}
@@ -398,6 +400,12 @@ func (f *found) copyKey(b *pebble.Batch, from, to []byte) error {
 func (a *homecoming) finish() {
 	for _, f := range a.gone {
 		f.unlinkBlobs()
+	}
+}
+
+// close lets go what was looked at.
+func (a *homecoming) close() {
+	for _, f := range a.gone {
 		f.close()
 	}
 	a.gone = nil
@@ -448,7 +456,7 @@ func (m *mover) copyVerified(ctx context.Context, to fs.File, src fs.File, conte
 	defer chunkPool.Put(bp)
 	o := &Object{name: m.n, store: m.s.Store, vol: m.from}
 	p := part{Content: *content, vol: m.from, f: src, page: -1}
-	chunk := chunkSize / content.BlockSize * content.BlockSize
+	chunk := max(chunkSize/content.BlockSize, 1) * content.BlockSize
 	end := format.BlobHeaderSize + content.Total
 	for at := int64(0); at < fi.Size(); {
 		if err := ctx.Err(); err != nil {

@@ -31,6 +31,7 @@ func shift(from, to *volume, in, out func(*pebble.Batch) error) error {
 		return err
 	}
 	_ = failpoint.Hit("move.key-copied") // past the commit: only a kill matters
+	from.all.shifts.Add(1)               // as for a version (move.go)
 	b = from.db.NewBatch()
 	defer closeBatch(b)
 	if err := out(b); err != nil {
@@ -146,12 +147,14 @@ type partMove struct {
 	part format.Part // as it will be
 }
 
-// planParts chooses where parts go that lie on some volumes. Where follows from the blob, so an interrupted move goes on to the same place.
+// planParts chooses where parts go that lie on some volumes, unless those are in service again. Where follows from the blob, so an interrupted
+// move goes on to the same place.
 func (s *moves) planParts(parts []format.Part, off []*volume) (moves []partMove, err error) {
 	l := s.now()
+	serving := l.serving()
 	for i := range parts {
 		at := slices.IndexFunc(off, func(v *volume) bool { return v.mount == parts[i].Mount })
-		if at < 0 {
+		if at < 0 || slices.Contains(serving, off[at]) { // a part has no place but its mountpath then, and would be removed from it
 			continue
 		}
 		to := l.vols[l.set.Home(parts[i].Blob.String())]
@@ -212,7 +215,7 @@ func (s *moves) moveParts(ctx context.Context, v *volume, n object.Name, id [16]
 	note := format.IDKey(nil, format.FamGone, n.Bucket, n.Key, id)
 	if _, err := v.getCopy(note); !errs.Is(err, errs.NotFound) {
 		if err == nil {
-			err = v.settle()
+			err = v.settleAll()
 		}
 		if err == nil {
 			err = s.finishOne(v, note) // something of this content must go first

@@ -28,6 +28,8 @@ type Object struct {
 
 	parts []part
 	multi *multi // instead of parts, for content that was uploaded in parts
+
+	unsynced bool // its blobs may not be durable
 }
 
 // part is one piece of an object's content that lies in a blob.
@@ -111,7 +113,7 @@ func (o *Object) openLocked(n object.Name) (again bool, err error) {
 // content opens what the record names. again says that the record may be stale.
 func (o *Object) content(f *found) (again bool, err error) {
 	f.Info(&o.info, o.name.Key)
-	o.vol = f.vol
+	o.vol, o.unsynced = f.vol, f.Unsynced()
 	if len(f.Parts) == 1 {
 		switch f.Parts[0].Kind {
 		case format.RefInline, format.RefKept:

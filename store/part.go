@@ -93,8 +93,10 @@ func (s *multipart) PutPart(ctx context.Context, n object.Name, id string, numbe
 		if ferr != nil {
 			return info, errs.E(op, n, ferr)
 		}
-		bw.finish(false)
-		bw = to
+		if to != bw {
+			bw.finish(false)
+			bw = to
+		}
 		err = s.commitPart(op, u, p, bw.v, &o)
 	}
 	if err != nil {

@@ -82,7 +82,8 @@ func (p *Pass) Each(ctx context.Context, lane int, scanned func(n int), yield fu
 	out, isOut := p.l.set.Out(lane)
 	leaving := isOut && out.Standing == fs.Leaving
 	w := walker{p: p, v: v, lane: lane, leaving: leaving, scanned: scanned, yield: yield}
-	for _, fam := range []byte{format.FamMark, format.FamUpload, format.FamRecord, format.FamVersion, format.FamGone} {
+	// Marks come last: who removes a record or an upload outside its home leaves the mark there, and nobody can any more when there are none.
+	for _, fam := range []byte{format.FamUpload, format.FamRecord, format.FamVersion, format.FamGone, format.FamMark} {
 		if err := w.family(ctx, fam); err != nil {
 			return errs.E(op, v.mp.Path(), err)
 		}

@@ -102,6 +102,7 @@ type write struct {
 	also    func(*pebble.Batch) error // adds to the batch
 
 	shares bool     // the blobs are another record's as well
+	here   bool     // what also adds is of this volume alone
 	gone   []*found // what goes besides what was there
 }
 
@@ -115,6 +116,7 @@ func (s *Store) commitWrite(w *write) (info object.Info, err error) {
 	lock.mu.Unlock()
 	if err != nil {
 		old.close()
+		w.closeGone()
 		return object.Info{}, errs.E(w.op, w.name, err)
 	}
 	_ = failpoint.Hit("put.after-commit") // past the commit: only a kill matters
@@ -188,11 +190,24 @@ func (s *Store) commitLocked(w *write, lock *nameLock, old *found, info *object.
 	}
 	lock.committing.Store(true)
 	defer lock.committing.Store(false)
+	return s.commitAt(l, w, b, w.class(old, exists))
+}
+
+// class is how w is committed: durably, whatever was asked for, if what it replaces is removed next.
+func (w *write) class(old *found, exists bool) cluster.Durability {
 	d := w.o.Durability
 	if exists {
 		d = old.removal(d)
+		if old.vol != w.vol { // it goes by another log, which may be durable first
+			d = cluster.Local
+		}
 	}
-	return s.commitAt(l, w, b, d)
+	for _, f := range w.gone {
+		if !f.stays {
+			d = f.removal(d)
+		}
+	}
+	return d
 }
 
 // commitAt commits b at the name's home and then removes what former homes have of the name.
@@ -206,7 +221,7 @@ func (s *places) commitAt(l *layout, w *write, b *pebble.Batch, d cluster.Durabi
 		return err
 	}
 	if w.o.Versioning != Versioned {
-		if err := s.removeElsewhere(w.vol, w.name, w.o.Durability); err != nil { // the greater version holds
+		if err := s.removeElsewhere(w.vol, w.name); err != nil { // the greater version holds
 			w.vol.log.Warn("an older copy was not removed", "object", w.name.String(), "err", err)
 		}
 	}
@@ -215,7 +230,7 @@ func (s *places) commitAt(l *layout, w *write, b *pebble.Batch, d cluster.Durabi
 
 // bound reports whether w's content lies on its volume.
 func (w *write) bound() bool {
-	return w.shares || len(w.rec.Parts) > 0 && w.rec.Parts[0].Kind == format.RefBlob
+	return w.shares || w.here || len(w.rec.Parts) > 0 && w.rec.Parts[0].Kind == format.RefBlob
 }
 
 func checkConditions(c *object.Conditions, old *found, exists bool, key string) error {
@@ -283,6 +298,9 @@ func (w *write) describe(now time.Time) {
 	r.SumType, r.Digest = w.sum.Type, w.sum.Raw()
 	r.SetETag(w.o.ETag)
 	r.Custom, r.System, r.Tags = format.EncodeMap(w.o.Custom), format.EncodeMap(w.o.System), format.EncodeMap(w.o.Tags)
+	if w.o.Durability == cluster.Volatile && r.InBlobs() {
+		r.SetUnsynced()
+	}
 	w.identify()
 }
 

@@ -333,7 +333,7 @@ func settling(op string, n object.Name, err error) error {
 // follow brings the blob of w to the mountpath that has become the name's home.
 func (s *places) follow(ctx context.Context, w *write) error {
 	to, err := blobAtHome(s, w.name, w.rec.Size, func(v *volume) (*blobWriter, error) { return w.blob.copyTo(ctx, v, w.o.Durability != cluster.Volatile) })
-	if err != nil {
+	if err != nil || to == w.blob {
 		return err
 	}
 	w.blob.finish(false)
@@ -341,8 +341,12 @@ func (s *places) follow(ctx context.Context, w *write) error {
 	return nil
 }
 
-// copyTo makes the same blob, published but not committed, on another volume.
+// copyTo makes the same blob, published but not committed, on another volume. It is w itself if that is where it should go: a mountpath that
+// was about to leave has been taken back.
 func (w *blobWriter) copyTo(ctx context.Context, v *volume, durable bool) (*blobWriter, error) {
+	if v == w.v {
+		return w, nil
+	}
 	to, err := v.newBlob(w.blockSize, w.length)
 	if err != nil {
 		return nil, err

@@ -258,3 +258,45 @@ func checkRebuilt(t *testing.T, cfg Config, versions, wholes map[string][]byte, 
 		must(t, err)
 	}
 }
+
+// TestRebuildNullVersion: a null version comes back beside versions with ids, in whatever order its blob and theirs are found.
+func TestRebuildNullVersion(t *testing.T) {
+	for _, first := range []uint64{0xff00, 0xfe00} { // its directory is the last of all, or not
+		mem := fs.NewMem()
+		cfg := crashConfig(mem, []string{"/mp1"})
+		cfg.InlineMax = -1
+		s, err := Open(t.Context(), cfg)
+		must(t, err)
+		v := s.volumes()[0]
+		v.blobCount.Store(1<<50 + first - 1)
+		want := map[string][]byte{object.NullVersion: random(100)}
+		put(t, s, "k", want[object.NullVersion])
+		v.blobCount.Store(1<<50 + first + 0xff)
+		for range 2 {
+			data := random(100)
+			info, err := s.Put(t.Context(), b1("k"), data, PutOptions{Versioning: Versioned})
+			must(t, err)
+			want[info.VersionID] = data
+		}
+		must(t, s.Close())
+		root, err := mem.OpenRoot("/mp1")
+		must(t, err)
+		for _, f := range indexFiles(t, root, "") {
+			must(t, root.Remove(f))
+		}
+		must(t, second(RebuildIndex(t.Context(), OfflineConfig{FS: mem, Mountpath: "/mp1"}, func(Fault) {})))
+		s = testStore(t, cfg)
+		for id, data := range want {
+			o, err := s.OpenVersion(b1("k"), id)
+			if err != nil {
+				t.Errorf("first %x, version %s: %v", first, id, err)
+				continue
+			}
+			if got, err := io.ReadAll(o.Reader()); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("first %x, version %s: %d bytes, %v", first, id, len(got), err)
+			}
+			o.Close()
+		}
+		checkWhole(t, s)
+	}
+}

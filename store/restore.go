@@ -160,11 +160,23 @@ func (r *rebuilder) place(b *pebble.Batch, n object.Name, rec *format.Record, en
 	defer have.close()
 	current := format.ObjectKey(nil, format.FamRecord, n.Bucket, n.Key)
 	older := ok && have.Version.Compare(rec.Version) >= 0
+	if rec.Null() && ok { // of which there is one
+		if older && have.Null() {
+			return true, nil
+		}
+		if done, err := r.placeNull(b, n, rec); done || err != nil {
+			return done, err
+		}
+	}
 	switch {
-	case older && rec.Null():
-		return true, nil
 	case older:
-		return false, b.Set(format.IDKey(nil, format.FamVersion, n.Bucket, n.Key, format.Invert(rec.Born())), encoded, nil)
+		id := format.Invert(rec.Born())
+		if rec.Null() {
+			if err := b.Set(format.ObjectKey(nil, format.FamNull, n.Bucket, n.Key), id[:], nil); err != nil {
+				return false, err
+			}
+		}
+		return false, b.Set(format.IDKey(nil, format.FamVersion, n.Bucket, n.Key, id), encoded, nil)
 	case ok && (!rec.Null() || !have.Null()):
 		err = have.keep(b, n, false)
 	case ok:
@@ -175,6 +187,21 @@ func (r *rebuilder) place(b *pebble.Batch, n object.Name, rec *format.Record, en
 		return false, err
 	}
 	return false, b.Set(current, encoded, nil)
+}
+
+// placeNull makes room for a null version among the older versions; done when the one there is as new.
+func (r *rebuilder) placeNull(b *pebble.Batch, n object.Name, rec *format.Record) (done bool, err error) {
+	var null found
+	ok, err := null.readNull(r.v, n)
+	if err != nil || !ok {
+		return false, err
+	}
+	defer null.close()
+	if null.Version.Compare(rec.Version) >= 0 {
+		return true, nil
+	}
+	r.sum.Restored-- // it replaces one restored, or kept, before
+	return false, null.dropVersion(b, n)
 }
 
 // restorePart restores the entry of a part of an upload. The node removes it when the upload has ended.

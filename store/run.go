@@ -155,17 +155,9 @@ func (s *Store) tidy(ctx context.Context) {
 		if v.err() != nil {
 			continue
 		}
-		err := s.finishDestroys(ctx, v)
-		if err == nil {
-			err = s.sessions.expire(v, time.Now())
-		}
-		if err == nil {
-			err = s.finishGone(v)
-		}
-		if err == nil {
-			_, err = v.sweepBlobs(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
+		err := errors.Join(s.finishDestroys(ctx, v), s.sessions.expire(v, time.Now()), s.finishGone(v))
+		_, serr := v.sweepBlobs(ctx)
+		if err = errors.Join(err, serr); err != nil && ctx.Err() == nil {
 			s.log.Warn("tidying a mountpath failed", "mountpath", v.mp.Path(), "err", err)
 		}
 	}

@@ -77,7 +77,7 @@ func (a *sessions) resize(id sessionID, size int64) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	more := size - a.open[id].size
-	if more > 0 && a.bytes+more > a.mostBytes {
+	if more > 0 && more > a.mostBytes-a.bytes {
 		return a.full("store.resize")
 	}
 	a.bytes += more
@@ -118,7 +118,7 @@ func (a *sessions) load(v *volume) error {
 		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.bytes += size
+		a.bytes += size - a.open[id].size // it may be known: its mountpath was away
 		a.open[id] = session{size, time.Now()}
 		return nil
 	})

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -196,7 +197,7 @@ func (s *places) finishGone(v *volume) error {
 	if err := errors.Join(c.it.Error(), c.close()); err != nil || len(todo) == 0 {
 		return err
 	}
-	if err := v.settle(); err != nil {
+	if err := v.settleAll(); err != nil {
 		return err
 	}
 	for _, key := range todo {
@@ -348,7 +349,7 @@ func (p *pins) leave(v *volume, id format.BlobID) bool {
 }
 
 type pin struct {
-	parts []format.Part
+	parts []format.Part // wherever they are, or were when they were pinned
 	users int
 	later map[*volume][]format.BlobID // to be removed when the last user has gone
 }
@@ -365,7 +366,22 @@ func (p *pins) take(parts []format.Part) {
 		p.m[parts[0].Blob] = x
 		p.n.Add(1)
 	}
+	x.add(parts)
 	x.users++
+}
+
+// add adds where parts are by now: those that moved keep their blobs' ids, and are pinned in either place.
+func (x *pin) add(parts []format.Part) {
+	if slices.EqualFunc(x.parts, parts, func(a, b format.Part) bool { return placeOf(&a) == placeOf(&b) }) {
+		return
+	}
+	have := placesOf(x.parts)
+	x.parts = slices.Clone(x.parts)
+	for i := range parts {
+		if !have[placeOf(&parts[i])] {
+			x.parts = append(x.parts, parts[i])
+		}
+	}
 }
 
 func (p *pins) give(first format.BlobID) {
@@ -458,7 +474,7 @@ func (m *multi) close() {
 func (o *Object) openTable(f *found) (again bool, err error) {
 	const op = "store.openTable"
 	id, _ := f.Table()
-	_, parts, err := readTable(f.vol, o.name, id)
+	val, parts, err := readTable(f.vol, o.name, id)
 	if errs.Is(err, errs.NotFound) {
 		return true, o.damaged(op, "the table of parts is missing from the index")
 	}
@@ -478,18 +494,35 @@ func (o *Object) openTable(f *found) (again bool, err error) {
 		return false, o.damaged(op, "the parts do not add up to the object")
 	}
 	m.pins.take(parts)
-	if v := o.store.byMount(parts[0].Mount); v != nil && v.err() == nil {
-		_, err := v.getCopy(format.RefKey(nil, parts[0].Blob, o.name.Bucket, o.name.Key, owner(id)))
-		if err != nil {
-			m.close()
-			if errs.Is(err, errs.NotFound) { // it was removed before it was pinned
-				return true, o.damaged(op, "the parts are gone")
-			}
-			return false, v.readError(op, o.name, err)
-		}
+	same, err := indexHas(f.vol, format.IDKey(nil, format.FamTable, o.name.Bucket, o.name.Key, id), val)
+	if err == nil && !same { // the parts were removed, or went elsewhere, before they were pinned
+		again, err = true, o.damaged(op, "the parts are gone")
+	} else if err != nil {
+		err = f.vol.readError(op, o.name, err)
+	}
+	if err != nil {
+		m.close()
+		return again, err
 	}
 	o.multi = m
 	return false, nil
+}
+
+// indexHas reports whether the index of v has this value under a key.
+func indexHas(v *volume, key, val []byte) (bool, error) {
+	if err := v.gate.Enter(); err != nil {
+		return false, err
+	}
+	defer v.gate.Leave()
+	now, closer, err := v.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	same := bytes.Equal(now, val)
+	return same, closer.Close()
 }
 
 // byMount returns the volume of a mountpath; nil when it is not one of the node's.

@@ -492,7 +492,13 @@ func (s *multipart) cleanStray(n object.Name, id format.UploadID) error {
 	u = &upload{n: n, id: id}
 	u.State = format.UploadAborted
 	var buf [8]*volume
-	for _, v := range s.now().homes(n, buf[:0]) {
+	homes := s.now().homes(n, buf[:0])
+	for _, v := range homes {
+		if err := v.settleAll(); err != nil { // that it is not there must hold
+			return err
+		}
+	}
+	for _, v := range homes {
 		u.vol = v
 		_, parts, err := readTable(u.vol, n, id)
 		if errs.Is(err, errs.NotFound) {

@@ -204,8 +204,16 @@ func (w *write) unlinkOld(old *found) {
 	old.unlinkBlobs()
 	for _, f := range w.gone {
 		f.unlinkBlobs()
+	}
+	w.closeGone()
+}
+
+// closeGone lets go what was to go.
+func (w *write) closeGone() {
+	for _, f := range w.gone {
 		f.close()
 	}
+	w.gone = nil
 }
 
 // key is the index key that f was read from.
@@ -343,7 +351,7 @@ func (s *places) lookupVersion(f *found, n object.Name, id string) error {
 			return nil
 		}
 		f.close()
-		if s.now() == l || errs.Is(err, errs.NotFound) {
+		if s.now() == l { // else it may have gone to a mountpath that was not known yet
 			return err
 		}
 		*f = found{}

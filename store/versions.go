@@ -81,6 +81,25 @@ func (c *versions) reach(epoch uint64) (uint64, error) {
 	return epoch, nil
 }
 
+// learn takes note of a version that another node gave, before it is in an index: given is not below it from then on, also after a restart.
+func (c *versions) learn(v object.Version) error {
+	epoch, err := c.reach(v.Epoch)
+	if err != nil || v.Epoch < epoch {
+		return err
+	}
+	for last := c.last.Load(); last < v.Counter; last = c.last.Load() {
+		if v.Counter > c.bound.Load() {
+			if err := c.raise(v.Counter); err != nil {
+				return err
+			}
+		}
+		if c.last.CompareAndSwap(last, v.Counter) {
+			break
+		}
+	}
+	return nil
+}
+
 // stragglers is how long save waits for further mountpaths once one has it: a disk that hangs must not hold up the others.
 const stragglers = time.Second
 

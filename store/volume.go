@@ -39,6 +39,7 @@ type volume struct {
 	durable     atomic.Int64 // commits under way of the other classes
 	volatile    atomic.Int64 // commits under way of class volatile
 	behind      atomic.Bool  // there are commits of class lazily that may not be durable
+	loose       atomic.Bool  // the same of class volatile
 	pace        indexfs.Pacer
 	indexErrors atomic.Int64
 	corruptions atomic.Int64
@@ -234,9 +235,15 @@ func (v *volume) commitInside(b *pebble.Batch, d cluster.Durability) (err error)
 		return err
 	}
 	v.unsealed.Store(true)
+	if n == &v.durable && wait == pebble.Sync {
+		v.loose.Store(false) // durable with this one, while it counts
+	}
 	err = b.Commit(wait)
-	if d == lazily {
-		v.behind.Store(true) // while it still counts in durable: settle sees one or the other
+	switch d { // while it still counts as under way: settle and settleAll see one or the other
+	case lazily:
+		v.behind.Store(true)
+	case cluster.Volatile:
+		v.loose.Store(true)
 	}
 	if ferr := v.err(); ferr != nil {
 		return ferr // the index is frozen: what it reports means nothing
@@ -276,11 +283,20 @@ func (v *volume) settle() (err error) {
 		v.durable.Add(1)
 		defer v.durable.Add(-1)
 		v.behind.Store(false)
+		v.loose.Store(false)
 		if err := v.db.LogData(nil, pebble.Sync); err != nil {
 			v.mp.Fail(err)
 		}
 	}
 	return v.err()
+}
+
+// settleAll is settle for who removes what the index no longer shows: commits of class volatile, too, are to be durable first.
+func (v *volume) settleAll() error {
+	if v.loose.Load() || v.volatile.Load() > 0 || v.loose.Load() { // as in settle
+		v.behind.Store(true)
+	}
+	return v.settle()
 }
 
 // seal makes durable what is behind, and writes a mark behind the last commits when there were any since the last seal. It does not wait for

@@ -36,6 +36,9 @@ const (
 	flagsKnown    = flagTombstone | FlagShared
 )
 
+// extUnsynced is a bit of the first byte of a record's extension.
+const extUnsynced = 1 << 0
+
 // Kinds of content references.
 const (
 	RefInline = 1 // the bytes are in the index, family FamContent
@@ -98,6 +101,17 @@ func (r *Record) Tombstone() bool { return r.Flags&flagTombstone != 0 }
 
 // Shared reports whether other records may refer to the same blobs.
 func (r *Record) Shared() bool { return r.Flags&FlagShared != 0 }
+
+// Unsynced reports whether the blobs may not be durable: they were written under class volatile.
+func (r *Record) Unsynced() bool { return len(r.Ext) > 0 && r.Ext[0]&extUnsynced != 0 }
+
+// SetUnsynced makes r say so.
+func (r *Record) SetUnsynced() {
+	if len(r.Ext) == 0 {
+		r.Ext = []byte{0}
+	}
+	r.Ext[0] |= extUnsynced
+}
 
 // InBlobs reports whether any content lies in blobs.
 func (r *Record) InBlobs() bool {
