@@ -96,7 +96,7 @@ func (a authVerbs) addKey(c *cli.Context) error {
 		return usageError("%s: give --access and --secret, or neither for a random pair", fullName(c))
 	}
 	if pair.Secret == "-" {
-		line, err := bufio.NewReader(a.proc.Stdin).ReadString('\n')
+		line, err := bufio.NewReader(a.out.Stdin(c.Context)).ReadString('\n')
 		if pair.Secret = strings.TrimRight(line, "\r\n"); pair.Secret == "" {
 			return errs.F("", "standard input", errs.Invalid, "holds no secret: %w", err)
 		}

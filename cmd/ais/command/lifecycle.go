@@ -92,7 +92,7 @@ func (a lifeVerbs) step(c *cli.Context, s step) error {
 		warns += " When everything has moved, their disks are wiped."
 	}
 	if warns != "" && (s.final || a.out.Asks()) {
-		if err := a.out.Confirm(warns, strings.Join(ids, ", ")); err != nil {
+		if err := a.out.Confirm(c.Context, warns, strings.Join(ids, ", ")); err != nil {
 			return err
 		}
 	}
@@ -169,7 +169,7 @@ func (a lifeVerbs) remove(c *cli.Context) error {
 		}
 		a.out.Notef("%s %s", a.out.PaintErr(term.Amber, "warning:"), warning)
 	}
-	if err := a.out.Confirm("Remove %s node %s from the cluster map?", n.Describe(), ids[0]); err != nil {
+	if err := a.out.Confirm(c.Context, "Remove %s node %s from the cluster map?", n.Describe(), ids[0]); err != nil {
 		return err
 	}
 	moved, err := sdk.Life().RemoveNode(c.Context, ids[0])
@@ -196,7 +196,7 @@ func (a lifeVerbs) shutdownCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.out.Confirm("Stop every node of cluster %s?", a.view.Map.UUID); err != nil {
+			if err := a.out.Confirm(c.Context, "Stop every node of cluster %s?", a.view.Map.UUID); err != nil {
 				return err
 			}
 			e, err := sdk.Life().ShutdownCluster(c.Context)
