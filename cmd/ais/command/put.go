@@ -51,6 +51,7 @@ type upload struct {
 	workers  int
 	progress *term.Progress
 	planned  []plannedJSON // what --dry-run --json prints
+	unfit    int64         // files that --dry-run says would fail
 }
 
 // plannedJSON is a file that would be stored.
@@ -58,6 +59,7 @@ type plannedJSON struct {
 	File   string `json:"file"`
 	Object string `json:"object"`
 	Size   int64  `json:"size"`
+	Error  string `json:"error,omitempty"` // why it would fail
 }
 
 func (a objectVerbs) put(c *cli.Context) error {
@@ -227,11 +229,7 @@ func (u *upload) many(c *cli.Context) error {
 		u.noteSkipped(skipped)
 	}
 	if c.Bool("dry-run") {
-		if u.a.out.JSON {
-			return u.a.out.Value(u.planned)
-		}
-		u.a.out.Printf("put: would store %s (%s) in %s", term.Plural(total.Objects, "file"), u.a.out.Units.Bytes(total.Bytes), where)
-		return nil
+		return u.dryRun(total, where)
 	}
 	if err := u.a.out.Confirm(c.Context, "Put %s (%s) into %s?", term.Plural(total.Objects, "file"), u.a.out.Units.Bytes(total.Bytes), where); err != nil {
 		return err
@@ -252,6 +250,20 @@ func (u *upload) many(c *cli.Context) error {
 		u.noteSkipped(skipped)
 	}
 	return t.finish(err, "from "+u.from()+" to "+where)
+}
+
+// dryRun sums up what plan has shown.
+func (u *upload) dryRun(total term.Transfer, where string) error {
+	if u.a.out.JSON {
+		if err := u.a.out.Value(u.planned); err != nil {
+			return err
+		}
+	}
+	u.a.out.Printf("put: would store %s (%s) in %s", term.Plural(total.Objects, "file"), u.a.out.Units.Bytes(total.Bytes), where)
+	if u.unfit > 0 {
+		return unfitError{partialError{"put", u.unfit, total.Objects}}
+	}
+	return nil
 }
 
 func (u *upload) noteSkipped(n int64) {
