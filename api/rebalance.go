@@ -29,12 +29,14 @@ type RebalanceStatus struct {
 }
 
 // Rebalance answers what=rebalance at PathCluster: the newest rebalance over all targets, or with id=g47 an earlier one that they
-// remember. Running and Paused are what the cluster map says; the rest is the sum of the targets that answer.
+// remember. Running and Paused are what the cluster map says; the rest is the sum of the targets that answer. What nodes moved that have
+// left the cluster since is part of the newest only.
 type Rebalance struct {
 	RebalanceStatus
 	Superseded string                      `json:"superseded_by,omitempty"` // the rebalance that goes on with what this one had not moved
 	Nodes      map[string]*RebalanceStatus `json:"nodes"`
 	Missing    map[string]string           `json:"missing,omitempty"` // targets that did not answer, and why
+	Unknown    []string                    `json:"unknown,omitempty"` // targets that know nothing of an earlier one: they joined, or were started again, since
 }
 
 // Add adds what a target has done to the sum over all.

@@ -132,7 +132,7 @@ func (m MoveNodes) step(c *change, id NodeID) error {
 	case to == "" && !ok:
 		return errs.F(op, "step", errs.Invalid, "%q is unknown: use %s", string(m.Step), strings.Join(transitionNames(), ", "))
 	case !ok:
-		return errs.F(op, string(id), errs.Conflict, "is %s: %s is not possible from there, only %s", n.Describe(), m.Step.verb(), strings.Join(n.Steps(), ", "))
+		return errs.F(op, string(id), errs.Conflict, "is %s: %s is not possible from there, only %s", n.Describe(), m.Step.Verb(), strings.Join(n.Steps(), ", "))
 	case already:
 		return nil
 	case c.Map.Primary == id && phase == Migrating:
@@ -161,7 +161,7 @@ func (n *Node) Steps() []string {
 	var steps []string
 	for _, t := range transitionNames() {
 		if _, _, already, ok := Transition(t).legal(n); ok && !already {
-			steps = append(steps, Transition(t).verb())
+			steps = append(steps, Transition(t).Verb())
 		}
 	}
 	if len(steps) == 0 {
@@ -170,8 +170,8 @@ func (n *Node) Steps() []string {
 	return steps
 }
 
-// verb is the transition as operators write it: `ais cluster add-remove-nodes VERB`.
-func (t Transition) verb() string { return strings.TrimSuffix(string(t), "-node") }
+// Verb is the transition as operators write it: `ais cluster add-remove-nodes VERB`.
+func (t Transition) Verb() string { return strings.TrimSuffix(string(t), "-node") }
 
 func transitionNames() []string {
 	return []string{string(StartMaintenance), string(StopMaintenance), string(ShutdownNode), string(DecommissionNode), string(JoinNode)}

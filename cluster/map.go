@@ -53,7 +53,7 @@ type Node struct {
 	PublicURL string    `json:"public_url"`        // "http://127.0.0.1:8080", no slash at the end
 	IntraAddr string    `json:"intra_addr"`        // "127.0.0.1:18080": intra-cluster listener (control, lists, raft)
 	Weight    uint32    `json:"weight"`            // share of names relative to other targets; 100 = normal
-	Zone      string    `json:"zone,omitempty"`    // failure domain; replicas are spread over zones
+	Zone      string    `json:"zone,omitempty"`    // failure domain; Ranked spreads over zones, the owner does not depend on it
 	Voter     bool      `json:"voter"`             // votes in the replicated log
 	RaftID    string    `json:"raft_id,omitempty"` // of a voter: names its copy of the log, so that a lost log is never taken for the same voter
 	Joined    time.Time `json:"joined"`

@@ -35,7 +35,7 @@ func (n *Node) fields() []field {
 		{"join", &listValue{p: &n.Join}, "none", "public URLs of nodes of the cluster to join"},
 		{"bootstrap", toggleValue{&n.Bootstrap}, "true for role all without join", "found a new cluster if there is no state and none to join"},
 		{"standby", toggleValue{&n.Standby}, "false", "a target that joins later owns nothing until it is joined by hand"},
-		{"zone", stringValue{&n.Zone}, "none", "failure domain: copies of one object go to different ones"},
+		{"zone", stringValue{&n.Zone}, "none", "failure domain, such as a rack; shown, and places nothing yet: of an object there is one copy"},
 		{"weight", numberValue[uint32]{&n.Weight}, "100", "share of objects relative to other targets"},
 		{"cache_size", sizeValue{&n.CacheSize}, "64MiB", "index cache of the node; half as much again is kept of names read often"},
 		{"log.level", stringValue{&n.Log.Level}, "info", "debug, info, warn or error"},

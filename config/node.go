@@ -48,7 +48,7 @@ type Node struct {
 	Join       []string // public URLs of nodes of the cluster to join
 	Bootstrap  Toggle   // whether to found a cluster when there is none to join
 	Standby    Toggle   // whether a target that joins later waits until it is joined by hand
-	Zone       string   // failure domain
+	Zone       string   // failure domain; it places nothing while there is one copy of an object
 	Weight     uint32   // share of names relative to other targets; 100 is normal
 	CacheSize  Size     // block cache shared by the node's mountpaths
 	Root       Root     `json:"-"` // of the first administrator; used only when a cluster is founded or has no users

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -185,14 +186,26 @@ func gather[T any](g *Gateway, c *httpx.Ctx, nodes []*cluster.Node, what string)
 }
 
 func gatherWithin[T any](g *Gateway, c *httpx.Ctx, nodes []*cluster.Node, what string, limit time.Duration) (out map[cluster.NodeID]*T, missing map[string]string) {
-	out, missing = map[cluster.NodeID]*T{}, map[string]string{}
+	out, failed := ask[T](g, c, nodes, what, limit)
+	missing = map[string]string{}
+	for id, err := range failed {
+		missing[id] = err.Error()
+	}
+	return out, missing
+}
+
+// ask is gatherWithin with the errors as they are.
+func ask[T any](g *Gateway, c *httpx.Ctx, nodes []*cluster.Node, what string, limit time.Duration) (out map[cluster.NodeID]*T, failed map[string]error) {
+	out, failed = map[cluster.NodeID]*T{}, map[string]error{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithTimeout(c.Context(), limit)
 	defer cancel()
 	for _, n := range nodes {
 		if !n.Alive {
-			missing[string(n.ID)] = "offline"
+			mu.Lock()
+			failed[string(n.ID)] = errors.New("offline")
+			mu.Unlock()
 			continue
 		}
 		wg.Go(func() {
@@ -201,14 +214,14 @@ func gatherWithin[T any](g *Gateway, c *httpx.Ctx, nodes []*cluster.Node, what s
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				missing[string(n.ID)] = err.Error()
+				failed[string(n.ID)] = err
 				return
 			}
 			out[n.ID] = v
 		})
 	}
 	wg.Wait()
-	return out, missing
+	return out, failed
 }
 
 // split sorts what nodes answered into gateways and targets; a node that is both is in both.

@@ -51,8 +51,16 @@ func (g *queries) earlier(c *httpx.Ctx, v *cluster.View, epoch uint64) (*api.Reb
 	if v.Map.Superseded(epoch) {
 		r.Superseded = v.Map.Generation()
 	}
-	nodes, missing := gather[api.RebalanceStatus](g.Gateway, c, targetsOf(v.Map), api.WhatRebalance+"&"+api.QueryID+"="+id)
-	r.Missing = missing
+	nodes, failed := ask[api.RebalanceStatus](g.Gateway, c, targetsOf(v.Map), api.WhatRebalance+"&"+api.QueryID+"="+id, patience)
+	r.Missing = map[string]string{}
+	for node, err := range failed {
+		if errs.Is(err, errs.NotFound) { // it was not there, or has been started again since
+			r.Unknown = append(r.Unknown, node)
+			continue
+		}
+		r.Missing[node] = err.Error()
+	}
+	slices.Sort(r.Unknown)
 	for node, s := range nodes {
 		if s.Epoch != epoch {
 			continue

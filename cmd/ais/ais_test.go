@@ -213,7 +213,8 @@ func program(ts *testscript.TestScript, args []string) *exec.Cmd {
 }
 
 // terminal is `terminal ANSWER COMMAND ...`: runs the command on a terminal of 30 lines by 100, types ANSWER when it
-// has printed a question mark, and keeps what the terminal was sent in the file tty.
+// has printed a question mark, and keeps what the terminal was sent in the file tty. The answer ^C is Ctrl-C alone, and
+// wants exit code 130.
 func terminal(ts *testscript.TestScript, neg bool, args []string) {
 	master, slave := pty(ts)
 	cmd := program(ts, args[1:])
@@ -223,13 +224,16 @@ func terminal(ts *testscript.TestScript, neg bool, args []string) {
 	_ = slave.Close()
 	var seen bytes.Buffer
 	buf := make([]byte, 4096)
-	answered := args[0] == ""
+	answered, answer := args[0] == "", args[0]+"\n"
+	if args[0] == "^C" {
+		answer = "\x03"
+	}
 	for {
 		n, err := master.Read(buf) // EIO when the last process has closed the terminal
 		seen.Write(buf[:n])
 		if !answered && bytes.Contains(seen.Bytes(), []byte("?")) {
 			answered = true
-			_, werr := io.WriteString(master, args[0]+"\n")
+			_, werr := io.WriteString(master, answer)
 			ts.Check(werr)
 		}
 		if err != nil {
@@ -240,7 +244,7 @@ func terminal(ts *testscript.TestScript, neg bool, args []string) {
 	err := cmd.Wait()
 	ts.Check(os.WriteFile(ts.MkAbs("tty"), seen.Bytes(), 0o644))
 	ts.Logf("[tty]\n%s", strings.ReplaceAll(seen.String(), "\x1b", "^["))
-	if (err != nil) != neg {
+	if code := cmd.ProcessState.ExitCode(); args[0] == "^C" && code != 130 || (err != nil) != neg {
 		ts.Fatalf("ended with %v", err)
 	}
 }

@@ -16,6 +16,7 @@ func TestUsage(t *testing.T) {
 		out  string // in stdout or stderr
 	}{
 		{"help", []string{"--help"}, nil, 0, "--mountpaths"},
+		{"zone in help", []string{"--help"}, nil, 0, "places nothing yet: of an object there is one copy"},
 		{"version", []string{"--version"}, nil, 0, "aisnode unknown"},
 		{"bad flag", []string{"--colour=red"}, nil, exitConfig, "colour"},
 		{"bad role", []string{"--role=king"}, nil, exitConfig, "role"},

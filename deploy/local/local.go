@@ -168,9 +168,6 @@ func create(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
 	file := newClusterFile(o)
 	for _, n := range file.Nodes {
 		for _, port := range n.publicPorts() {
@@ -180,6 +177,9 @@ func create(o Options) (*Cluster, error) {
 		}
 	}
 	if err := assignIntraPorts(dir, nil, file.Nodes); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil { // what is refused leaves no directory behind
 		return nil, err
 	}
 	if o.TLS {

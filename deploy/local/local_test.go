@@ -265,6 +265,13 @@ func TestTLS(t *testing.T) {
 	if _, err := Up(t.Context(), taken); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "24274") {
 		t.Errorf("a TLS port is taken: %v", err)
 	}
+	taken.Dir = filepath.Join(taken.Dir, "below", "it")
+	if _, err := Up(t.Context(), taken); !errs.Is(err, errs.Conflict) {
+		t.Errorf("a TLS port is taken: %v", err)
+	}
+	if _, err := os.Stat(taken.Dir); err == nil {
+		t.Error("what was refused leaves a directory behind")
+	}
 }
 
 func TestUpFails(t *testing.T) {

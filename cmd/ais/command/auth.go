@@ -34,7 +34,7 @@ func (a authVerbs) command() *cli.Command {
 			a.verb(&cli.Command{Name: "user", Usage: "add a user", ArgsUsage: "NAME", Action: a.addUser, Flags: append([]cli.Flag{
 				role("user"), &cli.StringFlag{Name: "id", Usage: "S3's canonical `ID` of the user, for ever", DefaultText: "the first access key"},
 			}, name...)}, argAny),
-			a.verb(&cli.Command{Name: "key", Usage: "give a user a key pair; its secret is shown this once", ArgsUsage: "USER", Action: a.addKey, Flags: []cli.Flag{
+			a.verb(&cli.Command{Name: "key", Usage: "give a user a key pair; a random secret is shown this once", ArgsUsage: "USER", Action: a.addKey, Flags: []cli.Flag{
 				&cli.StringFlag{Name: "access", Usage: "access `KEY`", DefaultText: "a random pair, if --secret is not given either"},
 				&cli.StringFlag{Name: "secret", Usage: "its secret `KEY`; - reads it from standard input", DefaultText: "a random pair"},
 			}}, argUser),
@@ -83,11 +83,11 @@ func (a authVerbs) showJSON(ctx context.Context, sdk *client.Client, name string
 	return a.out.Value(u)
 }
 
-// pairJSON is how --json shows a new pair.
+// pairJSON is how --json shows a new pair. A secret that was given is not shown: it would stand where the giver did not put it.
 type pairJSON struct {
 	User   string `json:"user"`
 	Access string `json:"access"`
-	Secret string `json:"secret"`
+	Secret string `json:"secret,omitempty"`
 }
 
 func (a authVerbs) addKey(c *cli.Context) error {
@@ -95,8 +95,9 @@ func (a authVerbs) addKey(c *cli.Context) error {
 	if (pair.Access == "") != (pair.Secret == "") {
 		return usageError("%s: give --access and --secret, or neither for a random pair", fullName(c))
 	}
+	given := pair.Secret != ""
 	if pair.Secret == "-" {
-		line, err := bufio.NewReader(a.proc.Stdin).ReadString('\n')
+		line, err := bufio.NewReader(a.out.Stdin(c.Context)).ReadString('\n')
 		if pair.Secret = strings.TrimRight(line, "\r\n"); pair.Secret == "" {
 			return errs.F("", "standard input", errs.Invalid, "holds no secret: %w", err)
 		}
@@ -108,10 +109,17 @@ func (a authVerbs) addKey(c *cli.Context) error {
 	if pair, err = sdk.Auth().AddKey(c.Context, user, pair); err != nil {
 		return err
 	}
-	if a.out.JSON {
-		return a.out.Value(pairJSON{user, pair.Access, pair.Secret})
+	made := pair.Secret
+	if given {
+		made = ""
 	}
-	a.out.Printf("key added: %s\naccess key  %s\nsecret key  %s\nKeep the secret: it is not shown again.", user, pair.Access, pair.Secret)
+	if a.out.JSON {
+		return a.out.Value(pairJSON{user, pair.Access, made})
+	}
+	a.out.Printf("key added: %s\naccess key  %s", user, pair.Access)
+	if !given {
+		a.out.Printf("secret key  %s\nKeep the secret: it is not shown again.", made)
+	}
 	return nil
 }
 

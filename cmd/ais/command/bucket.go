@@ -158,7 +158,7 @@ func (a bucketVerbs) removeBuckets(c *cli.Context) error {
 		for _, b := range bcks {
 			names = append(names, b.String())
 		}
-		if err := a.out.Confirm("Remove %s and everything in it?", strings.Join(names, ", ")); err != nil {
+		if err := a.out.Confirm(c.Context, "Remove %s and everything in it?", strings.Join(names, ", ")); err != nil {
 			return err
 		}
 	}

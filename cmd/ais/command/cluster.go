@@ -118,7 +118,10 @@ func (i *interval) String() string {
 // and the next attempt made.
 func (a *app) refreshed(c *cli.Context, show func(context.Context) error) error {
 	given, ok := c.Generic("refresh").(*interval)
-	if !ok || !c.IsSet("refresh") {
+	switch {
+	case c.IsSet("count") && !c.IsSet("refresh"):
+		return usageError("%s: --count says how often --refresh shows it: add --refresh 2s", fullName(c))
+	case !ok || !c.IsSet("refresh"):
 		return show(c.Context)
 	}
 	every := time.Duration(*given)
@@ -150,7 +153,7 @@ func (a clusterVerbs) showClusterCommand(name string) *cli.Command {
 		Name: name, Usage: "show the nodes of the cluster, or one of the maps", ArgsUsage: "[smap|bmd|config|NODE]",
 		Flags:  append(refreshFlags(), a.headersFlag(), a.unitsFlag()),
 		Action: a.showCluster,
-	}, argNode)
+	}, argNode|argView)
 }
 
 func (a clusterVerbs) showCluster(c *cli.Context) error {

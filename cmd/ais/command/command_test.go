@@ -46,6 +46,15 @@ func TestReorder(t *testing.T) {
 		"--endpoint":                   "--endpoint",
 		"--endpoint x shwo":            "-- shwo",
 		"show --nope":                  "show --nope",
+		"dev kill t1 --help":           "dev kill --help",
+		"dev kill --help t1 --dir D":   "dev kill --help",
+		"dev kill -h t1 --nope":        "dev kill --help",
+		"--help dev kill t1":           "dev kill --help",
+		"dev kill t1 --dir --help":     "dev kill --dir --help -- t1",
+		"dev kill -- --help":           "dev kill -- --help",
+		"shwo --help":                  "-- shwo",
+		"show --help":                  "show --help",
+		"--help":                       "--help",
 	} {
 		got := line.Reorder(a.root, append([]string{"ais"}, strings.Fields(in)...))
 		if s := strings.Join(got[1:], " "); s != want {

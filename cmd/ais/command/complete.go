@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"aistore/api"
 	"aistore/api/client"
+	"aistore/cluster"
 	"aistore/cmd/ais/line"
 	"aistore/cmd/ais/shell"
 	"aistore/cmd/ais/uri"
@@ -31,7 +33,9 @@ const (
 	argObject          // also a bucket, as the beginning of an object's name
 	argPath
 	argNode
-	argLiveNode // as t[ID] and p[ID]
+	argLiveNode    // as t[ID] and p[ID]
+	argAwayNode    // of these, those that stop-maintenance brings back
+	argStandbyNode // and those that join takes in
 	argDevNode
 	argConfig
 	argProp
@@ -39,6 +43,8 @@ const (
 	argShell
 	argUser
 	argKey
+	argView                   // what show cluster shows besides nodes
+	argRebalance              // ids of rebalances
 	argTarget                 // a target
 	argMountpath              // NODE=PATH, an existing mountpath or the beginning of one
 	argAny       argument = 0 // nothing is known of it
@@ -178,13 +184,16 @@ func (a completer) argumentValues(ctx context.Context, kind argument, word strin
 	if kind&argShell != 0 {
 		cs = append(cs, words("bash", "zsh", "fish")...)
 	}
+	if kind&argView != 0 {
+		cs = append(cs, words("smap", "bmd", "config")...)
+	}
 	if kind&argDevNode != 0 {
 		cs = append(cs, devNodes(at.Options)...)
 	}
 	if kind&argPath != 0 && !strings.HasPrefix(word, "ais://") {
 		cs = append(cs, paths(word)...)
 	}
-	if kind&^(argShell|argDevNode|argPath) == 0 {
+	if kind&^(argShell|argView|argDevNode|argPath) == 0 {
 		return cs
 	}
 	live, err := a.liveValues(ctx, kind, word)
@@ -281,9 +290,9 @@ func (a completer) liveValues(ctx context.Context, kind argument, word string) (
 			cs = append(cs, candidate{text: string(n.ID), help: string(n.Role) + ", " + string(n.State)})
 		}
 	}
-	if kind&argLiveNode != 0 {
+	if kind&(argLiveNode|argAwayNode|argStandbyNode) != 0 {
 		for _, n := range a.view.Map.All() {
-			if n.Alive {
+			if n.Alive && fits(kind, n) {
 				cs = append(cs, candidate{text: api.NodeName(n), help: string(n.Role) + ", " + n.Describe()})
 			}
 		}
@@ -308,6 +317,9 @@ func (a completer) liveValues(ctx context.Context, kind argument, word string) (
 		}
 		cs = append(cs, found...)
 	}
+	if kind&argRebalance != 0 {
+		cs = append(cs, rebalanceVerbs{a.app}.recent(ctx, sdk)...)
+	}
 	if kind&argJob != 0 {
 		byTarget, err := sdk.Jobs(ctx, api.JobQuery{})
 		if err != nil {
@@ -318,6 +330,17 @@ func (a completer) liveValues(ctx context.Context, kind argument, word string) (
 		}
 	}
 	return cs, nil
+}
+
+// fits reports whether the verb that takes this kind of node would do something for n.
+func fits(kind argument, n *cluster.Node) bool {
+	switch {
+	case kind&argAwayNode != 0:
+		return slices.Contains(n.Steps(), string(cluster.StopMaintenance))
+	case kind&argStandbyNode != 0:
+		return slices.Contains(n.Steps(), cluster.JoinNode.Verb())
+	}
+	return true
 }
 
 // shownNames bounds how many names of objects are offered.

@@ -36,6 +36,16 @@ func (e partialError) Error() string {
 	return fmt.Sprintf("%s: %s failed, %s done", e.verb, term.Plural(e.failed, "object"), term.Count(e.done))
 }
 
+// unfitError ends a --dry-run that has found what would fail.
+type unfitError struct{ partialError }
+
+func (e unfitError) Error() string {
+	return fmt.Sprintf("%s: %s would fail, %s would be done", e.verb, term.Plural(e.failed, "object"), term.Count(e.done))
+}
+
+// Unwrap gives the exit code.
+func (e unfitError) Unwrap() error { return e.partialError }
+
 func exitCode(err error) int {
 	var partial partialError
 	if errors.As(err, &partial) {

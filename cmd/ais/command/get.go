@@ -186,7 +186,7 @@ func (d *download) many(c *cli.Context, sel *selection, to string) error {
 			return err
 		}
 	}
-	if err := d.a.out.Confirm("Get %s (%s) from %s to %s?", term.Plural(total.Objects, "object"), d.a.out.Units.Bytes(total.Bytes), sel, to); err != nil {
+	if err := d.a.out.Confirm(c.Context, "Get %s (%s) from %s to %s?", term.Plural(total.Objects, "object"), d.a.out.Units.Bytes(total.Bytes), sel, to); err != nil {
 		return err
 	}
 	t := &transfer{a: d.a, verb: "get", workers: d.workers, name: func(it item) string { return d.from.With(it.key).String() }}

@@ -10,6 +10,7 @@ import (
 
 	"aistore/api"
 	"aistore/api/client"
+	"aistore/cluster"
 	"aistore/cmd/ais/term"
 	"aistore/errs"
 )
@@ -98,10 +99,15 @@ func (a jobVerbs) waitCommand(name string) *cli.Command {
 			}
 			ctx, cancel := limited(c)
 			defer cancel()
-			if err := sdk.Job(c.Args().First()).Wait(ctx); err != nil {
+			id, wait := c.Args().First(), sdk.Job(c.Args().First()).Wait
+			if _, ok := cluster.ParseGeneration(id); ok {
+				w := waiting{rebalanceVerbs{a.app}, c, sdk, ""}
+				wait = func(ctx context.Context) error { return w.until(ctx, id) }
+			}
+			if err := wait(ctx); err != nil {
 				return err
 			}
-			return a.didJob("wait", c.Args().First())
+			return a.didJob("wait", id)
 		},
 	}, argJob)
 }

@@ -20,9 +20,11 @@ type lifeVerbs struct{ *app }
 // step is one verb of `ais cluster add-remove-nodes`.
 type step struct {
 	name, usage, description string
+	takes                    argument // what completion offers
 	flags                    []cli.Flag
 	warns                    string // asked before, unless -y; "" = not asked
 	final                    bool   // where there is no terminal to ask at, -y is a must
+	back                     bool   // it brings nodes into service
 	act                      func(*client.Life, context.Context, api.NodesMsg) (client.Moved, error)
 	next                     string // what to do when it has ended
 }
@@ -34,8 +36,8 @@ func (a lifeVerbs) membersCommand() *cli.Command {
 			description: "They may be powered off when `ais show cluster` shows them in \"maintenance (done)\", and not before.\n" +
 				"stop-maintenance brings them back.",
 			flags: []cli.Flag{noRebalance}, act: (*client.Life).StartMaintenance, next: "when it is done the nodes may be powered off"},
-		{name: "stop-maintenance", usage: "bring nodes back that are in maintenance, or were shut down and started again",
-			flags: []cli.Flag{noRebalance}, act: (*client.Life).StopMaintenance, next: "when it is done the nodes are online"},
+		{name: "stop-maintenance", usage: "bring nodes back that are in maintenance, or were shut down and started again", takes: argAwayNode,
+			flags: []cli.Flag{noRebalance}, back: true, act: (*client.Life).StopMaintenance, next: "when it is done the nodes are online"},
 		{name: "shutdown", usage: "like start-maintenance, after which the nodes' processes end by themselves",
 			description: "Start them again and use stop-maintenance: they come back with their ids and what they hold.",
 			flags:       []cli.Flag{noRebalance}, warns: "Shut down %s?", act: (*client.Life).ShutdownNodes, next: "when it is done the processes end"},
@@ -47,23 +49,26 @@ func (a lifeVerbs) membersCommand() *cli.Command {
 				&cli.BoolFlag{Name: "keep-initial-config", Usage: "accepted: configuration files are never touched", DisableDefaultText: true},
 			},
 			warns: "Decommission %s? The ids are refused for ever after.", final: true, act: (*client.Life).DecommissionNodes, next: "when it is done the nodes are gone"},
-		{name: "join", usage: "take targets into service that stand by",
-			flags: []cli.Flag{noRebalance}, act: (*client.Life).JoinNodes, next: "when it is done the nodes are online"},
+		{name: "join", usage: "take targets into service that stand by", takes: argStandbyNode,
+			flags: []cli.Flag{noRebalance}, back: true, act: (*client.Life).JoinNodes, next: "when it is done the nodes are online"},
 	}
 	c := &cli.Command{Name: "add-remove-nodes", Usage: "bring nodes into service and take them out, for a while or for ever"}
 	for _, s := range steps {
+		if s.takes == argAny {
+			s.takes = argLiveNode
+		}
 		c.Subcommands = append(c.Subcommands, a.verb(&cli.Command{
 			Name: s.name, Usage: s.usage, ArgsUsage: "NODE...", Description: s.description, Flags: append(s.flags, a.yesFlag()),
 			Action: func(c *cli.Context) error { return a.step(c, s) },
-		}, argLiveNode))
+		}, s.takes))
 	}
 	return c
 }
 
-// nodes reads the nodes that the arguments name; all must be there.
+// nodes reads the nodes that the arguments name, also several with commas between them; all must be there.
 func (a lifeVerbs) nodes(c *cli.Context) ([]string, error) {
 	var ids []string
-	for _, arg := range c.Args().Slice() {
+	for _, arg := range strings.Split(strings.Join(c.Args().Slice(), ","), ",") {
 		n, err := client.FindNode(a.view, arg)
 		if err != nil {
 			return nil, errs.F("", arg, errs.NotFound, "no such node: `ais show cluster` lists them")
@@ -92,51 +97,93 @@ func (a lifeVerbs) step(c *cli.Context, s step) error {
 		warns += " When everything has moved, their disks are wiped."
 	}
 	if warns != "" && (s.final || a.out.Asks()) {
-		if err := a.out.Confirm(warns, strings.Join(ids, ", ")); err != nil {
+		if err := a.out.Confirm(c.Context, warns, strings.Join(ids, ", ")); err != nil {
 			return err
 		}
 	}
+	before := a.view.Map
 	moved, err := s.act(sdk.Life(), c.Context, api.NodesMsg{
 		Nodes: ids, SkipRebalance: c.Bool("no-rebalance"), RmUserData: c.Bool("rm-user-data"), KeepConfig: c.Bool("keep-initial-config"),
 	})
 	if err != nil {
 		return err
 	}
-	return a.moved(c.Context, sdk, s.name, ids, moved, s.next)
+	already := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !s.back || !isBack(before.Nodes[cluster.NodeID(id)]) })
+	return a.moved(c.Context, sdk, movedJSON{Verb: s.name, Nodes: ids, Already: already, Rebalance: moved.Rebalance, Primary: moved.Primary}, s.next)
 }
+
+// isBack reports whether nothing is left to bring into service of n.
+func isBack(n *cluster.Node) bool { return n.State == cluster.Online && n.Phase == "" }
 
 // movedJSON is what verbs on nodes print with --json.
 type movedJSON struct {
 	Verb      string   `json:"verb"`
 	Nodes     []string `json:"nodes"`
-	Rebalance string   `json:"rebalance"` // "" = nothing moves
+	Already   []string `json:"already,omitempty"` // of these, who were online before: nothing was done for them
+	Rebalance string   `json:"rebalance"`         // "" = nothing moves
 	Paused    bool     `json:"paused,omitempty"`
+	Offline   []string `json:"offline,omitempty"` // the rebalance waits for them
 	Primary   string   `json:"primary,omitempty"` // if it is another now
 }
 
-func (a lifeVerbs) moved(ctx context.Context, sdk *client.Client, verb string, ids []string, m client.Moved, next string) error {
+// moved tells what has begun.
+func (a lifeVerbs) moved(ctx context.Context, sdk *client.Client, m movedJSON, next string) error {
 	view, err := sdk.View(ctx)
 	if err != nil {
 		return err
 	}
-	paused := m.Rebalance != "" && view.Map.Paused
+	m.Paused = m.Rebalance != "" && view.Map.Paused
+	if m.Rebalance != "" {
+		m.Offline = absent(view.Map)
+	}
 	if a.out.JSON {
-		return a.out.Value(movedJSON{verb, ids, m.Rebalance, paused, m.Primary})
+		return a.out.Value(m)
 	}
 	if m.Primary != "" {
 		a.out.Printf("The primary was among them: %s is the primary now.", m.Primary)
 	}
+	for _, id := range m.Already {
+		state := "online already, nothing to do"
+		if n := view.Map.Nodes[cluster.NodeID(id)]; n != nil && !n.Alive {
+			state = "in service already, but offline: start it again"
+		}
+		a.out.Printf("%s: %s: %s", m.Verb, id, state)
+	}
+	ids := slices.DeleteFunc(slices.Clone(m.Nodes), func(id string) bool { return slices.Contains(m.Already, id) })
+	if len(ids) == 0 {
+		return nil
+	}
+	names := strings.Join(ids, ", ")
 	switch {
-	case paused:
-		a.out.Printf("%s: %s. Rebalance %q is stopped: nothing moves, and nothing may be powered off, until `ais start rebalance`.",
-			verb, strings.Join(ids, ", "), m.Rebalance)
+	case m.Paused:
+		a.out.Printf("%s: %s. Rebalance %q is stopped: nothing moves, and nothing may be powered off, until `ais start rebalance`.", m.Verb, names, m.Rebalance)
 	case m.Rebalance != "":
-		a.out.Printf("%s: %s; %s", verb, strings.Join(ids, ", "), next)
+		a.out.Printf("%s: %s; %s", m.Verb, names, next)
 		a.out.Printf("Started rebalance %q (to monitor, run 'ais show rebalance')", m.Rebalance)
 	default:
-		a.out.Printf("%s: %s: done, nothing has to move ('ais show cluster' shows the nodes)", verb, strings.Join(ids, ", "))
+		a.out.Printf("%s: %s: done, nothing has to move ('ais show cluster' shows the nodes)", m.Verb, names)
+	}
+	if len(m.Offline) > 0 {
+		a.out.Notef("%s %s", a.out.PaintErr(term.Amber, "warning:"), offlineNote(m.Offline))
 	}
 	return nil
+}
+
+// absent lists who may have what its owner lacks and is offline: no rebalance ends without it.
+func absent(m *cluster.Map) []string {
+	var ids []string
+	for _, n := range m.All() {
+		if m.Sources[n.ID].Stage == cluster.Moving && !n.Alive {
+			ids = append(ids, string(n.ID))
+		}
+	}
+	return ids
+}
+
+// offlineNote says what a rebalance waits for, and what to do about it.
+func offlineNote(ids []string) string {
+	return strings.Join(ids, ", ") + ": offline. What only an offline node may have cannot move until it is back, and the rebalance does not end before: start it again, " +
+		"or take it out with `ais advanced remove-from-smap` if it is lost for ever."
 }
 
 // removeCommand is `ais advanced remove-from-smap`.
@@ -161,6 +208,9 @@ func (a lifeVerbs) remove(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(ids) > 1 {
+		return usageError("%s takes one node at a time", fullName(c))
+	}
 	n := a.view.Map.Nodes[cluster.NodeID(ids[0])]
 	if !a.out.JSON {
 		warning := "Nothing is moved."
@@ -169,14 +219,14 @@ func (a lifeVerbs) remove(c *cli.Context) error {
 		}
 		a.out.Notef("%s %s", a.out.PaintErr(term.Amber, "warning:"), warning)
 	}
-	if err := a.out.Confirm("Remove %s node %s from the cluster map?", n.Describe(), ids[0]); err != nil {
+	if err := a.out.Confirm(c.Context, "Remove %s node %s from the cluster map?", n.Describe(), ids[0]); err != nil {
 		return err
 	}
 	moved, err := sdk.Life().RemoveNode(c.Context, ids[0])
 	if err != nil {
 		return err
 	}
-	return a.moved(c.Context, sdk, "remove-from-smap", ids, moved, "its names belong to the others now")
+	return a.moved(c.Context, sdk, movedJSON{Verb: "remove-from-smap", Nodes: ids, Rebalance: moved.Rebalance, Primary: moved.Primary}, "its names belong to the others now")
 }
 
 // mayHold reports whether the node may have objects that nobody else has.
@@ -196,7 +246,7 @@ func (a lifeVerbs) shutdownCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.out.Confirm("Stop every node of cluster %s?", a.view.Map.UUID); err != nil {
+			if err := a.out.Confirm(c.Context, "Stop every node of cluster %s?", a.view.Map.UUID); err != nil {
 				return err
 			}
 			e, err := sdk.Life().ShutdownCluster(c.Context)

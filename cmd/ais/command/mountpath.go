@@ -121,7 +121,7 @@ func (a storageVerbs) run(c *cli.Context, v change) error {
 	if c.Bool("force") {
 		ask = "Give up %s? What is only there is lost."
 	}
-	if err := a.out.Confirm(ask, joined(all)); err != nil {
+	if err := a.out.Confirm(c.Context, ask, joined(all)); err != nil {
 		return err
 	}
 	results := map[string]*api.Mountpaths{}

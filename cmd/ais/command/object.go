@@ -265,7 +265,7 @@ func (a objectVerbs) remove(c *cli.Context) error {
 			return err
 		}
 	}
-	if err := a.out.Confirm("Delete %s from %s?", term.Plural(total.Objects, "object"), sel); err != nil {
+	if err := a.out.Confirm(c.Context, "Delete %s from %s?", term.Plural(total.Objects, "object"), sel); err != nil {
 		return err
 	}
 	deleted, err := a.removeMany(c.Context, b, sel)

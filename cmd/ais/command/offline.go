@@ -385,7 +385,7 @@ func (a offlineVerbs) rebuild(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.out.Confirm("Make a new index for %s? The old one is kept aside.", c.String("mountpath")); err != nil {
+	if err := a.out.Confirm(c.Context, "Make a new index for %s? The old one is kept aside.", c.String("mountpath")); err != nil {
 		return err
 	}
 	o := &offline{names: names}

@@ -51,6 +51,7 @@ type upload struct {
 	workers  int
 	progress *term.Progress
 	planned  []plannedJSON // what --dry-run --json prints
+	unfit    int64         // files that --dry-run says would fail
 }
 
 // plannedJSON is a file that would be stored.
@@ -58,6 +59,7 @@ type plannedJSON struct {
 	File   string `json:"file"`
 	Object string `json:"object"`
 	Size   int64  `json:"size"`
+	Error  string `json:"error,omitempty"` // why it would fail
 }
 
 func (a objectVerbs) put(c *cli.Context) error {
@@ -180,7 +182,7 @@ func (u *upload) one(ctx context.Context, file, key string) error {
 
 func (u *upload) store(ctx context.Context, file, key string) (*client.Info, error) {
 	if file == "-" {
-		return u.bucket.Put(ctx, key, client.Stream(u.progress.Reader(&interruptible{ctx: ctx, r: u.a.out.Stdin()}), -1), u.opts)
+		return u.bucket.Put(ctx, key, client.Stream(u.progress.Reader(u.a.out.Stdin(ctx)), -1), u.opts)
 	}
 	f, size, err := tree.File{Path: file}.Open()
 	if err != nil {
@@ -188,43 +190,6 @@ func (u *upload) store(ctx context.Context, file, key string) (*client.Info, err
 	}
 	defer f.Close()
 	return u.bucket.Put(ctx, key, client.ReaderAt(&countingAt{r: f, p: u.progress}, size), u.opts)
-}
-
-// interruptible is standard input that lets go when ctx ends: a read from a terminal or a pipe may last for ever, and
-// nothing ends it. The read that is left behind ends with the process.
-type interruptible struct {
-	ctx  context.Context //nolint:containedctx // of this one transfer
-	r    io.Reader
-	buf  []byte // read and not yet given on
-	err  error
-	back chan struct{}
-}
-
-func (i *interruptible) Read(p []byte) (int, error) {
-	if len(i.buf) == 0 && i.err == nil {
-		if i.back == nil {
-			i.back = make(chan struct{}, 1)
-		}
-		chunk := make([]byte, 64<<10)
-		var n int
-		var err error
-		go func() {
-			n, err = i.r.Read(chunk)
-			i.back <- struct{}{}
-		}()
-		select {
-		case <-i.back:
-			i.buf, i.err = chunk[:n], err
-		case <-i.ctx.Done():
-			return 0, i.ctx.Err()
-		}
-	}
-	if len(i.buf) == 0 {
-		return 0, i.err
-	}
-	n := copy(p, i.buf)
-	i.buf = i.buf[n:]
-	return n, nil
 }
 
 // countingAt counts what is read for the first time: a repeated request reads again.
@@ -264,13 +229,9 @@ func (u *upload) many(c *cli.Context) error {
 		u.noteSkipped(skipped)
 	}
 	if c.Bool("dry-run") {
-		if u.a.out.JSON {
-			return u.a.out.Value(u.planned)
-		}
-		u.a.out.Printf("put: would store %s (%s) in %s", term.Plural(total.Objects, "file"), u.a.out.Units.Bytes(total.Bytes), where)
-		return nil
+		return u.dryRun(total, where)
 	}
-	if err := u.a.out.Confirm("Put %s (%s) into %s?", term.Plural(total.Objects, "file"), u.a.out.Units.Bytes(total.Bytes), where); err != nil {
+	if err := u.a.out.Confirm(c.Context, "Put %s (%s) into %s?", term.Plural(total.Objects, "file"), u.a.out.Units.Bytes(total.Bytes), where); err != nil {
 		return err
 	}
 	u.progress = u.a.out.StartProgress(ctx, total)
@@ -289,6 +250,20 @@ func (u *upload) many(c *cli.Context) error {
 		u.noteSkipped(skipped)
 	}
 	return t.finish(err, "from "+u.from()+" to "+where)
+}
+
+// dryRun sums up what plan has shown.
+func (u *upload) dryRun(total term.Transfer, where string) error {
+	if u.a.out.JSON {
+		if err := u.a.out.Value(u.planned); err != nil {
+			return err
+		}
+	}
+	u.a.out.Printf("put: would store %s (%s) in %s", term.Plural(total.Objects, "file"), u.a.out.Units.Bytes(total.Bytes), where)
+	if u.unfit > 0 {
+		return unfitError{partialError{"put", u.unfit, total.Objects}}
+	}
+	return nil
 }
 
 func (u *upload) noteSkipped(n int64) {

@@ -32,7 +32,7 @@ func (a rebalanceVerbs) commands() []*cli.Command {
 		}},
 		{Name: "wait", Usage: "wait for a rebalance or another job", Subcommands: []*cli.Command{
 			a.verb(&cli.Command{Name: api.KindRebalance, Usage: "return when every object is at its owner", ArgsUsage: "[ID]",
-				Flags: []cli.Flag{timeoutFlag()}, Action: a.wait}),
+				Flags: []cli.Flag{timeoutFlag()}, Action: a.wait}, argRebalance),
 			jobVerbs{a.app}.waitCommand("job"),
 		}},
 	}
@@ -111,39 +111,11 @@ func (a rebalanceVerbs) wait(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := limited(c)
-	defer cancel()
+	w := waiting{a, c, sdk, ""}
 	if id == "" {
-		return a.waitNewest(ctx, sdk)
+		return w.newest()
 	}
-	if err := sdk.Job(id).Wait(ctx); err != nil {
-		return err
-	}
-	said := "rebalance " + id + " has ended"
-	if s, err := sdk.Life().RebalanceJob(ctx); err == nil && s.UUID != id {
-		said += "; the newest is " + s.UUID
-		if s.EndTime == 0 {
-			said += ", which has not"
-		}
-	}
-	return a.waited(id, said)
-}
-
-// waitNewest waits for whichever is the newest when it ends.
-func (a rebalanceVerbs) waitNewest(ctx context.Context, sdk *client.Client) error {
-	for {
-		id, err := sdk.Life().NewestRebalance(ctx)
-		if err != nil {
-			return err
-		}
-		err = sdk.Job(id).Wait(ctx)
-		if err == nil {
-			return a.waited(id, "rebalance "+id+" has ended")
-		}
-		if s, serr := sdk.Job(id).Status(ctx); serr != nil || s.Superseded == "" {
-			return err
-		}
-	}
+	return w.one(id)
 }
 
 func (a rebalanceVerbs) waited(id, said string) error {
@@ -172,7 +144,7 @@ func (a rebalanceVerbs) showCommand() *cli.Command {
 			}
 			return a.refreshed(c, func(ctx context.Context) error { return a.show(ctx, sdk, id) })
 		},
-	})
+	}, argRebalance)
 }
 
 // checkRebalance refuses what is no id of a rebalance; "" is the newest.
@@ -203,6 +175,7 @@ func (a rebalanceVerbs) show(ctx context.Context, sdk *client.Client, id string)
 	for id := range r.Missing {
 		ids = append(ids, id)
 	}
+	ids = append(ids, r.Unknown...)
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	for _, id := range ids {
@@ -214,13 +187,58 @@ func (a rebalanceVerbs) show(ctx context.Context, sdk *client.Client, id string)
 		return err
 	}
 	a.out.Printf("\n%s", a.summary(r))
+	if epoch, ok := cluster.ParseGeneration(id); ok {
+		v, err := sdk.View(ctx)
+		if err != nil {
+			return err
+		}
+		if epoch < v.Map.Epoch {
+			a.out.Printf("%s", remembered(r))
+		}
+	}
 	return nil
+}
+
+// remembered says what the sums of an earlier rebalance leave out: it is kept by the targets alone.
+func remembered(r *api.Rebalance) string {
+	text := "Counted is what targets of today remember. What nodes moved that have left since is not known"
+	if len(r.Unknown) > 0 {
+		text += ", nor what " + strings.Join(r.Unknown, ", ") + " did: in the cluster since then, or started again"
+	}
+	return text + "."
+}
+
+// recent offers the ids of the last rebalances that are remembered.
+func (a rebalanceVerbs) recent(ctx context.Context, sdk *client.Client) []candidate {
+	const kept = 10
+	m := a.view.Map
+	var cs []candidate
+	for epoch := m.Epoch; epoch > 0 && m.Epoch-epoch < kept && !m.Began.IsZero(); epoch-- {
+		r, err := sdk.Life().RebalanceByID(ctx, cluster.GenerationID(epoch))
+		if err != nil {
+			continue
+		}
+		state := "has ended"
+		switch {
+		case r.Superseded != "":
+			state = "superseded by " + r.Superseded
+		case r.Running && r.Paused:
+			state = "stopped"
+		case r.Running:
+			state = "runs"
+		}
+		cs = append(cs, candidate{text: r.ID, help: state + ", of " + stamp(r.Started)})
+	}
+	return cs
 }
 
 func (a rebalanceVerbs) cells(id string, r *api.Rebalance) []term.Cell {
 	unknown := term.Cell{Text: "-"}
 	s := r.Nodes[id]
-	if s == nil {
+	switch {
+	case s == nil && slices.Contains(r.Unknown, id):
+		return []term.Cell{{Text: id, Style: term.Bold}, {Text: "not known"}, unknown, unknown, unknown, unknown, unknown, unknown, unknown, {}}
+	case s == nil:
 		return []term.Cell{{Text: id, Style: term.Bold}, {Text: "no answer", Style: term.Red}, unknown, unknown, unknown, unknown, unknown, unknown, unknown, {Text: r.Missing[id]}}
 	}
 	state, style := "nothing to do", term.Plain

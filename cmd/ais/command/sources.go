@@ -48,6 +48,8 @@ func (u *upload) find(c *cli.Context, args []string) error {
 			u.sources = append(u.sources, source{files: []string{arg}})
 		case uri.HasRange(arg):
 			u.sources = append(u.sources, source{ranged: arg})
+		case len(args) > 1: // reported when its turn comes; the others go on
+			u.sources = append(u.sources, source{files: []string{arg}})
 		default:
 			return errs.E("", arg, err)
 		}
@@ -107,21 +109,37 @@ func (u *upload) findListed(c *cli.Context, args []string) error {
 	return nil
 }
 
-// count walks the sources once beforehand.
+// count walks the sources once beforehand, and shows what it finds for --dry-run.
 func (u *upload) count(ctx context.Context, o tree.Options, show bool) (total term.Transfer, skipped int64, err error) {
 	skipped, err = u.items(ctx, o, func(it item) bool {
 		if it.err == nil {
 			total.Objects++
 			total.Bytes += it.size
-			if show && u.a.out.JSON {
-				u.planned = append(u.planned, plannedJSON{it.path, u.to.With(it.key).String(), it.size})
-			} else if show {
-				u.a.out.Printf("%s -> %s", term.Printable(it.path), term.Printable(u.to.With(it.key).String()))
-			}
+		}
+		if show {
+			u.plan(it)
 		}
 		return true
 	})
 	return total, skipped, err
+}
+
+// plan shows what would become of a file.
+func (u *upload) plan(it item) {
+	to := u.to.With(it.key).String()
+	planned := plannedJSON{File: it.path, Object: to, Size: it.size}
+	if it.err != nil {
+		u.unfit++
+		planned.Error = message(it.err)
+	}
+	switch {
+	case u.a.out.JSON:
+		u.planned = append(u.planned, planned)
+	case it.err != nil:
+		u.a.out.Notef("%s %s: %s", u.a.out.PaintErr(term.Red, "would fail:"), term.Printable(it.path), withoutName(planned.Error, it.path))
+	default:
+		u.a.out.Printf("%s -> %s", term.Printable(it.path), term.Printable(to))
+	}
 }
 
 // items yields every file with the name of its object; skipped counts the subdirectories not entered.

@@ -12,6 +12,7 @@ import (
 
 // Reorder moves the options of a command line before its arguments, where package flag wants them, and takes
 // apart -ry into -r -y. So `ais put DIR ais://b/ -r -y` means what it says. Behind "--" everything is an argument.
+// Who asks for help is given it, whatever else is on the line.
 func Reorder(root *cli.App, line []string) []string {
 	if len(line) == 0 {
 		return line
@@ -19,6 +20,8 @@ func Reorder(root *cli.App, line []string) []string {
 	at := Find(root, line[1:])
 	out := append([]string{line[0]}, at.Path...)
 	switch leaf := at.Command != nil && len(at.Command.Subcommands) == 0; {
+	case leaf && at.help:
+		return append(out, "--help") // package cli takes an argument beside it for the name of a command
 	case leaf:
 		out = append(out, at.Options...)
 	case len(at.Arguments) == 0 && at.common: // of a command that others are below: it has no options of its own
@@ -41,6 +44,7 @@ type Located struct {
 	Pending   cli.Flag // the line ends with this option, whose value is still missing
 	Literal   bool     // a "--" was seen
 	common    bool     // there are options, and all of them the root has
+	help      bool     // one of the options asks for help
 }
 
 // Find takes a command line (without the program's name) apart.
@@ -63,6 +67,7 @@ func Find(root *cli.App, line []string) Located {
 		default:
 			for _, option := range split(flags, word) {
 				at.Options = append(at.Options, option)
+				at.help = at.help || slices.Contains([]string{"--help", "-help", "-h"}, option)
 				f := optionOf(flags, option)
 				others = others || optionOf(root.Flags, option) == nil
 				if f == nil || !takesValue(f) || strings.Contains(option, "=") {

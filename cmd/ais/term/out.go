@@ -9,6 +9,7 @@ package term
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,9 +55,6 @@ func isTTY(s any) bool {
 	f, ok := s.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
-
-// Stdin returns the standard input, for content.
-func (o *Out) Stdin() io.Reader { return o.in }
 
 // Stdout returns the standard output, for content.
 func (o *Out) Stdout() io.Writer { return o.out }
@@ -124,8 +122,8 @@ func marshal(v any) ([]byte, error) {
 func (o *Out) Asks() bool { return !o.Yes && o.inTTY && o.errTTY }
 
 // Confirm asks a question that only "y" or "yes" agrees to. Without a terminal to ask at it fails and says how to
-// agree beforehand.
-func (o *Out) Confirm(format string, args ...any) error {
+// agree beforehand. The end of ctx, of Ctrl-C, ends the question.
+func (o *Out) Confirm(ctx context.Context, format string, args ...any) error {
 	const op = "term.Confirm"
 	if o.Yes {
 		return nil
@@ -135,7 +133,11 @@ func (o *Out) Confirm(format string, args ...any) error {
 		return errs.F(op, nil, errs.Invalid, "%s\nThere is no terminal to ask at: add --yes (-y) to agree", question)
 	}
 	fmt.Fprintf(o.err, "%s [y/N]: ", question)
-	answer, err := bufio.NewReader(o.in).ReadString('\n')
+	answer, err := bufio.NewReader(o.Stdin(ctx)).ReadString('\n')
+	if ctx.Err() != nil {
+		fmt.Fprintln(o.err) // what follows begins a line
+		return errs.E(op, nil, ctx.Err())
+	}
 	if err != nil && answer == "" {
 		return errs.E(op, nil, errs.Canceled, "no answer: nothing was done")
 	}

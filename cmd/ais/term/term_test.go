@@ -2,8 +2,11 @@ package term
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -97,11 +100,29 @@ func TestConfirm(t *testing.T) {
 		{"end of input", "", true, false, errs.Canceled},
 	} {
 		o := &Out{in: strings.NewReader(c.answer), err: &bytes.Buffer{}, inTTY: c.tty, errTTY: c.tty, Yes: c.yes}
-		if err := o.Confirm("Delete %d?", 3); errs.KindOf(err) != c.kind {
+		if err := o.Confirm(t.Context(), "Delete %d?", 3); errs.KindOf(err) != c.kind {
 			t.Errorf("%s: %v, want kind %v", c.name, err, c.kind)
 		}
 	}
 }
+
+// TestConfirmInterrupted: the end of the context ends a question that nobody answers.
+func TestConfirmInterrupted(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	o := &Out{in: readFunc(func(p []byte) (int, error) {
+		cancel() // asked, and waiting
+		return r.Read(p)
+	}), err: &bytes.Buffer{}, inTTY: true, errTTY: true}
+	if err := o.Confirm(ctx, "Delete?"); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestBytes(t *testing.T) {
 	for _, c := range []struct {
