@@ -139,7 +139,8 @@ func (x *relaying) upstream(err error) error {
 	return errs.F(op, x.r.Addr, errs.Unavailable, "%w", err)
 }
 
-// appendHead appends the request's header as upstream gets it.
+// appendHead appends the request's header as upstream gets it. What the client's Connection header names is passed on but for what is always of a
+// connection: both nodes are the one server that the client means, and whoever holds a presigned URL could take away a header that it signs.
 func (x *relaying) appendHead(b []byte) []byte {
 	c := x.c
 	b = append(append(append(b, c.hdr.Method()...), ' '), x.r.Target...)
@@ -160,9 +161,8 @@ func (x *relaying) appendHead(b []byte) []byte {
 	for i := range x.r.Set {
 		b = AppendHeader(b, x.r.Set[i].Key, x.r.Set[i].Value)
 	}
-	connection := c.Header("Connection")
 	c.EachHeader(func(key, value string) {
-		if ofConnection(key) || named(connection, key) || has(x.r.Set, key) || x.r.Drop != nil && x.r.Drop(key) {
+		if ofConnection(key) || has(x.r.Set, key) || x.r.Drop != nil && x.r.Drop(key) {
 			return
 		}
 		b = append(append(append(append(b, key...), ": "...), value...), "\r\n"...)

@@ -145,7 +145,7 @@ func TestRelayHeaders(t *testing.T) {
 	r.send("GET /headers HTTP/1.1\r\nHost: client\r\nConnection: keep-alive, x-hop\r\nX-Hop: 1\r\nTE: trailers\r\nais-who: liar\r\nAIS-Other: 1\r\nX-Request-Id: id7\r\nRange:  bytes=1-2 \r\nx-amz-META-a: B\r\nDate: today\r\n\r\n")
 	_, body := r.reply("GET")
 	up = strings.TrimPrefix(up, "http://")
-	want := "Host=" + up + "\nX-Request-Id=id7\nAis-Who=me\nRange=bytes=1-2\nx-amz-META-a=B\nDate=today\n"
+	want := "Host=" + up + "\nX-Request-Id=id7\nAis-Who=me\nX-Hop=1\nRange=bytes=1-2\nx-amz-META-a=B\nDate=today\n"
 	if body != want {
 		t.Errorf("upstream got\n%s\nwant\n%s", body, want)
 	}

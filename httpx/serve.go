@@ -94,7 +94,7 @@ func (cn *connection) setBody() error {
 
 // expects reports whether the client waits for "100 Continue" (RFC 9110 section 10.1.1).
 func (c *Ctx) expects() bool {
-	return string(c.hdr.Peek("Expect")) == "100-continue" && c.hdr.IsHTTP11()
+	return bytes.EqualFold(c.hdr.Peek("Expect"), []byte("100-continue")) && c.hdr.IsHTTP11()
 }
 
 // hasField reports whether a line of the raw headers begins with field, which is lower-case and ends with a colon.

@@ -322,6 +322,13 @@ func TestContinue(t *testing.T) {
 		}
 		r.wantOpen("/ok")
 	})
+	t.Run("in any case", func(t *testing.T) {
+		r := dial(t, url)
+		r.send("PUT /read HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nexpect: 100-Continue\r\n\r\n")
+		if line, _ := r.br.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
+			t.Fatalf("got %q", line)
+		}
+	})
 	t.Run("nothing follows", func(t *testing.T) { // botocore: the first line must not be the final status
 		r := dial(t, url)
 		r.send("PUT /read HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n")

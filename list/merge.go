@@ -9,6 +9,7 @@ import (
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/object"
 )
 
 // Request asks for one page of a bucket.
@@ -20,6 +21,20 @@ type Request struct {
 	Fields    Fields
 	NoDirs    bool           // leave the groups out
 	Target    cluster.NodeID // not empty: only what this target holds
+}
+
+// normalize says the same in no more bytes than a query may have; false: no name matches.
+func (r *Request) normalize() bool {
+	if len(r.Prefix) > object.MaxKeyLen {
+		return false
+	}
+	if len(r.Delimiter) > object.MaxKeyLen {
+		r.Delimiter = "" // in no name
+	}
+	if len(r.After) > object.MaxKeyLen+1 {
+		r.After = r.After[:object.MaxKeyLen+1] // no name tells it from the whole
+	}
+	return true
 }
 
 // Result is a page of the bucket.
@@ -49,6 +64,9 @@ func (l *Lister) Page(ctx context.Context, v *cluster.View, b *cluster.Bucket, r
 	nodes, err := sources(v.Map, r.Target)
 	if err != nil {
 		return nil, errs.E("list.Page", b, err)
+	}
+	if !r.normalize() {
+		return &Result{}, nil
 	}
 	q := Query{
 		Bucket: b.ID, Epoch: v.Map.Epoch, Stage: v.Map.Stage, Prefix: r.Prefix, After: r.After, Delimiter: r.Delimiter,

@@ -3,6 +3,7 @@ package s3
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"aistore/auth/sigv4"
 )
@@ -23,6 +24,7 @@ type Caller struct {
 	Access            string // key that signed, "" for anonymous
 	Admin, ReadOnly   bool
 	Presigned, Secure bool   // signed in the query; over TLS
+	V2, Posted        bool   // signed in the second version; by a POST form
 	Addr              string // of the client, without the port
 	Host              string // as the client wrote it, for Location
 	View              uint64 // index of the view by which the request was routed: the owner must not know less
@@ -32,11 +34,41 @@ type Caller struct {
 // Anonymous reports whether nobody signed.
 func (c *Caller) Anonymous() bool { return c.ID == "" }
 
+// Signature answers the condition keys of policies that are about how and when a request was signed, "" for one that nobody signed. Source:
+// "Amazon S3 Signature Version 4 Authentication Specific Policy Keys". Age counts for URLs and forms of version 4, others are always young.
+func (c *Caller) Signature(key string, now time.Time) string {
+	if c.Anonymous() {
+		return ""
+	}
+	switch key {
+	case "s3:authtype":
+		switch {
+		case c.Posted:
+			return "POST"
+		case c.Presigned:
+			return "REST-QUERY-STRING"
+		}
+		return "REST-HEADER"
+	case "s3:signatureversion":
+		if c.V2 {
+			return "AWS"
+		}
+		return "AWS4-HMAC-SHA256"
+	case "s3:signatureage":
+		age := int64(0)
+		if at, err := time.Parse("20060102T150405Z", c.Body.Date); err == nil && (c.Presigned || c.Posted) {
+			age = max(now.Sub(at).Milliseconds(), 0)
+		}
+		return strconv.FormatInt(age, 10)
+	}
+	return ""
+}
+
 // Append appends c as one header value.
 func (c *Caller) Append(b []byte) []byte {
 	b = append(b, '1', ' ') // format
 	flags := 0
-	for i, f := range [...]bool{c.Admin, c.ReadOnly, c.Presigned, c.Secure} {
+	for i, f := range [...]bool{c.Admin, c.ReadOnly, c.Presigned, c.Secure, c.V2, c.Posted} {
 		if f {
 			flags |= 1 << i
 		}
@@ -74,7 +106,7 @@ func ParseCaller(s string) (Caller, error) {
 	if err != nil || version != "1" {
 		return bad()
 	}
-	for i, f := range [...]*bool{&c.Admin, &c.ReadOnly, &c.Presigned, &c.Secure} {
+	for i, f := range [...]*bool{&c.Admin, &c.ReadOnly, &c.Presigned, &c.Secure, &c.V2, &c.Posted} {
 		*f = flags>>i&1 == 1
 	}
 	for _, f := range [...]*string{&c.ID, &c.Name, &c.Access, &c.Addr, &c.Host} {

@@ -70,6 +70,24 @@ func (h *Headers) Add(name, value string) {
 	}
 }
 
+// AddPresigned takes in those parameters of a presigned URL that stand for headers, which some signers put there: x-amz-acl and x-amz-meta-*, in lower
+// case. A header of the same name counts instead. Other headers S3 does not look for in the query, or, as checksums, ignores there.
+func (h *Headers) AddPresigned(query string) {
+	if !strings.Contains(query, "x-amz-") {
+		return
+	}
+	for _, p := range ParseQuery(query) {
+		name, isMeta := strings.CutPrefix(p.Name, metaPrefix)
+		name = strings.ToLower(name)
+		switch _, known := h.Meta[name]; {
+		case p.Name == "x-amz-acl" && h.Grants.Canned == "":
+			h.Grants.Canned = p.Value
+		case isMeta && name != "" && !known:
+			h.addMeta(name, p.Value)
+		}
+	}
+}
+
 // set gives a field its value. Lists may come in several lines (RFC 9110 section 5.3), as some SDKs send them; of anything else the
 // last line counts.
 func (h *Headers) set(f *string, value string) {
@@ -133,6 +151,8 @@ func (h *Headers) addAmazon(key []byte, value string) {
 	case len(rest) > 5 && string(rest[:5]) == "copy-":
 		if f := h.copying(rest); f != nil {
 			*f = value
+		} else {
+			h.addUnserved(key, value)
 		}
 	default:
 		if f := h.amazon(rest); f != nil {

@@ -59,6 +59,10 @@ func TestHeadersRefuse(t *testing.T) {
 	if err := headersOf("x-amz-meta-a", strings.Repeat("x", 2047)).Check(); err != nil {
 		t.Errorf("2 KB of metadata: %v", err)
 	}
+	source := headersOf("x-amz-copy-source-server-side-encryption-customer-algorithm", "AES256")
+	if err := source.Check(); !IsCode(err, "NotImplemented") {
+		t.Errorf("encryption of a copy's source: %v", err)
+	}
 	if _, err := headersOf("x-amz-storage-class", "FAST").System(nil); !IsCode(err, "InvalidStorageClass") {
 		t.Errorf("storage class: %v", err)
 	}
@@ -74,8 +78,8 @@ func TestHeadersRefuse(t *testing.T) {
 func TestCaller(t *testing.T) {
 	for _, c := range []Caller{
 		{},
-		{ID: "id with space", Name: "ünï%20", Access: "AK", Admin: true, Secure: true, Addr: "127.0.0.1", Host: "a:1", View: 7},
-		{ID: "i", ReadOnly: true, Presigned: true, Body: sigv4.Body{Decoded: -1}},
+		{ID: "id with space", Name: "ünï%20", Access: "AK", Admin: true, Secure: true, V2: true, Addr: "127.0.0.1", Host: "a:1", View: 7},
+		{ID: "i", ReadOnly: true, Presigned: true, Posted: true, Body: sigv4.Body{Decoded: -1}},
 	} {
 		text := string(c.Append(nil))
 		got, err := ParseCaller(text)

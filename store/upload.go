@@ -366,12 +366,16 @@ func (s *multipart) tableBlobs(u *upload) map[format.BlobID]bool {
 	return blobs
 }
 
-// SweepUploads aborts the uploads that began before then and forgets those completed before then; it returns how many were aborted.
+// SweepUploads aborts the uploads that were begun, and got their last part, before then, and forgets those completed before then; it returns
+// how many were aborted.
 func (s *multipart) SweepUploads(ctx context.Context, before time.Time) (aborted int, err error) {
 	const op = "store.SweepUploads"
 	err = s.eachUpload(ctx, func(u *upload) error {
 		switch {
 		case u.State == format.UploadOpen && u.Initiated < before.UnixNano():
+			if idle, err := s.idleSince(u, before); !idle || err != nil {
+				return err
+			}
 			aborted++
 			return s.abort(u, AbortOptions{})
 		case u.State != format.UploadOpen && !u.Clean:
@@ -385,6 +389,20 @@ func (s *multipart) SweepUploads(ctx context.Context, before time.Time) (aborted
 		return aborted, errs.E(op, "", err)
 	}
 	return aborted, nil
+}
+
+// idleSince reports whether u, whose lock the caller holds, got no part since then. With a mountpath away nobody knows.
+func (s *multipart) idleSince(u *upload, then time.Time) (bool, error) {
+	if s.allUsable() != nil {
+		return false, nil
+	}
+	parts, err := s.partsOf(u)
+	for _, p := range parts {
+		if p.Created >= then.UnixNano() {
+			return false, nil
+		}
+	}
+	return err == nil, err
 }
 
 // eachUpload visits every upload, also those that ended, under its lock.

@@ -292,6 +292,28 @@ func TestUploadsSurviveAndExpire(t *testing.T) {
 	nothingLeft(t, s, 1)
 }
 
+// TestSweepSparesUploadsInProgress: old is an upload that nobody went on with, however long ago it began.
+func TestSweepSparesUploadsInProgress(t *testing.T) {
+	forEachStore(t, func(t *testing.T, s *Store) {
+		n := b1("k")
+		idle := createUpload(t, s, b1("idle"))
+		putPart(t, s, b1("idle"), idle, 1, random(10))
+		id := createUpload(t, s, n)
+		putPart(t, s, n, id, 1, random(10))
+		old := time.Now()
+		putPart(t, s, n, id, 2, random(10))
+		if swept, err := s.SweepUploads(t.Context(), old); swept != 1 || err != nil {
+			t.Errorf("%d swept, %v", swept, err)
+		}
+		if parts, _, err := s.ListParts(t.Context(), n, id, 0, 0); err != nil || len(parts) != 2 {
+			t.Errorf("of the upload in progress: %+v %v", parts, err)
+		}
+		if swept, err := s.SweepUploads(t.Context(), time.Now().Add(time.Second)); swept != 1 || err != nil {
+			t.Errorf("%d swept in the end, %v", swept, err)
+		}
+	})
+}
+
 func TestListUploads(t *testing.T) {
 	forEachStore(t, func(t *testing.T, s *Store) {
 		var want []string

@@ -50,6 +50,8 @@ func (s *scratch) declared(payload string, c *claim) (Body, error) {
 			return b, fault(op, codeAccessDenied, "A body with signed chunks needs a signed request")
 		}
 		b.Seed, b.Scope, b.Date = strings.Clone(c.signature), strings.Clone(c.scopeText), strings.Clone(c.stamp)
+	} else if c != nil && c.presigned {
+		b.Date = strings.Clone(c.stamp)
 	}
 	if err := s.declaredLength(&b); err != nil {
 		return b, err

@@ -229,6 +229,16 @@ func TestDocumentedForm(t *testing.T) {
 	}
 }
 
+// TestFormRanges: of several ranges all hold.
+func TestFormRanges(t *testing.T) {
+	for _, ranges := range []string{`["content-length-range", 10, 20], ["content-length-range", 0, 1024]`, `["content-length-range", 0, 20], ["content-length-range", 10, 1024]`} {
+		p, err := New().VerifyForm(formOf(strings.Replace(formPolicyText, `["content-length-range", 0, 1024]`, ranges, 1)), secrets)
+		if err != nil || p.Min != 10 || p.Max != 20 {
+			t.Errorf("%s: %d to %d, %v", ranges, p.Min, p.Max, err)
+		}
+	}
+}
+
 func FuzzForm(f *testing.F) {
 	f.Add(formPolicyText, "foo.txt", "up.txt", "text/plain", true)
 	f.Add(`{"expiration":"2030-01-01T00:00:00Z","conditions":[{"bucket":"b"},["starts-with","$key",""],["content-length-range","1",2]]}`, "${filename}", `a\b`, "", false)

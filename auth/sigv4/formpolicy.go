@@ -137,7 +137,10 @@ func (p *formPolicy) addRange(low, high, text json.RawMessage) error {
 	if !ok1 || !ok2 || lo > hi {
 		return badPolicy("content-length-range needs two lengths: " + string(text))
 	}
-	p.min, p.max = max(p.min, lo), hi
+	p.min = max(p.min, lo) // of several all hold
+	if p.max < 0 || hi < p.max {
+		p.max = hi
+	}
 	return nil
 }
 

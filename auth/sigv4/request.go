@@ -8,6 +8,7 @@ type Request struct {
 	RawPath  string                           // as on the request line, still escaped, without the query
 	RawQuery string                           // as on the request line, without the question mark
 	Host     string                           // the Host header
+	Bucket   string                           // that Host names, "" = it is in the path
 	Each     func(f func(name, value string)) // calls f for every header, Content-Length too; the strings must hold until Verify returns
 	Now      time.Time
 }
@@ -45,7 +46,7 @@ type Body struct {
 	SHA256  string   // Hashed: lower-case hex
 	Seed    string   // Chunked, ChunkedTrailer: the request's signature
 	Scope   string   // the same: date/region/s3/aws4_request
-	Date    string   // the same: 20060102T150405Z
+	Date    string   // the same, and of a presigned URL: 20060102T150405Z
 	Trailer []string // names announced by x-amz-trailer, lower-case
 	Decoded int64    // length of the content: x-amz-decoded-content-length, or Content-Length if not Encoded; -1 = not said
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// The second version of AWS's signatures: old clients (and old presigned URLs) still use it, with path-style
-// addresses here. It covers neither the query but for sub-resources nor the body.
+// The second version of AWS's signatures: old clients (and old presigned URLs) still use it. It covers neither the query but for
+// sub-resources nor the body, nor the host, but for the bucket that it names.
 // Source: "Signing and authenticating REST requests (AWS signature version 2)".
 
 // verifyHeaderV2 verifies Authorization: AWS ACCESS:SIGNATURE.
@@ -88,6 +88,9 @@ func (s *scratch) checkV2(r *Request, secret, access, signature, date string) er
 	path := r.RawPath
 	if path == "" {
 		path = "/"
+	}
+	if r.Bucket != "" {
+		path = "/" + r.Bucket + path
 	}
 	if matchesV2(secret, signature, s.textV2(r, path, date)) {
 		return nil

@@ -1,12 +1,9 @@
 package edge
 
 import (
-	"bytes"
-	"crypto/md5" //nolint:gosec // Content-MD5
-	"encoding/base64"
+	"io"
 	"sync/atomic"
 
-	"aistore/cksum"
 	"aistore/errs"
 	"aistore/s3"
 )
@@ -20,48 +17,46 @@ const (
 
 // document reads the body of the request, verified: by the signature, and by the checksums that the client sent.
 func (r *request) document(may emptiness) ([]byte, error) {
-	const op = "edge.document"
 	limit := r.op.MaxBody
 	if n := r.c.BodyLen(); n > limit+limit/8+4096 { // more than chunk signatures can add
 		return nil, s3.DocumentTooLong(limit)
 	}
-	cost := 2 * limit // reading grows its buffer by doubling
-	if n := r.c.BodyLen(); n >= 0 {
-		cost = 2 * n
-	}
-	if err := r.e.documents.take(cost); err != nil {
-		return nil, err
-	}
-	defer r.e.documents.give(cost)
 	br, err := r.e.verifier.Reader(r.c.Body(), r.caller.Access, &r.caller.Body, r.secrets)
 	if err != nil {
 		return nil, err
 	}
 	defer br.Close()
-	doc, err := s3.ReadDocument(br, limit)
+	src := &paid{src: br, from: &r.e.documents}
+	defer func() { r.e.documents.give(src.taken) }()
+	doc, err := s3.ReadDocument(src, limit)
 	if err == nil && len(doc) == 0 && may == mustBeThere {
 		err = s3.MissingDocument()
 	}
 	if err != nil {
 		return nil, err
 	}
-	want, err := r.h.MD5()
-	if err != nil {
-		return nil, err
-	}
-	if sum := md5.Sum(doc); want != nil && !bytes.Equal(want, sum[:]) { //nolint:gosec // as above
-		return nil, s3.E(op, "Content-MD5", "BadDigest", "The Content-MD5 you specified did not match what we received.")
-	}
-	for _, a := range s3.Algorithms() {
-		v := r.h.Sums.Get(a)
-		if v == "" {
-			v, _ = br.Trailer(a.Header())
+	return doc, r.h.CheckDocument(doc, br.Trailer)
+}
+
+// paid is a document whose memory is taken as it arrives: who sends nothing holds nothing that others need.
+type paid struct {
+	src         io.Reader
+	from        *budget
+	read, taken int64
+}
+
+// Read implements io.Reader.
+func (p *paid) Read(b []byte) (int, error) {
+	n, err := p.src.Read(b)
+	p.read += int64(n)
+	if more := 2*p.read - p.taken; more > 0 { // reading grows its buffer by doubling
+		more = max(more, 16<<10)
+		if terr := p.from.take(more); terr != nil {
+			return 0, terr
 		}
-		if v != "" && base64.StdEncoding.EncodeToString(cksum.Of(a.Type(), doc).Raw()) != v {
-			return nil, s3.E(op, a.Header(), "BadDigest", "The "+a.Name()+" you specified did not match the calculated checksum.")
-		}
+		p.taken += more
 	}
-	return doc, nil
+	return n, err
 }
 
 // budget bounds the memory of the documents that are being read. What does not fit is refused at once: waiting would hold a

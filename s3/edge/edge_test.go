@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"aistore/cluster"
+	"aistore/errs"
 )
 
 // TestNoWriteIntoADeletedBucket puts objects through all nodes while the bucket is deleted: when that succeeds none of them was acknowledged,
@@ -127,4 +128,52 @@ func TestErrorsAreXML(t *testing.T) {
 			t.Errorf("%s: %d %s (%v), want %d %s: %.300s", name, a.StatusCode, doc.Code, err, c.status, c.code, a.body)
 		}
 	}
+}
+
+// TestSignedHeadersReachTheOwner: what Connection names is dropped by those who pass a request on, but not inside of the server that is asked.
+func TestSignedHeadersReachTheOwner(t *testing.T) {
+	w := newWorld(t, 2)
+	for via := range w.urls {
+		w.want(200, "", call{method: "PUT", path: "/data/k", body: []byte("first")})
+		w.want(412, "PreconditionFailed", call{method: "PUT", path: "/data/k", body: []byte("second"), header: []string{"If-None-Match", "*", "Connection", "if-none-match"}, via: via})
+		w.want(200, "", call{method: "PUT", path: "/data/k", body: []byte("x"), header: []string{"x-amz-meta-a", "b", "Connection", "keep-alive, x-amz-meta-a"}, via: via})
+		if a := w.want(200, "", call{method: "GET", path: "/data/k", via: via}); a.Header.Get("x-amz-meta-a") != "b" {
+			t.Errorf("via %d: %v", via, a.Header)
+		}
+	}
+}
+
+// TestListsTakeLongNames: what is longer than a key may be stands in a list's query, too, whichever node is asked.
+func TestListsTakeLongNames(t *testing.T) {
+	w := newWorld(t, 2)
+	w.want(200, "", call{method: "PUT", path: "/data/b", body: []byte("x")})
+	long := func(c string) string { return strings.Repeat(c, 3000) }
+	for via := range w.urls {
+		for query, found := range map[string]bool{
+			"list-type=2&start-after=" + long("a") + "&delimiter=" + long("d"): true, "list-type=2&start-after=" + long("c") + "&delimiter=" + long("d"): false,
+			"list-type=2&prefix=" + long("b") + "&delimiter=" + long("d"): false,
+			"marker=" + long("a") + "&delimiter=" + long("d"):             true, "marker=" + long("b") + "&delimiter=" + long("d"): false,
+			"versions&key-marker=" + long("a") + "&delimiter=" + long("d"): true, "versions&prefix=" + long("b") + "&key-marker=" + long("a"): false,
+			"uploads&key-marker=" + long("a") + "&delimiter=" + long("d"): false,
+		} {
+			a := w.want(200, "", call{method: "GET", path: "/data?" + query, via: via})
+			if strings.Contains(string(a.body), "<Key>b</Key>") != found {
+				t.Errorf("via %d: %.40s...: found %v, want %v", via, query, !found, found)
+			}
+		}
+	}
+}
+
+// TestUnknownKeyWhileNobodyCanBeAsked: a key that this node does not know may be new, and its user is not told that there is none.
+func TestUnknownKeyWhileNobodyCanBeAsked(t *testing.T) {
+	w := newWorld(t, 1)
+	w.want(200, "", call{method: "PUT", path: "/data/k", body: []byte("x")})
+	ann := user{"ann", "ann-access", "ann-secret"}
+	w.want(403, "InvalidAccessKeyId", call{method: "GET", path: "/data/k", who: &ann})
+	w.plane.setPrimary(errs.E("test", "primary", errs.Unavailable))
+	w.want(503, "ServiceUnavailable", call{method: "GET", path: "/data/k", who: &ann})
+	w.want(503, "ServiceUnavailable", newForm("up/x", text(20)).set("AWSAccessKeyId", "ann-access").call())
+	w.want(200, "", call{method: "GET", path: "/data/k"})
+	w.plane.setPrimary(nil)
+	w.want(403, "InvalidAccessKeyId", call{method: "GET", path: "/data/k", who: &ann})
 }

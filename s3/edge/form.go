@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"aistore/auth/policy"
 	"aistore/auth/sigv4"
 	"aistore/errs"
 	"aistore/httpx"
@@ -42,27 +43,47 @@ func (r *form) postObject() error {
 	}
 	post, err := r.e.verifier.VerifyForm(f, r.secrets)
 	if err != nil {
-		return err
+		return sure(r.request, err)
 	}
 	if _, given := f.Fields["content-type"]; !given && file.Header.Get("Content-Type") != "" {
 		f.Fields["content-type"] = file.Header.Get("Content-Type") // browsers say it with every file: it is no field that a policy must allow
 	}
-	r.caller.ID, r.caller.Name, r.caller.Access, r.caller.Admin, r.caller.ReadOnly = "", "", "", false, false // the form speaks, no header
+	r.caller = s3.Caller{Posted: true, V2: post.Signature == "AWS", Secure: r.caller.Secure, Addr: r.caller.Addr, Host: r.caller.Host, View: r.caller.View} // the form speaks, no header
 	if post.Access != "" {
 		if err := r.identify(post.Access); err != nil {
 			return err
 		}
 	}
 	r.caller.Body = sigv4.Body{Decoded: -1}
+	if post.Access != "" && !r.caller.V2 {
+		r.caller.Body.Date = f.Fields["x-amz-date"] // it was verified, and is a date
+	}
 	r.key = f.Fields["key"]
 	if err := s3.CheckKey(r.key); err != nil {
 		return err
+	}
+	if r.refused() != nil {
+		if err := r.findLatest(); err != nil {
+			return err
+		}
+		if err := r.refused(); err != nil {
+			return err
+		}
 	}
 	etag, version, err := r.store(f, &post, file)
 	if err != nil {
 		return err
 	}
 	return r.posted(f, etag, version)
+}
+
+// refused is what the owner of the key would say to who may not put the object, before the file has been sent. With a policy only the owner can tell.
+func (r *form) refused() error {
+	if r.set.Policy != nil {
+		return nil
+	}
+	q := policy.Request{Caller: r.subject(), Action: r.op.Action, Bucket: r.name, Key: r.key}
+	return policy.Authorize(&q, r.inputs())
 }
 
 // readForm reads the fields and returns the file, which is the last part that counts.
@@ -116,7 +137,7 @@ func (r *form) store(f *sigv4.Form, post *sigv4.Post, file io.Reader) (etag, ver
 		if err := post.Check(int64(len(start))); err != nil {
 			return "", "", err
 		}
-		call.Body = start
+		call.Body, r.caller.Body.Decoded = start, int64(len(start))
 	} else {
 		call.Stream, call.StreamLen = &checked{r: io.MultiReader(bytes.NewReader(start), file), post: post}, -1
 	}
@@ -199,7 +220,7 @@ func (r *form) formHeaders(fields map[string]string) ([]httpx.Header, error) {
 			}
 			name, v = "x-amz-tagging", q.Encode()
 		default:
-			if !strings.HasPrefix(name, "x-amz-meta-") && !strings.HasPrefix(name, "x-amz-checksum-") || !token(name) {
+			if !forwarded(name) || !token(name) {
 				continue
 			}
 		}
@@ -209,6 +230,16 @@ func (r *form) formHeaders(fields map[string]string) ([]httpx.Header, error) {
 		hs = append(hs, httpx.Header{Key: name, Value: v})
 	}
 	return hs, nil
+}
+
+// forwarded reports whether fields of the name are headers of the PUT. Those that ask for what is not served are: it refuses them.
+func forwarded(name string) bool {
+	for _, prefix := range [...]string{"x-amz-meta-", "x-amz-checksum-", "x-amz-server-side-encryption", "x-amz-object-lock-"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // token reports whether s can be the name of a header (RFC 9110, 5.6.2).

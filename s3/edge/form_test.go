@@ -139,6 +139,10 @@ func TestFormRefused(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d %s: %.300s", name, a.StatusCode, a.code(), c.status, c.code, a.body)
 		}
 	}
+	for name, value := range map[string]string{"x-amz-server-side-encryption": "AES256", "x-amz-server-side-encryption-customer-algorithm": "AES256"} { // what a PUT is refused for
+		open := fmt.Sprintf(`{"expiration":"2999-01-01T00:00:00Z","conditions":[{"bucket":"data"},["starts-with","$key",""],["starts-with","$x-amz-meta-note",""],["starts-with","$success_action_status",""],["starts-with","$success_action_redirect",""],{%q:%q}]}`, name, value)
+		w.want(501, "NotImplemented", newForm("up/x", text(20)).set(name, value).sign(open, alice).call())
+	}
 	whole := newForm("up/x", text(300_000)).call()
 	cut := whole
 	cut.body = whole.body[:len(whole.body)-1000] // the end of the file is missing, and so is that of the form

@@ -3,12 +3,16 @@ package edge_test
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha1" //nolint:gosec // signature version 2
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -36,6 +40,7 @@ type plane struct {
 	view    *cluster.View
 	news    chan struct{}
 	applied func(cluster.Command) // hears of changes
+	away    error                 // of the primary
 }
 
 func (p *plane) View() *cluster.View {
@@ -46,7 +51,19 @@ func (p *plane) View() *cluster.View {
 
 func (p *plane) Ready() bool                                   { return true }
 func (p *plane) Lease() error                                  { return nil }
-func (p *plane) Latest(context.Context) (*cluster.View, error) { return p.View(), nil }
+func (p *plane) Latest(context.Context) (*cluster.View, error) { return p.View(), p.primary() }
+
+func (p *plane) primary() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.away
+}
+
+func (p *plane) setPrimary(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.away = err
+}
 
 func (p *plane) Watch(after uint64) <-chan struct{} {
 	p.mu.Lock()
@@ -129,7 +146,7 @@ func (w *world) run(id cluster.NodeID, role cluster.Role) {
 	}
 	client := httpx.NewClient(httpx.ClientConfig{})
 	nd := node.New(node.Config{ID: id, Role: role, Control: w.plane, Client: client, Metrics: metrics.New(nil), Logs: logs})
-	ec := edge.Config{Node: nd, Control: w.plane, Verifier: sigv4.New()}
+	ec := edge.Config{Node: nd, Control: w.plane, Verifier: sigv4.New(), Domains: []string{"s3.test"}}
 	routes := nd.Routes()
 	parts := []node.Part{}
 	end := func() {}
@@ -189,7 +206,8 @@ type call struct {
 	body         []byte
 	header       []string // key, value, key, value ...
 	who          *user
-	via          int // index of world.urls
+	via          int    // index of world.urls
+	host         string // in place of that of the URL
 }
 
 type answer struct {
@@ -215,6 +233,7 @@ func (w *world) do(c call) *answer {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	req.Host = c.host
 	for i := 0; i+1 < len(c.header); i += 2 {
 		req.Header.Add(c.header[i], c.header[i+1])
 	}
@@ -252,4 +271,35 @@ func (w *world) want(status int, code string, c call) *answer {
 		w.t.Fatalf("%s %s %q: status %d %s, want %d %s: %.400q", c.method, c.path, c.header, a.StatusCode, a.code(), status, code, a.body)
 	}
 	return a
+}
+
+// presigned returns a path and query that alice signed, V4, some time ago.
+func (w *world) presigned(method, path string, ago time.Duration, via int) string {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), method, w.urls[via]+path, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	q := req.URL.Query()
+	q.Set("X-Amz-Expires", "3600")
+	req.URL.RawQuery = q.Encode()
+	creds := aws.Credentials{AccessKeyID: alice.access, SecretAccessKey: alice.secret}
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	signed, _, err := signer.PresignHTTP(context.Background(), creds, req, "UNSIGNED-PAYLOAD", "s3", "us-east-1", time.Now().Add(-ago))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return strings.TrimPrefix(signed, w.urls[via])
+}
+
+// presignedV2 is presigned in the second version; sub is what of the query is signed.
+func presignedV2(method, path, sub string) string {
+	expires := time.Now().Add(time.Hour).Unix()
+	mac := hmac.New(sha1.New, []byte(alice.secret))
+	fmt.Fprintf(mac, "%s\n\n\n%d\n%s%s", method, expires, path, sub)
+	q := url.Values{"AWSAccessKeyId": {alice.access}, "Expires": {fmt.Sprint(expires)}, "Signature": {base64.StdEncoding.EncodeToString(mac.Sum(nil))}}
+	if sub == "" {
+		return path + "?" + q.Encode()
+	}
+	return path + sub + "&" + q.Encode()
 }

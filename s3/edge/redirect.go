@@ -142,9 +142,9 @@ func (r *request) accept(pass string) error {
 		return err
 	}
 	if _, ok := r.secrets(who.Access); !ok { // it may have been made since, and removed since
-		return s3.E(op, "access key", "InvalidAccessKeyId", "")
+		return sure(r, s3.E(op, "access key", "InvalidAccessKeyId", ""))
 	}
 	r.passed = bucket
-	r.caller = s3.Caller{Presigned: who.Presigned, Secure: r.c.TLS(), Addr: hostOf(r.c.RemoteAddr()), Host: who.Host, View: who.View, Body: who.Body}
+	r.caller = s3.Caller{Presigned: who.Presigned, V2: who.V2, Secure: r.c.TLS(), Addr: hostOf(r.c.RemoteAddr()), Host: who.Host, View: who.View, Body: who.Body}
 	return r.identify(who.Access)
 }

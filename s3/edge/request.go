@@ -2,6 +2,7 @@ package edge
 
 import (
 	"net"
+	"strconv"
 	"strings"
 
 	"aistore/auth/policy"
@@ -22,6 +23,7 @@ type request struct {
 	key    string
 	host   bool // virtual-host style
 	caller s3.Caller
+	unsure error       // why it is not known whether an access key exists
 	passed uint64      // id of the bucket for which another node has vouched for the caller
 	h      *s3.Headers // of operations on buckets
 
@@ -88,6 +90,15 @@ func (r *request) locate() {
 	}
 }
 
+// domainOf is the Host header without the bucket: behind it the bucket can stand in the path.
+func domainOf(r *request) string {
+	host := r.c.Host()
+	if r.host {
+		host = host[len(r.name)+1:]
+	}
+	return host
+}
+
 // bucketOfHost returns the bucket of a virtual-host style request, "" for any other host.
 func (e *Edge) bucketOfHost(host string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -114,13 +125,17 @@ func (r *request) authenticate() error {
 	if pass := passOf(query); pass != "" {
 		return r.accept(pass)
 	}
-	who, err := r.e.verifier.Verify(&sigv4.Request{
-		Method: c.Method(), RawPath: path, RawQuery: query, Host: c.Host(), Each: c.EachHeader, Now: now(),
-	}, r.secrets)
-	if err != nil {
-		return err
+	signed := sigv4.Request{Method: c.Method(), RawPath: path, RawQuery: query, Host: c.Host(), Each: c.EachHeader, Now: now()}
+	if r.host {
+		signed.Bucket = r.name
 	}
-	r.caller = s3.Caller{Presigned: who.Presigned, Secure: c.TLS(), Addr: hostOf(c.RemoteAddr()), Host: c.Host(), Body: who.Body}
+	who, err := r.e.verifier.Verify(&signed, r.secrets)
+	if err != nil {
+		return sure(r, err)
+	}
+	r.caller = s3.Caller{
+		Presigned: who.Presigned, V2: who.Signature == "AWS", Secure: c.TLS(), Addr: hostOf(c.RemoteAddr()), Host: domainOf(r), Body: who.Body,
+	}
 	if who.Access == "" {
 		return nil
 	}
@@ -147,6 +162,7 @@ func (r *request) secrets(access string) (string, bool) {
 	if k == nil {
 		v, err := r.e.ctl.Latest(r.c.Context())
 		if err != nil {
+			r.unsure = err
 			return "", false
 		}
 		r.view = v
@@ -155,6 +171,15 @@ func (r *request) secrets(access string) (string, bool) {
 		}
 	}
 	return k.Secret, true
+}
+
+// sure is err, unless that says of an access key that there is none while nobody could be asked: a client gives up on the one, and tries again after
+// the other.
+func sure(r *request, err error) error {
+	if r.unsure != nil {
+		return errs.E("edge.authenticate", "access key", r.unsure)
+	}
+	return err
 }
 
 // rawTarget splits a request target; that of a proxy has the scheme and host before the path.
@@ -260,14 +285,10 @@ func (r *request) values(key string) []string {
 		v = r.h.Grants.Write
 	case "s3:x-amz-grant-write-acp":
 		v = r.h.Grants.WriteACP
-	case "s3:authtype":
-		switch {
-		case r.caller.Anonymous():
-		case r.caller.Presigned:
-			v = "REST-QUERY-STRING"
-		default:
-			v = "REST-HEADER"
-		}
+	case "aws:epochtime":
+		v = strconv.FormatInt(now().Unix(), 10)
+	default:
+		v = r.caller.Signature(key, now())
 	}
 	if v == "" {
 		return nil

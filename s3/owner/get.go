@@ -18,7 +18,7 @@ func (r read) get() error {
 	if err != nil {
 		return err
 	}
-	v, err := r.view(obj.Info())
+	v, err := r.view(obj.Info(), obj.Parts)
 	if err != nil {
 		obj.Close()
 		return err
@@ -34,6 +34,9 @@ func (r read) get() error {
 
 // head serves what get would, without the content.
 func (r read) head() error {
+	if r.c.RawQuery() != "" && r.c.HasQuery("partNumber") {
+		return r.headPart()
+	}
 	info, err := r.stat()
 	if err != nil {
 		return err
@@ -41,11 +44,25 @@ func (r read) head() error {
 	if err := r.authorizeObject(&info); err != nil {
 		return err
 	}
-	v, err := r.view(&info)
+	v, err := r.view(&info, nil)
 	if err != nil {
 		return err
 	}
 	return r.c.SendHead(r.announce(&info, v).Length)
+}
+
+// headPart is head of a part. Only an object that is open tells its own parts: by the time they were asked for by its name, that could have others.
+func (r read) headPart() error {
+	obj, err := r.open()
+	if err != nil {
+		return err
+	}
+	defer obj.Close()
+	v, err := r.view(obj.Info(), obj.Parts)
+	if err != nil {
+		return err
+	}
+	return r.c.SendHead(r.announce(obj.Info(), v).Length)
 }
 
 // open opens the object for a caller who may read it.
@@ -86,8 +103,9 @@ type part struct {
 	sum   s3.Checksum
 }
 
-// view decides what of the object is served: this node must hold its lease, the conditions must hold, ranges must lie inside.
-func (r read) view(info *object.Info) (*view, error) {
+// view decides what of the object is served: this node must hold its lease, the conditions must hold, ranges must lie inside. parts tells
+// the parts of this very version; it is asked only for a partNumber.
+func (r read) view(info *object.Info, parts func() []store.PartInfo) (*view, error) {
 	if err := r.w.node.Control().Lease(); err != nil {
 		return nil, err
 	}
@@ -100,7 +118,7 @@ func (r read) view(info *object.Info) (*view, error) {
 	}
 	v := &view{}
 	if query != "" {
-		if err := r.refine(v, info, query); err != nil {
+		if err := r.refine(v, info, query, parts); err != nil {
 			return nil, err
 		}
 	}
@@ -121,7 +139,7 @@ func (r read) view(info *object.Info) (*view, error) {
 var whole view // most requests; read only
 
 // refine reads what the query says of the reply.
-func (r read) refine(v *view, info *object.Info, query string) error {
+func (r read) refine(v *view, info *object.Info, query string, parts func() []store.PartInfo) error {
 	const op = "owner.view"
 	if v.over = s3.ParseOverrides(query); v.over != nil && r.caller.Anonymous() {
 		return s3.E(op, "response-", "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
@@ -137,15 +155,11 @@ func (r read) refine(v *view, info *object.Info, query string) error {
 	if err != nil {
 		return err
 	}
-	return r.selectPart(v, info, number)
+	return r.selectPart(v, info, number, parts())
 }
 
 // selectPart makes one part the range of the reply. An object that was not uploaded in parts is its own part 1.
-func (r read) selectPart(v *view, info *object.Info, number int) error {
-	parts, err := r.w.store.Parts(r.Name(), r.version)
-	if err != nil && !errs.Is(err, errs.Unsupported) {
-		return r.fault("owner.parts", err)
-	}
+func (r read) selectPart(v *view, info *object.Info, number int, parts []store.PartInfo) error {
 	v.part = &part{count: len(parts)}
 	if len(parts) == 0 {
 		if number != 1 {

@@ -245,7 +245,8 @@ func (w *world) keyOf(o *one, bucket, prefix string) string {
 type call struct {
 	method, bucket, key, query string
 	body                       []byte
-	header                     []string // key, value, key, value ...
+	stream                     io.Reader // in place of body
+	header                     []string  // key, value, key, value ...
 	who                        *s3.Caller
 }
 
@@ -280,7 +281,11 @@ func (w *world) open(c call) *http.Response {
 	if c.query != "" {
 		url = append(append(url, '?'), c.query...)
 	}
-	req, err := http.NewRequestWithContext(w.t.Context(), c.method, string(url), bytes.NewReader(c.body))
+	body := c.stream
+	if body == nil {
+		body = bytes.NewReader(c.body)
+	}
+	req, err := http.NewRequestWithContext(w.t.Context(), c.method, string(url), body)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -122,6 +122,9 @@ func (r multipart) partOptions(u *store.Upload, in *incoming) store.PartOptions 
 func (r multipart) uploadPart() error {
 	const op = "owner.uploadPart"
 	number, err := s3.ParsePartNumber(r.c.Query("partNumber"))
+	if err == nil {
+		err = r.lengthSaid()
+	}
 	if err != nil {
 		return err
 	}

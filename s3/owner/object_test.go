@@ -2,6 +2,7 @@ package owner_test
 
 import (
 	"bytes"
+	"crypto/md5" //nolint:gosec // Content-MD5
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -230,6 +231,30 @@ func TestNothingIsServedWithoutALease(t *testing.T) {
 	w.targets[0].ctl.setLease(nil)
 	w.want(200, "", call{method: "GET", bucket: "plain", key: "k"})
 	w.want(404, "NoSuchKey", call{method: "GET", bucket: "plain", key: "new"})
+}
+
+// TestDocumentsAreWhatWasSent: the checksums of documents are compared, too.
+func TestDocumentsAreWhatWasSent(t *testing.T) {
+	w := newWorld(t, 1)
+	w.want(200, "", call{method: "PUT", bucket: "plain", key: "k", body: []byte("x")})
+	for query, doc := range map[string]string{
+		"tagging": "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>",
+		"acl":     `<AccessControlPolicy><AccessControlList><Grant><Grantee><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>`,
+	} {
+		for _, h := range [][]string{{"Content-MD5", md5Of([]byte("another"))}, {"x-amz-checksum-crc32", crc32Of([]byte("another"))}} {
+			w.want(400, "BadDigest", call{method: "PUT", bucket: "plain", key: "k", query: query, body: []byte(doc), header: h})
+		}
+		w.want(403, "AccessDenied", call{method: "GET", bucket: "plain", key: "k", who: &nobody})
+		for _, h := range [][]string{{"Content-MD5", md5Of([]byte(doc))}, {"x-amz-checksum-crc32", crc32Of([]byte(doc))}} {
+			w.want(200, "", call{method: "PUT", bucket: "plain", key: "k", query: query, body: []byte(doc), header: h})
+		}
+		w.want(200, "", call{method: "PUT", bucket: "plain", key: "k", query: "acl", header: []string{"x-amz-acl", "private"}})
+	}
+}
+
+func md5Of(b []byte) string {
+	sum := md5.Sum(b) //nolint:gosec // Content-MD5
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 func TestTagsAndACL(t *testing.T) {

@@ -118,6 +118,9 @@ func (w *Owner) begin(c *httpx.Ctx, o *node.Object, caller *s3.Caller) (*request
 	*r = request{Object: *o, w: w, c: c, caller: caller}
 	c.SetHeader("x-amz-request-id", c.RequestID())
 	c.EachHeader(r.h.Add)
+	if caller.Presigned && !caller.V2 { // the second version does not sign them
+		r.h.AddPresigned(c.RawQuery())
+	}
 	var err error
 	r.op, err = s3.FindOperation(c.Method(), s3.Key, c.RawQuery(), s3.Presence(r.h.CopySource != ""))
 	return r, err

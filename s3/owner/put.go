@@ -19,6 +19,9 @@ import (
 // put stores the request's body as the object. What can be refused is refused before the client is asked for the body.
 func (r write) put() error {
 	const op = "owner.put"
+	if err := r.lengthSaid(); err != nil {
+		return err
+	}
 	o, in, err := r.putOptions()
 	if err != nil {
 		return err
@@ -34,6 +37,15 @@ func (r write) put() error {
 		return r.writeFault(op, err)
 	}
 	return r.acknowledgePut(&info, &in.sum)
+}
+
+// lengthSaid refuses a request that neither says a length nor sends chunks. HTTP takes it for one without content, and what its client meant to
+// send would be replaced by nothing.
+func (r write) lengthSaid() error {
+	if r.caller.Body.Decoded < 0 && r.c.BodyLen() == 0 {
+		return s3.E("owner.put", "Content-Length", "MissingContentLength", "")
+	}
+	return nil
 }
 
 // store writes the content: a short one from memory, a long one as it comes.

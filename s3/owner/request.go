@@ -169,7 +169,29 @@ func (r *request) authorize() error {
 	if in.Policy != nil {
 		q.Values = func(key string) []string { return values{r}.value(key, nil) }
 	}
-	return policy.Authorize(&q, &in)
+	if err := policy.Authorize(&q, &in); err != nil || in.Policy == nil {
+		return err
+	}
+	return r.denyAttached(q, in.Policy)
+}
+
+// denyAttached refuses a write whose headers do what the bucket's policy denies: what may not be given an ACL or tags may not come with them.
+// An Allow is not asked for: to allow the write is enough.
+func (r *request) denyAttached(q policy.Request, p *policy.Policy) error {
+	switch r.op.Op {
+	case s3.PutObject, s3.CopyObject, s3.CreateMultipartUpload:
+	default:
+		return nil
+	}
+	for _, attached := range [...]struct {
+		action string
+		asked  bool
+	}{{"s3:PutObjectAcl", r.h.Grants != policy.GrantHeaders{}}, {"s3:PutObjectTagging", r.h.Tagging != ""}} {
+		if q.Action = attached.action; attached.asked && p.Decide(&q) == policy.Deny {
+			return s3.E("owner.authorize", &r.Object, "AccessDenied", "")
+		}
+	}
+	return nil
 }
 
 // authorizeObject decides about a request to an object that exists.
@@ -266,21 +288,8 @@ func (r values) common(key string) string {
 		return itoa(time.Now().Unix())
 	case "s3:versionid":
 		return r.version
-	case "s3:authtype":
-		switch {
-		case r.caller.Anonymous():
-			return ""
-		case r.caller.Presigned:
-			return "REST-QUERY-STRING"
-		}
-		return "REST-HEADER"
-	case "s3:signatureversion":
-		if r.caller.Anonymous() {
-			return ""
-		}
-		return "AWS4-HMAC-SHA256"
 	}
-	return ""
+	return r.caller.Signature(key, time.Now())
 }
 
 // header are the keys that are a header of the request.
@@ -436,5 +445,9 @@ func (r *request) body() ([]byte, error) {
 		return nil, err
 	}
 	defer br.Close()
-	return readDocument(br, r.op.MaxBody)
+	doc, err := readDocument(br, r.op.MaxBody)
+	if err == nil && r.op.Op != s3.CompleteMultipartUpload { // whose checksums are the object's
+		err = r.h.CheckDocument(doc, br.Trailer)
+	}
+	return doc, err
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
+	"unicode/utf8"
 
 	"aistore/api"
 	"aistore/cluster"
@@ -243,6 +244,12 @@ func (s *source) readHead(r io.Reader) error {
 		return s3.E("owner.source", s.Info.Key, f.Code, f.Message, f.Extra...)
 	}
 	s.sourceHead, s.body = reply.sourceHead, br
+	for k, v := range reply.Custom {
+		s.Info.Custom[k] = string(v)
+	}
+	for k, v := range reply.System {
+		s.Info.System[k] = string(v)
+	}
 	return nil
 }
 
@@ -250,6 +257,22 @@ func (s *source) readHead(r io.Reader) error {
 type sourceReply struct {
 	sourceHead
 	Fault *s3.Fault `json:",omitempty"` // instead of everything else
+
+	Custom, System map[string][]byte `json:",omitempty"` // of Info what is no text, which JSON cannot hold
+}
+
+// noText returns the values of m that are no UTF-8.
+func noText(m map[string]string) (bytes map[string][]byte) {
+	for k, v := range m {
+		if utf8.ValidString(v) {
+			continue
+		}
+		if bytes == nil {
+			bytes = map[string][]byte{}
+		}
+		bytes[k] = []byte(v)
+	}
+	return bytes
 }
 
 // serveSource sends a source to the target that copies it. What the client shall know of a failure is in the reply's head.
@@ -290,7 +313,7 @@ func (w *Owner) serveSource(c *httpx.Ctx) error {
 	var reply sourceReply
 	switch {
 	case err == nil:
-		reply.sourceHead = s.sourceHead
+		reply.sourceHead, reply.Custom, reply.System = s.sourceHead, noText(s.Info.Custom), noText(s.Info.System)
 	case errs.KindOf(err).Retryable():
 		return err
 	default:

@@ -55,7 +55,7 @@ func (r known) putTags() error {
 			return err
 		}
 	}
-	if err := r.update(func(i *object.Info) { i.Tags = r.tags }); err != nil {
+	if err := r.update(&info, func(i *object.Info) error { i.Tags = r.tags; return nil }); err != nil {
 		return err
 	}
 	r.c.Status(200)
@@ -64,25 +64,31 @@ func (r known) putTags() error {
 
 // deleteTags removes the object's tags.
 func (r known) deleteTags() error {
-	if _, err := r.readable(); err != nil {
+	info, err := r.readable()
+	if err != nil {
 		return err
 	}
-	if err := r.update(func(i *object.Info) { i.Tags = nil }); err != nil {
+	if err := r.update(&info, func(i *object.Info) error { i.Tags = nil; return nil }); err != nil {
 		return err
 	}
 	r.c.Status(204)
 	return nil
 }
 
-// update changes what is known of a version, which stays the version it is.
-func (r known) update(change func(*object.Info)) error {
+// update changes what is known of a version, which stays the version it is. judged is the one that the caller was allowed to change: if another has
+// taken its place meanwhile, it is that one which decides.
+func (r known) update(judged *object.Info, change func(*object.Info) error) error {
 	c := r.w.target.Commit(&r.Object)
 	o := store.UpdateOptions{
 		Epoch: r.View.Map.Epoch, Durability: r.Bucket.Props.Durability, Newest: c.Newest, Guard: c.Guard, VersionID: r.version, InPlace: true,
 	}
 	info, err := r.w.store.Update(r.c.Context(), r.Name(), o, func(i *object.Info) error {
-		change(i)
-		return nil
+		if i.Version != judged.Version {
+			if err := r.authorizeObject(i); err != nil {
+				return err
+			}
+		}
+		return change(i)
 	})
 	if err != nil {
 		return r.fault("owner.update", err)
@@ -154,9 +160,15 @@ func (r known) putACL() error {
 		return err
 	}
 	text := a.Encode()
-	return r.update(func(i *object.Info) {
-		i.System = maps.Clone(i.System)
-		i.System = with(i.System, s3.SystemACL, text)
+	return r.update(&info, func(i *object.Info) error {
+		switch now, err := r.aclOf(i); {
+		case err != nil:
+			return err
+		case now.Owner != old.Owner: // it was overwritten, and a is of another's object
+			return s3.E(op, &r.Object, "AccessDenied", "")
+		}
+		i.System = with(maps.Clone(i.System), s3.SystemACL, text)
+		return nil
 	})
 }
 
@@ -174,7 +186,7 @@ func (r known) attributes() error {
 	if err != nil {
 		return err
 	}
-	info, err := r.readable()
+	info, parts, err := r.described(want)
 	if err != nil {
 		return err
 	}
@@ -183,21 +195,27 @@ func (r known) attributes() error {
 	}
 	a := s3.ObjectAttributes{Want: want, ETag: info.ETag, Class: s3.Class(&info), Size: info.Size, Max: most, Marker: after}
 	a.Checksum = s3.DecodeChecksum(info.System[s3.SystemChecksum])
-	if want.Parts {
-		if err := r.attributeParts(&a); err != nil {
-			return err
-		}
-	}
+	attributeParts(&a, parts)
 	r.showVersion(info.VersionID)
 	r.c.SetHeader("Last-Modified", lastModified(&info))
 	return r.sendXML(s3.AppendAttributes(nil, &a))
 }
 
-func (r known) attributeParts(a *s3.ObjectAttributes) error {
-	parts, err := r.w.store.Parts(r.Name(), r.version)
-	if err != nil && !errs.Is(err, errs.Unsupported) {
-		return r.fault("owner.parts", err)
+// described is readable with the parts of the same version, if they are wanted.
+func (r known) described(want s3.Attributes) (object.Info, []store.PartInfo, error) {
+	if !want.Parts {
+		info, err := r.readable()
+		return info, nil, err
 	}
+	obj, err := read{r.request}.open()
+	if err != nil {
+		return object.Info{}, nil, err
+	}
+	defer obj.Close()
+	return *obj.Info(), obj.Parts(), r.w.node.Control().Lease()
+}
+
+func attributeParts(a *s3.ObjectAttributes, parts []store.PartInfo) {
 	a.Total = len(parts)
 	for i := range parts {
 		p := &parts[i]
@@ -211,5 +229,4 @@ func (r known) attributeParts(a *s3.ObjectAttributes) error {
 		a.Parts = append(a.Parts, s3.Part{Number: p.Number, Size: p.Size, Checksum: partSum(p, a.Checksum)})
 		a.NextMarker = p.Number
 	}
-	return nil
 }
