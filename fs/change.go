@@ -105,7 +105,7 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 			return err
 		}
 		if m.marker.Weight = s.weigh(m); m.marker.Weight != defaultWeight {
-			if err := writeDoc(m, MarkerName, m.marker); err != nil {
+			if err := putDoc(m, MarkerName, m.marker); err != nil {
 				return err
 			}
 		}
@@ -299,7 +299,7 @@ func (m *Mountpath) Release() error {
 	defer m.bindMu.Unlock()
 	mk := m.marker
 	mk.Released = true
-	if err := writeDoc(m, MarkerName, mk); err != nil {
+	if err := putDoc(m, MarkerName, mk); err != nil {
 		return err
 	}
 	m.marker.Released = true
