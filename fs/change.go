@@ -105,7 +105,7 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 			return err
 		}
 		if m.marker.Weight = s.weigh(m); m.marker.Weight != defaultWeight {
-			if err := writeDoc(m.root, MarkerName, m.marker); err != nil {
+			if err := putDoc(m, MarkerName, m.marker); err != nil {
 				return err
 			}
 		}
@@ -152,10 +152,10 @@ func wipe(s *Set, m *Mountpath) error {
 		}
 		m.lock = nil
 	}
-	if err := empty(m.root); err != nil {
+	if err := empty(m); err != nil {
 		return err
 	}
-	return RemoveAll(m.root, SetName)
+	return RemoveAll(m, SetName)
 }
 
 // empty removes what a node keeps below a mountpath, but for marker, record and lock.
@@ -299,7 +299,7 @@ func (m *Mountpath) Release() error {
 	defer m.bindMu.Unlock()
 	mk := m.marker
 	mk.Released = true
-	if err := writeDoc(m, MarkerName, mk); err != nil {
+	if err := putDoc(m, MarkerName, mk); err != nil {
 		return err
 	}
 	m.marker.Released = true

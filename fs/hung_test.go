@@ -59,3 +59,80 @@ func TestHungCalls(t *testing.T) {
 	}
 	must(t, f.Close())
 }
+
+// TestChangeBesideHung: while one disk hangs the others come and go: the record's writer waits for that disk until it is given up, no longer.
+func TestChangeBesideHung(t *testing.T) {
+	mem := NewMem()
+	var hangs atomic.Bool
+	answers := make(chan struct{})
+	called := make(chan struct{}, 100)
+	slow := &Faulty{FS: mem, Check: func(op Op, _ string) error {
+		if hangs.Load() && op != OpOpen && op != OpRead {
+			called <- struct{}{}
+			<-answers
+		}
+		return nil
+	}}
+	for _, what := range []string{"leave", "join"} {
+		sys := onePath{FS: mem, path: "/" + what + "-b", sys: slow}
+		paths := []string{"/" + what + "-a", sys.path, "/" + what + "-c"}
+		for _, p := range append(paths, "/"+what+"-d") {
+			must(t, mem.MkdirAll(p))
+		}
+		s, err := OpenSet(SetConfig{FS: sys, Paths: paths, NodeID: "n", Boot: "1"})
+		must(t, err)
+		s, err = s.Accept()
+		must(t, err)
+		hung, _ := s.Find(sys.path)
+		other, _ := s.Find(paths[2])
+		var change func() (*Set, error)
+		if what == "leave" {
+			change = func() (*Set, error) { return s.Leave(other, SetAside, "test", 0, 0) }
+		} else {
+			m, err := s.OpenNew("/join-d", MayBeNew)
+			must(t, err)
+			change = func() (*Set, error) { return s.Join(m) }
+		}
+		hangs.Store(true)
+		type result struct {
+			s   *Set
+			err error
+		}
+		done := make(chan result, 1)
+		go func() { n, err := change(); done <- result{n, err} }()
+		<-called
+		GiveUp(hung, time.Second)
+		select {
+		case r := <-done:
+			must(t, r.err)
+			for _, m := range r.s.All() {
+				var rec setRecord
+				if m != hung && (readDoc(m, SetName, &rec) != nil || rec.Version != r.s.rec.Version) {
+					t.Errorf("%s: %s has version %d of the record, not %d", what, m.Path(), rec.Version, r.s.rec.Version)
+				}
+			}
+		case <-time.After(time.Minute):
+			t.Errorf("%s: waits for a disk that was given up", what)
+		}
+		hangs.Store(false)
+		close(answers)
+		if !hung.Returned(t.Context(), time.Minute) {
+			t.Error("calls have not returned")
+		}
+		answers = make(chan struct{})
+	}
+}
+
+// onePath gives the directory at path a system of its own.
+type onePath struct {
+	FS
+	path string
+	sys  FS
+}
+
+func (o onePath) OpenRoot(path string) (Root, error) {
+	if path == o.path {
+		return o.sys.OpenRoot(path)
+	}
+	return o.FS.OpenRoot(path)
+}

@@ -71,6 +71,22 @@ func writeDoc(r Root, name string, doc any) error {
 	return r.SyncDir(".")
 }
 
+// putDoc is writeDoc on a mountpath in use. When the disk is full the reserve makes room: reads and deletes go on, also of a node that starts.
+func putDoc(m *Mountpath, name string, doc any) error {
+	err := writeDoc(m, name, doc)
+	if !full(err) {
+		return err
+	}
+	if m.Remove(ReserveName) != nil {
+		return fmt.Errorf("the disk is full, and its reserve used up: free some space, then rescan or restart: %w", err)
+	}
+	m.log.Warn("disk full: the reserve is given to a document", "mountpath", m.path, "document", name)
+	if err := m.SyncDir("."); err != nil {
+		return err
+	}
+	return writeDoc(m, name, doc)
+}
+
 // readDoc returns kind NotFound for a missing file and Corrupt for one that does not parse.
 func readDoc(r Root, name string, doc any) error {
 	const op = "fs.readDoc"

@@ -82,7 +82,7 @@ func (d *memNode) crash(rng *rand.Rand, done map[*memNode]*memNode) *memNode {
 	done[d] = c
 	if !d.dir {
 		c.data = d.crashData(rng)
-		c.space = int64(len(c.data))
+		c.space = max(int64(len(c.data)), d.space) // what was allocated stays
 		c.synced = slices.Clone(c.data)
 		return c
 	}

@@ -227,7 +227,7 @@ func (m *Mountpath) bind(uuid string) error {
 	defer m.bindMu.Unlock()
 	mk := m.marker
 	mk.ClusterUUID = uuid
-	if err := writeDoc(m, MarkerName, mk); err != nil {
+	if err := putDoc(m, MarkerName, mk); err != nil {
 		return err
 	}
 	m.marker.ClusterUUID = uuid

@@ -227,7 +227,7 @@ func (s *Set) create(m *Mountpath, nodeID, uuid string) (err error) {
 		m.marker.Starts = []string{unused}
 		m.found = m.marker.Starts
 	}
-	if err := writeDoc(m.root, MarkerName, m.marker); err != nil {
+	if err := putDoc(m, MarkerName, m.marker); err != nil {
 		return errs.E(op, m.path, err)
 	}
 	m.fresh = true
@@ -302,7 +302,7 @@ func (s *Set) write() error {
 		if last = m.Err(); last != nil {
 			continue
 		}
-		if last = writeDoc(m.root, SetName, s.rec); last != nil {
+		if last = putDoc(m, SetName, s.rec); last != nil {
 			m.Fail(last)
 			continue
 		}

@@ -83,7 +83,7 @@ func (s starts) begin() {
 		}
 		var err error
 		if m.recorded < s.rec.Version { // first: who knows of a start has a record as of then, so that it says who was not there
-			err = writeDoc(m, SetName, s.rec)
+			err = putDoc(m, SetName, s.rec)
 		}
 		if err == nil {
 			err = m.noteStarts(with(list, boot))
@@ -138,7 +138,7 @@ func (m *Mountpath) noteStarts(list []string) error {
 	if slices.Equal(m.marker.Starts, list) {
 		return nil
 	}
-	if err := writeDoc(m, MarkerName, mk); err != nil {
+	if err := putDoc(m, MarkerName, mk); err != nil {
 		return err
 	}
 	m.marker.Starts = list

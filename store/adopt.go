@@ -13,7 +13,7 @@ import (
 
 // An append session goes on at another node, when its object's name went there, as a session of that node with the same bytes.
 
-// HasAppend reports whether the session of an append handle is here.
+// HasAppend reports whether the session of an append handle is here: kind Mountpath when it may be on one that is out of service.
 func (s *appends) HasAppend(n object.Name, token string) (bool, error) {
 	h, err := parseHandle(token)
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *appends) hasSession(id sessionID) (bool, error) {
 			return false, err
 		}
 	}
-	return false, nil
+	return false, s.allUsable()
 }
 
 // OpenAppend returns the bytes that an append handle stands for, and how many they are. Nothing is appended until they are closed.

@@ -242,9 +242,9 @@ func (c *sharing) referElsewhere(home *volume) (undo *table, err error) {
 	parts := c.src.multi.parts
 	refs := map[*volume]*pebble.Batch{}
 	for i := range parts {
-		v := c.s.byMount(parts[i].Mount)
-		if v == nil || v.err() != nil {
-			return nil, errs.F(c.op, c.from, errs.Mountpath, "part %d is on mountpath %016x, which is not here", parts[i].Number, parts[i].Mount)
+		v, err := c.s.partVolume(c.from, &parts[i])
+		if err != nil {
+			return nil, err
 		}
 		if v == home {
 			continue

@@ -152,11 +152,8 @@ func (e *Export) record(d *format.Frame, f *found) error {
 // parts adds the blobs of parts.
 func (e *Export) parts(parts []format.Part) error {
 	for i := range parts {
-		v := e.s.byMount(parts[i].Mount)
-		if v == nil {
-			return errs.F("store.export", e.name, errs.Mountpath, "part %d is on mountpath %016x, which is not here", parts[i].Number, parts[i].Mount)
-		}
-		if err := v.err(); err != nil {
+		v, err := e.s.partVolume(e.name, &parts[i])
+		if err != nil {
 			return err
 		}
 		c := parts[i].Content()

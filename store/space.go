@@ -85,7 +85,10 @@ func (s *space) giveReserve(seen uint64) bool {
 	if s.given.Load() != seen {
 		return true
 	}
-	if !s.have || s.mp.Remove(fs.ReserveName) != nil {
+	if !s.have {
+		return false
+	}
+	if err := s.mp.Remove(fs.ReserveName); err != nil && !errors.Is(err, os.ErrNotExist) { // else a document took its room
 		return false
 	}
 	s.have = false
@@ -114,9 +117,10 @@ func (s *space) look() {
 func (s *space) keepReserve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.have {
+	if _, err := s.mp.Stat(fs.ReserveName); s.have && !errors.Is(err, os.ErrNotExist) { // a document may have taken its room
 		return
 	}
+	s.have = false
 	c, err := s.mp.Statfs()
 	if err != nil || c.Free < s.low+s.reserve {
 		if _, err := s.mp.Stat(fs.ReserveName); err == nil {

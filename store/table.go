@@ -505,6 +505,11 @@ func (o *Object) openTable(f *found) (again bool, err error) {
 		return again, err
 	}
 	o.multi = m
+	if err := o.reachable(); err != nil {
+		o.multi = nil
+		m.close()
+		return true, err
+	}
 	return false, nil
 }
 
@@ -523,6 +528,32 @@ func indexHas(v *volume, key, val []byte) (bool, error) {
 	}
 	same := bytes.Equal(now, val)
 	return same, closer.Close()
+}
+
+// reachable tells before anything is sent that a part cannot be read, because its mountpath is out of service or was given up.
+func (o *Object) reachable() error {
+	for i := range o.multi.parts {
+		if o.multi.parts[i].Size == 0 {
+			continue
+		}
+		_, err := o.store.partVolume(o.name, &o.multi.parts[i])
+		if err != nil && o.relocate(i) { // it moved since the table was read
+			_, err = o.store.partVolume(o.name, &o.multi.parts[i])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// partVolume returns where a part of n lies: kind Mountpath while that is out of service, Corrupt when it is no longer the node's.
+func (s *places) partVolume(n object.Name, p *format.Part) (*volume, error) {
+	v := s.byMount(p.Mount)
+	if v == nil {
+		return nil, errs.F("store.part", n, errs.Corrupt, "the content of part %d is missing: its mountpath was given up", p.Number)
+	}
+	return v, v.err()
 }
 
 // byMount returns the volume of a mountpath; nil when it is not one of the node's.
@@ -612,11 +643,9 @@ func (o *Object) openPartAt(i int) error {
 	const op = "store.openPart"
 	m := o.multi
 	p := &m.parts[i]
-	m.open = part{Content: p.Content(), start: m.starts[i], page: -1, vol: o.store.byMount(p.Mount)}
-	if m.open.vol == nil {
-		return errs.F(op, o.name, errs.Mountpath, "part %d is on mountpath %016x, which is not here", p.Number, p.Mount)
-	}
-	if err := m.open.vol.err(); err != nil {
+	v, err := o.store.partVolume(o.name, p)
+	m.open = part{Content: p.Content(), start: m.starts[i], page: -1, vol: v}
+	if err != nil {
 		return err
 	}
 	f, err := m.open.vol.mp.OpenFile(p.Blob.Path(), os.O_RDONLY)

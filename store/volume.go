@@ -103,6 +103,7 @@ func (v *volume) open() {
 	err := v.mp.Err()
 	if err == nil {
 		if err = v.makeDirs(); err == nil {
+			v.space.keepReserve() // one from before is there to be given, should the index find no room
 			err = v.openIndex()
 		}
 		if err == nil {
@@ -111,9 +112,6 @@ func (v *volume) open() {
 		if err != nil {
 			v.mp.Fail(err)
 		}
-	}
-	if err == nil {
-		v.space.keepReserve()
 	}
 }
 

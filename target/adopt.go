@@ -20,9 +20,9 @@ const pathAppends = "/intra/appends"
 // owned the name when it began. That node's session stays, in case the client sends the same piece again, and ends when it is old.
 func (x *touches) adopt(ctx context.Context, o *node.Object, handle string) (string, error) {
 	const op = "target.adopt"
-	here, err := x.store.HasAppend(o.Name(), handle)
-	if here || err != nil {
-		return handle, err
+	here, unsure := x.store.HasAppend(o.Name(), handle)
+	if here || unsure != nil && !errs.Is(unsure, errs.Mountpath) {
+		return handle, unsure
 	}
 	var silent *cluster.Node
 	for _, n := range o.View.Map.All() {
@@ -48,6 +48,9 @@ func (x *touches) adopt(ctx context.Context, o *node.Object, handle string) (str
 	}
 	if silent != nil {
 		return "", errs.F(op, o, errs.Busy, "%s, which may have what was appended, does not answer", silent.ID)
+	}
+	if unsure != nil {
+		return "", errs.E(op, o, unsure)
 	}
 	return "", errs.E(op, o, errs.NotFound, "the append handle was flushed, given up or has expired")
 }
