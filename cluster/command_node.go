@@ -148,11 +148,27 @@ func (j Join) again(c *change, old, n *Node) error {
 	}
 	next := *old
 	next.PublicURL, next.IntraAddr, next.Zone, next.Weight, next.Alive = n.PublicURL, n.IntraAddr, n.Zone, n.Weight, true
+	if waits(old) {
+		next.Manual = n.Manual
+	}
 	if next != *old {
 		*c.editNode(n.ID) = next
 	}
 	c.result.Node = c.Map.Nodes[n.ID]
 	return nil
+}
+
+// waits reports whether n has joined and was not taken into service yet.
+func waits(n *Node) bool { return n.State == Standby && n.Phase == "" }
+
+// News reports whether what a node of the map announces of itself is to be noted.
+func (v *View) News(says *Node) bool {
+	n := v.Map.Nodes[says.ID]
+	if n == nil {
+		return false
+	}
+	weight := says.Weight != 0 && says.Weight != n.Weight && len(v.Buckets.Buckets) == 0
+	return says.IntraAddr != n.IntraAddr || says.PublicURL != n.PublicURL || says.Zone != n.Zone || weight || waits(n) && says.Manual != n.Manual
 }
 
 // newNode checks what a node says of itself and fills in the rest.

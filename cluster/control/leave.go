@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -123,7 +124,7 @@ func (r *reign) leasesEnd(ctx context.Context, ids []cluster.NodeID) error {
 }
 
 // vacate gives the seats of the nodes of who to others, if there are any, and commits cmd before the voters are looked at again. A seat
-// that cannot be given away now is no reason to refuse: it is given away later, or kept.
+// that cannot be given away now is no reason to refuse: it is given away later, or kept, or given up.
 func (r *reign) vacate(ctx context.Context, id string, cmd cluster.Command, who []cluster.NodeID) (cluster.Result, error) {
 	r.seats.Lock()
 	defer r.seats.Unlock()
@@ -132,7 +133,40 @@ func (r *reign) vacate(ctx context.Context, id string, cmd cluster.Command, who 
 			r.c.log.Warn("a node that leaves keeps its vote for now", "node", node, "err", err)
 		}
 	}
+	if err := r.thin(ctx, who); err != nil {
+		r.c.log.Warn("nodes that leave keep votes that the others need", "nodes", who, "err", err)
+	}
 	return r.commit(ctx, id, cmd)
+}
+
+// thin takes votes from nodes that leave, until those that stay are a majority without them: the processes may end as soon as the change is
+// committed, all together, and those of decommissioned nodes for ever.
+func (r *reign) thin(ctx context.Context, who []cluster.NodeID) error {
+	m := *r.m.fsm.machine().Map
+	m.Nodes = maps.Clone(m.Nodes)
+	for _, id := range who {
+		if n := m.Nodes[id]; n != nil {
+			gone := *n
+			gone.State, gone.Phase = cluster.Shutdown, ""
+			m.Nodes[id] = &gone
+		}
+	}
+	for {
+		servers := r.m.raft.GetConfiguration().Configuration().Servers
+		if slices.ContainsFunc(servers, func(s raft.Server) bool { return m.Nodes[nodeOf(s.ID)] == nil }) {
+			return nil // the voter loop removes it first
+		}
+		b := r.bench(&m, servers, func(cluster.NodeID) bool { return false })
+		voters, _ := b.split()
+		s, ok := b.hostage(voters)
+		if !ok || s.ID == r.m.id {
+			return nil
+		}
+		r.c.log.Info("a node that leaves gives up its vote", "server", s.ID)
+		if err := r.reconfigure(ctx, r.m.raft.RemoveServer(s.ID, 0, enqueueTimeout)); err != nil {
+			return err
+		}
+	}
 }
 
 func (r *reign) replaceVoter(ctx context.Context, node cluster.NodeID, who []cluster.NodeID) error {

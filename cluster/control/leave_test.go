@@ -86,6 +86,24 @@ func TestDecommissionedGateway(t *testing.T) {
 	eventually(t, "three voters", func() bool { return len(all[0].View().Map.Voters()) == 3 })
 }
 
+// TestManyLeaveAtOnce takes most voters out by one command, and ends their processes as soon as it returns: those that stay go on.
+func TestManyLeaveAtOnce(t *testing.T) {
+	for _, step := range []cluster.Transition{cluster.StartMaintenance, cluster.ShutdownNode, cluster.DecommissionNode} {
+		t.Run(string(step), func(t *testing.T) {
+			tc, all := grow(t, 5)
+			if _, err := all[0].Propose(soon(t), cluster.MoveNodes{IDs: ids("t1", "t2", "t3"), Step: step}); err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range ids("t1", "t2", "t3") {
+				tc.kill(id)
+			}
+			if _, err := all[4].Propose(soon(t), cluster.CreateBucket{Name: "bk", Props: cluster.DefaultBucketProps()}); err != nil {
+				t.Error("those that stay cannot go on:", err)
+			}
+		})
+	}
+}
+
 // TestOnlyPrimary cannot leave when nobody is there to follow.
 func TestOnlyPrimary(t *testing.T) {
 	tc := newCluster(t)
@@ -168,6 +186,29 @@ func TestNewcomersComeTogether(t *testing.T) {
 	if m.Epoch != epoch+1 || m.Nodes["m1"].State != cluster.Standby {
 		t.Errorf("epoch %d, was %d; m1 is %s", m.Epoch, epoch, m.Nodes["m1"].State)
 	}
+}
+
+// TestNoLongerByHand takes a target in that was to be joined by hand when it was started last but one.
+func TestNoLongerByHand(t *testing.T) {
+	tc, all := grow(t, 2)
+	for _, cmd := range []cluster.Command{
+		cluster.SetConfig{Set: map[string]string{"rebalance.join_delay": "10ms"}}, cluster.CreateBucket{Name: "bk", Props: cluster.DefaultBucketProps()},
+	} {
+		if _, err := all[0].Propose(soon(t), cmd); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m1 := tc.start("m1", cluster.RoleTarget, func(c *Config) {
+		c.Join = []string{all[0].cfg.Self.PublicURL}
+		c.Self.Manual = true
+	})
+	m1.waitReady()
+	tc.stop("m1")
+	if n := all[0].View().Map.Nodes["m1"]; n.State != cluster.Standby || n.Phase != "" {
+		t.Fatalf("m1 is %s", n.Describe())
+	}
+	tc.restart(m1)
+	all[0].until("m1 to be taken in", func(v *cluster.View) bool { return v.Map.Nodes["m1"].InService() })
 }
 
 func TestWaiting(t *testing.T) {

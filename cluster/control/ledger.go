@@ -236,14 +236,9 @@ func (l *ledger) announced(v *cluster.View) []cluster.Node {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var news []cluster.Node
-	for id, r := range l.nodes {
-		n, says := v.Map.Nodes[id], r.beat.Node
-		if n == nil {
-			continue
-		}
-		weight := says.Weight != 0 && says.Weight != n.Weight && len(v.Buckets.Buckets) == 0
-		if says.IntraAddr != n.IntraAddr || says.PublicURL != n.PublicURL || says.Zone != n.Zone || weight {
-			news = append(news, says)
+	for _, r := range l.nodes {
+		if v.News(&r.beat.Node) {
+			news = append(news, r.beat.Node)
 		}
 	}
 	sort.Slice(news, func(i, j int) bool { return news[i].ID < news[j].ID })

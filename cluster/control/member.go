@@ -44,11 +44,16 @@ const idFile = "id"
 
 // createLog makes DIR/raft with a name for the new log, if it does not exist. found makes its first entry:
 // a configuration of this node alone.
-func createLog(ctx context.Context, cfg memberConfig, found bool) error {
+func createLog(ctx context.Context, cfg memberConfig, found bool) (err error) {
 	const op = "control.createLog"
 	if there, err := exists(cfg.dir); err != nil || there {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(cfg.dir + ".new") // the disk may be full; the next attempt removes it, too
+		}
+	}()
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 	id := string(cfg.node) + "." + hex.EncodeToString(b[:])

@@ -29,7 +29,12 @@ func (c *Control) seat(ctx context.Context) error {
 			case <-ctx.Done():
 				return nil
 			}
-			err = createLog(ctx, cfg, guest.found)
+			if err = createLog(ctx, cfg, guest.found); err != nil && !guest.found {
+				c.log.Warn("this node cannot begin a copy of the log: it goes on without a vote", "dir", cfg.dir, "err", err)
+				guest.reply <- invited{err: err}
+				guest = nil
+				continue // it has promised nothing yet
+			}
 		}
 		var m *member
 		if err == nil {

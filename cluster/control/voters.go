@@ -88,6 +88,9 @@ func (b bench) next() step {
 	if due {
 		return step{do: stepPromote, node: candidate.ID}
 	}
+	if s, ok := b.hostage(voters); ok {
+		return b.remove(s, voters)
+	}
 	if len(voters) > want || b.anyDoomed(voters) {
 		if s, ok := b.surplus(voters); ok {
 			return b.remove(s, voters)
@@ -97,7 +100,7 @@ func (b bench) next() step {
 }
 
 // leaving reports whether a node is out of service, or on its way: another should have its seat. Without another it keeps it,
-// as a lost one does, unless it is decommissioned and will never be back.
+// as a lost one does, unless it is decommissioned and will never be back, or the others are no majority without it (hostage).
 func leaving(n *cluster.Node) bool {
 	return n.Phase != cluster.Joining && (n.State == cluster.Maintenance || n.State == cluster.Shutdown || n.State == cluster.Decommissioned)
 }
@@ -225,6 +228,44 @@ func (b bench) surplus(voters []raft.Server) (raft.Server, bool) {
 		live--
 	}
 	return vs[0], live >= (len(vs)-1)/2+1
+}
+
+// hostage is a voter that leaves and must not keep its vote: those who leave may all be off at the same time, and those who stay are no majority
+// of the voters. Who is off already goes first, the primary last; never one whose going leaves too few that live.
+func (b bench) hostage(voters []raft.Server) (raft.Server, bool) {
+	var leave []raft.Server
+	stay := 0
+	for _, s := range voters {
+		switch n := b.m.Nodes[nodeOf(s.ID)]; {
+		case leaving(n):
+			leave = append(leave, s)
+		case n.Alive:
+			stay++
+		}
+	}
+	if len(leave) == 0 || stay >= len(voters)/2+1 {
+		return raft.Server{}, false
+	}
+	rank := func(s raft.Server) int {
+		switch n := b.m.Nodes[nodeOf(s.ID)]; {
+		case n.ID == b.self:
+			return 2
+		case n.Alive:
+			return 1
+		}
+		return 0
+	}
+	sort.Slice(leave, func(i, j int) bool {
+		if a, b := rank(leave[i]), rank(leave[j]); a != b {
+			return a < b
+		}
+		return leave[i].ID > leave[j].ID
+	})
+	live := b.alive(voters)
+	if b.m.Nodes[nodeOf(leave[0].ID)].Alive {
+		live--
+	}
+	return leave[0], live >= (len(voters)-1)/2+1
 }
 
 func (b bench) remove(s raft.Server, voters []raft.Server) step {

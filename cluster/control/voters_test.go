@@ -124,6 +124,14 @@ func TestVoterSteps(t *testing.T) {
 		{"g1:v t1:v~ t2:v t3~", "-"},
 		{"g1:v~ t1:v t2:v t3", "promote t3"},
 		{"g1:v~ t1:v t2:v t3:v", "hand over"},
+		{"g1:v t1:v~ t2:v~ t3:v~ t4:v", "remove t3"}, // all three may be off together
+		{"g1:v t1:v~- t2:v~ t3:v~ t4:v", "remove t1"},
+		{"g1:v t1:v~ t2:v~ t3:v~ t4:v t5", "promote t5"}, // first another
+		{"g1:v t1:v~ t2:v~ t3:v", "remove t2"},
+		{"g1:v t1:v~ t2:v~ t3:v t4:v", "-"}, // the others are a majority
+		{"g1:v t1:v~ t2:v-", "-"},           // what lives would be none any more
+		{"g1:v~ t1:v~ t2:v", "remove t1"},
+		{"g1:v~ t2:v", "hand over"},
 		{"g1:v t1:v? t2:v", "remove t1"},
 		{"g1:v t1:v@ t2:v", "readdress t1 t1:1"},
 		{"g1:v@", "readdress g1 g1:1"},
@@ -144,7 +152,7 @@ func TestVotersSettle(t *testing.T) {
 		{"g1:v", 1}, {"g1:v t1:n", 1}, {"g1:v t1:v", 1}, {"g1:v t1 t2", 3}, {"t1:v t2 t3 t4 g1 g2 g3", 5}, {"t1:v t2:v t3:v g1 g2 g3", 5},
 		{"t1:v t2:v t3:v g1", 3}, {"g1:v t1:v-- t2:v t3", 3}, {"g1:v t1:v? t2:v t3:n t4:n", 5}, {"g1:v t1:v t2:v t3:v t4:v* x:v g2", 5},
 		{"g1:v g2 t1:v t2:v t3:v-- t4:v g3 t5", 5}, {"g1:v t1:v~ t2:v t3 t4", 5}, {"g1:v t1:v~ t2:v~ t3 t4 t5", 5}, {"g1:v t1:v~ t2:v", 3},
-		{"g1:v t1:v* t2:v", 1},
+		{"g1:v t1:v* t2:v", 1}, {"g1:v t1:v~ t2:v~ t3:v~ t4:v", 3}, {"g1:v t1:v~ t2:v~", 1},
 	} {
 		b := parseBench(c.have)
 		steps := 0

@@ -26,6 +26,11 @@ type member struct {
 	Phase string `json:"phase"`
 }
 
+// leaving reports whether the node is out of service, or on its way.
+func (n *member) leaving() bool {
+	return n.Phase != "joining" && (n.State == "maintenance" || n.State == "shutdown" || n.State == "decommissioned")
+}
+
 func (m *clusterMap) member(id string) (n member, ok bool) {
 	if n, ok = m.Gateways[id]; !ok {
 		n, ok = m.Targets[id]
@@ -47,9 +52,9 @@ func (a asker) mapOf(ctx context.Context, viewer Node) (m clusterMap, err error)
 
 // shows checks the viewer's cluster map. A member without the "alive" field counts as alive. Asked for all nodes, it
 // also wants the voters that a cluster of this size has: with two of them, as for a moment after the founding, the loss
-// of either would stop control changes.
+// of either would stop control changes. Nodes that are out of service may have given up their votes.
 func (m *clusterMap) shows(viewer Node, nodes []Node, all bool) error {
-	voters := map[string]bool{}
+	voters, stay := map[string]bool{}, map[string]bool{}
 	for _, n := range nodes {
 		for _, part := range []struct {
 			in      map[string]member
@@ -66,9 +71,12 @@ func (m *clusterMap) shows(viewer Node, nodes []Node, all bool) error {
 			if part.wanted && got.Flags&1 == 0 {
 				voters[n.ID] = true
 			}
+			if part.wanted && !got.leaving() {
+				stay[n.ID] = true
+			}
 		}
 	}
-	if size := len(nodes); all && len(voters) < min(5, (size-1)/2*2+1) {
+	if size := len(stay); all && len(voters) < min(5, (size-1)/2*2+1) {
 		return fmt.Errorf("%s knows of %d voters among %d nodes", viewer.ID, len(voters), size)
 	}
 	return nil
