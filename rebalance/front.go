@@ -33,7 +33,7 @@ type front struct {
 	after  object.Name   // up to here all is acknowledged but for failed
 	whole  bool          // and that is the whole index
 	frozen bool          // something behind it failed: it stays where it is in this pass
-	open   []*batch      // sent, in their order
+	open   []*batch      // sent, in their order, up to the first that is lost
 	failed []object.Name // one by one
 	acked  tally         // up to after, and of those that failed before
 }
@@ -55,9 +55,12 @@ func (f *front) settle(b *batch, failed []object.Name, lost bool) {
 	}
 	if lost || len(f.failed)+len(failed) > maxFailed {
 		f.frozen = true
+		if at := slices.Index(f.open, b); at >= 0 { // what was sent after it is looked at again
+			f.open = slices.Delete(f.open, at, len(f.open))
+		}
 	} else {
 		f.failed = append(f.failed, failed...)
-		b.done = true
+		b.done, b.names = true, []object.Name{b.last()} // it may have to wait long for one before it
 	}
 	for len(f.open) > 0 && f.open[0].done {
 		f.acked.add(f.open[0].acked)
@@ -91,8 +94,8 @@ func (fs *fronts) start(lane int) (object.Name, bool) {
 func (fs *fronts) sent(b *batch) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if !b.again {
-		fs.lanes[b.lane].open = append(fs.lanes[b.lane].open, b)
+	if f := &fs.lanes[b.lane]; !b.again && !f.frozen {
+		f.open = append(f.open, b)
 	}
 }
 

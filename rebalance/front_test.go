@@ -17,6 +17,39 @@ func batchOf(from, to int) *batch {
 	return b
 }
 
+// TestFrontMemory: a node that is down, or a batch that takes long, does not make the names of all that belongs there stay in memory.
+func TestFrontMemory(t *testing.T) {
+	fs := &fronts{lanes: make([]front, 1)}
+	held := func() (n int) {
+		for _, b := range fs.lanes[0].open {
+			n += len(b.names)
+		}
+		return n
+	}
+	slow := batchOf(0, 99)
+	fs.sent(slow)
+	for i := 1; i <= 50; i++ {
+		b := batchOf(100*i, 100*i+99)
+		fs.sent(b)
+		fs.settle(b, nil, false)
+	}
+	if n := held(); n > 150 {
+		t.Errorf("%d names are held for 100 that are on their way", n)
+	}
+	fs.settle(slow, nil, true)
+	for i := 1; i <= 50; i++ {
+		b := batchOf(10000*i, 10000*i+99)
+		fs.sent(b)
+		fs.settle(b, nil, true)
+	}
+	if n := held(); n > 0 {
+		t.Errorf("%d names are held although all of them are looked at again", n)
+	}
+	if after, needed := fs.start(0); after != (object.Name{}) || !needed {
+		t.Errorf("begins at %v, %v", after, needed)
+	}
+}
+
 // TestFront acknowledges batches out of order: only what is gapless counts.
 func TestFront(t *testing.T) {
 	fs := &fronts{lanes: make([]front, 1)}
