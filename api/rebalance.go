@@ -23,7 +23,7 @@ type RebalanceStatus struct {
 	ETANS          int64         `json:"eta_ns"` // to the end at this rate; 0 = not known
 	Errors         uint64        `json:"errors"` // attempts that failed; each is made again
 	LastError      string        `json:"last_error,omitempty"`
-	Waiting        []string      `json:"waiting,omitempty"` // what it cannot go on without: nodes that do not take what is theirs, "mountpath PATH of NODE" of those that cannot be read
+	Waiting        []string      `json:"waiting,omitempty"` // what it cannot go on without: nodes that do not take what is theirs, "mountpath PATH of NODE" of those that cannot be read, "damaged objects of NODE"
 	Started        time.Time     `json:"started,omitzero"`
 	Finished       time.Time     `json:"finished,omitzero"`
 }

@@ -136,19 +136,24 @@ func (k *check) one(n object.Name) error {
 	return k.ask(owner.ID)
 }
 
-// content looks at what a key of this target's own names.
+// content looks at what a key of this target's own names: the object, and the older versions that its bucket keeps.
 func (k *check) content(b *cluster.Bucket, n object.Name) {
 	obj, err := k.store.Open(n)
-	switch {
-	case errs.Is(err, errs.NotFound, errs.NoBucket):
+	err = k.read(obj, err)
+	there := !errs.Is(err, errs.NotFound, errs.NoBucket)
+	if b.Props.S3.Versioning != "" && (!there || err == nil) {
+		for _, id := range k.older(n) {
+			obj, verr := k.store.OpenVersion(n, id)
+			if verr = k.read(obj, verr); verr != nil && !errs.Is(verr, errs.NotFound, errs.NoBucket) {
+				there, err = true, verr
+				break
+			}
+		}
+	}
+	if !there {
 		return // a mark, an upload, a delete marker
-	case err == nil && k.deep && obj.Bytes() == nil:
-		err = obj.WriteSpan(io.Discard, object.Span{Length: obj.Info().Size})
 	}
 	k.out.Checked++
-	if err == nil || obj != nil {
-		obj.Close()
-	}
 	switch {
 	case err == nil:
 	case errs.Is(err, errs.Mountpath):
@@ -158,6 +163,29 @@ func (k *check) content(b *cluster.Bucket, n object.Name) {
 	default:
 		k.fault(&k.out.Corrupt, "corrupt", b, n)
 	}
+}
+
+// read reads what was opened, if it is to, and closes it.
+func (k *check) read(obj *store.Object, err error) error {
+	if obj == nil {
+		return err
+	}
+	if err == nil && k.deep && obj.Bytes() == nil {
+		err = obj.WriteSpan(io.Discard, object.Span{Length: obj.Info().Size})
+	}
+	obj.Close()
+	return err
+}
+
+// older lists the versions of a key behind the current one. What cannot be listed is on a mountpath that is out, which is told of.
+func (k *check) older(n object.Name) (ids []string) {
+	_ = k.store.ListVersions(k.ctx, store.VersionQuery{Bucket: n.Bucket, Prefix: n.Key}, func(info *object.Info) bool {
+		if info.Key == n.Key && !info.Latest && !info.DeleteMarker {
+			ids = append(ids, info.VersionID)
+		}
+		return info.Key == n.Key
+	})
+	return ids
 }
 
 func (k *check) fault(count *int64, what string, b *cluster.Bucket, n object.Name) {

@@ -12,13 +12,26 @@ import (
 
 // here is what of this node keeps keys from moving in a pass.
 type here struct {
-	unread atomic.Bool // a mountpath of this node could not be read
+	unread  atomic.Bool // a mountpath of this node could not be read
+	damaged atomic.Bool // a key of this node could not, by itself
 }
+
+// begin prepares the next pass.
+func (h *here) begin() {
+	h.unread.Store(false)
+	h.damaged.Store(false)
+}
+
+// any reports whether something of this node keeps keys from moving. Nobody tells when that has changed.
+func (h *here) any() bool { return h.unread.Load() || h.damaged.Load() }
 
 // met notes that something here could not be read.
 func (h *here) met(err error) {
-	if errs.Is(err, errs.Mountpath) {
+	switch {
+	case errs.Is(err, errs.Mountpath):
 		h.unread.Store(true)
+	case errs.Is(err, errs.Corrupt):
+		h.damaged.Store(true)
 	}
 }
 
@@ -34,28 +47,31 @@ func (s *sender) fail(n object.Name, err error) {
 	s.note(n, err)
 }
 
-// waiting are the owners who have not acknowledged all that is theirs, though it could be read here; and the mountpaths of this node without
-// which nobody is complete. Nothing of either says that all is.
-func (m *move) waiting() (owners, mountpaths []string) {
+// waiting are the owners who have not acknowledged all that is theirs, though it could be read here; and what of this node, without which nobody
+// is complete, could not. Nothing of either says that all is.
+func (m *move) waiting() (owners, own []string) {
 	for id, d := range m.dests {
 		switch {
 		case d.complete():
-		case m.here.unread.Load() && !d.refused.Load() && !d.down.Load():
-			mountpaths = m.out()
+		case m.here.any() && !d.refused.Load() && !d.down.Load():
+			own = m.out()
 		default:
 			owners = append(owners, string(id))
 		}
 	}
 	slices.Sort(owners)
-	return owners, mountpaths
+	return owners, own
 }
 
-// out names the mountpaths of this node that cannot be read.
+// out names what of this node cannot be read.
 func (m *move) out() (names []string) {
 	for _, mp := range m.store.Mountpaths() {
 		if mp.State == fs.Disabled {
 			names = append(names, fmt.Sprintf("mountpath %s of %s", mp.Path, m.self))
 		}
+	}
+	if m.here.damaged.Load() {
+		names = append(names, fmt.Sprintf("damaged objects of %s", m.self))
 	}
 	if len(names) == 0 { // it is back by now
 		names = append(names, string(m.self))

@@ -94,9 +94,9 @@ func (m *move) until(ctx context.Context, pass func(context.Context)) bool {
 		if ctx.Err() != nil || m.store.Shifts() != m.lies {
 			return false
 		}
-		owners, mountpaths := m.waiting()
-		m.gen.setWaiting(slices.Concat(owners, mountpaths))
-		if len(owners)+len(mountpaths) == 0 {
+		owners, own := m.waiting()
+		m.gen.setWaiting(slices.Concat(owners, own))
+		if len(owners)+len(own) == 0 {
 			return true
 		}
 		if m.gen.objects.Load()+m.gen.presentObjects() > before {
@@ -113,7 +113,7 @@ func (m *move) wait(ctx context.Context, pause time.Duration, ids []string) bool
 	if sleep(ctx, pause) != nil {
 		return false
 	}
-	if m.here.unread.Load() { // nobody tells when it can be read again
+	if m.here.any() {
 		return true
 	}
 	for {
@@ -138,7 +138,7 @@ func (m *move) pass(ctx context.Context) {
 		acknowledged.add(d.fronts.acknowledged())
 	}
 	m.gen.beginPass(acknowledged)
-	m.here.unread.Store(false)
+	m.here.begin()
 	var senders, watchers, joggers sync.WaitGroup
 	for _, d := range m.dests {
 		d.begin(ctx, &senders, &watchers)

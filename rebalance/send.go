@@ -186,7 +186,7 @@ func (s *sender) batch(ctx context.Context, b *batch) error {
 	if err := s.probe(ctx, names); err != nil {
 		return err
 	}
-	if s.offering() {
+	if b.again || s.offering() { // what could not be read here may not be wanted any more
 		var err error
 		if names, err = s.offer(ctx, names); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func parseKeyState(text string) (s ownership.State, err error) {
 	return ownership.State{Mark: mark, Version: version, Present: present == 1}, nil
 }
 
-// askAll asks all holders at once and returns the greatest answer. All must answer.
+// askAll asks all holders at once and returns the greatest answer. All must answer; kind Corrupt says that all did, and that what one has is damaged.
 func (x *touches) askAll(ctx context.Context, o *node.Object, holders []*cluster.Node) (*keyAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
@@ -72,18 +73,20 @@ func (x *touches) askAll(ctx context.Context, o *node.Object, holders []*cluster
 		go func() { faults <- x.ask(ctx, o, h, &answers[i+1]) }()
 	}
 	faults <- x.ask(ctx, o, holders[0], &answers[0])
-	var silent error
+	var silent, damaged error
 	for range holders {
 		err := <-faults
 		switch {
 		case errs.Is(err, errs.StaleMap, errs.NoBucket):
 			silent = err // says more than who is silent
+		case errs.Is(err, errs.Corrupt): // an answer, too
+			damaged = err
 		case err != nil && silent == nil:
 			silent = err
 		}
 	}
-	if silent != nil {
-		return nil, silent
+	if err := cmp.Or(silent, damaged); err != nil {
+		return nil, err
 	}
 	best := &answers[0]
 	for i := range answers {
@@ -174,10 +177,13 @@ func (x *touches) pull(ctx context.Context, o *node.Object, h *cluster.Node, opt
 		rep.Close()
 	}
 	if errs.Is(err, errs.Canceled, errs.Timeout, errs.Unavailable) { // the holder's doing, not the client's
-		return errs.F(op, o, errs.Busy, "%s stopped sending it: %w", h.ID, err)
+		return errs.F(op, o, errs.Busy, "%s %w: %w", h.ID, errStopped, err)
 	}
 	return err
 }
+
+// errStopped is that a long key did not come whole.
+var errStopped = errors.New("stopped sending it")
 
 // current is a frame on its way, which is worth nothing any more once an epoch begins.
 type current struct {

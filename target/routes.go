@@ -88,7 +88,9 @@ func (t *Target) serveOwned(r *request) (began bool, err error) {
 		case "GET", "HEAD":
 			holder, err = t.OwnToRead(r.c.Context(), &r.Object)
 		case "DELETE":
-			err = t.OwnToDelete(r.c.Context(), &r.Object)
+			if err = t.OwnToDelete(r.c.Context(), &r.Object); mayBury(r, err) {
+				return false, t.deleteUnread(r)
+			}
 		default:
 			err = t.Own(r.c.Context(), &r.Object)
 		}
