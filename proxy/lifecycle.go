@@ -73,9 +73,12 @@ func (g lifecycle) move(c *httpx.Ctx, m *api.ActionMsg, step cluster.Transition)
 		mv.Paused = msg.SkipRebalance
 	}
 	if step == cluster.StopMaintenance || step == cluster.JoinNode {
-		if err := g.answer(c, v.Map, mv.IDs); err != nil {
-			return err
-		}
+		err = g.answer(c, v.Map, mv.IDs)
+	} else {
+		err = stays(v, mv.IDs)
+	}
+	if err != nil {
+		return err
 	}
 	id, err := g.leave(c, mv, mv.IDs)
 	if err != nil {
@@ -108,6 +111,36 @@ func (g lifecycle) answer(c *httpx.Ctx, m *cluster.Map, ids []cluster.NodeID) er
 		}
 	}
 	return nil
+}
+
+// stays refuses to take nodes out of service when none of those that would be left in it answers: all names would belong to nodes that are down, or
+// nobody would be there to be asked. Where it is so already it is no reason, and whether any would be left at all the state machine decides.
+func stays(v *cluster.View, ids []cluster.NodeID) error {
+	deserted := func(what string, in []*cluster.Node) error {
+		var down []string
+		before, after := 0, 0
+		for _, n := range in {
+			leaves := slices.Contains(ids, n.ID)
+			switch {
+			case n.Alive && leaves:
+				before++
+			case n.Alive:
+				after++
+			case !leaves:
+				down = append(down, string(n.ID))
+			}
+		}
+		if before == 0 || after > 0 || len(down) == 0 {
+			return nil
+		}
+		return errs.F("proxy.stays", strings.Join(down, ", "), errs.Conflict, "does not answer, and no other %s would be left in service: start it, or add one first", what)
+	}
+	if len(v.Buckets.Buckets) > 0 {
+		if err := deserted("target", v.Map.Targets()); err != nil {
+			return err
+		}
+	}
+	return deserted("gateway", v.Map.Gateways())
 }
 
 // endOne tells a node to end as SIGTERM would.
@@ -189,9 +222,20 @@ func (g lifecycle) join(c *httpx.Ctx) error {
 
 // remove takes a node out of the map as it is.
 func (g lifecycle) remove(c *httpx.Ctx) error {
-	id := api.ParseNodeName(strings.TrimSuffix(c.Rest(), "/"))
+	name := api.NodesMsg{SID: strings.TrimSuffix(c.Rest(), "/")}
+	id := api.ParseNodeName(name.SID)
 	if id == "" {
 		return errs.E("proxy.remove", "node", errs.Invalid, "is missing in the path")
+	}
+	v, err := g.ctl.Latest(c.Context())
+	if err != nil {
+		return err
+	}
+	if err := name.Check(v.Map.Nodes); err != nil {
+		return err
+	}
+	if err := stays(v, []cluster.NodeID{id}); err != nil {
+		return err
 	}
 	rebalance, err := g.leave(c, cluster.ForgetNode{ID: id}, []cluster.NodeID{id})
 	if err != nil {

@@ -166,6 +166,48 @@ func TestSkipRebalance(t *testing.T) {
 	}
 }
 
+// TestTheDeadStay refuses to leave names, or the cluster's requests, to nodes that are down.
+func TestTheDeadStay(t *testing.T) {
+	w := populated(t)
+	w.plane.must(t, cluster.SetAlive{Lost: []cluster.NodeID{"t1", "t3"}})
+	before := w.plane.View().Map.Version
+	for _, action := range []string{api.ActStartMaintenance, api.ActShutdownNode, api.ActDecommissionNode} {
+		for _, ids := range [][]string{{"t2"}, {"t2", "t3"}} {
+			if r := w.step(action, ids...); r.status != 409 || !strings.Contains(r.fault.Message, "t1") || !strings.Contains(r.fault.Message, "no other target") {
+				t.Errorf("%s of %v: %d %s", action, ids, r.status, r.body)
+			}
+		}
+	}
+	if r := w.do("DELETE", api.PathRemove+"/t2", nil); r.status != 409 || !strings.Contains(r.fault.Message, "does not answer") {
+		t.Errorf("removed: %d %s", r.status, r.body)
+	}
+	if v := w.plane.View().Map.Version; v != before {
+		t.Errorf("the map went from %d to %d", before, v)
+	}
+	if r := w.step(api.ActStartMaintenance, "t3"); r.status != 200 {
+		t.Errorf("one that is down itself: %s", r.body)
+	}
+	w.plane.must(t, cluster.SetAlive{Back: []cluster.NodeID{"t1"}})
+	if r := w.step(api.ActStartMaintenance, "t2"); r.status != 200 {
+		t.Errorf("t1 is back: %s", r.body)
+	}
+}
+
+// TestLastLiveGateway stays when the other is down.
+func TestLastLiveGateway(t *testing.T) {
+	w := populated(t)
+	w.plane.must(t, cluster.Join{Node: cluster.Node{ID: "g2", Role: cluster.RoleProxy, PublicURL: "http://127.0.0.1:6", IntraAddr: "127.0.0.1:6"}})
+	w.plane.must(t, cluster.SetAlive{Lost: []cluster.NodeID{"g2"}})
+	w.plane.must(t, cluster.SetPrimary{ID: "t2"})
+	if r := w.step(api.ActStartMaintenance, "t1"); r.status != 409 || !strings.Contains(r.fault.Message, "g2") || !strings.Contains(r.fault.Message, "no other gateway") {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	w.plane.must(t, cluster.SetAlive{Back: []cluster.NodeID{"g2"}})
+	if r := w.step(api.ActStartMaintenance, "t1"); r.status != 200 {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+}
+
 // TestDecommissionData keeps objects unless their removal is asked for.
 func TestDecommissionData(t *testing.T) {
 	w := populated(t)
@@ -178,6 +220,19 @@ func TestDecommissionData(t *testing.T) {
 	if r := w.step(api.ActDecommissionNode, "t1"); r.status != 409 {
 		t.Errorf("the last one: %d %s", r.status, r.body)
 	}
+	// Who asks once more, and for something else, gets that, as long as nothing has been decided by it.
+	epoch := m.Epoch
+	w.action(200, "PUT", "/v1/cluster", api.ActDecommissionNode, api.NodesMsg{SID: "t3"})
+	w.action(200, "PUT", "/v1/cluster", api.ActDecommissionNode, api.NodesMsg{SID: "t2", RmUserData: true})
+	m = w.plane.View().Map
+	if m.Nodes["t2"].KeepData || !m.Nodes["t3"].KeepData || m.Epoch != epoch {
+		t.Errorf("t2 %+v, t3 %+v, epoch %d, was %d", m.Nodes["t2"], m.Nodes["t3"], m.Epoch, epoch)
+	}
+	w.settle()
+	w.action(200, "PUT", "/v1/cluster", api.ActDecommissionNode, api.NodesMsg{SID: "t2", RmUserData: true})
+	if r := w.action(409, "PUT", "/v1/cluster", api.ActDecommissionNode, api.NodesMsg{SID: "t2"}); !strings.Contains(r.fault.Message, "is decided") {
+		t.Error(r.body)
+	}
 }
 
 // TestNamesOfRoles refuses a name that is wrong about the node's role.
@@ -187,6 +242,9 @@ func TestNamesOfRoles(t *testing.T) {
 		if r := w.step(action, "p[t2]"); r.status != 404 || !strings.Contains(r.fault.Message, "t[t2]") {
 			t.Errorf("%s: %d %s", action, r.status, r.body)
 		}
+	}
+	if r := w.do("DELETE", api.PathRemove+"/p[t2]", nil); r.status != 404 || !strings.Contains(r.fault.Message, "t[t2]") || w.plane.View().Map.Nodes["t2"] == nil {
+		t.Errorf("removed: %d %s", r.status, r.body)
 	}
 }
 
