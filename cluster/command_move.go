@@ -134,7 +134,7 @@ func (m MoveNodes) step(c *change, id NodeID) error {
 	case !ok:
 		return errs.F(op, string(id), errs.Conflict, "is %s: %s is not possible from there, only %s", n.Describe(), m.Step.Verb(), strings.Join(n.Steps(), ", "))
 	case already:
-		return nil
+		return m.data(c, n)
 	case c.Map.Primary == id && phase == Migrating:
 		return errs.E(op, string(id), errs.Conflict, "is the primary: make another node the primary first")
 	case phase == Joining && !n.Alive:
@@ -142,6 +142,22 @@ func (m MoveNodes) step(c *change, id NodeID) error {
 	}
 	e := c.editNode(id)
 	e.State, e.Phase, e.KeepData = to, phase, m.KeepData && to == Decommissioned
+	if to == Decommissioned && !e.KeepData && c.Map.Sources[id].Keeps { // what it keeps may be all that is left by now: it is offered before it is wiped
+		c.editSources()[id] = Source{Stage: Moving}
+		c.again = true
+	}
+	return nil
+}
+
+// data changes what becomes of the objects of a node that is told once more to leave. Once they are elsewhere it is too late for another decision.
+func (m MoveNodes) data(c *change, n *Node) error {
+	switch {
+	case m.Step != DecommissionNode || !n.Role.Target() || n.KeepData == m.KeepData:
+	case n.Phase == Migrating:
+		c.editNode(n.ID).KeepData = m.KeepData
+	default:
+		return errs.F("cluster.MoveNodes", string(n.ID), errs.Conflict, "is %s: what becomes of its objects is decided", n.Describe())
+	}
 	return nil
 }
 
