@@ -92,7 +92,7 @@ func (b CreateBucket) apply(c *change) error {
 	m.NextID++
 	m.Buckets[nb.Key()] = nb
 	c.result.Bucket = nb
-	return nil
+	return c.fits(op, nb, nil)
 }
 
 // takeStandbysIn puts live standby targets in service while there is no bucket, hence nothing to move.
@@ -179,7 +179,7 @@ func (s SetBucketProps) apply(c *change) error {
 	nb.Props, nb.Version = s.Props, m.Version
 	m.Buckets[nb.Key()] = &nb
 	c.result.Bucket = &nb
-	return nil
+	return c.fits(op, &nb, b)
 }
 
 func (s SetConfig) apply(c *change) error {
