@@ -211,3 +211,20 @@ func TestCompleteWords(t *testing.T) {
 		t.Errorf("fish: %q", got)
 	}
 }
+
+// TestRebalanceRow: a target that remembers only an earlier rebalance has moved nothing in the newest.
+func TestRebalanceRow(t *testing.T) {
+	a := rebalanceVerbs{newApp(Process{Getenv: os.Getenv})}
+	old := &api.RebalanceStatus{Epoch: 5, Objects: 300, Bytes: 1 << 20, PresentObjects: 7, Errors: 2, LastError: "late", Waiting: []string{"t9"}}
+	r := &api.Rebalance{RebalanceStatus: api.RebalanceStatus{Epoch: 6}, Nodes: map[string]*api.RebalanceStatus{"t1": old}}
+	var row []string
+	for _, c := range a.cells("t1", r) {
+		row = append(row, c.Text)
+	}
+	if got, want := strings.Join(row, "|"), "t1|nothing to do|0|0B|0|-|-|-|0|"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if old.Objects != 300 {
+		t.Error("the reply was changed")
+	}
+}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"sort"
 	"strconv"
@@ -174,14 +175,20 @@ func (a storageVerbs) rescan(c *cli.Context) error {
 		return err
 	}
 	nodes := a.targets(c.Args().Slice())
-	results := map[string]*api.Mountpaths{}
 	for _, id := range nodes {
 		if err := a.isTarget(id); err != nil {
 			return err
 		}
-		ms, err := sdk.ChangeMountpath(c.Context, id, api.ActMountpathRescan, "", client.MountpathOptions{})
-		if err != nil {
+	}
+	results, missing := map[string]*api.Mountpaths{}, []string(nil)
+	for _, id := range nodes {
+		ms, err := a.rescanOne(c.Context, sdk, id)
+		if err != nil && c.Context.Err() != nil {
 			return err
+		}
+		if err != nil { // the others are looked at all the same
+			missing = append(missing, id+": "+strings.TrimPrefix(message(err), id+": "))
+			continue
 		}
 		results[id] = ms
 		if a.out.JSON {
@@ -193,9 +200,25 @@ func (a storageVerbs) rescan(c *cli.Context) error {
 		}
 	}
 	if a.out.JSON {
-		return a.out.Value(results)
+		return cmp.Or(a.out.Value(results), noAnswer(len(missing)))
 	}
-	return nil
+	a.noteMissing(missing)
+	return noAnswer(len(missing))
+}
+
+// off says that a node is known to be off, and would be asked in vain.
+func off(v *cluster.View, id string) error {
+	if n := v.Map.Nodes[cluster.NodeID(id)]; n == nil || n.Alive {
+		return nil
+	}
+	return errs.E("", id, errs.Unavailable, "is offline")
+}
+
+func (a storageVerbs) rescanOne(ctx context.Context, sdk *client.Client, id string) (*api.Mountpaths, error) {
+	if err := off(a.view, id); err != nil {
+		return nil, err
+	}
+	return sdk.ChangeMountpath(ctx, id, api.ActMountpathRescan, "", client.MountpathOptions{})
 }
 
 func sortedKeys(m map[string]string) []string {
@@ -243,7 +266,8 @@ func (a storageVerbs) showMountpaths(name string) *cli.Command {
 }
 
 // shows is a verb that shows something of one target or of all, again and again if asked.
-func (a storageVerbs) shows(name, usage string, show func(ctx context.Context, sdk *client.Client, ids []string) error) *cli.Command {
+// Targets that do not answer are named, and make it fail in the end.
+func (a storageVerbs) shows(name, usage string, show func(ctx context.Context, sdk *client.Client, ids []string) (silent int, err error)) *cli.Command {
 	return a.verb(&cli.Command{
 		Name: name, Usage: usage, ArgsUsage: "[NODE]",
 		Flags: append(refreshFlags(), a.headersFlag(), a.unitsFlag()),
@@ -261,15 +285,30 @@ func (a storageVerbs) shows(name, usage string, show func(ctx context.Context, s
 					return err
 				}
 			}
-			return a.refreshed(c, func(ctx context.Context) error { return show(ctx, sdk, ids) })
+			silent := 0
+			if err := a.refreshed(c, func(ctx context.Context) (err error) {
+				silent, err = show(ctx, sdk, ids)
+				return err
+			}); err != nil {
+				return err
+			}
+			return noAnswer(silent)
 		},
 	}, argTarget)
 }
 
-func (a storageVerbs) show(ctx context.Context, sdk *client.Client, ids []string) error {
+// noAnswer is the error of a question that so many targets did not answer.
+func noAnswer(targets int) error {
+	if targets == 0 {
+		return nil
+	}
+	return errs.F("", "", errs.Unavailable, "%s did not answer", term.Plural(int64(targets), "target"))
+}
+
+func (a storageVerbs) show(ctx context.Context, sdk *client.Client, ids []string) (silent int, err error) {
 	all, missing := a.ask(ctx, sdk, ids)
 	if a.out.JSON {
-		return a.out.Value(all)
+		return len(missing), a.out.Value(all)
 	}
 	t := a.out.NewTable(term.Columns("NODE", "MOUNTPATH", "STATE", "WEIGHT>", "USED>", "CAPACITY>", "ERRORS>", "REMARKS")...)
 	for _, id := range ids {
@@ -280,12 +319,12 @@ func (a storageVerbs) show(ctx context.Context, sdk *client.Client, ids []string
 		for i := range all[id].Details {
 			m := &all[id].Details[i]
 			if err := t.AddCells(append([]term.Cell{{Text: id, Style: term.Bold}}, a.mountpathCells(m)...)...); err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}
 	if err := t.Flush(); err != nil {
-		return err
+		return 0, err
 	}
 	for _, id := range ids {
 		if all[id] != nil && all[id].Resilver != nil {
@@ -293,19 +332,25 @@ func (a storageVerbs) show(ctx context.Context, sdk *client.Client, ids []string
 		}
 	}
 	a.noteMissing(missing)
-	return nil
+	return len(missing), nil
 }
 
 // ask asks nodes for their mountpaths, and says why those that are missing do not answer.
 func (a storageVerbs) ask(ctx context.Context, sdk *client.Client, ids []string) (all map[string]*api.Mountpaths, missing []string) {
 	all = map[string]*api.Mountpaths{}
+	view, err := sdk.View(ctx)
+	if err != nil {
+		view = a.view
+	}
 	for _, id := range ids {
-		s, err := sdk.NodeStatus(ctx, id)
-		if err != nil || s.Mountpaths == nil {
+		var s *api.NodeStatus
+		if err := off(view, id); err != nil {
+			missing = append(missing, message(err))
+		} else if s, err = sdk.NodeStatus(ctx, id); err != nil {
 			missing = append(missing, id+": "+message(err))
-			continue
+		} else if s.Mountpaths != nil {
+			all[id] = s.Mountpaths
 		}
-		all[id] = s.Mountpaths
 	}
 	return all, missing
 }

@@ -241,6 +241,9 @@ func (a rebalanceVerbs) cells(id string, r *api.Rebalance) []term.Cell {
 	case s == nil:
 		return []term.Cell{{Text: id, Style: term.Bold}, {Text: "no answer", Style: term.Red}, unknown, unknown, unknown, unknown, unknown, unknown, unknown, {Text: r.Missing[id]}}
 	}
+	if s.Epoch != r.Epoch { // what it tells of is an earlier one
+		s = &api.RebalanceStatus{Epoch: s.Epoch, Stage: s.Stage}
+	}
 	state, style := "nothing to do", term.Plain
 	switch {
 	case s.Stage == cluster.Moving && r.Paused:

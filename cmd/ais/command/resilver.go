@@ -16,7 +16,7 @@ func (a storageVerbs) showResilver() *cli.Command {
 	return a.shows("resilver", "show how far names have moved between the mountpaths of targets", a.resilvers)
 }
 
-func (a storageVerbs) resilvers(ctx context.Context, sdk *client.Client, ids []string) error {
+func (a storageVerbs) resilvers(ctx context.Context, sdk *client.Client, ids []string) (silent int, err error) {
 	all, missing := a.ask(ctx, sdk, ids)
 	runs := map[string]*api.Resilver{}
 	for id, ms := range all {
@@ -25,7 +25,7 @@ func (a storageVerbs) resilvers(ctx context.Context, sdk *client.Client, ids []s
 		}
 	}
 	if a.out.JSON {
-		return a.out.Value(runs)
+		return len(missing), a.out.Value(runs)
 	}
 	t := a.out.NewTable(term.Columns("NODE", "RESILVER", "STATE", "FROM", "OBJECTS>", "OF>", "BYTES>", "RATE>", "ETA>")...)
 	for _, id := range ids {
@@ -34,12 +34,12 @@ func (a storageVerbs) resilvers(ctx context.Context, sdk *client.Client, ids []s
 		}
 		for _, cells := range a.resilverCells(id, runs[id]) {
 			if err := t.AddCells(cells...); err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}
 	if err := t.Flush(); err != nil {
-		return err
+		return 0, err
 	}
 	for _, id := range ids {
 		switch {
@@ -50,7 +50,7 @@ func (a storageVerbs) resilvers(ctx context.Context, sdk *client.Client, ids []s
 		}
 	}
 	a.noteMissing(missing)
-	return nil
+	return len(missing), nil
 }
 
 // resilverCells are a line for the node, and one for each mountpath that something goes off.
