@@ -20,7 +20,7 @@ func mayBury(r *request, err error) bool {
 }
 
 // deleteUnread deletes a key that its holder cannot send.
-func (t *Target) deleteUnread(r *request) error {
+func (r *request) deleteUnread(t *Target) error {
 	if err := refuseUnsupported(r.c); err != nil {
 		return err
 	}

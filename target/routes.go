@@ -89,7 +89,7 @@ func (t *Target) serveOwned(r *request) (began bool, err error) {
 			holder, err = t.OwnToRead(r.c.Context(), &r.Object)
 		case "DELETE":
 			if err = t.OwnToDelete(r.c.Context(), &r.Object); mayBury(r, err) {
-				return false, t.deleteUnread(r)
+				return false, r.deleteUnread(t)
 			}
 		default:
 			err = t.Own(r.c.Context(), &r.Object)
