@@ -142,10 +142,6 @@ func (m MoveNodes) step(c *change, id NodeID) error {
 	}
 	e := c.editNode(id)
 	e.State, e.Phase, e.KeepData = to, phase, m.KeepData && to == Decommissioned
-	if to == Decommissioned && !e.KeepData && c.Map.Sources[id].Keeps { // what it keeps may be all that is left by now: it is offered before it is wiped
-		c.editSources()[id] = Source{Stage: Moving}
-		c.again = true
-	}
 	return nil
 }
 

@@ -1,14 +1,12 @@
 package rebalance
 
 import (
-	"bytes"
 	"net"
 	"slices"
 	"testing"
 
 	"aistore/cluster"
 	"aistore/errs"
-	"aistore/store"
 )
 
 // TestJoinLeaveReturn takes a target in, out, and back: every key is where it belongs each time, and on return nothing is sent twice.
@@ -326,46 +324,6 @@ func TestDecommission(t *testing.T) {
 	w.hosts["t3"].down()
 	w.hosts["t4"].down()
 	w.check()
-}
-
-// TestDecommissionOfAKeeper: what a node in maintenance keeps may be all that is left when others have lost what it gave them. It is not wiped before it
-// has offered that.
-func TestDecommissionOfAKeeper(t *testing.T) {
-	w := newWorld(t, 3, 2)
-	w.fill(400)
-	before := w.view()
-	w.step(cluster.StartMaintenance, "t3")
-	w.settled()
-	t1 := w.hosts["t1"]
-	path := t1.store.Mountpaths()[0].Path
-	if err := t1.store.Disable(path); err != nil {
-		t.Fatal(err)
-	}
-	if err := t1.store.Detach(t.Context(), path, store.Force(true)); err != nil { // the disk is lost
-		t.Fatal(err)
-	}
-	w.step(cluster.DecommissionNode, "t3")
-	w.until("t3 is gone", func(m *cluster.Map) bool { return m.Nodes["t3"] == nil })
-	w.settled()
-	if n := len(w.hosts["t3"].names()); n != 0 {
-		t.Errorf("t3 has %d keys left", n)
-	}
-	v, checked := w.view(), 0
-	w.model.Range(func(k, val any) bool {
-		key, _ := k.(string)
-		data, _ := val.([]byte)
-		if before.Owner(w.bucket, key).ID != "t3" || v.Owner(w.bucket, key).ID != "t1" {
-			return true
-		}
-		checked++
-		if got, err := t1.read(key); err != nil || !bytes.Equal(got, data) {
-			t.Errorf("%s: %d bytes of %d, %v", key, len(got), len(data), err)
-		}
-		return true
-	})
-	if checked == 0 {
-		t.Error("nothing was checked")
-	}
 }
 
 // TestStartNotAccepted: a node whose start is not accepted does nothing and answers nothing, whatever the view says that it has found.
