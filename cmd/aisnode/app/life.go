@@ -12,6 +12,7 @@ import (
 	"aistore/cluster"
 	"aistore/cluster/control"
 	"aistore/errs"
+	disk "aistore/fs"
 	"aistore/node"
 	"aistore/store"
 )
@@ -108,6 +109,9 @@ func (a *App) retire() error {
 		if err := store.Wipe(paths); err != nil {
 			return errs.E(op, "mountpaths", err)
 		}
+	}
+	if err := os.RemoveAll(filepath.Join(a.cfg.Dir, disk.HomeName)); err != nil {
+		return errs.E(op, a.cfg.Dir, err)
 	}
 	return control.Erase(a.cfg.Dir)
 }
