@@ -43,7 +43,8 @@ type Config struct {
 	Timing    Timing
 	Dial      func(ctx context.Context, addr string) (net.Conn, error) // raft connections to others; nil = TCP
 
-	level int // 0 = cluster.Level; tests play an older release
+	stall func() // tests let writes of the log hang in it
+	level int    // 0 = cluster.Level; tests play an older release
 }
 
 // Report is what a node says of itself beyond being alive.
@@ -80,6 +81,7 @@ type Timing struct {
 	GiveUp   time.Duration // Propose and Latest wait this long for a primary; 0 = 10s
 	LongPoll time.Duration // a member holds the answer to a follower this long; 0 = 10s
 	Replace  time.Duration // a voter lost for this long is replaced by another node; 0 = 1m
+	Hang     time.Duration // a primary whose log has not taken a write for this long leaves its place; 0 = 6s
 }
 
 // WithDefaults fills zero fields.
@@ -88,6 +90,7 @@ func (t Timing) WithDefaults() Timing {
 	t.GiveUp = orElse(t.GiveUp, 10*time.Second)
 	t.LongPoll = orElse(t.LongPoll, 10*time.Second)
 	t.Replace = orElse(t.Replace, time.Minute)
+	t.Hang = orElse(t.Hang, 6*time.Second)
 	return t
 }
 
@@ -146,6 +149,7 @@ type Control struct {
 
 	kickReport chan struct{}
 	reported   atomic.Pointer[Report]
+	alert      atomic.Pointer[string] // of the control plane itself; nil or "" = none
 
 	fatal   chan error
 	stopped chan struct{}

@@ -135,18 +135,26 @@ func uitoa(n uint64) string { return strconv.FormatUint(n, 10) }
 // keepView writes the newest view to disk, at most twice a second, so that a restarted node knows whom to
 // ask. Failure costs only that: the view is a copy.
 func (c *Control) keepView(ctx context.Context) error {
+	hangs := false   // the last write was left behind
 	var saved uint64 // what is on disk; a voter may know more by now, from its log
 	if v, err := loadView(c.cfg.Dir); err == nil && v != nil {
 		saved = v.Index
 	}
 	save := func() (pause time.Duration) {
-		if v := c.View(); v != nil && v.Index > saved {
-			if err := saveView(c.cfg.Dir, v); err != nil {
-				c.log.Warn("cannot keep the view on disk", "err", err)
-				return 10 * time.Second
-			}
-			saved = v.Index
+		v := c.View()
+		if v == nil || v.Index <= saved || hangs {
+			return 500 * time.Millisecond
 		}
+		err, returned := within(ctx, func() error { return saveView(c.cfg.Dir, v) })
+		if hangs = !returned; hangs {
+			c.log.Warn("the view is not kept: the disk does not answer", "dir", c.cfg.Dir)
+			return 0
+		}
+		if err != nil {
+			c.log.Warn("cannot keep the view on disk", "err", err)
+			return 10 * time.Second
+		}
+		saved = v.Index
 		return 500 * time.Millisecond
 	}
 	for {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -21,6 +22,9 @@ type logStore struct {
 	mu     sync.Mutex
 	broken error
 	failed chan struct{} // closed when broken is set
+	writes uint64
+	under  atomic.Uint64 // number of the write under way; 0 = none
+	stall  func()        // called by every write; tests let it hang
 }
 
 // logReserve is the disk space that the log takes from the beginning. The data beside it may fill the disk;
@@ -85,6 +89,12 @@ func (s *logStore) write(f func() error) error {
 	defer s.mu.Unlock()
 	if s.broken != nil {
 		return s.broken
+	}
+	s.writes++
+	s.under.Store(s.writes)
+	defer s.under.Store(0)
+	if s.stall != nil {
+		s.stall()
 	}
 	if err := f(); err != nil {
 		s.broken = errs.E("control.logStore", "replicated log", errs.Mountpath, err)

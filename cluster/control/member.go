@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -25,6 +26,12 @@ type member struct {
 	store *logStore
 	trans *raft.NetworkTransport
 	id    raft.ServerID
+
+	leaving sync.Once
+	left    chan struct{} // closed when the member has begun to leave
+	stuck   chan struct{} // closed when it left because a write hangs
+	closed  chan struct{} // closed when nothing of it runs any more
+	ended   error         // of what leave began, once closed
 }
 
 // memberConfig is what a member needs besides its directory.
@@ -36,6 +43,8 @@ type memberConfig struct {
 	publish func(*cluster.View)
 	timing  Timing
 	log     *slog.Logger
+	alert   func(string) // what is wrong with the disk; "" = nothing
+	stall   func()       // of tests: see logStore
 }
 
 // idFile names this copy of the log. A node that lost the copy gets a new name with the new one, so that
@@ -150,10 +159,11 @@ func openMember(ctx context.Context, cfg memberConfig) (_ *member, err error) {
 	if err := os.Chmod(cfg.dir, 0o700); err != nil { // log and snapshots hold the secrets of the cluster and of users
 		return nil, errs.E(op, cfg.dir, err)
 	}
-	m := &member{id: raft.ServerID(id), fsm: newFSM(cfg.publish)}
+	m := &member{id: raft.ServerID(id), fsm: newFSM(cfg.publish), left: make(chan struct{}), stuck: make(chan struct{}), closed: make(chan struct{})}
 	if m.store, err = openLogStore(cfg.dir); err != nil {
 		return nil, err
 	}
+	m.store.stall = cfg.stall
 	rc := raftConfig(ctx, cfg, m.id)
 	snaps, err := raft.NewFileSnapshotStoreWithLogger(cfg.dir, 2, rc.Logger)
 	if err != nil {
@@ -172,6 +182,7 @@ func openMember(ctx context.Context, cfg memberConfig) (_ *member, err error) {
 		return nil, errs.E(op, cfg.dir, err)
 	}
 	m.standAtOnce(cfg.timing.Election)
+	go m.watch(cfg) // ends with leave
 	return m, nil
 }
 
@@ -192,17 +203,13 @@ func (m *member) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
+	case <-m.stuck:
+		return errStuck
 	case <-m.store.failed:
 		return m.store.err()
 	case <-m.fsm.failed:
 		return m.fsm.err()
 	}
-}
-
-// close stops the member; its log stays.
-func (m *member) close() error {
-	err := m.raft.Shutdown().Error()
-	return errors.Join(err, m.trans.Close(), m.store.Close())
 }
 
 // leads reports whether the member is the leader in term.
@@ -211,7 +218,7 @@ func (m *member) leads(term uint64) bool {
 }
 
 // await waits for a future of the library, which ends in bounded time: a leader without followers steps
-// down, and a broken log fails.
+// down, a broken log fails, and who hangs leaves.
 func await(ctx context.Context, f raft.Future) error {
 	done := make(chan error, 1)
 	go func() { done <- f.Error() }()

@@ -99,7 +99,7 @@ func (c *Control) reignOnce(ctx context.Context, m *member) {
 
 // begin applies what earlier primaries committed, founds the cluster if there is none, and names itself.
 func (r *reign) begin(ctx context.Context) error {
-	if err := await(ctx, r.m.raft.Barrier(0)); err != nil {
+	if err := await(ctx, r.m.raft.Barrier(enqueueTimeout)); err != nil {
 		return err
 	}
 	mach := r.m.fsm.machine()

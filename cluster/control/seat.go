@@ -14,7 +14,7 @@ import (
 // seat runs this node's copy of the log for as long as it has one, and makes one when invited.
 func (c *Control) seat(ctx context.Context) error {
 	cfg := memberConfig{
-		node: c.cfg.Self.ID, dir: c.raftDir(), door: c.door, addrs: &c.book, publish: c.accept, timing: c.cfg.Timing, log: c.log,
+		node: c.cfg.Self.ID, dir: c.raftDir(), door: c.door, addrs: &c.book, publish: c.accept, timing: c.cfg.Timing, log: c.log, alert: c.warn, stall: c.cfg.stall,
 	}
 	var guest *invitation
 	for {
@@ -52,6 +52,11 @@ func (c *Control) seat(ctx context.Context) error {
 			return err
 		}
 		err = c.sit(ctx, m)
+		if errors.Is(err, errStuck) {
+			if err = c.outlast(ctx, m); err == nil && ctx.Err() == nil {
+				continue
+			}
+		}
 		if err != nil || ctx.Err() != nil {
 			return err
 		}
@@ -60,6 +65,7 @@ func (c *Control) seat(ctx context.Context) error {
 			return err
 		}
 		c.logID.Store(nil)
+		c.warn("")
 	}
 }
 
@@ -67,7 +73,7 @@ func (c *Control) raftDir() string { return filepath.Join(c.cfg.Dir, raftDir) }
 
 var errRetired = errors.New("the log is not counted on any more")
 
-// sit takes part with m until ctx ends, m fails, or its log is not needed any more, which is nil.
+// sit takes part with m until ctx ends, m fails, or its log is not needed any more, which is nil. After errStuck m is not closed yet.
 func (c *Control) sit(ctx context.Context, m *member) error {
 	id := string(m.id)
 	c.logID.Store(&id)
@@ -92,6 +98,9 @@ func (c *Control) sit(ctx context.Context, m *member) error {
 	})
 	err := g.Wait()
 	c.member.Store(nil)
+	if errors.Is(err, errStuck) {
+		return err
+	}
 	if m.raft.State() == raft.Leader { // leave without making others wait for a timeout
 		tctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		_ = await(tctx, m.raft.LeadershipTransfer()) // nobody to hand over to, or too slow: they find out
