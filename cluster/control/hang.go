@@ -39,22 +39,23 @@ func (m *member) watch(cfg memberConfig) {
 		now := m.store.under.Load()
 		if now == 0 || now != last {
 			if looks >= hangLooks {
-				cfg.log.Info("the disk of the log answers again", "dir", cfg.dir)
 				cfg.alert("")
+				cfg.log.Info("the disk of the log answers again", "dir", cfg.dir)
 			}
 			last, looks = now, 0
 			continue
 		}
 		looks++
-		if looks == hangLooks {
-			cfg.log.Error("a write of the log does not return", "dir", cfg.dir, "for", cfg.timing.Hang)
-			cfg.alert("a write in " + cfg.dir + " has not returned for " + cfg.timing.Hang.String() + ": until it has, this node does not count as a voter")
-		}
+		what := "a write in " + cfg.dir + " has not returned for " + cfg.timing.Hang.String() + ": "
 		if looks >= hangLooks && m.raft.State() == raft.Leader && m.spare() {
-			cfg.alert("a write in " + cfg.dir + " has not returned for " + cfg.timing.Hang.String() + ": this node has left its place as primary and votes again, by itself, when the disk answers")
-			m.leave()
+			m.leave() // before anything is logged: the program's output may be on that disk
+			cfg.alert(what + "this node has left its place as primary and votes again, by itself, when the disk answers")
 			close(m.stuck)
 			return
+		}
+		if looks == hangLooks {
+			cfg.alert(what + "until it has, this node does not count as a voter")
+			go cfg.log.Error("a write of the log does not return", "dir", cfg.dir, "for", cfg.timing.Hang) // not waited for: as above
 		}
 	}
 }
