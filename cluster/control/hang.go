@@ -107,8 +107,11 @@ func (m *member) close() error {
 	}
 }
 
+// ownDisk is the disk of the node's directory.
+type ownDisk struct{ *Control }
+
 // outlast waits until the disk of a member that left has answered, and the member is closed: only then may its log be opened again.
-func (c *Control) outlast(ctx context.Context, m *member) error {
+func (c ownDisk) outlast(ctx context.Context, m *member) error {
 	c.log.Error("this node does not vote until its disk answers", "dir", c.raftDir())
 	for {
 		select {
@@ -125,13 +128,13 @@ func (c *Control) outlast(ctx context.Context, m *member) error {
 }
 
 // warn makes text an alert of this node; "" ends it.
-func (c *Control) warn(text string) {
+func (c ownDisk) warn(text string) {
 	c.alert.Store(&text)
 	c.beatNow()
 }
 
 // alerts returns those of the report and the control plane's own.
-func (c *Control) alerts(reported []string) []string {
+func (c ownDisk) alerts(reported []string) []string {
 	if text := c.alert.Load(); text != nil && *text != "" {
 		return append([]string{*text}, reported...)
 	}

@@ -157,7 +157,7 @@ func (c pulse) beatOnce(ctx context.Context, v *cluster.View) (heartbeatReply, e
 	if r := c.reported.Load(); r != nil {
 		hb.Report = *r
 	}
-	hb.Report.Alerts = c.alerts(hb.Report.Alerts)
+	hb.Report.Alerts = ownDisk{c.Control}.alerts(hb.Report.Alerts)
 	c.mu.Lock()
 	hb.Era = c.era
 	c.mu.Unlock()

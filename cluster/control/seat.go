@@ -14,7 +14,7 @@ import (
 // seat runs this node's copy of the log for as long as it has one, and makes one when invited.
 func (c *Control) seat(ctx context.Context) error {
 	cfg := memberConfig{
-		node: c.cfg.Self.ID, dir: c.raftDir(), door: c.door, addrs: &c.book, publish: c.accept, timing: c.cfg.Timing, log: c.log, alert: c.warn, stall: c.cfg.stall,
+		node: c.cfg.Self.ID, dir: c.raftDir(), door: c.door, addrs: &c.book, publish: c.accept, timing: c.cfg.Timing, log: c.log, alert: ownDisk{c}.warn, stall: c.cfg.stall,
 	}
 	var guest *invitation
 	for {
@@ -53,7 +53,7 @@ func (c *Control) seat(ctx context.Context) error {
 		}
 		err = c.sit(ctx, m)
 		if errors.Is(err, errStuck) {
-			if err = c.outlast(ctx, m); err == nil && ctx.Err() == nil {
+			if err = (ownDisk{c}).outlast(ctx, m); err == nil && ctx.Err() == nil {
 				continue
 			}
 		}
@@ -65,7 +65,7 @@ func (c *Control) seat(ctx context.Context) error {
 			return err
 		}
 		c.logID.Store(nil)
-		c.warn("")
+		ownDisk{c}.warn("")
 	}
 }
 
