@@ -145,7 +145,7 @@ func (c *Control) keepView(ctx context.Context) error {
 		if v == nil || v.Index <= saved || hangs {
 			return 500 * time.Millisecond
 		}
-		err, returned := within(ctx, func() error { return saveView(c.cfg.Dir, v) })
+		returned, err := within(ctx, func() error { return saveView(c.cfg.Dir, v) })
 		if hangs = !returned; hangs {
 			c.log.Warn("the view is not kept: the disk does not answer", "dir", c.cfg.Dir)
 			return 0

@@ -141,21 +141,21 @@ func (c ownDisk) alerts(reported []string) []string {
 	return reported
 }
 
-// within runs f, which may hang on a disk, and returns its error; false if f has not returned a moment after ctx ended.
-func within(ctx context.Context, f func() error) (error, bool) {
+// within runs f, which may hang on a disk, and returns its error. It does not wait for f much beyond the end of ctx.
+func within(ctx context.Context, f func() error) (returned bool, err error) {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
 	select {
 	case err := <-done:
-		return err, true
+		return true, err
 	case <-ctx.Done():
 	}
 	t := time.NewTimer(2 * time.Second)
 	defer t.Stop()
 	select {
 	case err := <-done:
-		return err, true
+		return true, err
 	case <-t.C:
-		return nil, false
+		return false, nil
 	}
 }
