@@ -39,7 +39,8 @@ type ReportSource struct {
 // ForgetNode removes a node from the map as it is: what only it holds is lost to the cluster. The node may join again, and is
 // then empty.
 type ForgetNode struct {
-	ID NodeID `json:"id"`
+	ID        NodeID `json:"id"`
+	Supersede bool   `json:"supersede,omitempty"` // what others keep of names that moved is a thing of the past, as with LoseDisk; the primary says so when all replicas know it
 }
 
 // LoseDisk says that a target is about to give up what a disk of it had. Like ForgetNode it makes what others keep of names that moved a thing of
@@ -251,7 +252,9 @@ func (f ForgetNode) apply(c *change) error {
 		c.retire(n)
 		return nil
 	}
-	c.supersede(n)
+	if f.Supersede {
+		c.supersede(n)
+	}
 	delete(c.editMap().Nodes, f.ID)
 	if n.Role.Target() {
 		c.Forgotten = maps.Clone(c.Forgotten)

@@ -2,18 +2,26 @@ package cluster
 
 import "strings"
 
-// Level counts the releases that added commands, or fields of commands, to the replicated log: 1 knew no users, 2 moved no names, 3 no starts.
+// Level counts the releases that added commands, or fields of commands, to the replicated log: 1 knew no users, 2 moved no names, 3 no starts, 4
+// superseded nothing that was kept.
 // Every node tells the primary its own. A replica of a lower level than a command needs would stop at it, or
 // apply it differently.
-const Level = 4
+const Level = 5
 
 // Needs returns the level that every replica must have to apply cmd.
 func Needs(cmd Command) int {
-	const users, moves, starts = 2, 3, 4
+	const users, moves, starts, supersedes = 2, 3, 4, 5
 	switch c := cmd.(type) {
+	case LoseDisk:
+		return supersedes
 	case AcceptStart:
 		return starts
-	case MoveNodes, ReportSource, ForgetNode, SetRebalance:
+	case ForgetNode:
+		if c.Supersede {
+			return supersedes
+		}
+		return moves
+	case MoveNodes, ReportSource, SetRebalance:
 		return moves
 	case AddUser, SetUser, RemoveUser, AddKey, RemoveKey, SetBucketOwner:
 		return users
@@ -26,6 +34,9 @@ func Needs(cmd Command) int {
 			return users
 		}
 	case SetConfig:
+		if _, is := c.Set["rebalance.spare"]; is {
+			return supersedes
+		}
 		for key := range c.Set {
 			if strings.HasPrefix(key, "rebalance.") {
 				return moves

@@ -232,7 +232,7 @@ func (s *script) command(op string, plain []string, args map[string]string) Comm
 		}
 		return ReportSource{ID: NodeID(arg(0)), Stage: Stage(arg(1)), Epoch: epoch}
 	case "forget":
-		return ForgetNode{ID: NodeID(arg(0))}
+		return ForgetNode{ID: NodeID(arg(0)), Supersede: true}
 	case "lose":
 		return LoseDisk{ID: NodeID(arg(0))}
 	case "rebalance":

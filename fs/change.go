@@ -10,7 +10,7 @@ import (
 
 // after returns a copy of s to be changed.
 func (s *Set) after() *Set {
-	return &Set{sys: s.sys, log: s.log, mps: slices.Clone(s.mps), rec: s.rec.clone(), dir: s.dir, start: s.start}
+	return &Set{sys: s.sys, log: s.log, mps: slices.Clone(s.mps), rec: s.rec.clone(), dir: s.dir, reminding: s.reminding, start: s.start}
 }
 
 // commit writes the changed set down. On an error the old one goes on.

@@ -203,3 +203,43 @@ func TestHomeOfAnother(t *testing.T) {
 	}
 	must(t, s.Close())
 }
+
+// TestStrangeConfiguration: a node whose configuration names none of its mountpaths goes on with those that it has, and makes none at a path that
+// it knows nothing of.
+func TestStrangeConfiguration(t *testing.T) {
+	sys := NewMem()
+	s := first(t, sys, "/a", "/b")
+	must(t, s.Close())
+	s, err := restart(sys, "/home/mp1")
+	must(t, err)
+	if got := state(s); !slices.Equal(got, []string{"/a used", "/b used"}) {
+		t.Errorf("%v", got)
+	}
+	must(t, s.Close())
+	s, err = restart(sys, "/a", "/c") // a path more
+	must(t, err)
+	if got := state(s); !slices.Equal(got, []string{"/a used", "/b used", "/c used"}) {
+		t.Errorf("%v", got)
+	}
+	must(t, s.Close())
+}
+
+// TestDetachedByEarlierRelease: what was detached before paths were written down is known as soon as it is seen.
+func TestDetachedByEarlierRelease(t *testing.T) {
+	sys := NewMem()
+	s := first(t, sys, "/a", "/b")
+	s = detach(t, s, "/a")
+	s.rec.Detached = nil
+	must(t, s.write())
+	must(t, s.Close())
+	s, err := restart(sys, "/a", "/b")
+	must(t, err)
+	must(t, s.Close())
+	away(t, sys, "/a")
+	s, err = restart(sys, "/a", "/b")
+	must(t, err)
+	if got := state(s); !slices.Equal(got, []string{"/b used"}) {
+		t.Errorf("%v", got)
+	}
+	must(t, s.Close())
+}

@@ -3,6 +3,7 @@ package fs
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"aistore/errs"
 )
@@ -44,16 +45,40 @@ func (s home) kept() (r reminder, err error) {
 
 // remind writes the record into the node's own directory.
 func (s home) remind() {
-	if s.dir == "" {
-		return
+	if s.dir == "" || !s.reminding.CompareAndSwap(false, true) {
+		return // a former one hangs: this one is told at the next change, or start
 	}
-	root, err := s.sys.OpenRoot(s.dir)
-	if err == nil {
-		err = errors.Join(writeDoc(root, HomeName, reminder{s.node(), s.rec}), root.Close())
+	r := reminder{s.node(), s.rec.clone()}
+	done := make(chan error, 1)
+	go func() { // left alone when the disk hangs: a change of mountpaths does not wait for another disk
+		defer s.reminding.Store(false)
+		done <- s.keep(&r)
+	}()
+	late := time.NewTimer(remindWait)
+	defer late.Stop()
+	var err error
+	select {
+	case err = <-done:
+	case <-late.C:
+		err = errors.New("its disk does not answer")
 	}
 	if err != nil {
 		s.log.Warn("the node keeps no copy of its mountpaths' record", "dir", s.dir, "err", err)
 	}
+}
+
+// remindWait is how long a change waits for the node's own directory.
+const remindWait = time.Second
+
+func (s home) keep(r *reminder) error {
+	if err := s.sys.MkdirAll(s.dir); err != nil {
+		return err
+	}
+	root, err := s.sys.OpenRoot(s.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(writeDoc(root, HomeName, r), root.Close())
 }
 
 // node is whose mountpaths these are.

@@ -13,8 +13,10 @@ import (
 // was detached.
 type opening struct {
 	*Set
-	left setRecord // the newest of those that were detached
-	gone []string  // ids of those
+	left  setRecord // the newest of those that were detached
+	gone  []string  // ids of those
+	paths []string  // and where they are
+	known bool      // a path that is configured has a marker of this node, or had one before it was detached
 }
 
 // all opens the mountpaths and leaves a record of what was found.
@@ -27,9 +29,11 @@ func (s *opening) all(cfg SetConfig) error {
 		if err := s.apart(path); err != nil {
 			return err
 		}
-		if err := s.add(path, cfg.NodeID); err != nil {
+		found, err := s.add(path, cfg.NodeID)
+		if err != nil {
 			return err
 		}
+		s.known = s.known || found
 	}
 	if s.left.Version > s.rec.Version { // of those that are left none is here
 		s.rec = s.left
@@ -40,11 +44,11 @@ func (s *opening) all(cfg SetConfig) error {
 	if err := s.leaveRetired(); err != nil {
 		return err
 	}
-	if err := s.leaveDetached(); err != nil {
+	if err := s.leaveDetached(cfg.Existing && !s.known); err != nil {
 		return err
 	}
 	if cfg.Existing && !slices.ContainsFunc(s.mps, func(m *Mountpath) bool { return m.marker.ID != "" }) {
-		return errs.F("fs.Set", strings.Join(s.paths(cfg.Paths), ", "), errs.Mountpath,
+		return errs.F("fs.Set", strings.Join(s.expected(cfg.Paths), ", "), errs.Mountpath,
 			"no mountpath carries this node's marker (%s): are the disks mounted?", MarkerName)
 	}
 	nodeID, uuid, err := s.identity(cfg.NodeID)
@@ -59,7 +63,7 @@ func (s *opening) all(cfg SetConfig) error {
 	(starts{s.Set}).begin() // before the record says that anybody is in service
 	if !slices.ContainsFunc(s.mps, func(m *Mountpath) bool { return m.Err() == nil }) {
 		if len(s.mps) == 0 {
-			return errs.E("fs.Set", strings.Join(cfg.Paths, ", "), errs.Mountpath, "was detached from this node: empty the directory to use it anew")
+			return errs.E("fs.Set", strings.Join(cfg.Paths, ", "), errs.Mountpath, "was detached from this node: name another directory")
 		}
 		return errors.Join(errs.E("fs.Set", "mountpaths", errs.Mountpath, "none can be used"), s.mps[0].Err())
 	}
@@ -73,8 +77,8 @@ func (s *opening) all(cfg SetConfig) error {
 	return s.record()
 }
 
-// paths are those that are configured, and those of the members besides.
-func (s *opening) paths(configured []string) []string {
+// expected are the paths that are configured, and those of the members besides.
+func (s *opening) expected(configured []string) []string {
 	all := slices.Clone(configured)
 	for _, mb := range s.rec.members() {
 		if !slices.Contains(all, mb.Path) {
@@ -84,23 +88,23 @@ func (s *opening) paths(configured []string) []string {
 	return all
 }
 
-// add opens one path, unless it was detached, of which only the record is taken.
-func (s *opening) add(path, nodeID string) error {
+// add opens one path, unless it was detached, of which only the record is taken. It reports whether a marker was there.
+func (s *opening) add(path, nodeID string) (found bool, err error) {
 	m := newMountpath(path, s.sys, s.log)
 	s.mps = append(s.mps, m)
-	if _, err := s.find(m); err != nil || !m.marker.Released {
-		return err
+	if found, err = s.find(m); err != nil || !m.marker.Released {
+		return found, err
 	}
 	s.log.Warn("a mountpath that was detached is left out", "mountpath", path, "id", m.marker.ID)
 	var rec setRecord
 	if nodeID == m.marker.NodeID {
-		s.gone = append(s.gone, m.marker.ID)
+		s.gone, s.paths = append(s.gone, m.marker.ID), append(s.paths, path)
 		if readDoc(m.root, SetName, &rec) == nil && rec.Version > s.left.Version {
 			s.left = rec
 		}
 	}
 	s.mps = s.mps[:len(s.mps)-1]
-	return m.Close()
+	return true, m.Close()
 }
 
 // addRecorded opens the mountpaths that the record names besides those configured: what was attached stays attached, and a
@@ -115,7 +119,7 @@ func (s *opening) addRecorded(nodeID string) error {
 			}
 			tried[mb.ID] = true
 			s.log.Info("a mountpath that is not configured is used as it was attached", "mountpath", mb.Path, "id", mb.ID)
-			if err := s.add(mb.Path, nodeID); err != nil {
+			if _, err := s.add(mb.Path, nodeID); err != nil {
 				return err
 			}
 			if s.left.Version > s.rec.Version { // it was detached, too, and later: its record knows what was there then
@@ -151,20 +155,28 @@ func (s *opening) leaveRetired() error {
 }
 
 // leaveDetached leaves out what was detached: of the record, when that was written before, and of the configured paths that carry no marker
-// any more. What is there now may be the mount point of a disk that was pulled.
-func (s *opening) leaveDetached() error {
+// any more. What is there now may be the mount point of a disk that was pulled. So may it be at any path without a marker when none that is
+// configured has one (strange): the configuration may be another's.
+func (s *opening) leaveDetached(strange bool) error {
 	for _, id := range s.gone {
 		if _, out := s.rec.out(id); out {
 			s.rec.drop(id)
 		}
 	}
+	for _, path := range s.paths { // an earlier release did not write them down
+		taken := slices.ContainsFunc(s.rec.members(), func(mb Member) bool { return mb.Path == path })
+		if !taken && !slices.Contains(s.rec.Detached, path) {
+			s.rec.Detached = remember(s.rec.Detached, path)
+			s.rec.Version++ // so that it is written
+		}
+	}
 	for i := 0; i < len(s.mps); {
 		m := s.mps[i]
-		if _, is := s.remembered(m.path); is || m.marker.ID != "" || !slices.Contains(s.rec.Detached, m.path) {
+		if _, is := s.remembered(m.path); is || m.marker.ID != "" || !strange && !slices.Contains(s.rec.Detached, m.path) {
 			i++
 			continue
 		}
-		s.log.Warn("a path that was detached is left out: attach it to use what is there now", "mountpath", m.path)
+		s.log.Warn("a path without a marker is left out: it was detached, or none that is configured is this node's; attach it to use what is there now", "mountpath", m.path)
 		s.mps = slices.Delete(s.mps, i, i+1)
 		if err := m.Close(); err != nil {
 			return err

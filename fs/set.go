@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"aistore/cluster"
 	"aistore/errs"
@@ -23,13 +24,14 @@ import (
 //
 // A Set does not change. Join, Leave and the like write the change down and return the set that follows.
 type Set struct {
-	sys   FS
-	log   *slog.Logger
-	mps   []*Mountpath // ordered by id; those out of service too
-	gens  []generation // the present one first
-	rec   setRecord
-	dir   string // see SetConfig.Home
-	start *start
+	sys       FS
+	log       *slog.Logger
+	mps       []*Mountpath // ordered by id; those out of service too
+	gens      []generation // the present one first
+	rec       setRecord
+	dir       string       // see SetConfig.Home
+	reminding *atomic.Bool // it is being written there
+	start     *start
 }
 
 // generation is one way in which names were placed.
@@ -62,7 +64,7 @@ func OpenSet(cfg SetConfig) (*Set, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{sys: cfg.FS, log: cfg.Log, dir: cfg.Home, start: &start{id: cfg.Boot}}
+	s := &Set{sys: cfg.FS, log: cfg.Log, dir: cfg.Home, reminding: new(atomic.Bool), start: &start{id: cfg.Boot}}
 	if err := (&opening{Set: s}).all(cfg); err != nil {
 		return nil, errs.E(op, "", errors.Join(err, closeAll(s.mps)))
 	}

@@ -107,6 +107,9 @@ func (m *Mountpath) returns(as Member) bool {
 }
 
 // unused reports whether nothing was written to m when it was found.
+// Unused reports whether nothing was written on a mountpath yet, also when it was made by an attempt that failed.
+func Unused(m *Mountpath) bool { return m.fresh || m.unused() }
+
 func (m *Mountpath) unused() bool { return len(m.found) > 0 && m.found[0] == unused }
 
 func boolOrder(a, b bool) int {

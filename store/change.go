@@ -244,6 +244,11 @@ func (s *mounts) comeBack(ctx context.Context, op string, m *fs.Mountpath, repla
 	if err := s.letGo(s.volumeOf(m)); err != nil {
 		s.log.Warn("a failed mountpath's files could not be closed", "mountpath", m.Path(), "err", err)
 	}
+	if mk, err := fs.ReadMarker(s.cfg.FS, m.Path()); replace == fs.MayBeNew && (err != nil || mk.ID != m.ID()) { // asked before anything is changed
+		if err := s.givingUp(ctx); err != nil {
+			return fs.Info{}, errs.E(op, m.Path(), err)
+		}
+	}
 	back, err := s.now().set.OpenNew(m.Path(), replace)
 	switch {
 	case err != nil:
@@ -268,11 +273,9 @@ func (s *mounts) join(ctx context.Context, m, old *fs.Mountpath) error {
 		err = s.learn(ctx, v)
 	}
 	set := s.now().set
-	if err == nil && old != nil && old.ID() != m.ID() && m.Fresh() {
+	if err == nil && old != nil && old.ID() != m.ID() && fs.Unused(m) {
 		s.log.Warn("a new disk replaces another: what was only there is lost", "mountpath", m.Path(), "id", m.ID(), "former", old.ID())
-		if err = s.givingUp(ctx); err == nil {
-			set, err = set.Drop(old)
-		}
+		set, err = set.Drop(old)
 	}
 	if err == nil {
 		set, err = set.Join(m)

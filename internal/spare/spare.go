@@ -23,7 +23,7 @@ type Reading struct {
 	Known bool    // there is one: it was not the first look, nor too soon or too long after the last
 	Cores float64 // processors that this process may use
 	Idle  float64 // of them, had nothing to do
-	Disk  float64 // share of the time, 0 to 1, in which the busiest of the disks had something to do; 0 where that is not told
+	Disk  float64 // share of the time, 0 to 1, in which the busiest of the disks had something to do; 1 where that is not told
 }
 
 // Looks closer together than this are too coarse, as the kernel counts in hundredths of a second; what lies further apart is no news.
@@ -63,10 +63,14 @@ func (m *Meter) Look(devices []uint64) Reading {
 	}
 	r.Known = true
 	r.Idle = max(0, min((s.idle-last.idle).Seconds()/took.Seconds(), r.Cores-(s.own-last.own).Seconds()/took.Seconds()))
-	for dev, busy := range s.disks {
-		if before, ok := last.disks[dev]; ok {
-			r.Disk = max(r.Disk, min(1, (busy-before).Seconds()/took.Seconds()))
+	for _, dev := range devices {
+		busy, ok := s.disks[dev]
+		before, was := last.disks[dev]
+		if !ok || !was { // no device of its own, as with btrfs, ZFS, overlayfs or NFS: it may be as busy as can be
+			r.Disk = 1
+			break
 		}
+		r.Disk = max(r.Disk, min(1, (busy-before).Seconds()/took.Seconds()))
 	}
 	return r
 }

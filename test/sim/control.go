@@ -253,7 +253,7 @@ func (c *control) forget(id cluster.NodeID) {
 	if n := c.w.node(id); c.m.Map.Nodes[id] != nil {
 		before := c.m.Index
 		lost := c.w.soleCopies(n)
-		if _, err := c.commit(cluster.ForgetNode{ID: id}); err == nil && c.m.Index > before {
+		if _, err := c.commit(cluster.ForgetNode{ID: id, Supersede: true}); err == nil && c.m.Index > before {
 			c.w.lose(n, lost, "forgotten")
 			n.keepsData = true // if it was to leave, it leaves now
 			delete(c.ledger, id)
