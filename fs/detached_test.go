@@ -243,3 +243,16 @@ func TestDetachedByEarlierRelease(t *testing.T) {
 	}
 	must(t, s.Close())
 }
+
+// TestHomeFollows: the node's own directory has each change as soon as it is made.
+func TestHomeFollows(t *testing.T) {
+	s := first(t, NewMem(), "/a", "/b")
+	for i := range 500 {
+		n, err := s.Settle()
+		must(t, err)
+		if s = n; !(home{s}).knows() {
+			t.Fatalf("after change %d it has an older record", i)
+		}
+	}
+	must(t, s.Close())
+}

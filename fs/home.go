@@ -51,8 +51,9 @@ func (s home) remind() {
 	r := reminder{s.node(), s.rec.clone()}
 	done := make(chan error, 1)
 	go func() { // left alone when the disk hangs: a change of mountpaths does not wait for another disk
-		defer s.reminding.Store(false)
-		done <- s.keep(&r)
+		err := s.keep(&r)
+		s.reminding.Store(false) // before anybody goes on: the next change is to be written, too
+		done <- err
 	}()
 	late := time.NewTimer(remindWait)
 	defer late.Stop()
