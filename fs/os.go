@@ -54,6 +54,8 @@ type osRoot struct {
 	path string
 	dir  *os.File // keeps fd open
 	fd   int
+
+	slots slots // of WriteThrough
 }
 
 func (r *osRoot) fail(op, name string, err error) error {
@@ -203,6 +205,7 @@ func (r *osRoot) FSID() (uint64, error) {
 // Close lets go of the directory and its file system. The descriptor's number stays taken until nobody can use r any more: a call
 // that comes late must not meet another file under it.
 func (r *osRoot) Close() error {
+	r.slots.close()
 	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return r.fail("close", "", err)

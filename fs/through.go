@@ -25,12 +25,14 @@ func Aligned(n int) []byte {
 // also the flush.
 func (f *osFile) WriteThrough(p []byte, off int64) error {
 	fd, err := f.directFd()
+	write := pwriteDsync
+	if s := f.root.slots.take(); s != nil {
+		defer f.root.slots.put(s)
+		write = s.pwrite
+	}
 	for first := true; err == nil && len(p) > 0; first = false {
 		var n int
-		err = retry(func() (err error) {
-			n, err = unix.Pwritev2(fd, [][]byte{p}, off, unix.RWF_DSYNC)
-			return err
-		})
+		n, err = write(fd, p, off)
 		if first && errors.Is(err, syscall.EINVAL) { // the file system asks for more than Block
 			err = errors.ErrUnsupported
 		}
@@ -40,9 +42,18 @@ func (f *osFile) WriteThrough(p []byte, off int64) error {
 		p, off = p[max(n, 0):], off+int64(n)
 	}
 	if err != nil {
-		return &os.PathError{Op: "pwritev2", Path: f.Name(), Err: err}
+		return &os.PathError{Op: "write through", Path: f.Name(), Err: err}
 	}
 	return nil
+}
+
+// pwriteDsync is for a system whose kernel does not write in the background.
+func pwriteDsync(fd int, p []byte, off int64) (n int, err error) {
+	err = retry(func() (err error) {
+		n, err = unix.Pwritev2(fd, [][]byte{p}, off, unix.RWF_DSYNC)
+		return err
+	})
+	return n, err
 }
 
 // directFd opens the file once more. Its name may lead elsewhere by now.
