@@ -19,6 +19,7 @@ type slot struct {
 	efd     int
 	event   *os.File // of efd
 	request iocb
+	wait    syscall.RawConn
 	data    []byte // of the request: the kernel reads it until it is done
 	counter [8]byte
 	done    ioEvent
@@ -62,6 +63,10 @@ func newSlot() (*slot, error) {
 		return nil, err
 	}
 	s.event = os.NewFile(uintptr(s.efd), "eventfd")
+	if s.wait, err = s.event.SyscallConn(); err != nil {
+		s.close()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -78,20 +83,39 @@ func (s *slot) pwrite(fd int, p []byte, off int64) (int, error) {
 	if _, _, e := unix.Syscall(unix.SYS_IO_SUBMIT, s.context, 1, uintptr(unsafe.Pointer(&requests))); e != 0 { //nolint:gosec // a system call
 		return 0, e
 	}
-	// What goes wrong here leaves the kernel at work on p, so the wait below decides.
-	_, _ = s.event.Read(s.counter[:])
+	// An error here must not be the answer, for the kernel is still at work on p.
+	rung := s.wait.Read(s.answered) == nil
 	for {
-		n, _, e := unix.Syscall6(unix.SYS_IO_GETEVENTS, s.context, 1, 1, uintptr(unsafe.Pointer(&s.done)), 0, 0) //nolint:gosec // a system call
+		n, e := s.reap(rung)
 		switch {
 		case e == syscall.EINTR:
 		case e != 0:
 			return 0, e
-		case n == 1 && s.done.result < 0:
+		case n == 0:
+			rung = false
+		case s.done.result < 0:
 			return 0, syscall.Errno(-s.done.result)
-		case n == 1:
+		default:
 			return int(s.done.result), nil
 		}
 	}
+}
+
+// answered takes the eventfd's count. Go's monitor, which would watch a call that may take long, sleeps on.
+func (s *slot) answered(fd uintptr) bool {
+	_, _, e := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&s.counter)), uintptr(len(s.counter))) //nolint:gosec // a system call
+	return e != syscall.EAGAIN
+}
+
+// reap takes the outcome, waiting for it unless it is there.
+func (s *slot) reap(there bool) (uintptr, syscall.Errno) {
+	if there {
+		var now unix.Timespec
+		n, _, e := unix.RawSyscall6(unix.SYS_IO_GETEVENTS, s.context, 0, 1, uintptr(unsafe.Pointer(&s.done)), uintptr(unsafe.Pointer(&now)), 0) //nolint:gosec // a system call
+		return n, e
+	}
+	n, _, e := unix.Syscall6(unix.SYS_IO_GETEVENTS, s.context, 1, 1, uintptr(unsafe.Pointer(&s.done)), 0, 0) //nolint:gosec // a system call
+	return n, e
 }
 
 func (s *slot) close() {
