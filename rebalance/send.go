@@ -213,7 +213,7 @@ func (s *sender) batch(ctx context.Context, b *batch) error {
 }
 
 // readAtOnce is how many keys are read under one set of locks at most.
-const readAtOnce = 32
+const readAtOnce = 128
 
 // read adds frames to the body until it is long enough; it returns how many names it looked at.
 func (s *sender) read(names, large []object.Name) (int, []object.Name) {

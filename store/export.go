@@ -64,7 +64,12 @@ func (s *transfer) ExportKeys(names []object.Name) []Exported {
 			at, live = append(at, i), append(live, n)
 		}
 	}
-	err := s.withKeys(live, nil, func(keys []*wholeKey) error {
+	err := s.withKeys(live, nil, here, func(keys []*wholeKey) error {
+		var contents *along
+		if len(keys) > 1 {
+			contents = &along{fam: format.FamContent}
+		}
+		defer contents.close()
 		for i, w := range keys {
 			x := &xs[at[i]]
 			switch {
@@ -74,7 +79,7 @@ func (s *transfer) ExportKeys(names []object.Name) []Exported {
 				x.Err = errs.E(op, w.n, errs.NotFound)
 			default:
 				x.Export = &Export{s: s, name: w.n}
-				x.Err = x.take(w)
+				x.Err = x.take(w, contents)
 			}
 		}
 		return nil
@@ -94,7 +99,7 @@ func (s *transfer) ExportKeys(names []object.Name) []Exported {
 }
 
 // take describes w and keeps what it names. The caller holds the locks.
-func (e *Export) take(w *wholeKey) error {
+func (e *Export) take(w *wholeKey, inIndex *along) error {
 	d := &format.Frame{Name: w.n, Mark: w.mark}
 	e.state = w.state()
 	for _, f := range w.versions() {
@@ -111,7 +116,7 @@ func (e *Export) take(w *wholeKey) error {
 	e.s.pins.hold(e.blobs)
 	e.held = true
 	d.Blobs = e.frame
-	contents, err := e.contents()
+	contents, err := e.contents(inIndex)
 	if err != nil {
 		return err
 	}
@@ -191,7 +196,7 @@ func (e *Export) upload(d *format.Frame, u *openUpload) error {
 }
 
 // contents reads what is in the index, or keeps the index as it is; it returns how many bytes that is.
-func (e *Export) contents() (sum int64, err error) {
+func (e *Export) contents(inIndex *along) (sum int64, err error) {
 	for i := range e.inline {
 		sum += e.inline[i].f.Parts[0].Length
 	}
@@ -200,7 +205,7 @@ func (e *Export) contents() (sum int64, err error) {
 		v := x.f.vol
 		if sum <= readInlineNow {
 			x.buf = contentPool.get()
-			if x.data, err = e.readNow(x.f, x.buf.b[:0]); err != nil {
+			if x.data, err = e.readNow(x.f, inIndex, x.buf.b[:0]); err != nil {
 				return 0, err
 			}
 			x.buf.b = x.data
@@ -221,7 +226,14 @@ func (e *Export) contents() (sum int64, err error) {
 }
 
 // readNow is read for who is not inside the gate yet.
-func (e *Export) readNow(f *found, b []byte) ([]byte, error) {
+func (e *Export) readNow(f *found, inIndex *along, b []byte) ([]byte, error) {
+	if p := &f.Parts[0]; p.Kind == format.RefInline {
+		if val, ok := inIndex.find(f.vol, e.name); ok {
+			if data, ok := verified(p, val, b); ok {
+				return data, nil
+			}
+		}
+	}
 	if err := f.vol.gate.Enter(); err != nil {
 		return nil, err
 	}
@@ -240,15 +252,21 @@ func (e *Export) read(f *found, db pebble.Reader, b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, f.vol.readError(op, e.name, err)
 	}
-	data, tag, _, ok := format.SplitContent(val)
-	data = append(b, data...)
+	data, ok := verified(p, val, b)
 	if err := closer.Close(); err != nil {
 		return nil, f.vol.readError(op, e.name, err)
 	}
-	if !ok || tag != p.Tag || int64(len(data)) != p.Length || cksum.Block(data) != p.CRC {
+	if !ok {
 		return nil, e.damaged(f, errs.E(op, e.name, errs.Corrupt, "the content in the index does not match its checksum"))
 	}
 	return data, nil
+}
+
+// verified adds the content in val, an index value, to b if it is what p says.
+func verified(p *format.Content, val, b []byte) (data []byte, ok bool) {
+	content, tag, _, ok := format.SplitContent(val)
+	data = append(b, content...)
+	return data, ok && tag == p.Tag && int64(len(content)) == p.Length && cksum.Block(data[len(b):]) == p.CRC
 }
 
 func (e *Export) damaged(f *found, err error) error {

@@ -196,7 +196,7 @@ func (s *transfer) apply(arrivals []*arrival, o *ImportOptions, results []Import
 		return
 	}
 	l := s.now()
-	err := s.withKeys(names, ids, func(keys []*wholeKey) error {
+	err := s.withKeys(names, ids, unknown, func(keys []*wholeKey) error {
 		for i, x := range in {
 			x.have = keys[i]
 			x.decide(o)

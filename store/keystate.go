@@ -53,7 +53,7 @@ func (s *transfer) KeyState(n object.Name) (KeyState, error) {
 		return KeyState{}, err
 	}
 	var k KeyState
-	err := s.withKeys([]object.Name{n}, nil, func(keys []*wholeKey) error {
+	err := s.withKeys([]object.Name{n}, nil, unknown, func(keys []*wholeKey) error {
 		k = keys[0].state()
 		return keys[0].err
 	})
@@ -156,17 +156,17 @@ func (w *wholeKey) state() KeyState {
 }
 
 // withKeys gives do all that there is of some names, under the locks of the names and of their uploads, ids among them. What of a
-// key cannot be read is its err.
+// key cannot be read is its err. Names that are known to be here, in the order of the index, are read as a walk reads them.
 //
 // Locks of uploads come before those of names, and which uploads a name has is known only under its lock: when there turns out to be
 // one whose lock was not taken, all begins anew.
-func (s *transfer) withKeys(names []object.Name, ids []format.UploadID, do func([]*wholeKey) error) error {
+func (s *transfer) withKeys(names []object.Name, ids []format.UploadID, known knowledge, do func([]*wholeKey) error) error {
 	var need [len(s.uploads)]bool
 	for _, id := range ids {
 		need[id[15]] = true
 	}
 	for {
-		more := s.lockedKeys(names, &need, do)
+		more := s.lockedKeys(names, &need, known, do)
 		if more == nil {
 			return nil
 		}
@@ -177,13 +177,21 @@ func (s *transfer) withKeys(names []object.Name, ids []format.UploadID, do func(
 	}
 }
 
+// knowledge is what the reader of keys knows of them before.
+type knowledge int
+
+const (
+	unknown knowledge = iota
+	here              // they are in the index, and come in its order
+)
+
 // errAgain says that need has grown.
 type errAgain struct{}
 
 func (errAgain) Error() string { return "an upload appeared" }
 
 // lockedKeys is one attempt of withKeys.
-func (s *transfer) lockedKeys(names []object.Name, need *[256]bool, do func([]*wholeKey) error) error {
+func (s *transfer) lockedKeys(names []object.Name, need *[256]bool, known knowledge, do func([]*wholeKey) error) error {
 	for i := range need {
 		if need[i] {
 			s.uploads[i].Lock()
@@ -193,6 +201,9 @@ func (s *transfer) lockedKeys(names []object.Name, need *[256]bool, do func([]*w
 	unlock := s.lockNames(names)
 	defer unlock()
 	g := gatherer{s: &s.places, names: names}
+	if known == here && len(names) > 1 {
+		g.records = &along{fam: format.FamRecord}
+	}
 	defer g.close()
 	keys := make([]*wholeKey, len(names))
 	again := false
@@ -214,11 +225,13 @@ func (s *transfer) lockedKeys(names []object.Name, need *[256]bool, do func([]*w
 type gatherer struct {
 	s       *places
 	names   []object.Name // all that are read, if there are several
+	records *along        // reads records; nil: each is looked up
 	uploads map[*volume]*cursor
 	marked  map[*volume]bool // whether any of names may have a mark there
 }
 
 func (g *gatherer) close() {
+	g.records.close()
 	for _, c := range g.uploads {
 		_ = c.close() // its error was looked at
 	}
@@ -258,13 +271,11 @@ func (g *gatherer) volume(w *wholeKey, v *volume) error {
 	if epoch > 0 {
 		w.mark, w.marked = max(w.mark, epoch), append(w.marked, v)
 	}
-	f := new(found)
-	ok, err := v.read(f, w.n)
+	f, err := g.record(v, w.n)
 	if err != nil {
 		return err
 	}
-	if ok {
-		f.own(w.n)
+	if f != nil {
 		w.records = append(w.records, f)
 		if len(f.S3ID) > 0 { // only then there may be older versions
 			if err := w.older(v); err != nil {
@@ -273,6 +284,26 @@ func (g *gatherer) volume(w *wholeKey, v *volume) error {
 		}
 	}
 	return g.uploadsIn(w, v)
+}
+
+// record reads the record of n in v; nil = there is none.
+func (g *gatherer) record(v *volume, n object.Name) (*found, error) {
+	val, ok := g.records.find(v, n)
+	if ok && val == nil {
+		return nil, nil
+	}
+	if ok {
+		f := &found{vol: v, at: format.FamRecord, value: bytes.Clone(val)}
+		if err := format.DecodeRecord(&f.Record, f.value, []byte(n.Key)); err == nil && f.Bucket == n.Bucket {
+			return f, nil
+		}
+	}
+	f := new(found)
+	if ok, err := v.read(f, n); !ok || err != nil { // it also says what is wrong
+		return nil, err
+	}
+	f.own(n)
+	return f, nil
 }
 
 // mark reads the mark of n in v. One look tells that there are none from the least of the names to the greatest, which is so nearly always.

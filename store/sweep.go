@@ -137,7 +137,7 @@ func (s *transfer) ForgetKeys(ctx context.Context, names []object.Name, guard fu
 func (s *transfer) forgetKeys(names []object.Name, guard func(object.Name) error, results []error, remains *Remains) error {
 	r := removal{s: s, batches: map[*volume]*pebble.Batch{}, drops: map[*volume][]*dropping{}, keys: map[*volume][]int{}, results: results}
 	defer r.close()
-	err := s.withKeys(names, nil, func(keys []*wholeKey) error {
+	err := s.withKeys(names, nil, here, func(keys []*wholeKey) error {
 		for i, w := range keys {
 			if results[i] = w.err; results[i] == nil {
 				results[i] = s.live("store.ForgetKeys", w.n)
