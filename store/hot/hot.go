@@ -5,8 +5,9 @@
 // go, and is odd in between: an entry is good as long as the turn is its own. So no writer needs to know of this package, and
 // what a writer has not yet made durable cannot be found here. hot neither decodes nor verifies: who reads does.
 //
-// Names are admitted when they are missed a second time: a pass over many objects then costs no copies. Memory is bounded by
-// bytes and by slots; who has not been read since the last look of the hand goes first.
+// Names are admitted when they are missed a second time: a pass over many objects then costs no copies. Until half of the room is
+// taken the first time does, for nobody has to go. Memory is bounded by bytes and by slots; who has not been read since the last
+// look of the hand goes first.
 //
 // Start at (*Cache).Get, (*Cache).Wants and (*Cache).Add.
 package hot
@@ -108,10 +109,13 @@ func (h *Cache[H]) drop(slot *atomic.Pointer[Entry[H]], e *Entry[H]) {
 	}
 }
 
-// Wants reports whether a name that was missed was missed before.
+// Wants reports whether a name that was missed is to be kept: it was missed before, or there is much room.
 func (h *Cache[H]) Wants(digest, turn uint64) bool {
 	if h == nil || Busy(turn) {
 		return false
+	}
+	if h.bytes.Load() < h.limit/2 {
+		return true
 	}
 	mark := &h.seen[digest>>16%seenSize]
 	if print := uint32(digest >> 32); mark.Load() != print {

@@ -43,14 +43,24 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestWants: a name is wanted at its first miss while half of the room is free, then at its second, and never by a writer.
+func TestWants(t *testing.T) {
+	c := New[int](1 << 20)
+	for i := range uint64(2) {
+		digest := (7 + i) << 40
+		roomy := i == 0
+		if c.Wants(digest, 3) || c.Wants(digest, 2) != roomy || c.Wants(digest, 3) || !c.Wants(digest, 2) {
+			t.Errorf("wanted by a writer, not at the second miss, or at the first (room: %v)", roomy)
+		}
+		c.Add(&Entry[int]{Name: object.Name{Key: "a"}, Turn: 2, Content: make([]byte, 600<<10)})
+	}
+}
+
 // TestTurns has an entry found in its own turn alone, and none in a writer's.
 func TestTurns(t *testing.T) {
 	const digest = 7 << 40
 	c := New[int](1 << 20)
 	n := object.Name{Key: "a"}
-	if c.Wants(digest, 2) || c.Wants(digest, 3) || !c.Wants(digest, 2) {
-		t.Error("wanted at the first miss, by a writer, or not at the second")
-	}
 	add := func(turn uint64) { c.Add(&Entry[int]{Name: n, Digest: digest, Turn: turn, Home: 5}) }
 	add(2)
 	if e := c.Get(n, digest, 2); e == nil || e.Home != 5 {
