@@ -248,12 +248,12 @@ func (f ForgetNode) apply(c *change) error {
 	if n.Role.Gateway() && n.State == Online && !hasGateway(c.Map, f.ID) {
 		return errs.E(op, string(f.ID), errs.Conflict, "is the last gateway in service: add one first")
 	}
+	if f.Supersede {
+		c.supersede(n)
+	}
 	if n.State == Decommissioned {
 		c.retire(n)
 		return nil
-	}
-	if f.Supersede {
-		c.supersede(n)
 	}
 	delete(c.editMap().Nodes, f.ID)
 	if n.Role.Target() {
