@@ -97,7 +97,7 @@ type NodeCheck struct {
 // CheckReport answers what=check at PathCluster.
 type CheckReport struct {
 	CheckCounts
-	Kept        map[string]string     `json:"kept,omitempty"`   // targets whose kept copies were not looked at, and why: all they had is elsewhere
+	Kept        map[string]string     `json:"kept,omitempty"`   // targets that were not looked at, and why: all they had is elsewhere, or they own nothing yet
 	Paused      bool                  `json:"paused,omitempty"` // the rebalance is stopped
 	Rebalancing bool                  `json:"rebalancing"`      // names are on their way: what is misplaced or surplus now is not for long
 	Nodes       map[string]*NodeCheck `json:"nodes"`

@@ -51,6 +51,9 @@ const (
 	Wiping    Phase = "wiping"    // decommissioned: it removes what it has and leaves
 )
 
+// Expendable reports whether nobody needs what n holds: all of it is elsewhere too, or it has not owned anything yet.
+func (n *Node) Expendable() bool { return n.Phase == Drained || n.Phase == Wiping || waits(n) }
+
 // placementOf returns how m places names.
 func placementOf(m *Map) []Placed {
 	var ps []Placed

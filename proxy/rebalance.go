@@ -157,7 +157,7 @@ func (g *queries) check(c *httpx.Ctx, v *cluster.View) error {
 	rep := api.CheckReport{Rebalancing: v.Map.Rebalancing(), Paused: v.Map.Paused, Nodes: map[string]*api.NodeCheck{}, Kept: map[string]string{}}
 	found, missing := gatherWithin[api.NodeCheck](g.Gateway, c, targetsOf(v.Map), what, checkPatience)
 	for id := range missing {
-		if n := v.Map.Nodes[cluster.NodeID(id)]; n.Phase == cluster.Drained { // it may be off, and nobody needs what it has
+		if n := v.Map.Nodes[cluster.NodeID(id)]; n.Expendable() { // it may be off
 			rep.Kept[id] = n.Describe()
 			delete(missing, id)
 		}

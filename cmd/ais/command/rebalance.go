@@ -402,7 +402,7 @@ func (a rebalanceVerbs) printCheck(rep *api.CheckReport) error {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(rep.Kept)) {
-		a.out.Printf("The copies that %s keeps were not looked at: it is %s.", id, rep.Kept[id])
+		a.out.Printf("What %s has was not looked at, and nobody needs it: it is %s.", id, rep.Kept[id])
 	}
 	switch {
 	case rep.Rebalancing && rep.Paused:
