@@ -55,12 +55,14 @@ func (s *Set) OpenNew(path string, replace Replace) (*Mountpath, error) {
 		return nil, err
 	}
 	if replace == MayBeNew {
-		if err := offered(s.sys, path); err != nil {
+		if err := Offered(s.sys, path); err != nil {
 			return nil, errs.E(op, path, err)
 		}
 	}
 	m := newMountpath(path, s.sys, s.log)
+	m.opening.Store(true)
 	err := s.openNew(m, replace)
+	m.opening.Store(false)
 	if err == nil {
 		err = m.Err()
 	}
@@ -113,6 +115,8 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 		return errs.F(op, m.path, errs.Conflict, "belongs to node %s, not %s", mk.NodeID, nodeID)
 	case mk.ClusterUUID != "" && mk.ClusterUUID != uuid:
 		return errs.F(op, m.path, errs.Conflict, "belongs to cluster %s, not %s", mk.ClusterUUID, uuid)
+	case s.byID(mk.ID) >= 0 && s.mps[s.byID(mk.ID)].Err() == nil:
+		return Again(m.path, s.mps[s.byID(mk.ID)])
 	case slices.Contains(s.rec.Retired, mk.ID):
 		return errs.E(op, m.path, errs.Conflict, "was given up by this node, and what it holds is out of date: empty the directory to use it anew")
 	}
@@ -137,6 +141,11 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 		}
 	}
 	return nil
+}
+
+// Again refuses what is at a path because it is mountpath m, which is in use.
+func Again(path string, m *Mountpath) error {
+	return errs.F("fs.Set.OpenNew", path, errs.Conflict, "is mountpath %s once more, or a copy of it, and that one is in use", m.path)
 }
 
 // wipe removes what a mountpath that was released left, and forgets its marker.
@@ -224,8 +233,12 @@ func (s *Set) Join(m *Mountpath) (*Set, error) {
 	id := m.ID()
 	_, out := n.rec.out(id)
 	known := out || n.rec.serves(id)
+	was := slices.IndexFunc(s.mps, func(o *Mountpath) bool { return o.ID() == id })
 	n.mps = slices.DeleteFunc(n.mps, func(o *Mountpath) bool { return o.ID() == id })
 	n.mps = append(n.mps, m)
+	if was >= 0 {
+		n.empties(s.mps[was].path) // a configuration may still name it
+	}
 	n.rec.Detached = slices.DeleteFunc(n.rec.Detached, func(p string) bool { return p == m.path })
 	n.rec.Others = slices.DeleteFunc(n.rec.Others, func(o Member) bool { return o.ID == id })
 	now := slices.Clone(n.rec.present())
@@ -277,11 +290,16 @@ func (s *Set) drop(op string, m *Mountpath, emptied bool) (*Set, error) {
 		n.rec.Emptied = remember(n.rec.Emptied, m.ID())
 	}
 	n.mps = slices.DeleteFunc(n.mps, func(o *Mountpath) bool { return o.ID() == m.ID() })
-	n.rec.Detached = slices.DeleteFunc(n.rec.Detached, func(p string) bool { return p == m.path })
-	if !slices.ContainsFunc(n.mps, func(o *Mountpath) bool { return o.path == m.path }) {
-		n.rec.Detached = remember(n.rec.Detached, m.path)
-	}
+	n.empties(m.path)
 	return n.commit(op)
+}
+
+// empties notes that a mountpath has left a path, so that what is there without a marker is not taken for a new one.
+func (s *Set) empties(path string) {
+	s.rec.Detached = slices.DeleteFunc(s.rec.Detached, func(p string) bool { return p == path })
+	if !slices.ContainsFunc(s.mps, func(o *Mountpath) bool { return o.path == path }) {
+		s.rec.Detached = remember(s.rec.Detached, path)
+	}
 }
 
 // Settle returns the set as of which every name that can be read is at its present home.

@@ -256,3 +256,54 @@ func TestHomeFollows(t *testing.T) {
 	}
 	must(t, s.Close())
 }
+
+// TestOnlyDisabledLeft: a node of which nothing but disabled mountpaths is there does not start, and names the one that is missed.
+func TestOnlyDisabledLeft(t *testing.T) {
+	m := NewMem()
+	s := first(t, m, "/a", "/b")
+	b, _ := s.Find("/b")
+	s, err := s.Leave(b, SetAside, "disabled on request", 1, 1)
+	must(t, err)
+	must(t, s.Close())
+	away(t, m, "/a")
+	if _, err := restart(m, "/a", "/b"); !errs.Is(err, errs.Mountpath) || !strings.Contains(err.Error(), "/a") || strings.Contains(err.Error(), "/b") {
+		t.Errorf("started: %v", err)
+	}
+	back(t, m, "/a")
+	s, err = restart(m, "/a", "/b")
+	must(t, err)
+	if got := state(s); !slices.Equal(got, []string{"/a used", "/b failed"}) {
+		t.Errorf("%v", got)
+	}
+	must(t, s.Close())
+}
+
+// TestElsewhere: the path that a mountpath has left for another is not taken for a new one, and one in use is not replaced by its copy.
+func TestElsewhere(t *testing.T) {
+	m := NewMem()
+	s := first(t, m, "/a", "/b")
+	b, _ := s.Find("/b")
+	s, err := s.Leave(b, Failed, "broke", 1, 1)
+	must(t, err)
+	b.Fail(errs.E("test", "disk", errs.Mountpath, "broke"))
+	must(t, b.Close())
+	root := open(t, m, "/")
+	must(t, root.Rename("b", "c"))
+	must(t, m.MkdirAll("/b"))
+	c, err := s.OpenNew("/c", KnownOnly)
+	must(t, err)
+	s, err = s.Join(c)
+	must(t, err)
+	if _, err := s.OpenNew("/c", KnownOnly); !errs.Is(err, errs.Conflict) {
+		t.Errorf("opened twice: %v", err)
+	}
+	must(t, s.Close())
+	for range 2 {
+		s, err = restart(m, "/a", "/b")
+		must(t, err)
+		if got := state(s); !slices.Equal(got, []string{"/a used", "/c used"}) {
+			t.Errorf("%v", got)
+		}
+		must(t, s.Close())
+	}
+}

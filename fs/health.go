@@ -80,6 +80,8 @@ func (m *Mountpath) Probe(care func()) error {
 	if busy {
 		return nil
 	}
+	m.calls.begin() // it reads, too: who takes the mountpath back would wait for the same disk
+	defer m.calls.end()
 	defer func() {
 		m.health.mu.Lock()
 		m.health.began = time.Time{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -44,6 +45,7 @@ func (c *calls) end() {
 type outcome struct {
 	n    int
 	file File
+	lock io.Closer
 	err  error
 
 	panicked any
@@ -66,19 +68,33 @@ func await(m *Mountpath, call func() outcome) outcome {
 				if o.file != nil {
 					_ = o.file.Close() // nobody knows of it
 				}
+				if o.lock != nil {
+					_ = o.lock.Close()
+				}
 			}
 		}
 	}()
+	var late <-chan time.Time
+	if m.opening.Load() {
+		t := time.NewTimer(openPatience)
+		defer t.Stop()
+		late = t.C
+	}
 	select {
 	case o := <-done:
 		if o.panicked != nil {
 			panic(o.panicked) // in the goroutine that it belongs to
 		}
 		return o
+	case <-late:
+		GiveUp(m, openPatience)
 	case <-m.down:
-		return outcome{err: m.Err()}
 	}
+	return outcome{err: m.Err()}
 }
+
+// openPatience bounds each call while a mountpath is opened, when nobody looks at its disk yet: one that hangs is not to keep a node from starting.
+const openPatience = 30 * time.Second
 
 func caught(call func() outcome) (o outcome) {
 	defer func() {
@@ -109,7 +125,7 @@ func awaitErr(m *Mountpath, call func() error) error {
 	return await(m, func() outcome { return outcome{err: call()} }).err
 }
 
-// Returned waits until all calls that were left alone have returned, and reports whether they have within the bound and before ctx ended.
+// Returned waits until all calls that were left alone, and the last look at the disk, have returned, and reports whether they have within the bound and before ctx ended.
 func (m *Mountpath) Returned(ctx context.Context, bound time.Duration) bool {
 	c := &m.calls
 	c.mu.Lock()

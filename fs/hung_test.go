@@ -2,10 +2,13 @@ package fs
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"aistore/errs"
@@ -135,4 +138,80 @@ func (o onePath) OpenRoot(path string) (Root, error) {
 		return o.sys.OpenRoot(path)
 	}
 	return o.FS.OpenRoot(path)
+}
+
+// lockHangs is a system whose locks hang.
+type lockHangs struct {
+	FS
+	answers chan struct{}
+}
+
+func (s lockHangs) OpenRoot(path string) (Root, error) {
+	r, err := s.FS.OpenRoot(path)
+	return lockRoot{r, s.answers}, err
+}
+
+type lockRoot struct {
+	Root
+	answers chan struct{}
+}
+
+func (r lockRoot) Lock(name string) (io.Closer, error) {
+	<-r.answers
+	return r.Root.Lock(name)
+}
+
+// TestHangsWhenOpened: a node starts although one of its disks hangs, without that; it lets go of what it gets there late, and takes the disk back when it answers.
+func TestHangsWhenOpened(t *testing.T) {
+	for _, what := range []string{"lock", "document"} {
+		synctest.Test(t, func(t *testing.T) {
+			mem := NewMem()
+			cfg := SetConfig{FS: mem, Paths: []string{"/a", "/b"}, NodeID: "n", Boot: "1"}
+			s, err := OpenSet(cfg)
+			must(t, err)
+			s, err = s.Accept()
+			must(t, err)
+			must(t, s.Close())
+			answers := make(chan struct{})
+			var slow FS = lockHangs{mem, answers}
+			if what == "document" {
+				slow = &Faulty{FS: mem, Check: func(op Op, _ string) error {
+					if op != OpOpen && op != OpRead {
+						<-answers
+					}
+					return nil
+				}}
+			}
+			cfg.FS, cfg.Boot, cfg.Existing = onePath{FS: mem, path: "/b", sys: slow}, "2", true
+			s, err = OpenSet(cfg)
+			must(t, err)
+			if got := state(s); !slices.Equal(got, []string{"/a used", "/b failed"}) {
+				t.Errorf("%s: %v", what, got)
+			}
+			s, old, err := s.Judge("1")
+			if err != nil || len(old) > 0 {
+				t.Fatal(old, err)
+			}
+			s, err = s.Accept()
+			must(t, err)
+			b, _ := s.Find("/b")
+			if !GivenUp(b) || b.Returned(t.Context(), time.Second) {
+				t.Errorf("%s: %v", what, b.Err())
+			}
+			close(answers)
+			if !b.Returned(t.Context(), time.Minute) {
+				t.Errorf("%s: calls have not returned", what)
+			}
+			must(t, Answers(b))
+			must(t, b.Close())
+			m, err := s.OpenNew("/b", KnownOnly)
+			must(t, err)
+			s, err = s.Join(m)
+			must(t, err)
+			if got := state(s); !slices.Equal(got, []string{"/a used", "/b used"}) {
+				t.Errorf("%s: %v", what, got)
+			}
+			must(t, s.Close())
+		})
+	}
 }

@@ -43,6 +43,7 @@ type Mountpath struct {
 	failed  atomic.Pointer[failure]
 	worse   atomic.Bool   // the operating system has told of an error since
 	down    chan struct{} // closed by Fail
+	opening atomic.Bool   // no call is waited for long
 	onFail  func(error)   // called once, from any goroutine
 	counts  counters
 	spaceMu sync.Mutex

@@ -8,11 +8,11 @@ import (
 	"aistore/errs"
 )
 
-// offered looks at what is offered as a new mountpath, before anything is written there: an empty directory. One that is not there may be
+// Offered looks at what is offered as a new mountpath, before anything is written there: an empty directory. One that is not there may be
 // mistyped, or the mount point of a disk that is not mounted; files that are there are somebody's. A directory with a marker is another's
 // to judge. What cannot be looked at is told by who opens it.
-func offered(sys FS, path string) error {
-	const op = "fs.offered"
+func Offered(sys FS, path string) error {
+	const op = "fs.Offered"
 	r, err := sys.OpenRoot(path)
 	switch {
 	case errs.Is(err, errs.NotFound):

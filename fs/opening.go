@@ -74,7 +74,13 @@ func (s *opening) all(cfg SetConfig) error {
 			return errs.F("fs.Set", s.mps[i].path, errs.Invalid, "is the same mountpath as %s: one is a copy", s.mps[i-1].path)
 		}
 	}
-	return s.record()
+	if err := s.record(); err != nil {
+		return err
+	}
+	for _, m := range s.mps {
+		m.opening.Store(false)
+	}
+	return nil
 }
 
 // expected are the paths that are configured, and those of the members besides.
@@ -91,6 +97,7 @@ func (s *opening) expected(configured []string) []string {
 // add opens one path, unless it was detached, of which only the record is taken. It reports whether a marker was there.
 func (s *opening) add(path, nodeID string) (found bool, err error) {
 	m := newMountpath(path, s.sys, s.log)
+	m.opening.Store(true)
 	s.mps = append(s.mps, m)
 	if found, err = s.find(m); err != nil || !m.marker.Released {
 		return found, err

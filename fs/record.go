@@ -43,7 +43,7 @@ type setRecord struct {
 	Others      []Member   `json:"others,omitempty"`   // out of service
 	Retired     []string   `json:"retired,omitempty"`  // ids given up for good: what they have is out of date
 	Emptied     []string   `json:"emptied,omitempty"`  // of those, the ids of mountpaths that had nothing any more
-	Detached    []string   `json:"detached,omitempty"` // paths of members that were given up, unless there is another by now
+	Detached    []string   `json:"detached,omitempty"` // paths of members that were given up, or are elsewhere now, unless there is another by now
 	Moved       bool       `json:"moved,omitempty"`    // what can be read is at home
 }
 

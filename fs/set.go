@@ -107,6 +107,7 @@ func (s *Set) find(m *Mountpath) (bool, error) {
 		return false, nil
 	}
 	m.root = r
+	m.fsid, _ = r.FSID() // settleIn tells of an error
 	m.marker, err = readMarker(r)
 	switch {
 	case errs.Is(err, errs.NotFound):
@@ -117,15 +118,15 @@ func (s *Set) find(m *Mountpath) (bool, error) {
 		m.Fail(err)
 		return false, nil
 	}
-	lock, err := r.Lock(LockName)
-	if errs.Is(err, errs.Conflict) {
-		return false, err
+	o := await(m, func() (o outcome) { o.lock, o.err = r.Lock(LockName); return o })
+	if errs.Is(o.err, errs.Conflict) {
+		return false, o.err
 	}
-	if err != nil {
-		m.Fail(err)
+	if o.err != nil {
+		m.Fail(o.err)
 		return true, nil
 	}
-	m.lock = lock
+	m.lock = o.lock
 	var rec setRecord
 	if m.marker.Released { // others may have it by now
 		return true, nil
@@ -279,7 +280,7 @@ func (s *Set) record() error {
 		}
 	}
 	if len(present) == 0 {
-		return errs.E("fs.Set", "mountpaths", errs.Mountpath, "none is in service: enable one")
+		return errs.E("fs.Set", "mountpaths", errs.Mountpath, errors.Join(errors.New("none in service can be used, and one that is disabled can be enabled only while the node runs"), s.outside()))
 	}
 	s.rec.Others = out
 	if s.rec.place(present) && len(s.rec.Generations) > 1 {
@@ -293,6 +294,17 @@ func (s *Set) record() error {
 	s.rec.Format = MarkerFormat
 	s.build()
 	return s.write()
+}
+
+// outside says why those are not used that nobody has disabled.
+func (s *Set) outside() error {
+	var all []error
+	for _, m := range s.mps {
+		if as, out := s.rec.out(m.ID()); !out || as.Standing != SetAside {
+			all = append(all, m.Err())
+		}
+	}
+	return errors.Join(all...)
 }
 
 // write puts the record on every mountpath that can be written. One is enough.

@@ -106,10 +106,13 @@ func (m *Mountpath) returns(as Member) bool {
 	return m.trusted
 }
 
-// unused reports whether nothing was written to m when it was found.
+// Used reports whether a start of the node was accepted with m before: what it had then is to be there.
+func Used(m *Mountpath) bool { return len(m.found) > 0 && !m.unused() }
+
 // Unused reports whether nothing was written on a mountpath yet, also when it was made by an attempt that failed.
 func Unused(m *Mountpath) bool { return m.fresh || m.unused() }
 
+// unused reports whether nothing was written to m when it was found.
 func (m *Mountpath) unused() bool { return len(m.found) > 0 && m.found[0] == unused }
 
 func boolOrder(a, b bool) int {
@@ -288,5 +291,20 @@ func (s *Set) Accept() (*Set, error) {
 	return (starts{s}).awaySince(op, boot)
 }
 
+// Known says whether a mountpath whose content is taken away is known to be the one that was here last.
+type Known uint8
+
+// The answers.
+const (
+	OldCopy Known = iota
+	Own           // it goes on to vouch for the node's last start: another disk may be missing
+)
+
 // Forget makes a mountpath of a stopped node, whose content was taken away, one on which nothing was written yet.
-func (m *Mountpath) Forget() error { return m.noteStarts([]string{unused}) }
+func (m *Mountpath) Forget(k Known) error {
+	starts := []string{unused}
+	if k == Own {
+		starts = with(starts, m.Marker().Starts...)
+	}
+	return m.noteStarts(starts)
+}

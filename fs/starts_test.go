@@ -159,7 +159,7 @@ func (k *keeper) setAside(sys FS, s *Set, old []string) {
 		must(k.t, r.SyncDir("."))
 		stopped, err := OpenStopped(sys, path, nil)
 		must(k.t, err)
-		must(k.t, errors.Join(stopped.All()[0].Forget(), stopped.Close()))
+		must(k.t, errors.Join(stopped.All()[0].Forget(OldCopy), stopped.Close()))
 		k.foreign[path], k.content[path] = false, 0
 	}
 }

@@ -17,15 +17,20 @@ import (
 // mounts is the part of a Store that changes and watches its mountpaths: what it adds to Store's methods is promoted.
 type mounts struct{ *Store }
 
-// Attach takes a directory into service that is there: an empty one, one with this node's marker, or, at a path whose disk is missing, the
-// disk that replaces it: what was only on the old one is then lost.
+// Attach takes a directory into service that is there: an empty one, one with this node's marker, also of a mountpath that was elsewhere and is out of
+// service, or, at a path whose disk is missing, the disk that replaces it: what was only on the old one is then lost.
 func (s *mounts) Attach(ctx context.Context, path string) (fs.Info, error) {
 	const op = "store.Attach"
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	set := s.now().set
+	if mk, err := fs.ReadMarker(s.cfg.FS, path); err == nil && !mk.Released {
+		if m, known := set.Find(mk.ID); known && m.Path() != path { // its disk was mounted here, or this is a copy that takes its place
+			return s.comeBack(ctx, op, m, path, fs.KnownOnly)
+		}
+	}
 	if m, known := set.Find(path); known {
-		return s.comeBack(ctx, op, m, fs.MayBeNew)
+		return s.comeBack(ctx, op, m, path, fs.MayBeNew)
 	}
 	m, err := set.OpenNew(path, fs.MayBeNew)
 	if err == nil {
@@ -47,7 +52,7 @@ func (s *mounts) Enable(ctx context.Context, path string) (fs.Info, error) {
 	if err != nil {
 		return fs.Info{}, err
 	}
-	return s.comeBack(ctx, op, m, fs.KnownOnly)
+	return s.comeBack(ctx, op, m, m.Path(), fs.KnownOnly)
 }
 
 // Disable takes a mountpath out of service now. Its names stay on it: until it is enabled they are kind Mountpath, unless they are
@@ -64,7 +69,7 @@ func (s *mounts) Disable(path string) error {
 	switch as, out := s.out(m); {
 	case out && as.Standing == fs.SetAside:
 		return nil
-	case !out && s.inService() == 1:
+	case !out && !s.othersServe(m):
 		return errs.E(op, path, errs.Conflict, "is the only mountpath in service: attach another first")
 	}
 	m.Fail(errors.New(why)) // what is under way there fails, so nothing newer than this moment is there
@@ -83,7 +88,7 @@ func (s *mounts) Detach(ctx context.Context, path string, how Force) error {
 	}
 	as, out := s.out(m)
 	switch {
-	case !out && s.inService() == 1:
+	case !out && !s.othersServe(m):
 		return errs.E(op, path, errs.Conflict, "is the only mountpath in service: attach another first")
 	case how == Force(true):
 		return s.giveUp(ctx, op, m, out)
@@ -108,12 +113,14 @@ func (s *mounts) Rescan(ctx context.Context) (out map[string]error) {
 	for _, v := range s.volumes() {
 		as, isOut := s.out(v.mp)
 		switch {
-		case isOut && as.Standing == fs.Failed:
-			if _, err := s.comeBack(ctx, op, v.mp, fs.KnownOnly); err != nil {
+		case isOut && as.Standing == fs.Failed, !isOut && v.err() != nil:
+			if _, err := s.comeBack(ctx, op, v.mp, v.mp.Path(), fs.KnownOnly); err != nil {
 				out[v.mp.Path()] = err
 			}
 		case isOut && as.Standing == fs.SetAside:
 			out[v.mp.Path()] = errs.E(op, v.mp.Path(), errs.Mountpath, as.Reason)
+		case v.mp.Stuck() > probeWait:
+			out[v.mp.Path()] = errs.E(op, v.mp.Path(), errs.Mountpath, "the disk does not answer")
 		default:
 			if err := v.mp.Check(); err != nil {
 				out[v.mp.Path()] = err
@@ -134,7 +141,7 @@ func (s *mounts) leaveFailed() {
 		if err == nil || out && as.Standing != fs.Leaving && as.LastCounter > 0 {
 			continue
 		}
-		if !out && s.inService() == 1 {
+		if !out && !s.othersServe(v.mp) {
 			continue // nobody could take its names
 		}
 		standing, why := fs.Failed, v.mp.Info().Reason
@@ -166,6 +173,11 @@ func (s *mounts) out(m *fs.Mountpath) (fs.Member, bool) {
 }
 
 func (s *mounts) inService() int { return len(s.now().serving()) }
+
+// othersServe reports whether a mountpath in service besides m can be used.
+func (s *mounts) othersServe(m *fs.Mountpath) bool {
+	return slices.ContainsFunc(s.now().serving(), func(v *volume) bool { return v.mp != m && v.err() == nil })
+}
 
 // leave takes m out of service.
 func (s *mounts) leave(op string, m *fs.Mountpath, as fs.Standing, why string) error {
@@ -203,7 +215,10 @@ func (s *mounts) giveUp(ctx context.Context, op string, m *fs.Mountpath, out boo
 	s.log.Warn("mountpath given up, with what was only there", "mountpath", m.Path(), "id", m.ID())
 	v := s.volumeOf(m)
 	s.publish(set, nil)
-	return s.letGo(v)
+	if err := s.letGo(v); err != nil { // it is given up all the same
+		s.log.Warn("the files of a mountpath that was given up could not be closed", "mountpath", m.Path(), "err", err)
+	}
+	return nil
 }
 
 // givingUp tells who has to know before what a mountpath has is given up.
@@ -214,15 +229,17 @@ func (s *mounts) givingUp(ctx context.Context) error {
 	return s.cfg.GivingUp(ctx)
 }
 
-// comeBack takes m, which is out of service, back.
-func (s *mounts) comeBack(ctx context.Context, op string, m *fs.Mountpath, replace fs.Replace) (fs.Info, error) {
+// comeBack takes m, which is out of service, back, from the path where it is now.
+func (s *mounts) comeBack(ctx context.Context, op string, m *fs.Mountpath, path string, replace fs.Replace) (fs.Info, error) {
 	as, out := s.out(m)
 	switch {
+	case m.Err() == nil && path != m.Path():
+		return fs.Info{}, fs.Again(path, m)
 	case !out && m.Err() == nil:
-		return fs.Info{}, errs.E(op, m.Path(), errs.Exists, "is in service")
-	case !out && s.inService() == 1 && replace != fs.KnownOnly:
-		return fs.Info{}, errs.E(op, m.Path(), errs.Conflict, "is the only mountpath in service, and failed: enable it if it is the same disk, or attach another first")
-	case !out && s.inService() == 1: // nobody could take its names
+		return fs.Info{}, errs.E(op, path, errs.Exists, "is in service")
+	case !out && !s.othersServe(m) && replace != fs.KnownOnly:
+		return fs.Info{}, errs.E(op, path, errs.Conflict, "failed, and no other mountpath in service can be used: enable it if it is the same disk, or attach another first")
+	case !out && !s.othersServe(m): // nobody could take its names
 	case !out: // it failed a moment ago
 		if err := s.leave(op, m, fs.Failed, m.Info().Reason); err != nil {
 			return fs.Info{}, err
@@ -230,37 +247,49 @@ func (s *mounts) comeBack(ctx context.Context, op string, m *fs.Mountpath, repla
 	case as.Standing == fs.Leaving && m.Err() == nil:
 		set, err := s.now().set.Join(m)
 		if err != nil {
-			return fs.Info{}, errs.E(op, m.Path(), err)
+			return fs.Info{}, errs.E(op, path, err)
 		}
 		s.publish(set, nil)
 		return m.Info(), nil
 	}
 	if !m.Returned(ctx, s.cfg.CloseWithin) {
 		if err := ctx.Err(); err != nil { // who asked has left: it is not to take effect when nobody knows of it
-			return fs.Info{}, errs.E(op, m.Path(), err)
+			return fs.Info{}, errs.E(op, path, err)
 		}
-		return fs.Info{}, errs.E(op, m.Path(), errs.Conflict, "hangs, and stays out of service: calls that were made before it was taken out have not returned; try again when the disk answers")
+		return fs.Info{}, errs.E(op, path, errs.Conflict, "hangs, and stays out of service: calls that were made before it was taken out have not returned; try again when the disk answers")
 	}
 	if err := s.letGo(s.volumeOf(m)); err != nil {
 		s.log.Warn("a failed mountpath's files could not be closed", "mountpath", m.Path(), "err", err)
 	}
-	if mk, err := fs.ReadMarker(s.cfg.FS, m.Path()); replace == fs.MayBeNew && (err != nil || mk.ID != m.ID()) { // asked before anything is changed
-		if err := s.givingUp(ctx); err != nil {
-			return fs.Info{}, errs.E(op, m.Path(), err)
+	back, err := s.reopen(ctx, m, path, replace)
+	if err == nil {
+		return back.Info(), nil
+	}
+	if as.Standing == fs.SetAside && errors.Is(err, errFormer) { // so that the restart looks at it
+		err = errors.Join(err, s.leave(op, m, fs.Failed, errFormer.Error()))
+	}
+	return fs.Info{}, errs.E(op, path, err)
+}
+
+// reopen opens what is at path in the place of m.
+func (s *mounts) reopen(ctx context.Context, m *fs.Mountpath, path string, replace fs.Replace) (*fs.Mountpath, error) {
+	if mk, err := fs.ReadMarker(s.cfg.FS, path); replace == fs.MayBeNew && (err != nil || mk.ID != m.ID()) {
+		if err := fs.Offered(s.cfg.FS, path); err != nil { // before anybody is told that m is given up
+			return nil, err
+		}
+		if err := s.givingUp(ctx); err != nil { // before anything is changed
+			return nil, err
 		}
 	}
-	back, err := s.now().set.OpenNew(m.Path(), replace)
-	switch {
-	case err != nil:
-	case replace == fs.KnownOnly && back.ID() != m.ID():
-		err = errors.Join(errs.F(op, m.Path(), errs.Conflict, "another mountpath is at this path: %s, not %s; mount the right disk, or attach this one", back.ID(), m.ID()), back.Close())
-	default:
-		err = s.join(ctx, back, m)
-	}
+	back, err := s.now().set.OpenNew(path, replace)
 	if err != nil {
-		return fs.Info{}, errs.E(op, m.Path(), err)
+		return nil, err
 	}
-	return back.Info(), nil
+	if replace == fs.KnownOnly && back.ID() != m.ID() {
+		err := errs.F("store.reopen", path, errs.Conflict, "another mountpath is at this path: %s, not %s; mount the right disk, or attach this one", back.ID(), m.ID())
+		return nil, errors.Join(err, back.Close())
+	}
+	return back, s.join(ctx, back, m)
 }
 
 // join opens m's index and takes it into service. old is what was at its path before; nil when nothing was.
@@ -269,6 +298,9 @@ func (s *mounts) join(ctx context.Context, m, old *fs.Mountpath) error {
 	s.tend(v)
 	v.open()
 	err := v.err()
+	if err == nil {
+		err = sameEra(v, s.era.Load())
+	}
 	if err == nil {
 		err = s.learn(ctx, v)
 	}
@@ -323,12 +355,15 @@ func (s *mounts) learn(ctx context.Context, v *volume) error {
 // tend tells a volume whom it belongs to and whom to tell when it fails.
 func (s *mounts) tend(v *volume) {
 	v.all = &s.places
-	v.mp.OnFail(func(error) {
-		select {
-		case s.broke <- struct{}{}:
-		default: // someone was told already and has not looked yet
-		}
-	})
+	v.mp.OnFail(func(error) { s.tellBroke() })
+}
+
+// tellBroke says that a mountpath may have to be replaced.
+func (s *mounts) tellBroke() {
+	select {
+	case s.broke <- struct{}{}:
+	default: // someone was told already and has not looked yet
+	}
 }
 
 func (s *mounts) volumeOf(m *fs.Mountpath) *volume {

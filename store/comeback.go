@@ -99,10 +99,10 @@ func (s *mounts) takeBack(ctx context.Context) {
 	}
 }
 
-// returnable reports whether m is out of service for nothing but its failure, or as the only one in service.
+// returnable reports whether m is out of service for nothing but its failure, or in service as nobody else is who could take its names.
 func (s *mounts) returnable(m *fs.Mountpath) bool {
 	as, out := s.out(m)
-	return s.volumeOf(m) != nil && (out && as.Standing == fs.Failed || !out && s.inService() == 1)
+	return s.volumeOf(m) != nil && (out && as.Standing == fs.Failed || !out && !s.othersServe(m))
 }
 
 func (s *mounts) takeBackOne(ctx context.Context, d *comeback, m *fs.Mountpath) {
@@ -120,7 +120,7 @@ func (s *mounts) takeBackOne(ctx context.Context, d *comeback, m *fs.Mountpath) 
 	s.comebacks.mu.Lock()
 	d.over = true
 	s.comebacks.mu.Unlock()
-	if _, err := s.comeBack(ctx, "store.takeBack", m, fs.KnownOnly); err != nil {
+	if _, err := s.comeBack(ctx, "store.takeBack", m, m.Path(), fs.KnownOnly); err != nil {
 		if errs.Is(err, errs.Conflict, errs.Canceled) { // nothing was done: at a later look
 			s.comebacks.mu.Lock()
 			d.over = false

@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +16,7 @@ import (
 
 	"aistore/errs"
 	"aistore/fs"
+	"aistore/store/format"
 )
 
 // hanging is a disk whose changes wait while it hangs.
@@ -206,4 +210,158 @@ func TestTrial(t *testing.T) {
 			t.Error("two look at one disk")
 		}
 	})
+}
+
+// TestHangsWhenTidied: a disk that hangs in what is tidied there is given up like any other, and the others are looked after meanwhile.
+func TestHangsWhenTidied(t *testing.T) {
+	t.Parallel()
+	mem := fs.NewMem()
+	bad := newHanging(mem)
+	var armed atomic.Bool
+	waits := bad.Check
+	bad.Check = func(op fs.Op, name string) error {
+		if op == fs.OpRemove && strings.HasPrefix(name, "blobs/") && armed.CompareAndSwap(true, false) {
+			bad.hang()
+		}
+		return waits(op, name)
+	}
+	cfg := crashConfig(eachDisk{mem, map[string]fs.FS{"/a": bad}}, []string{"/a", "/b"})
+	cfg.CloseWithin = time.Second
+	s := testStore(t, cfg)
+	root, err := mem.OpenRoot("/a")
+	must(t, err)
+	stray := format.BlobID{1}.Path() // of a writer that a crash interrupted
+	if err := root.Mkdir(filepath.Dir(stray)); err != nil && !errors.Is(err, os.ErrExist) {
+		t.Fatal(err)
+	}
+	f, err := root.OpenFile(stray, os.O_RDWR|os.O_CREATE)
+	must(t, err)
+	must(t, f.Close())
+	armed.Store(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: 50 * time.Millisecond})
+	var run sync.WaitGroup
+	run.Go(func() { must(t, s.Run(ctx)) })
+	await(t, "given up", func() bool { m, _ := s.now().set.Find("/a"); return m.Err() != nil })
+	await(t, "out of service", func() bool { m, _ := s.now().set.Find("/a"); _, out := s.out(m); return out })
+	bad.answer(nil)
+	cancel()
+	run.Wait()
+}
+
+// TestEnableWhatHangsInReads: a disk that hangs in reads is not waited for by who changes mountpaths.
+func TestEnableWhatHangsInReads(t *testing.T) {
+	t.Parallel()
+	mem := fs.NewMem()
+	answers := make(chan struct{})
+	var armed atomic.Bool
+	bad := &fs.Faulty{FS: mem, Check: func(op fs.Op, name string) error {
+		if op == fs.OpRead && name == fs.MarkerName && armed.Load() {
+			<-answers
+		}
+		return nil
+	}}
+	cfg := crashConfig(eachDisk{mem, map[string]fs.FS{"/a": bad}}, []string{"/a", "/b"})
+	cfg.CloseWithin = 50 * time.Millisecond
+	s := testStore(t, cfg)
+	armed.Store(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: 50 * time.Millisecond})
+	var run sync.WaitGroup
+	run.Go(func() { must(t, s.Run(ctx)) })
+	await(t, "out of service", func() bool { m, _ := s.now().set.Find("/a"); _, out := s.out(m); return out })
+	done := make(chan error, 1)
+	go func() { done <- second(s.Enable(ctx, "/a")) }()
+	select {
+	case err := <-done:
+		if !errs.Is(err, errs.Conflict) {
+			t.Errorf("enabled: %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("enable waits for the disk")
+	}
+	armed.Store(false)
+	close(answers)
+	await(t, "back", func() bool { m, _ := s.now().set.Find("/a"); _, out := s.out(m); return m.Err() == nil && !out })
+	cancel()
+	run.Wait()
+}
+
+// TestTwoHang: a disk that begins to hang while another, which was given up, is taken out of service is given up as well.
+func TestTwoHang(t *testing.T) {
+	t.Parallel()
+	mem := fs.NewMem()
+	a, b := newHanging(mem), newHanging(mem)
+	var armed atomic.Bool
+	waits := b.Check
+	b.Check = func(op fs.Op, name string) error {
+		if op == fs.OpCreate && strings.HasPrefix(name, fs.SetName) && armed.CompareAndSwap(true, false) {
+			b.hang() // when the record is written that has a out of service
+		}
+		return waits(op, name)
+	}
+	cfg := crashConfig(eachDisk{mem, map[string]fs.FS{"/a": a, "/b": b}}, []string{"/a", "/b", "/c"})
+	cfg.CloseWithin = time.Second
+	s := testStore(t, cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: 50 * time.Millisecond})
+	var run sync.WaitGroup
+	run.Go(func() { must(t, s.Run(ctx)) })
+	armed.Store(true)
+	a.hang()
+	await(t, "both are out of service", func() bool { return len(usablePaths(s)) == 1 })
+	for i := range 20 {
+		put(t, s, fmt.Sprint(i), []byte("x"))
+	}
+	a.answer(nil)
+	b.answer(nil)
+	await(t, "both are back", func() bool { return len(usablePaths(s)) == 3 })
+	cancel()
+	run.Wait()
+}
+
+// TestAllHang: when all disks of a node hang, as those of a machine whose storage stands still, and answer again, all come back by themselves; with errors, whoever
+// enables them is obeyed.
+func TestAllHang(t *testing.T) {
+	for _, then := range []error{nil, syscall.EIO} {
+		t.Run(fmt.Sprint(then), func(t *testing.T) {
+			t.Parallel()
+			mem := fs.NewMem()
+			bad := newHanging(mem)
+			cfg := crashConfig(bad, []string{"/a", "/b", "/c"})
+			cfg.Boot, cfg.CloseWithin = "boot", time.Second
+			s := testStore(t, cfg)
+			must(t, s.AcceptStart())
+			ctx, cancel := context.WithCancel(t.Context())
+			s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: 50 * time.Millisecond})
+			var run sync.WaitGroup
+			run.Go(func() { must(t, s.Run(ctx)) })
+			for i := range 30 {
+				put(t, s, fmt.Sprint(i), []byte("x"))
+			}
+			bad.hang()
+			await(t, "given up", func() bool {
+				for _, i := range s.Mountpaths() {
+					if i.State != fs.Disabled {
+						return false
+					}
+				}
+				return true
+			})
+			bad.answer(then)
+			if then != nil {
+				for _, path := range cfg.Mountpaths {
+					await(t, "enabled", func() bool { err := second(s.Enable(ctx, path)); return err == nil || errs.Is(err, errs.Exists) })
+				}
+			}
+			await(t, "all are back", func() bool { return len(usablePaths(s)) == 3 })
+			for i := range 30 {
+				if got := string(get(t, s, b1(fmt.Sprint(i)))); got != "x" {
+					t.Errorf("%d is %q", i, got)
+				}
+			}
+			cancel()
+			run.Wait()
+		})
+	}
 }

@@ -40,24 +40,52 @@ func (s *transfer) eachEra(do func(v *volume, noted uint64)) error {
 		if v.err() != nil {
 			continue
 		}
-		val, err := v.getCopy([]byte(format.MetaEra))
-		if errs.Is(err, errs.NotFound) {
-			continue
-		}
-		if err == nil && len(val) != 8 {
-			err = errs.E(op, v.mp.Path(), errs.Corrupt, "the era is unreadable")
-		}
+		noted, err := eraNoted(v)
 		if err != nil {
 			return errs.E(op, v.mp.Path(), err)
 		}
-		do(v, binary.LittleEndian.Uint64(val))
+		if noted != 0 {
+			do(v, noted)
+		}
 	}
 	return nil
 }
 
-// SetEra notes the membership on every mountpath, durably.
+// eraNoted is the membership to which the content belongs; 0 = none was noted.
+func eraNoted(v *volume) (uint64, error) {
+	val, err := v.getCopy([]byte(format.MetaEra))
+	switch {
+	case errs.Is(err, errs.NotFound):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case len(val) != 8:
+		return 0, errs.E("store.Era", v.mp.Path(), errs.Corrupt, "the era is unreadable")
+	}
+	return binary.LittleEndian.Uint64(val), nil
+}
+
+// SetEra notes the membership on every mountpath, durably, also on those that come later.
 func (s *transfer) SetEra(era uint64) error {
+	s.changing.Lock()
+	s.era.Store(era)
+	s.changing.Unlock()
 	return s.steady(func() error { return setEra(s.volumes(), era) })
+}
+
+// errFormer refuses what the others set aside while a mountpath was out of service.
+var errFormer = errors.New("holds what is of an earlier membership of this node, or was superseded meanwhile: restart the node, which sets it aside")
+
+// sameEra notes the present membership on a mountpath that comes and has none noted, and refuses one whose content is of another.
+func sameEra(v *volume, era uint64) error {
+	noted, err := eraNoted(v)
+	switch {
+	case err != nil || era == 0 || noted == era:
+		return err
+	case noted != 0:
+		return errs.E("store.join", v.mp.Path(), errs.Conflict, errFormer)
+	}
+	return setEra([]*volume{v}, era)
 }
 
 func setEra(vols []*volume, era uint64) error {
@@ -113,7 +141,7 @@ const AsideDir = "set-aside"
 // SetAside moves what mountpaths of a stopped node hold to set-aside/AS in each of them: the node then opens them empty, and nothing
 // is destroyed. Interrupted, it can be repeated; the index goes last, so that until then it says whose the blobs are, and only then does the
 // marker say that nothing is there. A path that is no mountpath yet is left alone.
-func SetAside(sys fs.FS, paths []string, as string, log *slog.Logger) error {
+func SetAside(sys fs.FS, paths []string, as string, known fs.Known, log *slog.Logger) error {
 	const op = "store.SetAside"
 	if sys == nil {
 		sys = fs.OS{}
@@ -124,7 +152,7 @@ func SetAside(sys fs.FS, paths []string, as string, log *slog.Logger) error {
 			continue
 		}
 		if err == nil {
-			err = errors.Join(setAside(set.All()[0], as), set.Close())
+			err = errors.Join(setAside(set.All()[0], as, known), set.Close())
 		}
 		if err != nil {
 			return errs.E(op, path, err)
@@ -133,7 +161,7 @@ func SetAside(sys fs.FS, paths []string, as string, log *slog.Logger) error {
 	return nil
 }
 
-func setAside(mp *fs.Mountpath, as string) error {
+func setAside(mp *fs.Mountpath, as string, known fs.Known) error {
 	dir := AsideDir + "/" + as
 	for _, d := range []string{AsideDir, dir} {
 		if err := mp.Mkdir(d); err != nil && !errors.Is(err, os.ErrExist) {
@@ -167,5 +195,5 @@ func setAside(mp *fs.Mountpath, as string) error {
 			return err
 		}
 	}
-	return mp.Forget()
+	return mp.Forget(known)
 }

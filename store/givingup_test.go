@@ -3,7 +3,12 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"aistore/errs"
 	"aistore/fs"
@@ -26,6 +31,13 @@ func TestReplacementRefused(t *testing.T) {
 	s, err = Open(t.Context(), cfg)
 	must(t, err)
 	defer func() { must(t, s.Close()) }()
+	junk, err := root.OpenFile("b/junk", os.O_RDWR|os.O_CREATE)
+	must(t, err)
+	must(t, junk.Close())
+	if _, err := s.Attach(t.Context(), "/b"); !errs.Is(err, errs.Invalid) || asked > 0 {
+		t.Errorf("a directory that is not empty: %v, asked %d times", err, asked)
+	}
+	must(t, root.Remove("b/junk"))
 	refusal = errs.E("test", "primary", errs.Unavailable, "is not within reach")
 	if _, err := s.Attach(t.Context(), "/b"); !errors.Is(err, refusal) {
 		t.Errorf("refused: %v", err)
@@ -41,5 +53,34 @@ func TestReplacementRefused(t *testing.T) {
 	must(t, err)
 	if ms := s.Mountpaths(); len(ms) != 2 || ms[0].State != fs.Enabled || ms[1].State != fs.Enabled || asked != 3 {
 		t.Errorf("asked %d times: %+v", asked, ms)
+	}
+}
+
+// TestGivenUpWhileItHangs: a disk that hangs in the middle of a table is given up, and whoever asked is told so.
+func TestGivenUpWhileItHangs(t *testing.T) {
+	mem := fs.NewMem()
+	var armed atomic.Bool
+	hangs, answers := make(chan struct{}), make(chan struct{})
+	bad := &fs.Faulty{FS: mem, Check: func(op fs.Op, name string) error {
+		if op == fs.OpWrite && strings.HasSuffix(name, ".sst") && armed.CompareAndSwap(true, false) {
+			close(hangs)
+			<-answers
+		}
+		return nil
+	}}
+	cfg := crashConfig(eachDisk{mem, map[string]fs.FS{"/a": bad}}, []string{"/a", "/b"})
+	cfg.CloseWithin = 50 * time.Millisecond
+	s := testStore(t, cfg)
+	defer close(answers)
+	for i := range 20 {
+		put(t, s, fmt.Sprint(i), []byte("x"))
+	}
+	m, _ := s.now().set.Find("/a")
+	armed.Store(true)
+	must(t, second(s.volumeOf(m).db.AsyncFlush()))
+	<-hangs
+	must(t, s.Detach(t.Context(), "/a", Force(true)))
+	if ms := s.Mountpaths(); len(ms) != 1 || ms[0].Path != "/b" {
+		t.Errorf("%+v", ms)
 	}
 }

@@ -600,7 +600,7 @@ func TestSetAside(t *testing.T) {
 		}}
 		paths := cfg.Mountpaths
 		for again := 0; ; again++ {
-			if err := SetAside(faulty, paths, "5", nil); err == nil {
+			if err := SetAside(faulty, paths, "5", fs.Own, nil); err == nil {
 				break
 			} else if again > 0 {
 				t.Fatal(err)

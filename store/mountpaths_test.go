@@ -150,6 +150,7 @@ func TestUnmountedWhileRunning(t *testing.T) {
 	must(t, os.Mkdir(dir+"/mp", 0o755))
 	put(t, s, "k2", random(300_000)) // still goes to the disk that is held
 	s.checkDisks()
+	s.replaceFailed()
 	if _, err := s.Put(t.Context(), b1("k3"), nil, PutOptions{}); !errs.Is(err, errs.Mountpath) {
 		t.Errorf("put after the disk went: %v", err)
 	}
@@ -343,6 +344,7 @@ func testFull(t *testing.T, s *Store, occupy func(int64) func()) {
 	}
 	free()
 	s.checkDisks()
+	s.replaceFailed()
 	put(t, s, "again", random(100_000))
 	if _, err := s.Stat(b1("k0")); err != nil {
 		t.Error(err)

@@ -107,10 +107,12 @@ func TestRealDisks(t *testing.T) {
 				put(t, s, fmt.Sprintf("k%d", i), random(200_000*(i%2)+10))
 			}
 			s.checkDisks()
+			s.replaceFailed()
 			if err := h.do(d); err != nil {
 				t.Skip(err)
 			}
 			s.checkDisks() // what Run does every few seconds
+			s.replaceFailed()
 			var broken *fs.Info
 			for _, i := range s.Mountpaths() {
 				if strings.HasPrefix(i.Path, d.dir) {
@@ -171,6 +173,7 @@ func TestLostWriteBack(t *testing.T) {
 		}
 	}
 	s.checkDisks()
+	s.replaceFailed()
 	failed := false
 	for _, i := range s.Mountpaths() {
 		failed = failed || i.State == fs.Disabled

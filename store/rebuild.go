@@ -35,8 +35,11 @@ type rebuilder struct {
 	top    uint64 // greatest version counter seen
 }
 
-// newIndexDir is where the new index grows.
-const newIndexDir = indexDirName + ".new"
+// newIndexDir is where the new index grows, madeIndexDir where it waits, complete, for its place.
+const (
+	newIndexDir  = indexDirName + ".new"
+	madeIndexDir = indexDirName + ".made"
+)
 
 // RebuildIndex makes a new index for a mountpath of a stopped node: from what can be read of the old one, and,
 // when that was not whole, from the footers of the blobs.
@@ -62,7 +65,10 @@ func RebuildIndex(ctx context.Context, cfg OfflineConfig, report func(Fault)) (R
 
 func (r *rebuilder) run(ctx context.Context) error {
 	mp := r.s.volumes()[0].mp
-	if err := indexfs.RemoveAll(mp, newIndexDir); err != nil {
+	if err := finishSwap(mp); err != nil {
+		return err
+	}
+	if err := errors.Join(indexfs.RemoveAll(mp, newIndexDir), indexfs.RemoveAll(mp, madeIndexDir)); err != nil {
 		return err
 	}
 	r.v = newVolume(mp, r.s.cache, r.s.log)
@@ -117,8 +123,21 @@ func (r *rebuilder) fill(ctx context.Context) error {
 	return r.v.eachBlob(ctx, func(id format.BlobID) error { return r.fromFooter(id) })
 }
 
+// finishSwap ends a swap that was interrupted when neither index was in its place.
+func finishSwap(mp *fs.Mountpath) error {
+	_, there := mp.Stat(indexDirName)
+	_, made := mp.Stat(madeIndexDir)
+	if !errors.Is(there, os.ErrNotExist) || made != nil {
+		return nil
+	}
+	return errors.Join(mp.Rename(madeIndexDir, indexDirName), mp.SyncDir("."))
+}
+
 // swap puts the new index in the old one's place.
 func (r *rebuilder) swap(mp *fs.Mountpath) error {
+	if err := errors.Join(mp.Rename(newIndexDir, madeIndexDir), mp.SyncDir(".")); err != nil {
+		return err
+	}
 	if _, err := mp.Stat(indexDirName); err == nil {
 		for i := 1; ; i++ {
 			r.sum.SavedAs = indexDirName + ".old-" + strconv.Itoa(i)
@@ -130,7 +149,7 @@ func (r *rebuilder) swap(mp *fs.Mountpath) error {
 			return err
 		}
 	}
-	if err := mp.Rename(newIndexDir, indexDirName); err != nil {
+	if err := mp.Rename(madeIndexDir, indexDirName); err != nil {
 		return err
 	}
 	return mp.SyncDir(".")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"aistore/errs"
@@ -47,26 +48,61 @@ const probeWait = 3 * time.Second
 
 // Run looks after the store until ctx ends: it finishes removals that a crash interrupted, sweeps what
 // interrupted writers left, and watches the disks. It returns nil when ctx ends.
+//
+// Nothing that waits for a disk is done in the loop that gives up those which do not answer.
 func (s *Store) Run(ctx context.Context) error {
 	health := time.NewTimer(s.healthNow().Every)
 	defer health.Stop()
-	sweep := time.NewTicker(s.cfg.SweepEvery)
-	defer sweep.Stop()
+	var beside sync.WaitGroup
+	beside.Go(func() { keepTidy(ctx, s) })
+	beside.Go(func() { keepReplaced(ctx, s) })
+	ended := make(chan struct{})
+	go func() { beside.Wait(); close(ended) }()
+	told := ctx.Done()
+	var late <-chan time.Time
 	s.checkDisks()
-	s.tidy(ctx)
 	for {
 		select {
-		case <-ctx.Done():
+		case <-told: // they may wait for a disk that is still to be given up
+			bound := time.NewTimer(s.cfg.CloseWithin)
+			defer bound.Stop()
+			told, late = nil, bound.C
+		case <-ended:
 			s.comebacks.stop(s.cfg.CloseWithin)
 			return nil
-		case <-s.broke:
-			s.replaceFailed()
+		case <-late: // left alone: a call to the operating system does not return
+			s.comebacks.stop(s.cfg.CloseWithin)
+			return nil
 		case <-health.C:
 			s.checkDisks()
 			s.takeBack(ctx)
 			health.Reset(s.nextLook())
+		}
+	}
+}
+
+// keepTidy tidies now and then until ctx ends.
+func keepTidy(ctx context.Context, s *Store) {
+	sweep := time.NewTicker(s.cfg.SweepEvery)
+	defer sweep.Stop()
+	for {
+		s.tidy(ctx)
+		select {
 		case <-sweep.C:
-			s.tidy(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// keepReplaced takes those out of service that fail until ctx ends.
+func keepReplaced(ctx context.Context, s *Store) {
+	for {
+		select {
+		case <-s.broke:
+			s.replaceFailed()
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -91,6 +127,7 @@ func (s *mounts) replaceFailed() {
 	}
 }
 
+// checkDisks fails those disks that do not answer as they should.
 func (s *mounts) checkDisks() {
 	h := s.healthNow()
 	var mps []*fs.Mountpath
@@ -102,7 +139,7 @@ func (s *mounts) checkDisks() {
 			m.Fail(errors.New("is slow: " + m.Info().Slow))
 		}
 	}
-	s.replaceFailed()
+	s.tellBroke() // of those, too, that could not be replaced when they failed
 }
 
 // probe looks at every disk that can be used and returns those that answered. One that hangs holds up nobody, and

@@ -134,6 +134,7 @@ type Store struct {
 
 	health    atomic.Pointer[Health]
 	changing  sync.Mutex    // held while the set of mountpaths changes
+	era       atomic.Uint64 // as SetEra said last; 0 = nothing yet
 	broke     chan struct{} // a mountpath has failed
 	comebacks comebacks
 	watchMu   sync.Mutex

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -102,7 +103,10 @@ func (w *blobWriters) letIn() { w.n.Add(-writersOut) }
 func (v *volume) open() {
 	err := v.mp.Err()
 	if err == nil {
-		if err = v.makeDirs(); err == nil {
+		if err = hasIndex(v); err == nil {
+			err = v.makeDirs()
+		}
+		if err == nil {
 			v.space.keepReserve() // one from before is there to be given, should the index find no room
 			err = v.openIndex()
 		}
@@ -113,6 +117,25 @@ func (v *volume) open() {
 			v.mp.Fail(err)
 		}
 	}
+}
+
+// hasIndex refuses a mountpath that had an index and has none any more: beside an empty one its blobs would be swept, and what lay in the
+// index would be unheard of. The directory for blobs is made before the index, and put aside before it.
+func hasIndex(v *volume) error {
+	names, err := v.mp.ReadDir(indexDirName)
+	if err == nil && slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "marker.manifest.") }) || err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err // without that file pebble begins anew
+	}
+	blobs, err := v.mp.ReadDir("blobs")
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case len(blobs) > 0 || fs.Used(v.mp):
+		return errs.E("store.open", v.mp.Path(), errs.Corrupt, "the index is missing: put it back, or stop the node and make a new one with 'ais advanced store rebuild-index'")
+	}
+	return nil
 }
 
 func (v *volume) makeDirs() error {
@@ -217,7 +240,14 @@ func (v *volume) commit(b *pebble.Batch, d cluster.Durability) error {
 const lazily cluster.Durability = "lazily"
 
 // commitInside is commit for one who is inside the gate.
-func (v *volume) commitInside(b *pebble.Batch, d cluster.Durability) (err error) {
+func (v *volume) commitInside(b *pebble.Batch, d cluster.Durability) error {
+	err := commitUnnoted(v, b, d)
+	v.unsealed.Store(true) // not before: a mark that is written meanwhile may lie in front of it
+	return err
+}
+
+// commitUnnoted is commitInside of what need not be sealed.
+func commitUnnoted(v *volume, b *pebble.Batch, d cluster.Durability) (err error) {
 	defer recoverFatal("store.commit", &err)
 	n, wait := &v.durable, pebble.Sync
 	switch d {
@@ -232,7 +262,6 @@ func (v *volume) commitInside(b *pebble.Batch, d cluster.Durability) (err error)
 	if err := b.LogData(mark[:], nil); err != nil {
 		return err
 	}
-	v.unsealed.Store(true)
 	if n == &v.durable && wait == pebble.Sync {
 		v.loose.Store(false) // durable with this one, while it counts
 	}
@@ -315,9 +344,7 @@ func (v *volume) seal() error {
 		return err
 	}
 	defer v.gate.Leave()
-	err := commitMark(v.db, v.commitInside)
-	v.unsealed.Store(false)
-	return err
+	return commitMark(v.db, func(b *pebble.Batch, d cluster.Durability) error { return commitUnnoted(v, b, d) })
 }
 
 // commitMark commits a batch that has nothing in it but the mark that every batch gets.

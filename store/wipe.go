@@ -19,7 +19,7 @@ func Wipe(paths []string) error {
 		if _, err := os.Lstat(filepath.Join(path, afs.MarkerName)); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		for _, name := range []string{indexDirName, newIndexDir, "blobs", "work", AsideDir, afs.ReserveName, afs.ProbeName, afs.LockName, afs.SetName, afs.MarkerName} {
+		for _, name := range []string{indexDirName, newIndexDir, madeIndexDir, "blobs", "work", AsideDir, afs.ReserveName, afs.ProbeName, afs.LockName, afs.SetName, afs.MarkerName} {
 			if err := os.RemoveAll(filepath.Join(path, name)); err != nil {
 				all = append(all, errs.E(op, path, err))
 			}

@@ -13,6 +13,7 @@ import (
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/fs"
 	"aistore/internal/failpoint"
 	"aistore/store"
 )
@@ -23,11 +24,16 @@ var ErrReopen = errors.New("the node is to be opened again")
 // noted is a membership as the disks have it: 0 there means that none was noted.
 func noted(era uint64) uint64 { return era + 1 }
 
-// knownEra tells the control plane whose content the disks say to have.
+// knownEra tells the control plane whose content the disks say to have. Where they differ, one was out of use while the others were set aside: nothing is
+// served before keepEra has done the same with it.
 func (a *App) knownEra() error {
 	on, err := a.store.Era()
-	if err == nil && on > 0 {
-		a.oldEra = on - 1
+	if err != nil || on == 0 {
+		return err
+	}
+	a.oldEra = on - 1
+	others, err := a.store.OtherEras(on)
+	if err == nil && len(others) == 0 {
 		a.control.SetEra(a.oldEra)
 	}
 	return err
@@ -52,7 +58,7 @@ func (a disks) Judge(last string) (known bool, err error) {
 	if err == nil && len(old) > 0 {
 		a.log.Error("disks do not know of this node's last start: they are a copy of an earlier time, as of a snapshot or backup. What they hold is set aside, not served; "+
 			"what was only on the disks that were here is lost", "node", a.node.ID, "mountpaths", old, "last_start", last)
-		a.reopen(&aside{old, "before-" + last})
+		a.reopen(&aside{old, "before-" + last, fs.OldCopy})
 	}
 	return len(old) == 0, err
 }
@@ -61,6 +67,7 @@ func (a disks) Judge(last string) (known bool, err error) {
 type aside struct {
 	paths []string
 	as    string // below store.AsideDir
+	known fs.Known
 }
 
 // reopen ends the process's present life, to begin another one without that content.
@@ -122,7 +129,7 @@ func (a *App) keepEra(n *cluster.Node) (ended bool, err error) {
 	if err == nil && len(others) > 0 {
 		a.log.Error("what the disks hold is not this cluster's any more, since the node was removed from the cluster map and has joined again, or it kept copies while a disk or node was lost that may have had newer ones: it is set aside, not served",
 			"node", n.ID, "mountpaths", others, "era", n.Era)
-		a.reopen(&aside{others, strconv.FormatUint(a.oldEra, 10)})
+		a.reopen(&aside{others, strconv.FormatUint(a.oldEra, 10), fs.Own})
 		return true, nil
 	}
 	if err == nil {
@@ -140,7 +147,7 @@ func (a *App) setAside(what *aside) error {
 	if err := failpoint.Hit("start.before-aside"); err != nil {
 		return err
 	}
-	if err := store.SetAside(nil, what.paths, what.as, a.log); err != nil {
+	if err := store.SetAside(nil, what.paths, what.as, what.known, a.log); err != nil {
 		return errs.E("app.setAside", "mountpaths", err)
 	}
 	return ErrReopen
