@@ -36,6 +36,8 @@ const (
 const (
 	MaxLimit     = 100_000
 	maxPageBytes = 16 << 20
+
+	maxReplyBytes = maxPageBytes + 1<<20 // with the entry that makes it so large
 )
 
 // MaxStale is how often a page is begun again because the cluster map changed meanwhile: with every target that has moved what it

@@ -86,6 +86,18 @@ func (l *Local) check(ctx context.Context, bucket, epoch, stage uint64) error {
 	return nil
 }
 
+// still tells whether what was read since check may be told. Paused meanwhile, this target may not speak for its names any more; and in a later stage it
+// may have removed names, of which their owners, asked a moment before, did not know yet.
+func (l *Local) still(epoch, stage uint64) error {
+	if err := l.cl.Lease(); err != nil {
+		return err
+	}
+	if m := l.cl.View().Map; m.Epoch != epoch || m.Stage != stage {
+		return errs.F("list.still", "cluster map", errs.StaleMap, "went on to epoch %d and stage %d, the request is of %d and %d", m.Epoch, m.Stage, epoch, stage)
+	}
+	return nil
+}
+
 // skipBySeek is how many names of one group are stepped over before the scan begins anew behind the group.
 const skipBySeek = 48
 
@@ -133,7 +145,7 @@ func (l *Local) scan(ctx context.Context, q *Query, emit func(*Entry) int) (more
 		if again {
 			continue
 		}
-		return more, l.cl.Lease() // paused meanwhile, this target may not speak for its names any more
+		return more, l.still(q.Epoch, q.Stage)
 	}
 }
 

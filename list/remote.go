@@ -61,7 +61,7 @@ func (r *Remote) Fetch(ctx context.Context, n *cluster.Node, q *Query) (*Page, e
 	if err != nil {
 		return nil, err
 	}
-	msg, err := rep.ReadAll(maxPageBytes + maxQueryBytes)
+	msg, err := rep.ReadAll(maxReplyBytes)
 	if err != nil {
 		return nil, errs.E("list.Fetch", string(n.ID), err)
 	}

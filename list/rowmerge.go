@@ -49,7 +49,7 @@ func (r *Remote) FetchRows(ctx context.Context, n *cluster.Node, q *RowQuery) (*
 	if err != nil {
 		return nil, err
 	}
-	msg, err := rep.ReadAll(maxPageBytes + maxQueryBytes)
+	msg, err := rep.ReadAll(maxReplyBytes)
 	if err != nil {
 		return nil, errs.E("list.FetchRows", string(n.ID), err)
 	}

@@ -129,5 +129,5 @@ func (l *Local) scanRows(ctx context.Context, q *RowQuery, emit func(*Row) int, 
 	if err != nil {
 		return err
 	}
-	return l.cl.Lease() // as of names
+	return l.still(q.Epoch, q.Stage)
 }

@@ -100,7 +100,7 @@ func (l *Local) scanStates(ctx context.Context, q *Query, emit func(*Entry) int)
 			return false, err
 		}
 		if !before("", true) || whole {
-			return more, l.cl.Lease()
+			return more, l.still(q.Epoch, q.Stage)
 		}
 		after = upTo
 	}
