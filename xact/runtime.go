@@ -21,6 +21,7 @@ const (
 	maxRunning = 64  // jobs at once
 	maxEnded   = 512 // remembered after their end
 	maxErrors  = 5   // objects named in a job's error; all are counted
+	maxStopped = 64  // jobs remembered that were stopped before they came
 	perLane    = 4   // workers of a mountpath: hides a sync behind three others
 	maxWorkers = 256
 )
@@ -73,6 +74,7 @@ type Runtime struct {
 	mu     sync.Mutex
 	ctx    context.Context // of Run; nil before it and after
 	jobs   []*run          // oldest first
+	undone []string        // ids of jobs that are not to begin any more, oldest first
 	active sync.WaitGroup
 }
 
@@ -140,6 +142,9 @@ func (r *Runtime) Start(ctx context.Context, s Spec) error {
 	defer r.mu.Unlock()
 	if r.ctx == nil {
 		return errs.E(op, "job "+s.ID, errs.Unavailable, "the node is starting or stopping")
+	}
+	if slices.Contains(r.undone, s.ID) {
+		return errs.E(op, "job "+s.ID, errs.Canceled, errStopped)
 	}
 	running := 0
 	for _, known := range r.jobs {
@@ -216,6 +221,7 @@ func (j *run) do() {
 	j.mu.Lock()
 	j.err = err
 	j.ended = j.rt.cfg.Now()
+	j.spec.Message = nil // may be millions of bytes of names, and many jobs are remembered
 	took := j.ended.Sub(j.started)
 	j.mu.Unlock()
 	level := slog.LevelInfo
@@ -322,16 +328,27 @@ func (r *Runtime) Query(q *api.JobQuery) []Snap {
 	return snaps
 }
 
-// Stop tells the running jobs that match to stop and returns how many there were.
+// Stop tells the running jobs that match to stop and returns how many there were. One that is not known is not begun any more: who starts it may have
+// given it up while its start was on its way.
 func (r *Runtime) Stop(q *api.JobQuery) int {
 	n := 0
-	for _, j := range r.all() {
+	for _, j := range r.known(q.ID) {
 		if j.matches(q) && j.running() {
 			j.cancel(errs.E("xact.Stop", "job "+j.spec.ID, errs.Canceled, errStopped))
 			n++
 		}
 	}
 	return n
+}
+
+// known returns all jobs, and notes the id if it is of none of them.
+func (r *Runtime) known(id string) []*run {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if id != "" && !slices.ContainsFunc(r.jobs, func(j *run) bool { return j.spec.ID == id }) {
+		r.undone = append(r.undone[max(0, len(r.undone)+1-maxStopped):], id)
+	}
+	return slices.Clone(r.jobs)
 }
 
 func (r *Runtime) all() []*run {

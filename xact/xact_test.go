@@ -403,6 +403,30 @@ func TestStartAllOrNone(t *testing.T) {
 	}
 }
 
+// TestStoppedBeforeItCame: the start of a job that was given up meanwhile, and arrives behind the stop, begins nothing.
+func TestStoppedBeforeItCame(t *testing.T) {
+	cl := newCluster(t, 1)
+	cl.put(cl.from, "a", 1)
+	rt := cl.nodes["t0"].rt
+	if n := rt.Stop(&api.JobQuery{ID: "late"}); n != 0 {
+		t.Errorf("stopped %d", n)
+	}
+	s := Spec{ID: "late", Kind: DeleteObjects, Bucket: 1, Epoch: 1, Placement: []cluster.Placed{{ID: "t0", Weight: 100}}, Message: json.RawMessage(`{"all":true}`)}
+	if err := rt.Start(t.Context(), s); !errs.Is(err, errs.Canceled) {
+		t.Errorf("%v", err)
+	}
+	rt.active.Wait()
+	if left := cl.keys(cl.from); left != "a" {
+		t.Errorf("left %q", left)
+	}
+	for i := range 2 * maxStopped {
+		rt.Stop(&api.JobQuery{ID: fmt.Sprint(i)})
+	}
+	if len(rt.undone) != maxStopped {
+		t.Errorf("%d are remembered", len(rt.undone))
+	}
+}
+
 func TestRuntimeRefuses(t *testing.T) {
 	cl := newCluster(t, 1)
 	rt := cl.nodes["t0"].rt
@@ -434,6 +458,20 @@ func TestRuntimeRefuses(t *testing.T) {
 	cl.nodes["t0"].stop()
 	if err := rt.Start(ctx, Spec{Kind: MoveBucket, Bucket: 1, Epoch: 1}); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("after Run: %v", err)
+	}
+}
+
+// TestEndedJobsAreSmall: of a job that is only remembered the names that it was given are not kept.
+func TestEndedJobsAreSmall(t *testing.T) {
+	cl := newCluster(t, 1)
+	cl.put(cl.from, "a", 1)
+	if j := cl.run(t, DeleteObjects, 0, api.ObjectSelection{Names: []string{"a"}}); j.Objects != 1 {
+		t.Fatalf("%+v", j)
+	}
+	for _, j := range cl.nodes["t0"].rt.all() {
+		if n := len(j.spec.Message); n > 0 {
+			t.Errorf("%d bytes are kept", n)
+		}
 	}
 }
 
