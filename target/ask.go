@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"aistore/cluster"
@@ -167,6 +168,8 @@ func (x *touches) pull(ctx context.Context, o *node.Object, h *cluster.Node, opt
 	case <-ctx.Done():
 		return errs.E(op, o, errs.Busy, ctx.Err())
 	}
+	ctx, stop := x.whileAlive(ctx, h.ID)
+	defer stop()
 	rep, err := x.node.Client.Do(ctx, &httpx.Call{Method: "GET", URL: keyURL(o, h, true)})
 	if err == nil && rep.Len == 0 { // it has moved, and been swept
 		rep.Close()
@@ -180,6 +183,26 @@ func (x *touches) pull(ctx context.Context, o *node.Object, h *cluster.Node, opt
 		return errs.F(op, o, errs.Busy, "%s %w: %w", h.ID, errStopped, err)
 	}
 	return err
+}
+
+// whileAlive returns a context that ends when a node is lost: who waits for a machine whose power is gone keeps others from their keys.
+func (x *touches) whileAlive(ctx context.Context, id cluster.NodeID) (alive context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			v := x.node.Control().View()
+			if n := v.Map.Nodes[id]; n == nil || !n.Alive {
+				cancel()
+				return
+			}
+			select {
+			case <-x.node.Control().Watch(v.Index):
+			case <-ctx.Done():
+			}
+		}
+	})
+	return ctx, func() { cancel(); wg.Wait() }
 }
 
 // errStopped is that a long key did not come whole.

@@ -2,7 +2,6 @@ package target
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"strconv"
 
@@ -73,10 +72,11 @@ func (t copies) rename(r *request, key string) error {
 		return err
 	}
 	o := t.deleteOptions(&r.Object, &object.Conditions{IfVersion: info.Version})
-	if _, err := t.store.Delete(r.c.Context(), r.Name(), o); err != nil && !errs.Is(err, errs.NotFound) {
-		if errs.Is(err, errs.Precondition) {
-			return errs.F(op, r, errs.Conflict, "was overwritten while it was being renamed: %s has the former content, %s the new", &dst, r)
-		}
+	_, err = t.store.Delete(r.c.Context(), r.Name(), o)
+	switch err = t.Judged(&r.Object, err); { // it may have gone to another target while it was copied
+	case errs.Is(err, errs.Precondition):
+		return errs.F(op, r, errs.Conflict, "was overwritten while it was being renamed: %s has the former content, %s the new", &dst, r)
+	case err != nil && !errs.Is(err, errs.NotFound):
 		return r.fault(op, err)
 	}
 	return t.node.Control().Lease()
@@ -168,22 +168,19 @@ func (t copies) copyThere(ctx context.Context, obj *store.Object, dst *node.Obje
 	if inParts(obj) || info.Checksum.Type == dst.Bucket.Props.Checksum {
 		nm.ETag = info.ETag
 	}
-	meta, err := json.Marshal(nm)
-	if err != nil {
-		return err
-	}
-	call := &httpx.Call{
-		Method: "PUT", URL: intraURL(dst), StreamLen: info.Size,
-		Headers: []httpx.Header{{Key: headerMeta, Value: string(meta)}},
-	}
+	call := &httpx.Call{Method: "PUT", URL: intraURL(PathIntraObjects, dst), StreamLen: info.Size}
 	if info.Checksum.Value != "" {
 		call.Headers = append(call.Headers, httpx.Header{Key: api.HeaderChecksumType, Value: info.Checksum.Type.String()},
 			httpx.Header{Key: api.HeaderChecksumValue, Value: info.Checksum.Value})
 	}
-	if data := obj.Bytes(); data != nil || info.Size == 0 {
+	data := obj.Bytes()
+	if data != nil || info.Size == 0 {
 		call.Body = data
 	} else {
 		call.Source = func(w io.Writer) error { return obj.WriteSpan(w, object.Span{Length: info.Size}) }
+	}
+	if err := nm.addTo(call, dst); err != nil {
+		return err
 	}
 	rep, err := t.node.Client.Do(ctx, call)
 	if err != nil {
@@ -193,10 +190,10 @@ func (t copies) copyThere(ctx context.Context, obj *store.Object, dst *node.Obje
 	return nil
 }
 
-// intraURL is the URL of o on its owner's intra-cluster listener.
-func intraURL(o *node.Object) string {
+// intraURL is the URL of o on its owner's intra-cluster listener, below a path.
+func intraURL(path string, o *node.Object) string {
 	b := append([]byte("http://"), o.Owner.IntraAddr...)
-	b = strconv.AppendUint(append(b, PathIntraObjects+"/"...), o.Bucket.ID, 10)
+	b = strconv.AppendUint(append(b, path+"/"...), o.Bucket.ID, 10)
 	b = httpx.AppendPath(append(b, '/'), o.Key)
 	b = strconv.AppendUint(append(b, "?"+api.QueryRedirEpoch+"="...), o.View.Map.Epoch, 10)
 	return string(b)

@@ -22,23 +22,12 @@ const (
 	maxSystemBytes = 4 << 10
 )
 
-// headerMeta carries on the intra-cluster listener what a copy must keep and clients may not set: a JSON nodeMeta.
-const headerMeta = "Ais-Object-Meta"
-
-// nodeMeta is the content of headerMeta.
-type nodeMeta struct {
-	ETag   string            `json:"etag,omitempty"`
-	Custom map[string]string `json:"custom,omitempty"`
-	System map[string]string `json:"system,omitempty"`
-	Tags   map[string]string `json:"tags,omitempty"`
-}
-
 // putOptions reads what the headers of a PUT say.
 func (t *Target) putOptions(r *request) (store.PutOptions, error) {
 	c, props := r.c, &r.Bucket.Props
 	change := t.Commit(&r.Object)
 	o := store.PutOptions{
-		Epoch: r.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Size: c.BodyLen(), Versioning: VersioningOf(r.Bucket),
+		Epoch: r.View.Map.Epoch, Durability: props.Durability, Checksum: props.Checksum, Size: c.BodyLen() - r.head, Versioning: VersioningOf(r.Bucket),
 		Newest: change.Newest, Guard: change.Guard,
 	}
 	if limit := r.View.Config.Limits.MaxObjectSize; o.Size > limit {
@@ -52,11 +41,13 @@ func (t *Target) putOptions(r *request) (store.PutOptions, error) {
 	}
 	o.Conditions = conditions(c)
 	if m := c.Header(headerMeta); r.peer && m != "" {
-		var nm nodeMeta
-		if err := json.Unmarshal([]byte(m), &nm); err != nil {
+		r.meta = new(nodeMeta)
+		if err := json.Unmarshal([]byte(m), r.meta); err != nil {
 			return o, errs.E("target.put", headerMeta, errs.Invalid, err)
 		}
-		o.ETag, o.Custom, o.System, o.Tags = nm.ETag, nm.Custom, nm.System, nm.Tags
+	}
+	if m := r.meta; m != nil {
+		o.ETag, o.Custom, o.System, o.Tags = m.ETag, m.Custom, m.System, m.Tags
 		return o, nil
 	}
 	if o.Custom, err = customOf(c); err != nil {

@@ -49,6 +49,8 @@ func (t *Target) IntraRoutes() []httpx.Route {
 	question := httpx.Policy{Listener: httpx.Intra, Class: httpx.ClassControl} // waits for nobody's data
 	rs = append(rs, httpx.Route{Method: "GET", Path: pathKeys + "/*", Op: "get-key", Policy: question, Handler: t.serveKey},
 		httpx.Route{Method: "GET", Path: pathAppends + "/*", Op: "get-append", Policy: question, Handler: t.serveAppend})
+	copied := httpx.Policy{Listener: httpx.Intra, Class: httpx.ClassData, MaxBody: httpx.NoLimit}
+	rs = append(rs, httpx.Route{Method: "PUT", Path: pathIntraCopies + "/*", Op: "put", Policy: copied, Handler: copies{t}.copyFromNode})
 	for _, r := range operations() {
 		r.Path, r.Policy.Listener, r.Handler = PathIntraObjects+"/*", httpx.Intra, t.fromNode
 		rs = append(rs, r)
@@ -139,6 +141,9 @@ type request struct {
 	node.Object
 	c    *httpx.Ctx
 	peer bool // another node asks: it may set what clients may not
+
+	meta *nodeMeta // what came with a copy
+	head int64     // bytes of the body that said it, and have been read
 }
 
 func (t *Target) perform(r *request) error {

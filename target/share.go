@@ -14,7 +14,7 @@ import (
 
 // Jobs keep their shares while names move: what this target does not own any more is done by the owner on its behalf.
 
-// patienceOfJobs is how long a job tries again when a name has no owner that answers, and pauseOfJobs the wait in between.
+// patienceOfJobs is how long a job tries again once a name has no owner that answers, and pauseOfJobs the wait in between.
 const (
 	patienceOfJobs = 30 * time.Second
 	pauseOfJobs    = 200 * time.Millisecond
@@ -23,17 +23,18 @@ const (
 // atOwner does here what is to be done where a name of b belongs, and there when it belongs elsewhere; again while owners change.
 func (o Objects) atOwner(ctx context.Context, b *cluster.Bucket, key string, here, there func(*node.Object) error) error {
 	const op = "target.atOwner"
-	ctx, cancel := context.WithTimeout(ctx, patienceOfJobs)
-	defer cancel()
+	var since time.Time // it has failed
 	for {
 		v, err := o.t.node.View()
 		if err != nil {
 			return err
 		}
-		obj := node.Object{View: v, Bucket: b, Key: key, Owner: v.Owner(b, key)}
-		switch {
-		case v.BucketByID(b.ID) == nil:
+		now := v.BucketByID(b.ID) // a job may go on for hours, in which properties change
+		if now == nil {
 			return errs.E(op, b.String(), errs.NoBucket, "bucket does not exist")
+		}
+		obj := node.Object{View: v, Bucket: now, Key: key, Owner: v.Owner(now, key)}
+		switch {
 		case obj.Owner == nil:
 			err = errs.E(op, &obj, errs.Unavailable, "no target is in service")
 		case obj.Owner.ID == o.t.node.ID:
@@ -44,6 +45,12 @@ func (o Objects) atOwner(ctx context.Context, b *cluster.Bucket, key string, her
 			err = there(&obj)
 		}
 		if !errs.Is(err, errs.StaleMap, errs.WrongOwner, errs.Unavailable, errs.Busy) {
+			return err
+		}
+		if since.IsZero() { // what failed may have taken long before
+			since = time.Now()
+		}
+		if time.Since(since) >= patienceOfJobs {
 			return err
 		}
 		pause := time.NewTimer(pauseOfJobs)
@@ -68,7 +75,7 @@ func (o Objects) Delete(ctx context.Context, b *cluster.Bucket, key string) (siz
 		size = info.Size
 		return nil
 	}, func(obj *node.Object) error {
-		rep, err := o.t.node.Client.Do(ctx, &httpx.Call{Method: "DELETE", URL: intraURL(obj)})
+		rep, err := o.t.node.Client.Do(ctx, &httpx.Call{Method: "DELETE", URL: intraURL(PathIntraObjects, obj)})
 		if err != nil {
 			return err
 		}
@@ -84,13 +91,27 @@ func (o Objects) Copy(ctx context.Context, from *cluster.Bucket, key string, to 
 	if from.ID == to.ID && key == toKey {
 		return 0, errs.E("target.Copy", to.String()+"/"+toKey, errs.Invalid, "source and destination are the same object")
 	}
+	dest := func(src *node.Object) (*cluster.Bucket, error) {
+		if b := src.View.BucketByID(to.ID); b != nil {
+			return b, nil
+		}
+		return nil, errs.E("target.Copy", to.String(), errs.NoBucket, "bucket does not exist")
+	}
 	err = o.atOwner(ctx, from, key, func(src *node.Object) error {
-		dst := node.Object{View: src.View, Bucket: to, Key: toKey, Owner: src.View.Owner(to, toKey)}
+		b, err := dest(src)
+		if err != nil {
+			return err
+		}
+		dst := node.Object{View: src.View, Bucket: b, Key: toKey, Owner: src.View.Owner(b, toKey)}
 		info, err := copies{o.t}.transfer(ctx, src, &dst)
 		size = info.Size
 		return err
 	}, func(src *node.Object) error {
-		call := &httpx.Call{Method: "PUT", URL: intraURL(src) + "&" + api.QueryObjectTo + "=" + url.QueryEscape(api.BckOf(to).Path()+toKey)}
+		b, err := dest(src)
+		if err != nil {
+			return err
+		}
+		call := &httpx.Call{Method: "PUT", URL: intraURL(PathIntraObjects, src) + "&" + api.QueryObjectTo + "=" + url.QueryEscape(api.BckOf(b).Path()+toKey)}
 		rep, err := o.t.node.Client.Do(ctx, call)
 		if err != nil {
 			return err
@@ -112,7 +133,7 @@ func (o Objects) Size(ctx context.Context, b *cluster.Bucket, key string) (size 
 		size = info.Size
 		return nil
 	}, func(obj *node.Object) error {
-		rep, err := o.t.node.Client.Do(ctx, &httpx.Call{Method: "HEAD", URL: intraURL(obj)})
+		rep, err := o.t.node.Client.Do(ctx, &httpx.Call{Method: "HEAD", URL: intraURL(PathIntraObjects, obj)})
 		if err != nil {
 			return err
 		}
