@@ -145,6 +145,7 @@ func (s *multipart) complete(op string, u *upload, named []CompletePart, o *Comp
 	po.fromUpload(u)
 	w := write{op: op, name: u.n, vol: home, o: &po}
 	ended := &upload{Upload: u.Upload, vol: home, id: u.id, n: u.n}
+	ended.Unsynced = false // its record says so
 	for i := range parts {
 		w.rec.Size += parts[i].Size
 		ended.Use(parts[i].Number)
@@ -162,6 +163,10 @@ func (s *multipart) complete(op string, u *upload, named []CompletePart, o *Comp
 	w.rec.Parts = w.rec.One[:1]
 	if o.Durability == cluster.Volatile {
 		w.rec.SetUnsynced()
+	} else if u.Unsynced {
+		if err := s.syncParts(u.n, parts); err != nil {
+			return info, err
+		}
 	}
 	w.also = func(b *pebble.Batch) error {
 		key := format.IDKey(nil, format.FamTable, u.n.Bucket, u.n.Key, u.id)

@@ -10,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"aistore/cluster"
 	"aistore/errs"
 	"aistore/fs"
 	"aistore/object"
+	"aistore/store/format"
 )
 
 // halfMove is a move of the next version of a name that a crash interrupts: it is at home, and still where it was. False when the name is at
@@ -105,6 +107,42 @@ func TestDeleteOfHalfMoved(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAbortOfHalfMoved: an upload that is on two mountpaths, since its move was interrupted, is gone from both when it is aborted.
+func TestAbortOfHalfMoved(t *testing.T) {
+	s := testStore(t, Config{FS: fs.NewMem(), Mountpaths: []string{"/a"}, NodeID: "n"})
+	ids := map[object.Name]string{}
+	for i := range 20 {
+		u, err := s.CreateUpload(t.Context(), b1(fmt.Sprint(i)), UploadOptions{})
+		must(t, err)
+		ids[b1(u.Key)] = u.ID
+	}
+	from := s.volumes()[0]
+	must(t, second(attach(t, s, "/b")))
+	half := 0
+	for n, id := range ids {
+		home, err := s.home(n)
+		must(t, err)
+		uid, _ := format.ParseUploadID(id)
+		u := &upload{vol: from, n: n, id: uid}
+		if ok, err := u.load(); err != nil || !ok {
+			t.Fatalf("%v: %v %v", n, ok, err)
+		}
+		if home != from {
+			half++
+			u.vol = home
+			must(t, u.put(cluster.Local, nil))
+		}
+		must(t, s.AbortUpload(t.Context(), n, id, AbortOptions{}))
+		if u, err := s.Upload(n, id); !errs.Is(err, errs.NotFound) {
+			t.Errorf("%v: %+v %v after it was aborted", n, u, err)
+		}
+	}
+	if half == 0 {
+		t.Error("none had to move")
+	}
+	settleStore(t, s)
 }
 
 // TestReadersOfMovedParts: who opened an object in parts before some of them went elsewhere, and who did since, both read on when it is

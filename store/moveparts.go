@@ -64,8 +64,8 @@ func (s *moves) moveUpload(_ context.Context, from *volume, n object.Name, id fo
 	s.moving.RLock()
 	defer s.moving.RUnlock()
 	err = shift(from, home, func(b *pebble.Batch) error {
-		if known && (there.State != format.UploadOpen || u.State == format.UploadOpen) {
-			return nil // as new
+		if known && there.State != format.UploadOpen {
+			return nil // its end
 		}
 		return b.Set(u.key(), format.AppendUpload(nil, &u.Upload, u.key()), nil)
 	}, func(b *pebble.Batch) error { return b.Delete(u.key(), nil) })

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -86,6 +87,11 @@ func (s *multipart) PutPart(ctx context.Context, n object.Name, id string, numbe
 	p, err := s.writePart(ctx, op, n, u.id, number, r, bw, &o)
 	if err != nil {
 		return info, errs.E(op, n, err)
+	}
+	if o.Durability == cluster.Volatile && !u.Unsynced {
+		if err := s.noteUnsynced(op, n, id); err != nil {
+			return info, errs.E(op, n, err)
+		}
 	}
 	err = s.commitPart(op, u, p, bw.v, &o)
 	for i := 0; i < 4 && errors.Is(err, errRehomed); i++ { // it must not go to a mountpath that leaves
@@ -229,6 +235,38 @@ func (s *multipart) commitPart(op string, u *upload, p *format.Part, v *volume, 
 		}
 		if err := u.replacePart(other, key, nil); err != nil { // the newer one holds
 			s.log.Warn("a replaced part was not removed", "object", n.String(), "err", err)
+		}
+	}
+	return nil
+}
+
+// noteUnsynced notes that the blobs of an upload's parts may not be durable: it may be completed under class local.
+func (s *multipart) noteUnsynced(op string, n object.Name, id string) error {
+	uid, _ := format.ParseUploadID(id) // looked up before
+	l := s.uploads.of(uid)
+	l.Lock()
+	defer l.Unlock()
+	u, err := s.openUpload(op, n, id)
+	if err != nil || u.Unsynced {
+		return err
+	}
+	u.Unsynced = true
+	return u.put(cluster.Local, nil)
+}
+
+// syncParts makes the blobs of parts durable.
+func (s *multipart) syncParts(n object.Name, parts []format.Part) error {
+	for i := range parts {
+		v, err := s.partVolume(n, &parts[i])
+		if err != nil {
+			return err
+		}
+		err = syncBlob(v, parts[i].Blob)
+		if errors.Is(err, os.ErrNotExist) {
+			err = errs.F("store.syncParts", n, errs.Corrupt, "the content of part %d is missing", parts[i].Number)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

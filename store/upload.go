@@ -302,11 +302,33 @@ func (s *multipart) clean(u *upload) {
 		u.Clean = true
 		err = u.put(cluster.Volatile, nil) // if it is lost, all is done once more
 	} else {
-		err = u.forget()
+		err = s.forgetAborted(u)
 	}
 	if err != nil {
 		u.vol.log.Warn("an upload will be cleaned once more", "object", u.n.String(), "err", err)
 	}
+}
+
+// forgetAborted removes u from the indexes: a move that a crash interrupted has left it in two of the name's homes, open in the one where it was not
+// aborted. That one goes first.
+func (s *multipart) forgetAborted(u *upload) error {
+	var buf [8]*volume
+	for _, v := range s.now().homes(u.n, buf[:0]) {
+		if v == u.vol {
+			continue
+		}
+		b := v.db.NewBatch()
+		_, err := v.getCopy(u.key())
+		if err == nil {
+			err = errors.Join(b.Delete(u.key(), nil), v.commit(b, cluster.Local))
+		} else if errs.Is(err, errs.NotFound) {
+			err = nil
+		}
+		if closeBatch(b); err != nil {
+			return err
+		}
+	}
+	return u.forget()
 }
 
 // forget removes u from the index.

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"testing"
 
@@ -49,6 +50,40 @@ func TestCopyOfVolatile(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLocalOfVolatileParts: an upload whose parts came under class volatile, and which is completed under class local since its bucket has become that,
+// survives a loss of power, also when another process completes it.
+func TestLocalOfVolatileParts(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		mem := fs.NewMem()
+		cfg := crashConfig(mem, []string{"/a", "/b"})
+		s, err := Open(t.Context(), cfg)
+		must(t, err)
+		id := createUpload(t, s, b1("k"))
+		var named []CompletePart
+		var data []byte
+		for i := range 6 {
+			part := random(20_000)
+			p, err := s.PutPart(t.Context(), b1("k"), id, i+1, bytes.NewReader(part), PartOptions{Size: 20_000, Durability: cluster.Volatile})
+			must(t, err)
+			named, data = append(named, CompletePart{Number: i + 1, ETag: p.ETag}), append(data, part...)
+		}
+		if restart {
+			must(t, s.Close())
+			s, err = Open(t.Context(), cfg)
+			must(t, err)
+		}
+		must(t, second(s.CompleteUpload(t.Context(), b1("k"), id, named, CompleteOptions{PutOptions: PutOptions{Durability: cluster.Local}})))
+		after := testStore(t, crashConfig(mem.Crash(nil), []string{"/a", "/b"}))
+		must(t, s.Close())
+		obj, err := after.Open(b1("k"))
+		must(t, err)
+		if got, err := io.ReadAll(obj.Reader()); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("restarted %v: %d bytes, %v", restart, len(got), err)
+		}
+		obj.Close()
 	}
 }
 

@@ -32,10 +32,17 @@ const (
 	UploadAborted   = 3
 )
 
+// Flags of an upload. Releases that do not know of uploadUnsynced take an upload that has it for one that is not clean.
+const (
+	uploadClean    = 1 << 0
+	uploadUnsynced = 1 << 1
+)
+
 // Upload is what the index knows of a multipart upload.
 type Upload struct {
 	State     byte
 	Clean     bool   // nothing of its parts is left to remove
+	Unsynced  bool   // there are, or were, parts whose blobs may not be durable: they came under class volatile
 	Initiated int64  // Unix nanoseconds
 	Ended     int64  // Unix nanoseconds, when it was completed or aborted
 	Custom    []byte // encoded maps
@@ -122,11 +129,14 @@ func (d *decoder) end(op string) error {
 // AppendUpload encodes u, whose index key is key.
 func AppendUpload(b []byte, u *Upload, key []byte) []byte {
 	start := len(b)
-	clean := byte(0)
+	flags := byte(0)
 	if u.Clean {
-		clean = 1
+		flags |= uploadClean
 	}
-	b = append(b, uploadFormat, u.State, clean)
+	if u.Unsynced {
+		flags |= uploadUnsynced
+	}
+	b = append(b, uploadFormat, u.State, flags)
 	b = binary.LittleEndian.AppendUint64(b, uint64(u.Initiated))
 	b = binary.LittleEndian.AppendUint64(b, uint64(u.Ended))
 	b = appendMapBytes(b, u.Custom)
@@ -148,7 +158,9 @@ func DecodeUpload(u *Upload, b, key []byte) error {
 	if err != nil {
 		return err
 	}
-	u.State, u.Clean = d.u8(), d.u8() == 1
+	u.State = d.u8()
+	flags := d.u8()
+	u.Clean, u.Unsynced = flags&uploadClean != 0, flags&uploadUnsynced != 0
 	u.Initiated, u.Ended = int64(d.u64()), int64(d.u64())
 	u.Custom, u.System, u.Tags = d.mapBytes(), d.mapBytes(), d.mapBytes()
 	n := d.uvarint()
