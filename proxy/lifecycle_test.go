@@ -428,3 +428,19 @@ func TestJoinOfWhoHasEnded(t *testing.T) {
 		t.Errorf("%d %s", r.status, r.body)
 	}
 }
+
+// TestWaitsForSweeper: a node that is lost before it has removed what it moved is what the rebalance waits for; one that keeps it is not.
+func TestWaitsForSweeper(t *testing.T) {
+	w := populated(t)
+	if r := w.step(api.ActStartMaintenance, "t2"); r.status != 200 {
+		t.Fatal(r.body)
+	}
+	lost := []cluster.NodeID{"t2", "t3"}
+	for _, id := range lost {
+		w.plane.must(t, cluster.ReportSource{ID: id, Epoch: w.plane.View().Map.Epoch, Stage: cluster.Moved})
+	}
+	w.plane.must(t, cluster.SetAlive{Lost: lost})
+	if r := w.do("GET", "/v1/cluster?what=rebalance", nil); !strings.Contains(r.body, `"waiting":["t3"]`) {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+}

@@ -136,8 +136,8 @@ func (g *queries) rebalanceOf(c *httpx.Ctx, v *cluster.View) *api.Rebalance {
 			waiting[w] = true
 		}
 	}
-	for id := range m.Sources {
-		if n := m.Nodes[id]; m.Sources[id].Stage == cluster.Moving && !n.Alive {
+	for id, s := range m.Sources {
+		if !m.Nodes[id].Alive && (s.Stage == cluster.Moving || s.Stage == cluster.Moved && !s.Keeps) {
 			waiting[string(id)] = true
 		}
 	}

@@ -218,6 +218,29 @@ func TestOwnMountpathOut(t *testing.T) {
 	w.check()
 }
 
+// TestSweepWaits: a source that cannot remove what it does not own, since a mountpath is out, says so.
+func TestSweepWaits(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.fill(50)
+	t1 := w.hosts["t1"]
+	path := t1.store.Mountpaths()[0].Path
+	if err := t1.store.Disable(path); err != nil {
+		t.Fatal(err)
+	}
+	w.add("t2")
+	w.step(cluster.JoinNode, "t2")
+	w.apply(cluster.ReportSource{ID: "t1", Epoch: w.view().Map.Epoch, Stage: cluster.Moved}) // the mountpath may have gone right after that
+	want := []string{"mountpath " + path + " of t1"}
+	w.await("t1 waits for its mountpath", func() bool {
+		s, err := t1.engine.Status("")
+		return err == nil && s.Stage == cluster.Moved && slices.Equal(s.Waiting, want)
+	})
+	if _, err := t1.store.Enable(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	w.settled()
+}
+
 // TestSilentDestination has a pass end although a node swallows what it is sent and never answers, as a machine does whose power is
 // gone: once it counts as lost nothing waits for its answers.
 func TestSilentDestination(t *testing.T) {

@@ -65,16 +65,22 @@ func (m *move) waiting() (owners, own []string) {
 
 // out names what of this node cannot be read.
 func (m *move) out() (names []string) {
-	for _, mp := range m.store.Mountpaths() {
-		if mp.State == fs.Disabled {
-			names = append(names, fmt.Sprintf("mountpath %s of %s", mp.Path, m.self))
-		}
-	}
+	names = m.mountpathsOut()
 	if m.here.damaged.Load() {
 		names = append(names, fmt.Sprintf("damaged objects of %s", m.self))
 	}
 	if len(names) == 0 { // it is back by now
 		names = append(names, string(m.self))
+	}
+	return names
+}
+
+// mountpathsOut names the mountpaths of this node that cannot be used.
+func (e *Engine) mountpathsOut() (names []string) {
+	for _, mp := range e.store.Mountpaths() {
+		if mp.State == fs.Disabled {
+			names = append(names, fmt.Sprintf("mountpath %s of %s", mp.Path, e.self))
+		}
 	}
 	return names
 }

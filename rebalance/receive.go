@@ -303,6 +303,9 @@ func (r *receiver) compare(k *offered) answer {
 	a := answer{state: have, outcome: outHad}
 	switch c := state(k.state).Compare(state(have), r.settled); {
 	case c > 0:
+		if err := r.store.Room(k.name, k.state.Size); err != nil { // a long key would come for nothing
+			return answer{err: err}
+		}
 		a.outcome = outWanted
 	case c < 0:
 		a.outcome = outLower

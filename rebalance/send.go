@@ -419,11 +419,18 @@ func (s *sender) stream(ctx context.Context, n object.Name) error {
 		s.unread(n, out.err)
 		return nil
 	}
-	if err != nil {
+	if concernsKey(err) {
+		as = []answer{{err: err}}
+	} else if err != nil {
 		return err
 	}
 	s.judgeAll([]offered{{n, x.State()}}, as)
 	return nil
+}
+
+// concernsKey reports whether an owner that does not take a key may take others.
+func concernsKey(err error) bool {
+	return errs.Is(err, errs.Full, errs.Mountpath, errs.Corrupt, errs.Conflict, errs.NoBucket)
 }
 
 // paced is where a long frame is written: it goes out as fast as it may.

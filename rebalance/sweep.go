@@ -26,7 +26,10 @@ func (e *Engine) sweep(ctx context.Context, is what) {
 	began := time.Now()
 	var pause backoff
 	for left := int64(-1); left != 0; {
-		if left = s.pass(ctx); ctx.Err() == nil && left > 0 {
+		left = s.pass(ctx)
+		s.gen.setWaiting(nil)
+		if ctx.Err() == nil && left > 0 {
+			s.gen.setWaiting(e.mountpathsOut())
 			e.log.Warn("rebalance: not all could be removed; it is tried again", "id", cluster.GenerationID(is.epoch), "left", left)
 			_ = sleep(ctx, pause.next()) // ctx is looked at below
 		}

@@ -21,6 +21,7 @@ import (
 	"aistore/cluster"
 	"aistore/cluster/ownership"
 	"aistore/errs"
+	"aistore/fs"
 	"aistore/httpx"
 	"aistore/object"
 	"aistore/store"
@@ -38,6 +39,7 @@ type world struct {
 	model   sync.Map // key -> []byte, or nil when it was deleted
 	keys    sync.Map // key -> *sync.Mutex: one change of a key at a time
 	lanes   int
+	disk    fs.FS // of targets that come; nil = the real one
 }
 
 // host is one target.
@@ -178,7 +180,7 @@ func (h *host) open(ln net.Listener) {
 			w.t.Fatal(err)
 		}
 	}
-	cfg := store.Config{NodeID: string(h.id), CacheSize: 4 << 20, Existing: h.store != nil, Log: slog.New(slog.DiscardHandler)}
+	cfg := store.Config{FS: w.disk, NodeID: string(h.id), CacheSize: 4 << 20, Existing: h.store != nil, Log: slog.New(slog.DiscardHandler)}
 	for i := range w.lanes {
 		cfg.Mountpaths = append(cfg.Mountpaths, filepath.Join(h.dir, fmt.Sprint("mp", i)))
 	}

@@ -410,6 +410,14 @@ func (s *mounts) Openings() uint64 { return s.openings.Load() }
 // over the mountpaths, one after the other, has surely seen every key only if none happened meanwhile.
 func (s *mounts) Shifts() uint64 { return s.shifts.Load() }
 
+// Room is nil when n's home takes so many bytes more; else it is full, or out of service.
+func (s *mounts) Room(n object.Name, size int64) error {
+	if _, err := s.room(n, size); err != nil {
+		return errs.E("store.Room", n, err)
+	}
+	return nil
+}
+
 // Watch returns a channel that is closed when the mountpaths have changed next.
 func (s *mounts) Watch() <-chan struct{} {
 	s.watchMu.Lock()
