@@ -26,6 +26,7 @@ type MoveNodes struct {
 	Step     Transition `json:"step"`
 	KeepData bool       `json:"keep_data,omitempty"` // decommission: forget the node's metadata but leave its objects on its disks
 	Paused   bool       `json:"paused,omitempty"`    // the rebalance waits until it is started by hand
+	Still    bool       `json:"still,omitempty"`     // if one was stopped by hand: nobody has asked for it; the primary says so when all replicas know it
 }
 
 // ReportSource says that a source has reached a stage in an epoch.
@@ -41,6 +42,7 @@ type ReportSource struct {
 type ForgetNode struct {
 	ID        NodeID `json:"id"`
 	Supersede bool   `json:"supersede,omitempty"` // what others keep of names that moved is a thing of the past, as with LoseDisk; the primary says so when all replicas know it
+	Still     bool   `json:"still,omitempty"`     // as MoveNodes'
 }
 
 // LoseDisk says that a target is about to give up what a disk of it had. Like ForgetNode it makes what others keep of names that moved a thing of
@@ -95,7 +97,7 @@ func (m MoveNodes) apply(c *change) error {
 	if len(m.IDs) == 0 {
 		return errs.E(op, "nodes", errs.Invalid, "none is named")
 	}
-	c.paused = m.Paused
+	c.paused = m.Paused || m.Still && c.Map.Paused
 	entered := hasGateway(c.Map, "")
 	for _, id := range m.IDs {
 		if err := m.step(c, id); err != nil {
@@ -248,6 +250,7 @@ func (f ForgetNode) apply(c *change) error {
 	if n.Role.Gateway() && n.State == Online && !hasGateway(c.Map, f.ID) {
 		return errs.E(op, string(f.ID), errs.Conflict, "is the last gateway in service: add one first")
 	}
+	c.paused = f.Still && c.Map.Paused
 	if f.Supersede {
 		c.supersede(n)
 	}

@@ -3,25 +3,33 @@ package cluster
 import "strings"
 
 // Level counts the releases that added commands, or fields of commands, to the replicated log: 1 knew no users, 2 moved no names, 3 no starts, 4
-// superseded nothing that was kept.
+// superseded nothing that was kept, 5 went on with a rebalance that was stopped when nodes came or went.
 // Every node tells the primary its own. A replica of a lower level than a command needs would stop at it, or
 // apply it differently.
-const Level = 5
+const Level = 6
 
 // Needs returns the level that every replica must have to apply cmd.
 func Needs(cmd Command) int {
-	const users, moves, starts, supersedes = 2, 3, 4, 5
+	const users, moves, starts, supersedes, stills = 2, 3, 4, 5, 6
 	switch c := cmd.(type) {
 	case LoseDisk:
 		return supersedes
 	case AcceptStart:
 		return starts
 	case ForgetNode:
-		if c.Supersede {
+		switch {
+		case c.Still:
+			return stills
+		case c.Supersede:
 			return supersedes
 		}
 		return moves
-	case MoveNodes, ReportSource, SetRebalance:
+	case MoveNodes:
+		if c.Still {
+			return stills
+		}
+		return moves
+	case ReportSource, SetRebalance:
 		return moves
 	case AddUser, SetUser, RemoveUser, AddKey, RemoveKey, SetBucketOwner:
 		return users

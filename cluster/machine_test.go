@@ -224,7 +224,7 @@ func (s *script) command(op string, plain []string, args map[string]string) Comm
 		}
 		return c
 	case "move":
-		return MoveNodes{IDs: ids(arg(0)), Step: Transition(arg(1)), KeepData: arg(2) == "keep-data"}
+		return MoveNodes{IDs: ids(arg(0)), Step: Transition(arg(1)), KeepData: arg(2) == "keep-data", Still: arg(2) == "still"}
 	case "report":
 		epoch := s.m.Map.Epoch
 		if e, ok := args["epoch"]; ok {
@@ -232,7 +232,7 @@ func (s *script) command(op string, plain []string, args map[string]string) Comm
 		}
 		return ReportSource{ID: NodeID(arg(0)), Stage: Stage(arg(1)), Epoch: epoch}
 	case "forget":
-		return ForgetNode{ID: NodeID(arg(0)), Supersede: true}
+		return ForgetNode{ID: NodeID(arg(0)), Supersede: true, Still: true}
 	case "lose":
 		return LoseDisk{ID: NodeID(arg(0))}
 	case "rebalance":

@@ -188,6 +188,34 @@ func TestNewcomersComeTogether(t *testing.T) {
 	}
 }
 
+// TestStoppedStaysStopped: a rebalance that was stopped does not go on because a target comes and is taken in, or a node is removed.
+func TestStoppedStaysStopped(t *testing.T) {
+	tc, all := grow(t, 3)
+	propose := func(cmd cluster.Command) {
+		t.Helper()
+		if _, err := all[0].Propose(soon(t), cmd); err != nil {
+			t.Fatal(err)
+		}
+	}
+	come := func(id cluster.NodeID) {
+		t.Helper()
+		tc.start(id, cluster.RoleTarget, func(c *Config) { c.Join = []string{all[0].cfg.Self.PublicURL} })
+		all[0].until(string(id)+" to be taken in", func(v *cluster.View) bool { n := v.Map.Nodes[id]; return n != nil && n.Phase == cluster.Joining })
+	}
+	propose(cluster.SetConfig{Set: map[string]string{"rebalance.join_delay": "10ms"}})
+	propose(cluster.CreateBucket{Name: "bk", Props: cluster.DefaultBucketProps()})
+	come("t7")
+	propose(cluster.SetRebalance{})
+	come("t8")
+	if m := all[0].View().Map; !m.Paused || !m.Rebalancing() {
+		t.Errorf("when t8 was taken in: stopped %v, unfinished %v", m.Paused, m.Rebalancing())
+	}
+	propose(cluster.ForgetNode{ID: "t2"})
+	if m := all[0].View().Map; !m.Paused || !m.Rebalancing() {
+		t.Errorf("when t2 was removed: stopped %v, unfinished %v", m.Paused, m.Rebalancing())
+	}
+}
+
 // TestNoLongerByHand takes a target in that was to be joined by hand when it was started last but one.
 func TestNoLongerByHand(t *testing.T) {
 	tc, all := grow(t, 2)

@@ -245,6 +245,8 @@ func (r *reign) propose(ctx context.Context, id string, cmd cluster.Command) (cl
 	if f, ok := cmd.(cluster.ForgetNode); ok {
 		f.Supersede = true
 		f.Supersede = r.understood(f) == nil
+		f.Still = true
+		f.Still = r.understood(f) == nil
 		cmd = f
 	}
 	if err := r.understood(cmd); err != nil {

@@ -25,7 +25,9 @@ func (r *reign) takeIn(ctx context.Context) error {
 		now, others := r.newcomers(v)
 		ids, pause := w.due(now, others, v.Config.Rebalance.JoinDelay.D(), time.Now())
 		if len(ids) > 0 {
-			if res, err := r.propose(ctx, "", cluster.MoveNodes{IDs: ids, Step: cluster.JoinNode}); err != nil && ctx.Err() == nil {
+			mv := cluster.MoveNodes{IDs: ids, Step: cluster.JoinNode, Still: true}
+			mv.Still = r.understood(mv) == nil
+			if res, err := r.propose(ctx, "", mv); err != nil && ctx.Err() == nil {
 				r.c.log.Warn("cannot take new targets into service yet", "nodes", ids, "err", err)
 				pause = takeInRetry
 			} else if err == nil {
