@@ -95,7 +95,21 @@ func (g *Gateway) copyObjects(c *httpx.Ctx, m *api.ActionMsg) error {
 	if err := to.Check(); err != nil {
 		return errs.E("proxy.copyObjects", "tobck", err)
 	}
+	if v, b, err := g.node.ResolveBucket(c, bucketName(c)); err == nil && v.Buckets.Get(to.Namespace.Name, to.Name) == b {
+		if err := endless(&msg); err != nil {
+			return err
+		}
+	}
 	return g.copy(c, xact.CopyObjects, to, &msg.CopyMsg, m.Value, about(&msg.ObjectSelection))
+}
+
+// endless refuses copies inside a bucket that would be among what is copied: of each of them there would be another one, until names are too long.
+func endless(msg *api.CopyObjectsMsg) error {
+	t, err := api.ParseTemplate(msg.Template)
+	if err != nil || len(msg.Names) > 0 || !t.IsPrefix() || msg.Prepend == "" || !strings.HasPrefix(msg.Prepend+t.Prefix(), t.Prefix()) {
+		return err
+	}
+	return errs.F("proxy.copyObjects", "prepend", errs.Invalid, "%q: the copies would begin with %q as well and be copied, too: use another bucket or prefix", msg.Prepend, t.Prefix())
 }
 
 // copy starts a copying job. A destination that does not exist is created with the source's properties.

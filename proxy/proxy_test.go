@@ -219,6 +219,9 @@ func TestMulti(t *testing.T) {
 		"tobck": func() *reply {
 			return w.action(400, "POST", "/v1/buckets/abc", "copy-listrange", api.ObjectSelection{Template: "x"})
 		},
+		"be copied, too": func() *reply {
+			return w.action(400, "POST", "/v1/buckets/abc", "copy-listrange", map[string]any{"template": "o-", "tobck": map[string]any{"name": "abc"}, "prepend": "o-"})
+		},
 		"both source": func() *reply { return w.action(400, "POST", "/v1/buckets/abc?bck_to=ais/@%23/abc", "copy-bck", nil) },
 		"ETL": func() *reply {
 			return w.action(501, "POST", "/v1/buckets/abc?bck_to=ais/@%23/x2", "copy-bck", map[string]any{"id": "etl"})
