@@ -224,6 +224,10 @@ func (x *relaying) spliceUp(dst, src *net.TCPConn) error {
 	in.left -= n
 	in.read += n
 	in.done = in.left == 0
+	waited := errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(up.writeBy) // for the client
+	if err != nil && !waited {
+		x.c.close = true // what was taken from the client and not given away is lost: where its next request begins is not known
+	}
 	switch {
 	case err == nil && n > 0:
 		return nil
@@ -231,7 +235,7 @@ func (x *relaying) spliceUp(dst, src *net.TCPConn) error {
 		return x.clientError(errs.E("httpx.Body", "body", errs.Canceled, "connection ended early"))
 	case x.answered.Load(), up.abortedNow():
 		return err
-	case errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(up.writeBy): // the client's side
+	case waited:
 		if cn.poked.Swap(false) {
 			cn.readBy = time.Time{} // a drain took this connection for an idle one
 			return nil

@@ -281,6 +281,40 @@ func TestRelayUpstreamDies(t *testing.T) {
 	}
 }
 
+// TestRelayUpstreamDiesInSplice: bytes of the body that were on their way within the kernel are lost when upstream's connection breaks. How much of
+// the body is still to come is then not known, and what follows it must not be taken for it, nor it for a request.
+func TestRelayUpstreamDiesInSplice(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		if c, err := ln.Accept(); err == nil {
+			accepted <- c // and reads nothing
+		}
+	}()
+	r := dial(t, front(t, "http://"+ln.Addr().String(), httpx.ClientConfig{}))
+	body := data(64 << 20)
+	r.send(fmt.Sprintf("PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(body)))
+	for err == nil { // until nothing moves any more
+		_ = r.c.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+		var n int
+		n, err = r.c.Write(body)
+		body = body[n:]
+	}
+	if len(body) == 0 {
+		t.Fatal("all was taken by a server that does not read")
+	}
+	up, _ := (<-accepted).(*net.TCPConn)
+	_ = up.SetLinger(0)
+	_ = up.Close()
+	if resp, b := r.reply("PUT"); resp.StatusCode != 503 || !resp.Close {
+		t.Errorf("status %d, close %v: %s", resp.StatusCode, resp.Close, b)
+	}
+}
+
 // TestRelayStaleConnection: a pooled connection that has died is replaced when no byte of body went out on it.
 func TestRelayStaleConnection(t *testing.T) {
 	for body, want := range map[string]int{"": 200, "x": 503} {

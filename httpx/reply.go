@@ -155,7 +155,7 @@ func (c *Ctx) decideClose() {
 	in := &c.in
 	switch {
 	case c.close:
-	case c.hdr.ConnectionClose(), c.s.draining.Load():
+	case c.hdr.ConnectionClose(), named(string(c.hdr.Peek("Connection")), "close"), c.s.draining.Load():
 		c.close = true
 	case in.done:
 	case in.ask != nil, // the client was not told to go on: whether the body follows cannot be known

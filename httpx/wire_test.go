@@ -175,6 +175,42 @@ func TestMalformed(t *testing.T) {
 	dial(t, url).wantOpen("/ok") // the server lives
 }
 
+// TestBadTargetWithBody: what follows a request that is refused for its target is its body, never the next request.
+func TestBadTargetWithBody(t *testing.T) {
+	url, _ := start(t, basic())
+	const inner = "GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
+	for _, target := range []string{"/%zz", "/read%", "http://x"} {
+		for _, body := range []string{
+			fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(inner), inner),
+			fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(inner), inner),
+		} {
+			r := dial(t, url)
+			r.send("PUT " + target + " HTTP/1.1\r\nHost: x\r\n" + body)
+			if resp, b := r.reply("PUT"); resp.StatusCode != 400 || !resp.Close {
+				t.Errorf("%s: status %d, close %v: %s", target, resp.StatusCode, resp.Close, b)
+			}
+			r.wantClosed()
+		}
+	}
+}
+
+// TestClientEndsConnection: "close" may stand in any case and among others (RFC 9110 section 7.6.1, RFC 9112 section 9.6).
+func TestClientEndsConnection(t *testing.T) {
+	url, _ := start(t, basic())
+	for value, close := range map[string]bool{"close": true, "Close": true, "TE, close": true, "CLOSE , TE": true, "keep-alive": false, "closed, TE": false} {
+		r := dial(t, url)
+		r.send("GET /ok HTTP/1.1\r\nHost: x\r\nConnection: " + value + "\r\n\r\n")
+		if resp, _ := r.reply("GET"); resp.StatusCode != 200 || resp.Close != close {
+			t.Errorf("%s: status %d, close %v", value, resp.StatusCode, resp.Close)
+		}
+		if close {
+			r.wantClosed()
+		} else {
+			r.wantOpen("/ok")
+		}
+	}
+}
+
 // TestUnreadHeads lets the route word what is wrong with a head that cannot be read, if its first line tells which route that is.
 func TestUnreadHeads(t *testing.T) {
 	routes := append(basic(), httpx.Route{Method: "*", Path: "/own/*", Op: "own", Policy: dataPolicy, Handler: ok, Fault: func(c *httpx.Ctx, status int, err error) {

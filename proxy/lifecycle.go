@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -288,27 +289,29 @@ func (g lifecycle) endAll(c *httpx.Ctx, e node.Ending) error {
 	g.node.Log.Warn("all nodes of the cluster are told to end", "wipe", e.Wipe)
 	rep := api.Ended{Missing: map[string]string{}}
 	var mu sync.Mutex
+	told := func(n *cluster.Node, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			rep.Missing[string(n.ID)] = err.Error()
+			return
+		}
+		rep.Nodes = append(rep.Nodes, string(n.ID))
+	}
 	var wg sync.WaitGroup
 	for _, n := range v.Map.All() {
 		switch {
 		case n.ID == g.node.ID:
-			rep.Nodes = append(rep.Nodes, string(n.ID))
+			told(n, nil)
 			continue
 		case !n.Alive:
-			rep.Missing[string(n.ID)] = "offline"
+			told(n, errors.New("offline"))
 			continue
 		}
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(c.Context(), endPatience)
 			defer cancel()
-			err := g.node.Client.JSON(ctx, "POST", "http://"+n.IntraAddr+node.PathEnd, e, nil)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				rep.Missing[string(n.ID)] = err.Error()
-				return
-			}
-			rep.Nodes = append(rep.Nodes, string(n.ID))
+			told(n, g.node.Client.JSON(ctx, "POST", "http://"+n.IntraAddr+node.PathEnd, e, nil))
 		})
 	}
 	wg.Wait()
