@@ -17,7 +17,7 @@ func (cn *connection) handle() bool {
 	c.target = string(c.hdr.RequestURI())
 	err := c.parseTarget()
 	if err != nil {
-		c.close = true // nobody has looked for a body: it would be taken for the next request
+		c.close = true                                                          // nobody has looked for a body: it would be taken for the next request
 		c.route, _, _ = cn.s.router.find(cn.s.cfg.Listener, c.Method(), c.path) // who words the error
 	}
 	if p := c.hdr.Protocol(); err == nil && string(p) != "HTTP/1.1" && string(p) != "HTTP/1.0" {

@@ -327,6 +327,11 @@ func findAmong(method string, level Level, query string, copySource Presence) (*
 			return nil, E(op, "query", "NotImplemented", "The sub-resource \""+p.Name+"\" is not implemented.")
 		}
 	}
+	if method == "PUT" && level == Key && sub == "" {
+		if err := checkPart(params); err != nil {
+			return nil, err
+		}
+	}
 	var best *Operation
 	otherMethod := false
 	for i := range operations {
@@ -349,6 +354,21 @@ func findAmong(method string, level Level, query string, copySource Presence) (*
 		return nil, E(op, "query", "NotImplemented", "The sub-resource \""+sub+"\" is not implemented here.")
 	}
 	return nil, E(op, method, "MethodNotAllowed", "")
+}
+
+// checkPart refuses a PUT that says half of what a part is, with AWS's errors: taken for a PUT of the object it would replace the object by one part.
+func checkPart(params []Param) error {
+	const op = "s3.FindOperation"
+	_, number := find(params, "partNumber")
+	_, upload := find(params, "uploadId")
+	switch {
+	case number && !upload:
+		return E(op, "query", "InvalidArgument", "This operation does not accept partNumber without uploadId",
+			Field{"ArgumentName", "partNumber"}, Field{"ArgumentValue", "partNumber"})
+	case upload && !number:
+		return E(op, "PUT", "MethodNotAllowed", "", Field{"Method", "PUT"}, Field{"ResourceType", "UPLOAD"})
+	}
+	return nil
 }
 
 func isSigning(name string) bool {

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"aistore/auth/policy"
 	"aistore/cluster"
@@ -63,7 +64,10 @@ func ParseSettings(b *cluster.Bucket) (*Settings, error) {
 }
 
 // Cache keeps the parsed settings of buckets. The zero value is ready; it is safe for concurrent use.
-type Cache struct{ m sync.Map } // bucket id -> *cached
+type Cache struct {
+	m     sync.Map     // bucket id -> *cached
+	added atomic.Int64 // since buckets that are gone were last forgotten
+}
 
 type cached struct {
 	props    cluster.S3Props
@@ -74,24 +78,32 @@ type cached struct {
 
 var noSettings Settings
 
-// Of returns the settings of b, parsed anew only when they have changed.
-func (c *Cache) Of(b *cluster.Bucket) (*Settings, error) {
+// Of returns the settings of v's bucket b, parsed anew only when they have changed.
+func (c *Cache) Of(v *cluster.View, b *cluster.Bucket) (*Settings, error) {
 	if b.Props.S3 == (cluster.S3Props{}) {
 		return &noSettings, nil
 	}
-	if v, ok := c.m.Load(b.ID); ok {
-		if e, _ := v.(*cached); e.props == b.Props.S3 && e.name == b.Name {
+	if known, ok := c.m.Load(b.ID); ok {
+		if e, _ := known.(*cached); e.props == b.Props.S3 && e.name == b.Name {
 			return e.settings, e.err
 		}
 	}
 	e := &cached{props: b.Props.S3, name: b.Name}
 	e.settings, e.err = ParseSettings(b)
 	c.m.Store(b.ID, e)
+	// As many have been added as there are buckets: looking at all of them costs each its share.
+	if n := int64(len(v.Buckets.Buckets)); c.added.Add(1) > max(n, fewBuckets) {
+		c.added.Store(0)
+		c.keep(v)
+	}
 	return e.settings, e.err
 }
 
-// Keep forgets the buckets that v no longer has.
-func (c *Cache) Keep(v *cluster.View) {
+// fewBuckets are not worth looking for those that are gone.
+const fewBuckets = 64
+
+// keep forgets the buckets that v no longer has.
+func (c *Cache) keep(v *cluster.View) {
 	c.m.Range(func(id, _ any) bool {
 		if n, _ := id.(uint64); v.BucketByID(n) == nil {
 			c.m.Delete(id)

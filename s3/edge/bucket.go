@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ func (r *request) perform() error {
 	case s3.PostObject:
 		return (&form{r}).postObject()
 	case s3.HeadBucket, s3.ListObjects, s3.ListObjectsV2, s3.ListObjectVersions, s3.ListMultipartUploads, s3.DeleteObjects:
-		if err := r.find(); err != nil {
+		if err := r.findKnown(); err != nil {
 			return err
 		}
 	default:
@@ -194,6 +195,10 @@ func (r *request) again(want *cluster.S3Props) error {
 // change replaces sub-resources of the bucket; f works on a copy and may refuse. It is tried again when somebody else has changed others
 // meanwhile.
 func (r *request) change(f func(p *cluster.S3Props) error) error {
+	return r.changeWithin(r.c.Context(), f)
+}
+
+func (r *request) changeWithin(ctx context.Context, f func(p *cluster.S3Props) error) error {
 	for try := 0; ; try++ {
 		b := r.bucket
 		props := b.Props
@@ -203,11 +208,11 @@ func (r *request) change(f func(p *cluster.S3Props) error) error {
 		if err := props.S3.Validate(); err != nil {
 			return err
 		}
-		_, err := r.e.ctl.Propose(r.c.Context(), cluster.SetBucketProps{Name: b.Name, Props: props, Version: b.Version})
+		_, err := r.e.ctl.Propose(ctx, cluster.SetBucketProps{Name: b.Name, Props: props, Version: b.Version})
 		if !errs.Is(err, errs.Conflict) || try == 3 {
 			return err
 		}
-		if err := r.findLatest(); err != nil {
+		if err := r.findLatestWithin(ctx); err != nil {
 			return err
 		}
 		if r.bucket.ID != b.ID {
@@ -216,10 +221,12 @@ func (r *request) change(f func(p *cluster.S3Props) error) error {
 	}
 }
 
-// sealTime is how long a bucket takes no writes while it is looked at before it goes, and sealMargin what clocks may differ.
+// sealTime is how long a bucket takes no writes while it is looked at before it goes, and sealMargin what clocks may differ. Another request that
+// deletes it is waited for as long as sealPatience.
 const (
-	sealTime   = time.Minute
-	sealMargin = 20 * time.Second
+	sealTime     = time.Minute
+	sealMargin   = 20 * time.Second
+	sealPatience = 10 * time.Second
 )
 
 // deleteBucket removes an empty bucket. First it is sealed: once every node knows that, no write is acknowledged any more,
@@ -229,8 +236,8 @@ func (r *request) deleteBucket() error {
 	if empty, err := (&lists{r}).empty(); err != nil || !empty {
 		return notEmpty(err)
 	}
-	until := now().Add(sealTime)
-	if err := r.change(func(p *cluster.S3Props) error { p.Sealed = until.Unix(); return nil }); err != nil {
+	until, err := r.seal()
+	if err != nil {
 		return err
 	}
 	if err := r.findLatest(); err != nil {
@@ -244,13 +251,57 @@ func (r *request) deleteBucket() error {
 		}
 		return err
 	}
-	if uerr := r.change(func(p *cluster.S3Props) error { p.Sealed = 0; return nil }); uerr != nil {
+	if uerr := r.unseal(until); uerr != nil {
 		r.e.node.Log.Warn("a bucket takes no writes for a while", "op", op, "bucket", r.name, "until", until, "err", uerr)
 	}
 	if err == nil && empty {
 		return errs.E(op, r.name, errs.Busy, "took too long")
 	}
 	return notEmpty(err)
+}
+
+// seal seals the bucket. One request at a time does: who finds objects takes the seal away, and would take it from another that has found none.
+func (r *request) seal() (until time.Time, err error) {
+	const op = "edge.seal"
+	ctx, id, began := r.c.Context(), r.bucket.ID, now()
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		until = now().Add(sealTime)
+		err = r.change(func(p *cluster.S3Props) error {
+			if now().Before(time.Unix(p.Sealed, 0)) {
+				return s3.E(op, r.name, "OperationAborted", "")
+			}
+			p.Sealed = until.Unix()
+			return nil
+		})
+		if !s3.IsCode(err, "OperationAborted") || now().Sub(began)+pause > r.e.sealPatience {
+			return until, err
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return until, errs.E(op, r.name, ctx.Err())
+		}
+		if err := r.findLatest(); err != nil {
+			return until, err
+		}
+		if r.bucket.ID != id {
+			return until, noBucket(r.name)
+		}
+	}
+}
+
+// unseal takes away the seal up to until. That the client has gone is no reason to leave it.
+func (r *request) unseal(until time.Time) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.c.Context()), sealMargin)
+	defer cancel()
+	return r.changeWithin(ctx, func(p *cluster.S3Props) error {
+		if p.Sealed == until.Unix() {
+			p.Sealed = 0
+		}
+		return nil
+	})
 }
 
 func notEmpty(err error) error {

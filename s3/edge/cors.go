@@ -47,7 +47,7 @@ func (r *request) cors(origin string) {
 	if b == nil {
 		return
 	}
-	set, err := r.e.settings.Of(b)
+	set, err := r.e.settings.Of(v, b)
 	if err != nil {
 		return
 	}

@@ -52,8 +52,9 @@ type Edge struct {
 	domains  []string
 	settings s3.Cache
 
-	documents budget
-	pages     sync.Pool // of *page
+	documents    budget
+	sealPatience time.Duration
+	pages        sync.Pool // of *page
 }
 
 // New returns an Edge. It starts nothing.
@@ -61,7 +62,7 @@ func New(cfg Config) *Edge {
 	n := cfg.Node
 	e := &Edge{
 		node: n, ctl: cfg.Control, verifier: cfg.Verifier, owner: cfg.Owner,
-		remote: list.NewRemote(n.Client, n.ID, cfg.Lists),
+		remote: list.NewRemote(n.Client, n.ID, cfg.Lists), sealPatience: sealPatience,
 	}
 	e.lister = list.NewLister(e.remote)
 	for _, d := range cfg.Domains {

@@ -78,26 +78,63 @@ func TestNoWriteIntoADeletedBucket(t *testing.T) {
 	}
 }
 
+// seal seals the bucket "data".
+func (w *world) seal(until time.Time) {
+	w.t.Helper()
+	b := w.plane.View().Buckets.Get("", "data")
+	props := b.Props
+	props.S3.Sealed = until.Unix()
+	if _, err := w.plane.Propose(w.t.Context(), cluster.SetBucketProps{Name: b.Name, Props: props, Version: b.Version}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // TestSealEnds leaves a bucket sealed as a node would that ended while it deleted it: writes are refused until the seal ends by itself.
 func TestSealEnds(t *testing.T) {
 	w := newWorld(t, 1)
-	seal := func(until time.Time) {
-		b := w.plane.View().Buckets.Get("", "data")
-		props := b.Props
-		props.S3.Sealed = until.Unix()
-		if _, err := w.plane.Propose(t.Context(), cluster.SetBucketProps{Name: b.Name, Props: props, Version: b.Version}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	seal(time.Now().Add(time.Hour))
+	w.seal(time.Now().Add(time.Hour))
 	if a := w.do(call{method: "PUT", path: "/data/k", body: []byte("x")}); a.StatusCode < 400 {
 		t.Errorf("a sealed bucket took a write: %d", a.StatusCode)
 	}
 	w.want(404, "NoSuchKey", call{method: "GET", path: "/data/k"})
-	seal(time.Now().Add(-time.Second))
+	w.seal(time.Now().Add(-time.Second))
 	w.want(200, "", call{method: "PUT", path: "/data/k", body: []byte("x")})
 	w.want(409, "BucketNotEmpty", call{method: "DELETE", path: "/data"})
 	w.want(200, "", call{method: "PUT", path: "/data/k2", body: []byte("x")}) // the seal of the attempt has been taken off
+}
+
+// TestSealIsNotTakenOver: of two requests that delete a bucket one waits for the other. With a seal for both, the one that finds the bucket not
+// empty would take it away, and what is written then would go when the other destroys the bucket.
+func TestSealIsNotTakenOver(t *testing.T) {
+	w := newWorld(t, 1)
+	until := time.Now().Add(time.Hour)
+	w.seal(until)
+	for via, e := range w.edges {
+		e.Hasten(0)
+		w.want(409, "OperationAborted", call{method: "DELETE", path: "/data", via: via})
+		if now := w.plane.View().Buckets.Get("", "data").Props.S3.Sealed; now != until.Unix() {
+			t.Fatalf("sealed until %d, was %d", now, until.Unix())
+		}
+		e.Hasten(time.Minute)
+	}
+	w.seal(time.Now().Add(2 * time.Second))
+	w.want(204, "", call{method: "DELETE", path: "/data"})
+}
+
+// TestStrangersAreAnsweredWithALease: a node that may not have heard of a change does not let strangers in as before.
+func TestStrangersAreAnsweredWithALease(t *testing.T) {
+	w := newWorld(t, 1)
+	w.want(200, "", call{method: "PUT", path: "/data?acl", header: []string{"x-amz-acl", "public-read"}})
+	head, list := call{method: "HEAD", path: "/data", who: &nobody}, call{method: "GET", path: "/data?list-type=2", who: &nobody}
+	for range 2 {
+		w.want(200, "", head)
+		w.want(200, "", list)
+		lost := errs.E("test", "primary", errs.Unavailable)
+		w.plane.setPrimary(lost, lost)
+		w.want(503, "ServiceUnavailable", head)
+		w.want(503, "ServiceUnavailable", list)
+		w.plane.setPrimary(nil, nil)
+	}
 }
 
 // TestErrorsAreXML asks what nobody could answer.
@@ -170,10 +207,10 @@ func TestUnknownKeyWhileNobodyCanBeAsked(t *testing.T) {
 	w.want(200, "", call{method: "PUT", path: "/data/k", body: []byte("x")})
 	ann := user{"ann", "ann-access", "ann-secret"}
 	w.want(403, "InvalidAccessKeyId", call{method: "GET", path: "/data/k", who: &ann})
-	w.plane.setPrimary(errs.E("test", "primary", errs.Unavailable))
+	w.plane.setPrimary(errs.E("test", "primary", errs.Unavailable), nil)
 	w.want(503, "ServiceUnavailable", call{method: "GET", path: "/data/k", who: &ann})
 	w.want(503, "ServiceUnavailable", newForm("up/x", text(20)).set("AWSAccessKeyId", "ann-access").call())
 	w.want(200, "", call{method: "GET", path: "/data/k"})
-	w.plane.setPrimary(nil)
+	w.plane.setPrimary(nil, nil)
 	w.want(403, "InvalidAccessKeyId", call{method: "GET", path: "/data/k", who: &ann})
 }

@@ -20,6 +20,7 @@ import (
 const (
 	maxFields     = 20 << 10  // bytes of a form before its file
 	maxFieldCount = 1000      // parts before the file
+	maxPreamble   = 256 << 10 // all that comes before the file, boundaries and headers of parts too
 	smallFile     = 256 << 10 // files up to it are sent on with their length
 )
 
@@ -37,10 +38,12 @@ func (r *form) postObject() error {
 		return s3.E(op, "Content-Type", "PreconditionFailed", "Bucket POST must be of the enclosure-type multipart/form-data")
 	}
 	f := &sigv4.Form{Bucket: r.name, Now: now()}
-	file, err := readForm(multipart.NewReader(r.c.Body(), params["boundary"]), f)
+	pre := &preamble{r: r.c.Body(), left: maxPreamble}
+	file, err := readForm(multipart.NewReader(pre, params["boundary"]), f)
 	if err != nil {
 		return err
 	}
+	pre.over = true
 	post, err := r.e.verifier.VerifyForm(f, r.secrets)
 	if err != nil {
 		return sure(r.request, err)
@@ -84,6 +87,26 @@ func (r *form) refused() error {
 	}
 	q := policy.Request{Caller: r.subject(), Action: r.op.Action, Bucket: r.name, Key: r.key}
 	return policy.Authorize(&q, r.inputs())
+}
+
+// preamble bounds what of a form is read before its file: package multipart takes megabytes of headers for every part.
+type preamble struct {
+	r    io.Reader
+	left int
+	over bool // the file has begun
+}
+
+// Read implements io.Reader.
+func (p *preamble) Read(b []byte) (int, error) {
+	if p.over {
+		return p.r.Read(b)
+	}
+	if p.left == 0 {
+		return 0, s3.E("edge.readForm", "form", "MaxPostPreDataLengthExceededError", "")
+	}
+	n, err := p.r.Read(b[:min(len(b), p.left)])
+	p.left -= n
+	return n, err
 }
 
 // readForm reads the fields and returns the file, which is the last part that counts.

@@ -143,6 +143,9 @@ func TestFormRefused(t *testing.T) {
 		open := fmt.Sprintf(`{"expiration":"2999-01-01T00:00:00Z","conditions":[{"bucket":"data"},["starts-with","$key",""],["starts-with","$x-amz-meta-note",""],["starts-with","$success_action_status",""],["starts-with","$success_action_redirect",""],{%q:%q}]}`, name, value)
 		w.want(501, "NotImplemented", newForm("up/x", text(20)).set(name, value).sign(open, alice).call())
 	}
+	long := newForm("up/x", text(20)).call() // in headers of a part, which are no fields
+	long.body = bytes.Replace(long.body, []byte("Content-Disposition"), append(append([]byte("X-Note: "), text(300<<10)...), "\r\nContent-Disposition"...), 1)
+	w.want(400, "MaxPostPreDataLengthExceededError", long)
 	whole := newForm("up/x", text(300_000)).call()
 	cut := whole
 	cut.body = whole.body[:len(whole.body)-1000] // the end of the file is missing, and so is that of the form

@@ -41,6 +41,7 @@ type plane struct {
 	news    chan struct{}
 	applied func(cluster.Command) // hears of changes
 	away    error                 // of the primary
+	lease   error                 // of every node
 }
 
 func (p *plane) View() *cluster.View {
@@ -50,7 +51,6 @@ func (p *plane) View() *cluster.View {
 }
 
 func (p *plane) Ready() bool                                   { return true }
-func (p *plane) Lease() error                                  { return nil }
 func (p *plane) Latest(context.Context) (*cluster.View, error) { return p.View(), p.primary() }
 
 func (p *plane) primary() error {
@@ -59,10 +59,17 @@ func (p *plane) primary() error {
 	return p.away
 }
 
-func (p *plane) setPrimary(err error) {
+// setPrimary says whether there is a primary, and with it whether nodes have their lease.
+func (p *plane) setPrimary(away, lease error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.away = err
+	p.away, p.lease = away, lease
+}
+
+func (p *plane) Lease() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lease
 }
 
 func (p *plane) Watch(after uint64) <-chan struct{} {
@@ -102,6 +109,7 @@ type world struct {
 	t     testing.TB
 	plane *plane
 	urls  []string // public: the gateway's first
+	edges []*edge.Edge
 	start []chan struct{}
 }
 
@@ -171,7 +179,9 @@ func (w *world) run(id cluster.NodeID, role cluster.Role) {
 			}
 		}
 	}
-	routes = append(routes, edge.New(ec).Routes()...)
+	ed := edge.New(ec)
+	w.edges = append(w.edges, ed)
+	routes = append(routes, ed.Routes()...)
 	var ls node.Listeners
 	for _, ln := range []*net.Listener{&ls.Public, &ls.Intra} {
 		if *ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {

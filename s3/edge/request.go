@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"net"
 	"strconv"
 	"strings"
@@ -210,9 +211,20 @@ func (r *request) find() error {
 	return r.findLatest()
 }
 
+// findKnown is find for what this node answers by itself. Without a lease it may not have heard that the bucket is gone, or that strangers may not
+// read it any more; who signed was refused before.
+func (r *request) findKnown() error {
+	if r.e.ctl.Lease() != nil {
+		return r.findLatest()
+	}
+	return r.find()
+}
+
 // findLatest resolves the bucket in the newest view: what was changed through another node counts.
-func (r *request) findLatest() error {
-	v, err := r.e.ctl.Latest(r.c.Context())
+func (r *request) findLatest() error { return r.findLatestWithin(r.c.Context()) }
+
+func (r *request) findLatestWithin(ctx context.Context) error {
+	v, err := r.e.ctl.Latest(ctx)
 	if err != nil {
 		return errs.E("edge.find", r.name, err)
 	}
@@ -230,7 +242,7 @@ func noBucket(name string) error {
 func (r *request) take(v *cluster.View, b *cluster.Bucket) (err error) {
 	r.view, r.bucket = v, b
 	r.caller.View = max(r.caller.View, v.Index)
-	r.set, err = r.e.settings.Of(b)
+	r.set, err = r.e.settings.Of(v, b)
 	return err
 }
 

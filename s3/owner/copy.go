@@ -42,6 +42,9 @@ func (r copying) copy() error {
 	if err := r.onItself(&from, &src.Info, replaceMeta); err != nil {
 		return err
 	}
+	if err := r.checkSize(src.Info.Size, s3.MaxPutSize); err != nil && from.Name() != r.Name() { // what is there already may get other metadata
+		return err
+	}
 	if !replaceMeta {
 		o.Custom, o.System = src.Info.Custom, kept(src.Info.System, o.System)
 	} else if o.Custom == nil {

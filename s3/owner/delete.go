@@ -175,7 +175,7 @@ const parallelDeletes = 64
 
 // DeleteMany deletes what the caller may of the items and returns one line each in their order.
 func (w *Owner) DeleteMany(ctx context.Context, v *cluster.View, b *cluster.Bucket, caller *s3.Caller, items []s3.DeleteItem) ([]s3.Deleted, error) {
-	set, err := w.settings.Of(b)
+	set, err := w.settings.Of(v, b)
 	if err != nil {
 		return nil, err
 	}

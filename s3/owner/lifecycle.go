@@ -64,7 +64,6 @@ func (w *Owner) Round(ctx context.Context, now time.Time) error {
 	if err := w.node.Control().Lease(); err != nil {
 		return nil //nolint:nilerr // whoever serves the names now does it
 	}
-	w.settings.Keep(v)
 	var first error
 	note := func(err error) {
 		if err != nil && first == nil {
@@ -83,7 +82,7 @@ func (w *Owner) Round(ctx context.Context, now time.Time) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		set, err := w.settings.Of(b)
+		set, err := w.settings.Of(v, b)
 		if err != nil {
 			note(err)
 			continue

@@ -375,8 +375,8 @@ func (c *completion) finish(f *store.Finish) error {
 	if c.size >= 0 && c.size != f.Size {
 		return s3.E(op, "x-amz-mp-object-size", "InvalidRequest", "The provided 'x-amz-mp-object-size' header does not match what was computed.")
 	}
-	if f.Size > s3.MaxObjectSize {
-		return s3.E(op, &c.r.Object, "EntityTooLarge", "")
+	if err := c.r.checkSize(f.Size, s3.MaxObjectSize); err != nil {
+		return err
 	}
 	a, t := wanted(f.System)
 	if a == s3.NoAlgorithm && !c.want.IsZero() { // not announced; what all parts have can still be checked

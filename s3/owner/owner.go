@@ -91,7 +91,7 @@ func (w *Owner) serveHeld(c *httpx.Ctx, o *node.Object, caller *s3.Caller, held 
 	if err != nil {
 		return err
 	}
-	if r.set, err = w.settings.Of(o.Bucket); err != nil {
+	if r.set, err = w.settings.Of(o.View, o.Bucket); err != nil {
 		return err
 	}
 	if err := r.check(); err != nil {
@@ -217,7 +217,7 @@ func (w *Owner) admit(r *request) error {
 		return errs.F(op, o, errs.WrongOwner, "is not this node's in version %d of the cluster map", o.View.Map.Version)
 	}
 	var err error
-	r.set, err = w.settings.Of(o.Bucket)
+	r.set, err = w.settings.Of(o.View, o.Bucket)
 	return err
 }
 

@@ -205,7 +205,6 @@ var md5Only = []cksum.Type{cksum.MD5}
 
 // incoming reads what the headers say of the content.
 func (r write) incoming(limit int64) (*incoming, error) {
-	const op = "owner.incoming"
 	in := &incoming{r: r.request, size: r.caller.Body.Decoded, also: md5Only}
 	if in.size < 0 {
 		in.size = -1
@@ -213,14 +212,11 @@ func (r write) incoming(limit int64) (*incoming, error) {
 			in.size = r.c.BodyLen()
 		}
 	}
-	if most := r.View.Config.Limits.MaxObjectSize; limit > most {
-		limit = most
+	if err := r.checkSize(in.size, limit); err != nil {
+		return nil, err
 	}
-	if in.size > limit {
-		return nil, s3.E(op, "Content-Length", "EntityTooLarge", "", s3.Field{Name: "ProposedSize", Value: itoa(in.size)}, s3.Field{Name: "MaxSizeAllowed", Value: itoa(limit)})
-	}
-	if in.size < 0 {
-		r.c.LimitBody(limit + limit/16) // chunks have headers
+	if in.size < 0 { // not aws-chunked, which has to say it
+		r.c.LimitBody(r.sizeLimit(limit))
 	}
 	raw, err := r.h.MD5()
 	if err != nil {
@@ -230,6 +226,19 @@ func (r write) incoming(limit int64) (*incoming, error) {
 		in.expect = append(in.expect, cksum.Value{Type: cksum.MD5, Value: hex.EncodeToString(raw)})
 	}
 	return in, in.declared()
+}
+
+// sizeLimit is the most bytes that what the request makes may have: of the protocol's limit and the cluster's the lower one.
+func (r *request) sizeLimit(protocol int64) int64 {
+	return min(protocol, r.View.Config.Limits.MaxObjectSize)
+}
+
+func (r *request) checkSize(size, protocol int64) error {
+	limit := r.sizeLimit(protocol)
+	if size <= limit {
+		return nil
+	}
+	return s3.E("owner.checkSize", &r.Object, "EntityTooLarge", "", s3.Field{Name: "ProposedSize", Value: itoa(size)}, s3.Field{Name: "MaxSizeAllowed", Value: itoa(limit)})
 }
 
 // declared reads the checksum that the header declares or announces as a trailer.

@@ -50,12 +50,22 @@ func (r *request) check() error {
 	}
 	if r.c.RawQuery() != "" {
 		if r.version = r.c.Query("versionId"); r.version != "" {
-			return checkVersion(r.version)
+			return r.checkVersion()
 		} else if r.c.HasQuery("versionId") {
 			return s3.E(op, "versionId", "InvalidArgument", "Version id cannot be the empty string")
 		}
 	}
 	return nil
+}
+
+// checkVersion refuses a version that cannot be, and any with what makes a new one: its client means to change an old one.
+func (r *request) checkVersion() error {
+	switch r.op.Op {
+	case s3.PutObject, s3.CopyObject, s3.CompleteMultipartUpload:
+		return s3.E("owner.checkVersion", "versionId", "InvalidArgument", "This operation does not accept a version-id.",
+			s3.Field{Name: "ArgumentName", Value: "versionId"}, s3.Field{Name: "ArgumentValue", Value: r.version})
+	}
+	return checkVersion(r.version)
 }
 
 func checkVersion(id string) error {

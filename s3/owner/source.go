@@ -113,7 +113,7 @@ func (r *request) sourceAt(src *node.Object, version string) (*source, error) {
 
 // localSource opens a source that this node owns.
 func (w *Owner) localSource(o *node.Object, version string, caller *s3.Caller, h *s3.Headers) (*source, error) {
-	set, err := w.settings.Of(o.Bucket)
+	set, err := w.settings.Of(o.View, o.Bucket)
 	if err != nil {
 		return nil, err
 	}
