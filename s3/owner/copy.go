@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"context"
 	"maps"
 	"strings"
 
@@ -45,27 +46,41 @@ func (r copying) copy() error {
 	if err := r.checkSize(src.Info.Size, s3.MaxPutSize); err != nil && from.Name() != r.Name() { // what is there already may get other metadata
 		return err
 	}
-	if !replaceMeta {
-		o.Custom, o.System = src.Info.Custom, kept(src.Info.System, o.System)
-	} else if o.Custom == nil {
-		o.Custom = map[string]string{} // the store takes nil for "as the source has it"
-	}
-	if sum := src.Info.System[s3.SystemChecksum]; sum != "" || o.System == nil {
-		o.System = with(o.System, s3.SystemChecksum, sum)
-	}
-	if !replaceTags {
-		o.Tags = src.Info.Tags
-	} else if o.Tags == nil {
-		o.Tags = map[string]string{}
-	}
+	takeOver(&o, &src.Info, replaceMeta, replaceTags)
 	if err := r.guard(); err != nil {
 		return err
 	}
-	info, err := r.copyContent(src, &o, in)
-	if err != nil {
-		return r.writeFault(op, err)
+	ctx := r.c.Context()
+	var info object.Info
+	return (&slow{
+		r: r.request,
+		work: func() (err error) {
+			if info, err = r.copyContent(ctx, src, &o, in); err == nil {
+				err = r.acknowledge()
+			}
+			return err
+		},
+		fault:    func(err error) error { return r.writeFault(op, err) },
+		answer:   func() error { return r.answer(&info, src) },
+		document: func() []byte { return copied(&info)[len(s3.Prolog("")):] },
+	}).run()
+}
+
+// takeOver fills in what a copy has of its source besides the content.
+func takeOver(o *store.PutOptions, src *object.Info, replaceMeta, replaceTags bool) {
+	if !replaceMeta {
+		o.Custom, o.System = src.Custom, kept(src.System, o.System)
+	} else if o.Custom == nil {
+		o.Custom = map[string]string{} // the store takes nil for "as the source has it"
 	}
-	return r.acknowledgeCopy(&info, src)
+	if sum := src.System[s3.SystemChecksum]; sum != "" || o.System == nil {
+		o.System = with(o.System, s3.SystemChecksum, sum)
+	}
+	if !replaceTags {
+		o.Tags = src.Tags
+	} else if o.Tags == nil {
+		o.Tags = map[string]string{}
+	}
 }
 
 // directive reads COPY or REPLACE; "" is COPY.
@@ -107,8 +122,7 @@ func kept(source, asked map[string]string) map[string]string {
 }
 
 // copyContent makes the copy: of a source on this node by sharing its content, unless another checksum is asked for.
-func (r copying) copyContent(src *source, o *store.PutOptions, in *incoming) (object.Info, error) {
-	ctx := r.c.Context()
+func (r copying) copyContent(ctx context.Context, src *source, o *store.PutOptions, in *incoming) (object.Info, error) {
 	algorithm, err := s3.ParseAlgorithm(r.h.ChecksumAlgorithm)
 	if err != nil {
 		return object.Info{}, err
@@ -145,10 +159,7 @@ func (in *incoming) finishCopy(f *store.Finish) error {
 	return nil
 }
 
-func (r copying) acknowledgeCopy(info *object.Info, src *source) error {
-	if err := r.acknowledge(); err != nil {
-		return err
-	}
+func (r copying) answer(info *object.Info, src *source) error {
 	r.showNewVersion(info.VersionID)
 	if v := src.Info.VersionID; v != "" {
 		r.c.SetHeader("x-amz-copy-source-version-id", v)
@@ -156,5 +167,9 @@ func (r copying) acknowledgeCopy(info *object.Info, src *source) error {
 	if l := r.set.Lifecycle; l != nil {
 		r.c.AddHeaders(l.AppendExpiration(nil, info))
 	}
-	return r.sendXML(s3.AppendCopied(nil, info.ETag, info.Created, s3.DecodeChecksum(info.System[s3.SystemChecksum])))
+	return r.sendXML(copied(info))
+}
+
+func copied(info *object.Info) []byte {
+	return s3.AppendCopied(nil, info.ETag, info.Created, s3.DecodeChecksum(info.System[s3.SystemChecksum]))
 }

@@ -94,6 +94,44 @@ func TestSlowCompletion(t *testing.T) {
 	}
 }
 
+// TestSlowCopies: a copy that takes long, as of gigabytes from another node, says that the server lives as a completion does.
+func TestSlowCopies(t *testing.T) {
+	for name, fault := range map[string]error{"copied": nil, "failed": errors.New("injected")} {
+		for _, part := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				disk := &slowDisk{}
+				w := newWorldOn(t, 1, &fs.Faulty{FS: fs.OS{}, Check: disk.check})
+				t.Cleanup(func() { disk.release(nil) })
+				w.targets[0].owner.Hasten(time.Millisecond, time.Millisecond)
+				w.want(200, "", call{method: "PUT", bucket: "plain", key: "source", body: []byte("content")})
+				c, root := call{method: "PUT", bucket: "plain", key: "copy", header: []string{"x-amz-copy-source", "plain/source"}}, "<CopyObjectResult"
+				if part {
+					c.query, root = w.begin("plain", "copy").query(1), "<CopyPartResult"
+				}
+				disk.hold()
+				resp := w.open(c)
+				defer func() { _ = resp.Body.Close() }()
+				const prolog, spaces = `<?xml version="1.0" encoding="UTF-8"?>` + "\n", 5
+				head := make([]byte, len(prolog)+spaces)
+				if _, err := io.ReadFull(resp.Body, head); err != nil || resp.StatusCode != http.StatusOK || string(head) != prolog+strings.Repeat(" ", spaces) {
+					t.Fatalf("%s %q %v", resp.Status, head, err)
+				}
+				disk.release(fault)
+				rest, err := io.ReadAll(resp.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				a := &answer{resp, bytes.TrimLeft(rest, " ")}
+				switch {
+				case fault == nil && (!bytes.HasPrefix(a.body, []byte(root)) || strings.ReplaceAll(a.element("ETag"), "&quot;", `"`) != etag([]byte("content"))),
+					fault != nil && (!bytes.HasPrefix(a.body, []byte("<Error>")) || a.code() != "ServiceUnavailable"):
+					t.Errorf("ends with %s", a.body)
+				}
+			})
+		}
+	}
+}
+
 // TestSlowCompletionLosesItsClient completes an upload although the client has gone.
 func TestSlowCompletionLosesItsClient(t *testing.T) {
 	disk := &slowDisk{}

@@ -200,17 +200,26 @@ func (r multipart) copyPart() error {
 	}
 	defer r.w.target.Release()
 	in := &incoming{r: r.request, size: src.Span.Length, also: md5Only}
-	p, err := r.w.store.PutPart(r.c.Context(), r.Name(), u.ID, number, src.body, r.partOptions(&u, in))
-	if err != nil {
-		return r.uploadFault(op, err)
-	}
-	if err := r.acknowledge(); err != nil {
-		return err
-	}
-	if v := src.Info.VersionID; v != "" {
-		r.c.SetHeader("x-amz-copy-source-version-id", v)
-	}
-	return r.sendXML(s3.AppendPartCopied(nil, p.ETag, p.Modified, uploadSum(&p, &u)))
+	ctx, o := r.c.Context(), r.partOptions(&u, in)
+	var p store.PartInfo
+	copied := func() []byte { return s3.AppendPartCopied(nil, p.ETag, p.Modified, uploadSum(&p, &u)) }
+	return (&slow{
+		r: r.request,
+		work: func() (err error) {
+			if p, err = r.w.store.PutPart(ctx, r.Name(), u.ID, number, src.body, o); err == nil {
+				err = r.acknowledge()
+			}
+			return err
+		},
+		fault: func(err error) error { return r.uploadFault(op, err) },
+		answer: func() error {
+			if v := src.Info.VersionID; v != "" {
+				r.c.SetHeader("x-amz-copy-source-version-id", v)
+			}
+			return r.sendXML(copied())
+		},
+		document: func() []byte { return copied()[len(s3.Prolog("")):] },
+	}).run()
 }
 
 // uploadSum is the checksum of a part that its upload is about.
