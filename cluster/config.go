@@ -57,7 +57,7 @@ type LogCfg struct {
 
 // LimitsCfg protects nodes from overload.
 type LimitsCfg struct {
-	MaxObjectSize int64 `json:"max_object_size"` // bytes of one PUT
+	MaxObjectSize int64 `json:"max_object_size"` // bytes of an object
 	Inflight      int   `json:"inflight"`        // data requests in flight per node; more are answered 503 with Retry-After
 }
 

@@ -70,6 +70,8 @@ type Call struct {
 	Stream    io.Reader               // sent as it is read, once
 	Source    func(w io.Writer) error // instead of Stream: writes the body itself, large pieces uncopied
 	StreamLen int64                   // bytes that Stream or Source must give; -1 = unknown (Stream only), sent chunked
+
+	Patience time.Duration // for the reply's header, when the work before it takes long; 0 = ClientConfig.Progress
 }
 
 func (call *Call) streams() bool { return call.Stream != nil || call.Source != nil }
@@ -208,7 +210,9 @@ func (cl *Client) exchange(ctx context.Context, cn *clientConn, call *Call, targ
 	}
 	err := cl.send(ctx, cn, call, target, rep)
 	if err == nil && rep.Status < 200 { // no final reply yet
+		cn.readLimit = orElse(call.Patience, cl.cfg.Progress)
 		err = cl.readHeader(cn, rep)
+		cn.readLimit = cl.cfg.Progress
 	}
 	if err != nil {
 		rep.Close()

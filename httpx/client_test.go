@@ -194,6 +194,33 @@ func TestClientStopsAtAnEarlyAnswer(t *testing.T) {
 	}
 }
 
+// TestClientIsPatient: whoever asks for what takes long says so, and everything else is given up after Progress.
+func TestClientIsPatient(t *testing.T) {
+	entered, leave := make(chan bool, 2), make(chan bool)
+	url, _ := start(t, []httpx.Route{{Method: "GET", Path: "/long", Op: "long", Policy: smallPolicy, Handler: func(c *httpx.Ctx) error {
+		entered <- true
+		<-leave
+		return ok(c)
+	}}})
+	cl := client(t, httpx.ClientConfig{Progress: 50 * time.Millisecond})
+	ended := make(chan error)
+	go func() {
+		rep, err := cl.Do(context.Background(), &httpx.Call{Method: "GET", URL: url + "/long", Patience: time.Minute})
+		if err == nil {
+			_, err = rep.ReadAll(100)
+		}
+		ended <- err
+	}()
+	<-entered
+	if _, err := cl.Do(context.Background(), &httpx.Call{Method: "GET", URL: url + "/long"}); !errs.Is(err, errs.Timeout) {
+		t.Errorf("without patience: %v", err)
+	}
+	close(leave)
+	if err := <-ended; err != nil {
+		t.Errorf("with patience: %v", err)
+	}
+}
+
 func TestClientSourceFails(t *testing.T) {
 	url, _ := start(t, basic())
 	cl := client(t, httpx.ClientConfig{})

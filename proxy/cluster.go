@@ -210,7 +210,7 @@ func ask[T any](g *Gateway, c *httpx.Ctx, nodes []*cluster.Node, what string, li
 		}
 		wg.Go(func() {
 			v := new(T)
-			err := g.node.Client.JSON(ctx, "GET", "http://"+n.IntraAddr+api.PathDaemon+"?"+api.QueryWhat+"="+what, nil, v)
+			err := g.askOne(ctx, n, what, limit, v)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -222,6 +222,25 @@ func ask[T any](g *Gateway, c *httpx.Ctx, nodes []*cluster.Node, what string, li
 	}
 	wg.Wait()
 	return out, failed
+}
+
+// maxAnswer bounds what one node answers.
+const maxAnswer = 64 << 20
+
+// askOne asks one node, which may work on its answer without a word for as long as limit.
+func (g *Gateway) askOne(ctx context.Context, n *cluster.Node, what string, limit time.Duration, v any) error {
+	rep, err := g.node.Client.Do(ctx, &httpx.Call{Method: "GET", URL: "http://" + n.IntraAddr + api.PathDaemon + "?" + api.QueryWhat + "=" + what, Patience: limit})
+	if err != nil {
+		return err
+	}
+	b, err := rep.ReadAll(maxAnswer)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return errs.F("proxy.ask", string(n.ID), errs.Other, "answers what is not the JSON that is wanted: %w", err)
+	}
+	return nil
 }
 
 // split sorts what nodes answered into gateways and targets; a node that is both is in both.

@@ -180,7 +180,10 @@ type world struct {
 	routes []httpx.Route
 }
 
-func start(t *testing.T) *world {
+func start(t *testing.T) *world { return startAs(t, httpx.ClientConfig{}) }
+
+// startAs is start of a node that asks others as cfg says.
+func startAs(t *testing.T, cfg httpx.ClientConfig) *world {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -193,7 +196,7 @@ func start(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := httpx.NewClient(httpx.ClientConfig{})
+	client := httpx.NewClient(cfg)
 	n := node.New(node.Config{ID: "t1", Role: cluster.RoleAll, Version: "test", Control: w.plane, Client: client, Metrics: metrics.New(nil), Logs: logs})
 	rt := xact.NewRuntime(xact.Config{Self: "t1", Objects: w.objs, Map: w.plane})
 	g := New(Config{Node: n, Control: w.plane, Objects: w.objs, Lists: list.NewLocal(w.objs.Names, w.plane), Jobs: rt})

@@ -3,6 +3,7 @@ package s3
 import (
 	"encoding/xml"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,24 @@ func TestXMLRefuses(t *testing.T) {
 }
 
 // What is written must be read alike by another implementation.
+// TestTextInManyPieces: what strangers may send as a document costs what its length costs.
+func TestTextInManyPieces(t *testing.T) {
+	const pieces = 50_000
+	for _, piece := range []string{"x<!---->", "x<??>", "<![CDATA[x]]>"} {
+		doc := []byte("<Delete><Object><Key>" + strings.Repeat(piece, pieces) + "</Key></Object></Delete>")
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		root, err := parseXML(doc, "Delete")
+		runtime.ReadMemStats(&after)
+		if err != nil || root.child("Object").value("Key") != strings.Repeat("x", pieces) {
+			t.Fatalf("%s: %v", piece, err)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > uint64(20*len(doc)) {
+			t.Errorf("%s: a document of %d bytes took %d of memory", piece, len(doc), took)
+		}
+	}
+}
+
 func TestTextSurvives(t *testing.T) {
 	for _, s := range []string{"a", "<&>\"'", "ünï €", " x ", "\t\n\r", "a\xffb", "\uFFFD"} {
 		var got struct {

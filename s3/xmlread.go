@@ -227,6 +227,7 @@ func (x *xmlScanner) attribute(e *element) bool {
 
 // content reads up to and including the end tag. Text beside children is dropped.
 func (x *xmlScanner) content(e *element, full string, depth int) bool {
+	var text pieces
 	for {
 		i := strings.IndexByte(x.s[x.pos:], '<')
 		if i < 0 {
@@ -237,7 +238,7 @@ func (x *xmlScanner) content(e *element, full string, depth int) bool {
 			if !ok {
 				return false
 			}
-			e.addText(t)
+			text.add(t)
 			x.pos += i
 		}
 		switch {
@@ -251,8 +252,8 @@ func (x *xmlScanner) content(e *element, full string, depth int) bool {
 				return false
 			}
 			x.pos++
-			if len(e.kids) > 0 {
-				e.text = ""
+			if len(e.kids) == 0 {
+				e.text = text.string()
 			}
 			return true
 		case x.at("<!--"):
@@ -269,7 +270,7 @@ func (x *xmlScanner) content(e *element, full string, depth int) bool {
 			if !x.skipPast("]]>") {
 				return false
 			}
-			e.addText(x.s[start : x.pos-3])
+			text.add(x.s[start : x.pos-3])
 		default:
 			e.kids = append(e.kids, element{})
 			if !x.element(&e.kids[len(e.kids)-1], depth+1) {
@@ -279,12 +280,28 @@ func (x *xmlScanner) content(e *element, full string, depth int) bool {
 	}
 }
 
-func (e *element) addText(t string) {
-	if e.text == "" {
-		e.text = t
-	} else {
-		e.text += t
+// pieces is text that comments and the like may divide, into more pieces than could each be added to a copy of those before.
+type pieces struct {
+	first string // mostly all there is
+	all   []byte // with more than one
+}
+
+func (p *pieces) add(t string) {
+	switch {
+	case p.all != nil:
+		p.all = append(p.all, t...)
+	case p.first == "":
+		p.first = t
+	default:
+		p.all = append(append(p.all, p.first...), t...)
 	}
+}
+
+func (p *pieces) string() string {
+	if p.all != nil {
+		return string(p.all)
+	}
+	return p.first
 }
 
 // decodeText resolves references and line ends (XML 1.0, 2.11).

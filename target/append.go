@@ -6,6 +6,7 @@ import (
 	"aistore/api"
 	"aistore/cksum"
 	"aistore/errs"
+	"aistore/store"
 )
 
 // appendObject adds the request's body to an append session, which an empty handle begins, or makes the
@@ -51,6 +52,12 @@ func (t *Target) appendObject(r *request) (err error) {
 		return t.node.Control().Lease()
 	}
 	o.Size, o.Expect = -1, nil // they spoke of this request's bytes, not of the whole
+	o.Finish = func(f *store.Finish) error {
+		if limit := r.View.Config.Limits.MaxObjectSize; f.Size > limit {
+			return errs.F(op, r, errs.TooLarge, "%d bytes were appended; limits.max_object_size is %d", f.Size, limit)
+		}
+		return nil
+	}
 	info, err := t.store.FlushAppend(c.Context(), r.Name(), handle, o)
 	if err != nil {
 		return r.fault(op, err)

@@ -396,6 +396,13 @@ func TestAppend(t *testing.T) {
 	if a := o.want(t, 200, call{method: "GET", path: objects + "bk/at-once"}); string(a.body) != "all" {
 		t.Errorf("flushed at once: %q", a.body)
 	}
+	w.plane.set(func(v *cluster.View) { v.Config.Limits.MaxObjectSize = 10 })
+	handle := ""
+	for range 3 { // each is short enough, the whole is not
+		handle = o.want(t, 200, call{method: "PUT", path: objects + "bk/long?append_type=append&append_handle=" + handle, body: random(4)}).Header.Get(api.HeaderAppendHandle)
+	}
+	o.want(t, 413, call{method: "PUT", path: objects + "bk/long?append_type=flush&append_handle=" + handle})
+	o.want(t, 404, call{method: "GET", path: objects + "bk/long"})
 }
 
 // TestCopyAndRename goes inside a target, between targets, and between buckets with other checksums.
