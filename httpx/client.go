@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -40,18 +41,29 @@ func (c ClientConfig) WithDefaults() ClientConfig {
 // Client calls other nodes. It keeps connections, follows no redirects, and sends a call once: only a call
 // without body that finds its pooled connection dead is sent again, on a new one. Safe for concurrent use.
 type Client struct {
-	cfg     ClientConfig
-	readers readerPool
-	idle    idlePool
-	pipes   pipePool
+	cfg      ClientConfig
+	progress atomic.Int64 // nanoseconds
+	readers  readerPool
+	idle     idlePool
+	pipes    pipePool
 }
 
 // NewClient returns a client without connections.
 func NewClient(cfg ClientConfig) *Client {
 	c := &Client{cfg: cfg.WithDefaults()}
+	c.SetProgress(c.cfg.Progress)
 	c.readers.size = c.cfg.MaxHeader
 	c.idle.byAddr = map[string][]*clientConn{}
 	return c
+}
+
+// SetProgress replaces ClientConfig.Progress for calls from now on.
+func (cl *Client) SetProgress(d time.Duration) { cl.progress.Store(int64(d)) }
+
+// begin readies a connection for a call.
+func (cl *Client) begin(cn *clientConn) {
+	cn.readLimit = time.Duration(cl.progress.Load())
+	cn.writeLimit = cn.readLimit
 }
 
 // Close closes pooled connections; calls in flight end by themselves.
@@ -204,15 +216,17 @@ var errStale = errors.New("connection was closed by the peer")
 
 // exchange sends the call on cn and reads the reply's header.
 func (cl *Client) exchange(ctx context.Context, cn *clientConn, call *Call, target string) (*Reply, error) {
+	cl.begin(cn)
 	rep := &Reply{cl: cl, conn: cn}
 	if ctx.Done() != nil {
 		rep.stop = context.AfterFunc(ctx, cn.abort)
 	}
 	err := cl.send(ctx, cn, call, target, rep)
 	if err == nil && rep.Status < 200 { // no final reply yet
-		cn.readLimit = orElse(call.Patience, cl.cfg.Progress)
+		progress := cn.readLimit
+		cn.readLimit = orElse(call.Patience, progress)
 		err = cl.readHeader(cn, rep)
-		cn.readLimit = cl.cfg.Progress
+		cn.readLimit = progress
 	}
 	if err != nil {
 		rep.Close()
@@ -398,9 +412,10 @@ func streamError(err error) error {
 
 // awaitContinue waits a second for "100 Continue" or for a final reply.
 func (cl *Client) awaitContinue(cn *clientConn, rep *Reply) error {
+	progress := cn.readLimit
 	cn.readLimit = time.Second
 	_, err := cn.br.Peek(1)
-	cn.readLimit = cl.cfg.Progress
+	cn.readLimit = progress
 	var ne net.Error
 	if errors.As(err, &ne) && ne.Timeout() {
 		return nil

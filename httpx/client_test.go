@@ -221,6 +221,48 @@ func TestClientIsPatient(t *testing.T) {
 	}
 }
 
+// TestProgressMayChange: pooled connections and new ones, calls and relays go by the limit of when they begin.
+func TestProgressMayChange(t *testing.T) {
+	entered, leave := make(chan bool, 4), make(chan bool)
+	up, _ := start(t, []httpx.Route{{Method: "GET", Path: "/long", Op: "long", Policy: smallPolicy, Handler: func(c *httpx.Ctx) error {
+		entered <- true
+		<-leave
+		return ok(c)
+	}}, {Method: "GET", Path: "/ok", Op: "ok", Policy: smallPolicy, Handler: ok}})
+	cl := client(t, httpx.ClientConfig{Progress: 50 * time.Millisecond})
+	front, _ := start(t, []httpx.Route{{Method: "GET", Path: "/*", Op: "relay", Policy: dataPolicy, Handler: func(c *httpx.Ctx) error {
+		return c.Relay(cl, &httpx.Relay{Addr: strings.TrimPrefix(up, "http://"), Target: c.Target()})
+	}}})
+	get := func(cl *httpx.Client, url string) error {
+		rep, err := cl.Do(context.Background(), &httpx.Call{Method: "GET", URL: url})
+		if err == nil {
+			rep.Close()
+		}
+		return err
+	}
+	if err := get(cl, up+"/ok"); err != nil { // a connection to be used again
+		t.Fatal(err)
+	}
+	cl.SetProgress(time.Minute)
+	ended := make(chan error, 3)
+	patient := client(t, httpx.ClientConfig{})
+	for _, call := range []func() error{
+		func() error { return get(cl, up+"/long") }, func() error { return get(cl, up+"/long") }, func() error { return get(patient, front+"/long") },
+	} {
+		go func() { ended <- call() }()
+		<-entered
+	}
+	if err := get(client(t, httpx.ClientConfig{Progress: 50 * time.Millisecond}), up+"/long"); !errs.Is(err, errs.Timeout) {
+		t.Errorf("as before: %v", err)
+	}
+	close(leave)
+	for range 3 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestClientSourceFails(t *testing.T) {
 	url, _ := start(t, basic())
 	cl := client(t, httpx.ClientConfig{})

@@ -116,7 +116,7 @@ func (cl *Client) dial(ctx context.Context, addr string) (*clientConn, error) {
 		}
 		return nil, errs.F("httpx.Do", addr, errs.Unavailable, "cannot connect: %w", err)
 	}
-	cn := &clientConn{Conn: nc, sock: newSocket(nc), addr: addr, readLimit: cl.cfg.Progress, writeLimit: cl.cfg.Progress}
+	cn := &clientConn{Conn: nc, sock: newSocket(nc), addr: addr}
 	cn.br = newReader(cl, cn)
 	return cn, nil
 }

@@ -98,6 +98,7 @@ func (x *relaying) takeSmall() error {
 func (x *relaying) exchange(up *clientConn) error {
 	c := x.c
 	x.up, x.keep, x.whole = up, false, false
+	x.cl.begin(up)
 	_ = c.Context()
 	stop := c.rctx.watch(up.abort)
 	err := x.request()

@@ -123,7 +123,7 @@ func (cn *connection) resume() bool {
 // hear waits for the answer after the body was sent (err is nil) or could not be sent, and reads its header.
 func (x *relaying) hear(err error) error {
 	up, in := x.up, &x.c.in
-	wait := x.cl.cfg.Progress
+	wait := up.writeLimit
 	failed := in.err != nil && !x.answered.Load() // by the client
 	switch {
 	case failed:
@@ -137,7 +137,7 @@ func (x *relaying) hear(err error) error {
 	}
 	up.mu.Unlock()
 	heard := <-x.answer
-	up.readLimit, up.readBy = x.cl.cfg.Progress, time.Time{}
+	up.readLimit, up.readBy = up.writeLimit, time.Time{}
 	if x.c.cn.resume() && !failed && errors.Is(in.err, os.ErrDeadlineExceeded) { // not the client's fault: its body may still be read
 		in.err, err = nil, nil
 		x.c.close = x.c.close || in.chunked // but not from the middle of a chunk's header

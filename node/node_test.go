@@ -297,7 +297,7 @@ func TestStopOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := New(Config{ID: "p1", Role: cluster.RoleProxy, Control: &fakeControl{testView()}, Logs: logs, Metrics: metrics.New(nil)})
+	n := New(Config{ID: "p1", Role: cluster.RoleProxy, Control: &fakeControl{testView()}, Client: httpx.NewClient(httpx.ClientConfig{}), Logs: logs, Metrics: metrics.New(nil)})
 	var ls Listeners
 	for _, ln := range []*net.Listener{&ls.Public, &ls.Intra} {
 		if *ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -334,7 +334,7 @@ func TestFailedPartEndsTheNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := New(Config{ID: "p1", Role: cluster.RoleProxy, Control: &fakeControl{testView()}, Logs: logs, Metrics: metrics.New(nil)})
+	n := New(Config{ID: "p1", Role: cluster.RoleProxy, Control: &fakeControl{testView()}, Client: httpx.NewClient(httpx.ClientConfig{}), Logs: logs, Metrics: metrics.New(nil)})
 	var ls Listeners
 	for _, ln := range []*net.Listener{&ls.Public, &ls.Intra} {
 		if *ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {

@@ -118,8 +118,13 @@ func (n *Node) follow(ctx context.Context, servers ...*httpx.Server) {
 	}
 }
 
+// leastProgress is what nodes always allow each other: the control plane's own limits are shorter, and its messages must not be cut by
+// what is right for clients.
+const leastProgress = time.Minute
+
 func (n *Node) apply(c *cluster.Config, servers []*httpx.Server) {
 	n.cfg.Logs.Follow(c.Log.Level)
+	n.Client.SetProgress(max(c.Timeout.Request.D(), leastProgress))
 	for _, s := range servers {
 		s.SetLimits(httpx.Limits{
 			Progress: c.Timeout.Request.D(), Drain: max(c.Timeout.Drain.D(), time.Millisecond),
