@@ -55,7 +55,7 @@ func serve(t *testing.T, cfg Config, parts ...Part) *running {
 			t.Fatal(err)
 		}
 	}
-	cfg.ID, cfg.Metrics, cfg.Version = "t1", metrics.New(nil), "v9"
+	cfg.ID, cfg.Metrics, cfg.Version, cfg.Client = "t1", metrics.New(nil), "v9", httpx.NewClient(httpx.ClientConfig{})
 	n := New(cfg)
 	var ls Listeners
 	for _, ln := range []*net.Listener{&ls.Public, &ls.Intra} {
