@@ -2,8 +2,10 @@ package owner
 
 import (
 	"io"
+	"runtime/debug"
 	"time"
 
+	"aistore/errs"
 	"aistore/httpx"
 	"aistore/s3"
 )
@@ -30,7 +32,7 @@ type slow struct {
 func (s *slow) run() error {
 	r := s.r
 	s.done = make(chan error, 1)
-	go func() { s.done <- s.work() }()
+	go func() { s.done <- s.protected() }()
 	wait := time.NewTimer(r.w.patience)
 	defer wait.Stop()
 	select {
@@ -43,6 +45,17 @@ func (s *slow) run() error {
 	}
 	r.c.SetHeader("Content-Type", "application/xml")
 	return r.c.Send(-1, s)
+}
+
+// protected is work whose panic ends one request, as it does in every handler.
+func (s *slow) protected() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.r.w.log.Error("BUG: panic", "op", "owner.slow", "object", s.r.String(), "request", s.r.c.RequestID(), "panic", p, "stack", string(debug.Stack()))
+			err = errs.E("owner.slow", &s.r.Object, errs.Other, "internal error")
+		}
+	}()
+	return s.work()
 }
 
 // WriteBody implements httpx.Source.
