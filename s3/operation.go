@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -354,6 +355,25 @@ func findAmong(method string, level Level, query string, copySource Presence) (*
 		return nil, E(op, "query", "NotImplemented", "The sub-resource \""+sub+"\" is not implemented here.")
 	}
 	return nil, E(op, method, "MethodNotAllowed", "")
+}
+
+// Allowed lists the methods, besides one that is not, of which operations are served at the level with the query: the Allow header of a 405.
+func Allowed(method string, level Level, query string) string {
+	params := ParseQuery(query)
+	sub := ""
+	for i := range params {
+		if subResources[params[i].Name] {
+			sub = params[i].Name
+		}
+	}
+	var methods []string
+	for i := range operations {
+		o := &operations[i]
+		if o.Level == level && o.Method != method && o.Op != OptionsRequest && o.fits(params, sub) && !slices.Contains(methods, o.Method) {
+			methods = append(methods, o.Method)
+		}
+	}
+	return strings.Join(methods, ", ")
 }
 
 // checkPart refuses a PUT that says half of what a part is, with AWS's errors: taken for a PUT of the object it would replace the object by one part.

@@ -82,6 +82,24 @@ func TestFindOperation(t *testing.T) {
 	}
 }
 
+func TestAllowed(t *testing.T) {
+	for _, c := range []struct {
+		method string
+		level  Level
+		query  string
+		want   string
+	}{
+		{"PATCH", Key, "", "GET, HEAD, PUT, DELETE"},
+		{"PUT", Key, "uploadId=x", "GET, HEAD, DELETE, POST"},
+		{"DELETE", Bucket, "acl", "GET, PUT"},
+		{"PUT", Service, "", "GET"},
+	} {
+		if got := Allowed(c.method, c.level, c.query); got != c.want {
+			t.Errorf("%s %d ?%s: %s, want %s", c.method, c.level, c.query, got, c.want)
+		}
+	}
+}
+
 // Every line of the table must be what its own request means.
 func TestEveryOperationIsFound(t *testing.T) {
 	for _, want := range Operations() {

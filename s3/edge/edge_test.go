@@ -140,6 +140,9 @@ func TestStrangersAreAnsweredWithALease(t *testing.T) {
 // TestErrorsAreXML asks what nobody could answer.
 func TestErrorsAreXML(t *testing.T) {
 	w := newWorld(t, 1)
+	if a := w.do(call{method: "PATCH", path: "/data/k"}); a.StatusCode != 405 || a.Header.Get("Allow") != "GET, HEAD, PUT, DELETE" { // RFC 9110, 15.5.6
+		t.Errorf("PATCH: %d, %v", a.StatusCode, a.Header)
+	}
 	for name, c := range map[string]struct {
 		call
 		status int

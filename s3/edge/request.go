@@ -53,6 +53,9 @@ func (e *Edge) serve(c *httpx.Ctx) error {
 		return err
 	}
 	if unknown != nil {
+		if s3.IsCode(unknown, "MethodNotAllowed") {
+			c.SetFailHeader("Allow", s3.Allowed(c.Method(), r.level, c.RawQuery()))
+		}
 		return unknown
 	}
 	if r.level == s3.Key {
