@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"context"
 	"net"
 	"strconv"
 	"strings"
@@ -224,10 +223,8 @@ func (r *request) findKnown() error {
 }
 
 // findLatest resolves the bucket in the newest view: what was changed through another node counts.
-func (r *request) findLatest() error { return r.findLatestWithin(r.c.Context()) }
-
-func (r *request) findLatestWithin(ctx context.Context) error {
-	v, err := r.e.ctl.Latest(ctx)
+func (r *request) findLatest() error {
+	v, err := r.e.ctl.Latest(r.c.Context())
 	if err != nil {
 		return errs.E("edge.find", r.name, err)
 	}
