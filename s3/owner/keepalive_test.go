@@ -98,6 +98,9 @@ func TestSlowCompletion(t *testing.T) {
 func TestSlowCopies(t *testing.T) {
 	for name, fault := range map[string]error{"copied": nil, "failed": errors.New("injected")} {
 		for _, part := range []bool{false, true} {
+			if part && fault != nil {
+				continue // it goes to another disk
+			}
 			t.Run(name, func(t *testing.T) {
 				disk := &slowDisk{}
 				w := newWorldOn(t, 1, &fs.Faulty{FS: fs.OS{}, Check: disk.check})
