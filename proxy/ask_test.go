@@ -58,7 +58,7 @@ func TestEndOfAllIsToldAtOnce(t *testing.T) {
 	w := start(t)
 	for i := range 20 {
 		id := cluster.NodeID(fmt.Sprintf("t%d", 10+i))
-		w.other(id, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNoContent) })
+		w.other(id, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusForbidden) })
 		if i%2 == 0 {
 			w.plane.must(t, cluster.SetAlive{Lost: []cluster.NodeID{id}})
 		}

@@ -39,6 +39,7 @@ type Headers struct {
 	UserAgent, Referer                         string
 
 	metaSize int
+	emptyMD5 bool // Content-MD5 is there and says nothing
 }
 
 // HeaderMultiRange of a request, with value "multipart", asks for several ranges as multipart/byteranges, which AWS never sends.
@@ -96,6 +97,8 @@ func (h *Headers) set(f *string, value string) {
 		if *f != "" {
 			value = *f + "," + value
 		}
+	case &h.ContentMD5:
+		h.emptyMD5 = value == ""
 	}
 	*f = value
 }
@@ -367,7 +370,7 @@ func Class(info *object.Info) string { return classOr(info.System[SystemClass]) 
 
 // MD5 returns the raw digest of a Content-MD5 header, nil without one.
 func (h *Headers) MD5() ([]byte, error) {
-	if h.ContentMD5 == "" {
+	if h.ContentMD5 == "" && !h.emptyMD5 {
 		return nil, nil
 	}
 	raw, err := base64.StdEncoding.DecodeString(h.ContentMD5)

@@ -66,6 +66,9 @@ func TestHeadersRefuse(t *testing.T) {
 	if _, err := headersOf("x-amz-storage-class", "FAST").System(nil); !IsCode(err, "InvalidStorageClass") {
 		t.Errorf("storage class: %v", err)
 	}
+	if _, err := headersOf("content-md5", "").MD5(); !IsCode(err, "InvalidDigest") {
+		t.Errorf("an empty digest: %v", err)
+	}
 	if _, err := headersOf("Content-MD5", "YWJyYWNhZGFicmE=").MD5(); !IsCode(err, "InvalidDigest") {
 		t.Errorf("md5: %v", err)
 	}
