@@ -160,8 +160,9 @@ type counted struct {
 	sum   *cksum.Hash // nil = none
 	left  int64       // of the announced length; -1 = unknown
 	touch func()
-	n     int64       // read so far
-	ended atomic.Bool // all of it was read
+	n     int64                 // read so far
+	ended atomic.Bool           // all of it was read
+	fault atomic.Pointer[error] // of r
 
 	once   sync.Once
 	closed chan struct{}
@@ -180,6 +181,8 @@ func (c *counted) Read(p []byte) (int, error) {
 		return n, errs.F("client.Body", "", errs.Invalid, "the content ended %d bytes before its announced length", c.left)
 	case errors.Is(err, io.EOF), c.left == 0:
 		c.ended.Store(true)
+	case err != nil:
+		c.fault.Store(&err)
 	}
 	return n, err
 }

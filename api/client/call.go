@@ -76,17 +76,19 @@ func (c *Client) do(ctx context.Context, q *call) (*reply, error) {
 		if doubt != nil && q.done != errs.Other && errs.Is(f.err, q.done) {
 			return &reply{Response: &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}, assume: true}, nil
 		}
-		again := t.learn(ctx, f)
 		if f.unsure {
 			doubt = f.err
 		}
+		if ctx.Err() != nil { // says nothing of the node
+			f.err = ended(ctx, f)
+			return nil, f.last(q, doubt)
+		}
+		again := t.learn(ctx, f)
 		switch {
-		case ctx.Err() != nil:
-			return nil, errs.E(q.op, q.name, ended(ctx, f))
+		case doubt != nil && q.repeat == harmful:
+			return nil, f.last(q, doubt)
 		case !again || n >= c.opt.Retry.Attempts || time.Since(began) > c.opt.Retry.Within:
 			return nil, f.final(q, n)
-		case doubt != nil && q.repeat == harmful:
-			return nil, errs.F(q.op, q.name, errs.KindOf(f.err), "%w; the request may have been carried out or not, and repeating it could do it twice: look before trying again", doubt)
 		case q.body != nil && !q.body.again():
 			return nil, errs.F(q.op, q.name, errs.KindOf(f.err), "%w; it was not repeated because its content comes from a stream that has gone on", f.err)
 		}
@@ -116,11 +118,15 @@ type failure struct {
 	after  time.Duration // Retry-After
 	unsure bool          // the server may have carried the request out
 	lost   bool          // the node could not be reached, or went away
+	ours   bool          // the caller's content could not be read
 }
 
 // fail judges err.
 func fail(q *call, dest target, err error) *failure {
 	f := &failure{err: err, dest: dest}
+	if f.ours = errors.As(err, new(*contentError)); f.ours { // whatever is in its chain: the content may itself come from a node
+		return f
+	}
 	var r *ReplyError
 	if errors.As(err, &r) {
 		f.after = r.RetryAfter
@@ -147,6 +153,14 @@ func (f *failure) final(q *call, attempts int) error {
 		return errs.F(q.op, q.name, errs.KindOf(f.err), "%w; gave up after %d attempts", f.err, attempts)
 	}
 	return errs.E(q.op, q.name, f.err)
+}
+
+// last is the error of a request that is not sent again, though it may have been carried out.
+func (f *failure) last(q *call, doubt error) error {
+	if doubt == nil || q.repeat != harmful {
+		return errs.E(q.op, q.name, f.err)
+	}
+	return errs.F(q.op, q.name, errs.KindOf(f.err), "%w; the request may have been carried out or not, and repeating it could do it twice: look before trying again", f.err)
 }
 
 // sendError is an attempt without an answer.
@@ -252,7 +266,10 @@ func (c *Client) send(ctx context.Context, q *call, base, uri string) (answer, f
 			err = c
 		}
 		w.stop()
-		if errs.KindOf(err) == errs.Invalid { // the content, not the network
+		if fault := q.contentFault(); fault != nil {
+			return answer{}, nil, fault
+		}
+		if errs.KindOf(err) == errs.Invalid { // of the content's length, not of the network
 			return answer{}, nil, err
 		}
 		return answer{}, nil, &sendError{base: base, sent: connected.Load() && !unsent(err), err: err}
@@ -303,6 +320,24 @@ func (q *call) sentSum() cksum.Value {
 	}
 	return cksum.Value{}
 }
+
+// contentFault returns why the content of the last sending could not be read, nil if it could.
+func (q *call) contentFault() error {
+	if len(q.sent) == 0 {
+		return nil
+	}
+	if fault := q.sent[len(q.sent)-1].fault.Load(); fault != nil {
+		return &contentError{*fault}
+	}
+	return nil
+}
+
+// contentError is a failure of the caller's content: no node is to blame, and to try again would not help. What was sent of it is not
+// taken for the whole by any server.
+type contentError struct{ err error }
+
+func (e *contentError) Error() string { return "the content cannot be read: " + e.err.Error() }
+func (e *contentError) Unwrap() error { return e.err }
 
 // settle waits until net/http has let go of the caller's memory, which it may hold on to for a moment after an early
 // reply. A stream is not waited for: its Read may never return.

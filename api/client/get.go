@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -37,7 +38,7 @@ func (b *Bucket) GetRange(ctx context.Context, key string, offset, length int64,
 	case length < 0:
 		spec = strconv.FormatInt(offset, 10) + "-"
 	default:
-		spec = fmt.Sprintf("%d-%d", offset, offset+length-1)
+		spec = fmt.Sprintf("%d-%d", offset, offset+min(length-1, math.MaxInt64-offset)) // MaxInt64 may be meant as all there is
 	}
 	return b.open(ctx, op, key, "bytes="+spec, o)
 }
@@ -73,7 +74,7 @@ func (b *Bucket) open(ctx context.Context, op, key, rng string, o GetOptions) (*
 		return nil, err
 	}
 	r := &Reader{ctx: ctx, b: b, q: q, body: rep.Body, info: parseInfo(key, rep.Header)}
-	if err := r.place(rep); err != nil {
+	if err := r.place(rep, rng != ""); err != nil {
 		closeReply(rep)
 		return nil, err
 	}
@@ -110,9 +111,12 @@ func (r *Reader) Offset() int64 { return r.start }
 // Size is the number of bytes of the whole read: of the object or the range.
 func (r *Reader) Size() int64 { return r.end - r.start }
 
-// place finds out which part of the object the reply holds.
-func (r *Reader) place(rep *reply) error {
-	if rep.StatusCode != http.StatusPartialContent {
+// place finds out which part of the object the reply holds. Asked for a range, it takes no other.
+func (r *Reader) place(rep *reply, part bool) error {
+	switch {
+	case part && rep.StatusCode != http.StatusPartialContent:
+		return errs.F(r.q.op, r.q.name, errs.Unsupported, "the server answers %s to a range", rep.Status)
+	case rep.StatusCode != http.StatusPartialContent:
 		if rep.ContentLength < 0 {
 			return errs.E(r.q.op, r.q.name, errs.Other, "the reply has no length")
 		}

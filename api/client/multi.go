@@ -20,6 +20,7 @@ func (b *Bucket) DeleteObjects(ctx context.Context, sel api.ObjectSelection) (*J
 	if err != nil {
 		return nil, err
 	}
+	q.repeat = harmful // the job of a lost answer would go on beside the second, and delete what is put when that has ended
 	return b.c.start(ctx, q, api.ActDeleteObjects)
 }
 

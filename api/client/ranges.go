@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -33,6 +34,9 @@ func (b *Bucket) GetRanges(ctx context.Context, key string, spans []object.Span,
 	}
 	setConditions(q.header, &o.If)
 	p := &Parts{ctx: ctx, b: b, q: q, spans: append([]object.Span(nil), spans...), n: -1}
+	for i, s := range p.spans { // MaxInt64 may be meant as all there is
+		p.spans[i].Length = max(min(s.Length, math.MaxInt64-s.Start), 1)
+	}
 	if err := p.ask(0); err != nil {
 		return nil, err
 	}

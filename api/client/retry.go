@@ -21,8 +21,8 @@ import (
 //     setting properties or metadata, and DELETE, create and destroy of a bucket. For these three
 //     an answer that says the change is already made counts as success when an earlier attempt's fate is unknown.
 //
-// Conditional writes (If-Match, If-None-Match), appends and renames whose fate is unknown are not repeated: the error
-// then has errs.Timeout or errs.Unavailable and says so, and the caller looks before trying again. One thing to know of
+// Conditional writes (If-Match, If-None-Match), appends, renames and jobs that delete, whose fate is unknown, are not repeated:
+// the error then says so (kind Timeout or Unavailable, or that of the context), and the caller looks before trying again. One thing to know of
 // repeated unconditional PUTs: when the first attempt was applied and its answer lost, the repetition may overwrite
 // what another client wrote in between; where that matters, use conditions or set PutOptions.Once.
 type Retry struct {

@@ -29,12 +29,20 @@ type routes struct {
 	endpoints []string
 	ask       func(ctx context.Context, url string) (*cluster.View, error)
 
-	view    atomic.Pointer[cluster.View] // newest seen; nil before the first fetch
-	newer   atomic.Uint64                // map version that some node has announced
-	turn    atomic.Uint64                // spreads requests over gateways
-	down    sync.Map                     // node URL -> time until which it is tried last
-	refresh sync.Mutex                   // held by whoever fetches the view
-	fetched time.Time                    // when that last succeeded; under refresh
+	view  atomic.Pointer[cluster.View] // newest seen; nil before the first fetch
+	newer atomic.Uint64                // map version that some node has announced
+	turn  atomic.Uint64                // spreads requests over gateways
+	down  sync.Map                     // node URL -> time until which it is tried last
+
+	mu    sync.Mutex // guards round
+	round *round     // of questions for the view, under way; nil = none
+}
+
+// round is one round of questions for the view. Who comes while it goes on waits for it.
+type round struct {
+	done chan struct{} // closed when it has ended; then
+	err  error
+	left bool // err is that whoever asked went away
 }
 
 // trip chooses the node for each attempt of one call.
@@ -85,6 +93,8 @@ const maxTurns = 3
 func (t *trip) learn(ctx context.Context, f *failure) bool {
 	c := t.c
 	switch {
+	case f.ours:
+		return false
 	case f.lost:
 		c.routes.markDown(f.dest.url)
 		if t.tried == nil {
@@ -239,20 +249,48 @@ func (c *Client) View(ctx context.Context) (*cluster.View, error) {
 // fetchTimeout bounds the question to one node; another is asked when it passes.
 const fetchTimeout = 5 * time.Second
 
-// fetch asks node after node for the view. Callers that wait for one another share one answer.
+// fetch gets the newest view. Of those who wait for the same round one begins the next, and the others share its answer, good or bad: the
+// answer of a round that began before them may be older than what they know.
 func (rt *routes) fetch(ctx context.Context) error {
-	asked := time.Now()
-	rt.refresh.Lock()
-	defer rt.refresh.Unlock()
-	if rt.fetched.After(asked) {
-		return nil
+	for shared := false; ; shared = true {
+		rt.mu.Lock()
+		r := rt.round
+		if r == nil {
+			r = &round{done: make(chan struct{})}
+			rt.round = r
+			rt.mu.Unlock()
+			return rt.ends(ctx, r)
+		}
+		rt.mu.Unlock()
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			return errs.E("client.View", "", ctx.Err())
+		}
+		if shared && !r.left {
+			return r.err
+		}
 	}
+}
+
+// ends carries out a round.
+func (rt *routes) ends(ctx context.Context, r *round) error {
+	r.err = rt.askAll(ctx)
+	r.left = r.err != nil && ctx.Err() != nil
+	rt.mu.Lock()
+	rt.round = nil
+	rt.mu.Unlock()
+	close(r.done)
+	return r.err
+}
+
+// askAll asks node after node for the view.
+func (rt *routes) askAll(ctx context.Context) error {
 	var last error
 	for _, u := range rt.prefer(rt.nodes(), nil) {
 		v, err := rt.ask(ctx, u)
 		if err == nil {
 			rt.adopt(v)
-			rt.fetched = time.Now()
 			return nil
 		}
 		if last = err; ctx.Err() != nil {
