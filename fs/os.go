@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"aistore/errs"
+	"aistore/internal/flock"
 )
 
 // OS is the operating system (Linux).
@@ -168,10 +169,10 @@ func (r *osRoot) Lock(name string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock.Lock(f.Fd()); err != nil {
 		_ = f.Close() // nothing was written
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errs.E("fs.Lock", filepath.Join(r.path, name), errs.Conflict, "is locked by another process")
+		if errs.Is(err, errs.Conflict) {
+			return nil, errs.E("fs.Lock", filepath.Join(r.path, name), err)
 		}
 		return nil, r.fail("flock", name, err)
 	}

@@ -6,10 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/flock"
 )
 
 // Names below Config.Dir.
@@ -150,9 +150,9 @@ func lockDir(dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, errs.E(op, dir, err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := flock.Lock(f.Fd()); err != nil {
 		_ = f.Close()
-		return nil, errs.F(op, dir, errs.Conflict, "is in use by another process: %w", err)
+		return nil, errs.E(op, dir, err)
 	}
 	return func() { _ = f.Close() }, nil
 }

@@ -34,6 +34,7 @@ func layers() []layer {
 			{"internal/jsonx", []string{"errs"}},
 			{"internal/failpoint", []string{"errs"}},
 			{"internal/spare", nil},
+			{"internal/flock", []string{"errs"}},
 		}},
 		{"1 nouns", []member{
 			{"object", nil},

@@ -75,7 +75,7 @@ func (a offlineVerbs) open(c *cli.Context) (*offline, error) {
 // stopFirst says what to do about a mountpath in use.
 func stopFirst(c *cli.Context, err error) error {
 	if errs.Is(err, errs.Conflict) {
-		return errs.E("", c.String("mountpath"), errs.Conflict, "a node runs on this mountpath: stop the node first")
+		return errs.F("", c.String("mountpath"), errs.Conflict, "a node runs on this mountpath: stop the node first (%s)", message(err))
 	}
 	return err
 }
