@@ -172,6 +172,7 @@ type pipePool struct {
 	mu   sync.Mutex
 	free []*pipes
 	made int
+	shut bool // by close: what comes back is closed
 	none bool // the kernel has refused: it is not asked for every piece
 }
 
@@ -185,7 +186,7 @@ func (pp *pipePool) get() *pipes {
 		pp.free = pp.free[:n-1]
 		return p
 	}
-	if pp.made >= maxPipes || pp.none {
+	if pp.made >= maxPipes || pp.none || pp.shut {
 		return nil
 	}
 	p, err := newPipes()
@@ -199,8 +200,14 @@ func (pp *pipePool) get() *pipes {
 
 func (pp *pipePool) put(p *pipes) {
 	pp.mu.Lock()
-	pp.free = append(pp.free, p)
+	kept := !pp.shut
+	if kept {
+		pp.free = append(pp.free, p)
+	}
 	pp.mu.Unlock()
+	if !kept {
+		pp.drop(p)
+	}
 }
 
 func (pp *pipePool) drop(p *pipes) {
@@ -210,7 +217,7 @@ func (pp *pipePool) drop(p *pipes) {
 	pp.mu.Unlock()
 }
 
-// close closes what is not in use: all, after the last connection.
+// close closes what is not in use; the rest is closed when it comes back, as of a client whose calls end after it.
 func (pp *pipePool) close() {
 	pp.mu.Lock()
 	defer pp.mu.Unlock()
@@ -218,5 +225,5 @@ func (pp *pipePool) close() {
 		p.close()
 	}
 	pp.made -= len(pp.free)
-	pp.free = nil
+	pp.free, pp.shut = nil, true
 }

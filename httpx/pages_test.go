@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -224,4 +225,69 @@ func TestClientSendPages(t *testing.T) {
 	if err := post(&paged{size: size, bad: -1}); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("after a damaged one: %v", err)
 	}
+}
+
+// openPipes counts the descriptors of pipes that this process has.
+func openPipes(t *testing.T) (n int) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(to, "pipe:") {
+			n++
+		}
+	}
+	return n
+}
+
+// TestClientClosedMeanwhile: what a call has in use when the client is closed is given back when the call ends.
+func TestClientClosedMeanwhile(t *testing.T) {
+	const size = 4 * httpx.PagesMax
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, data(size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	url, _ := start(t, append(basic(), httpx.Route{
+		Method: "POST", Path: "/pages", Op: "pages", Policy: httpx.Policy{Listener: httpx.Public, Class: httpx.ClassData, MaxBody: httpx.NoLimit},
+		Handler: func(c *httpx.Ctx) error {
+			if _, err := io.Copy(io.Discard, c.Body()); err != nil {
+				return err
+			}
+			return c.SendBytes(nil)
+		},
+	}))
+	before := openPipes(t)
+	client := httpx.NewClient(httpx.ClientConfig{})
+	p := &paged{t: t, file: file, size: size, bad: -1}
+	rep, err := client.Do(t.Context(), &httpx.Call{Method: "POST", URL: url + "/pages", StreamLen: size, Source: func(w io.Writer) error {
+		return p.WriteBody(closing{w.(pageSender), w, client})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep.Close()
+	if now := openPipes(t); now != before || p.sent == 0 {
+		t.Errorf("%d descriptors of pipes, before %d; %d pieces uncopied", now, before, p.sent)
+	}
+}
+
+// closing closes the client while a piece is in a pipe.
+type closing struct {
+	pageSender
+	io.Writer
+	client *httpx.Client
+}
+
+func (c closing) SendPages(n int, fill func(pipe uintptr) error, check func(p []byte) error) (bool, error) {
+	return c.pageSender.SendPages(n, fill, func(p []byte) error {
+		c.client.Close()
+		return check(p)
+	})
 }
