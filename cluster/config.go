@@ -9,7 +9,7 @@ import (
 )
 
 // Config is the cluster-wide configuration, changed by `ais config cluster key=value` and kept in the
-// replicated log. Keys are the dotted json names. Durations are strings such as "10s" in JSON.
+// replicated log. Keys are the dotted json names. Durations are strings such as "10s" in JSON; an int64 is a number of bytes.
 type Config struct {
 	Version   uint64       `json:"version"`
 	Timeout   TimeoutCfg   `json:"timeout"`

@@ -27,6 +27,15 @@ func (c *Config) Keys() map[string]string {
 	return all
 }
 
+// CountsBytes reports whether a setting is a number of bytes. With takes it as a plain number; how people write it is for others to read.
+func CountsBytes(key string) bool {
+	yes := false
+	walkConfig(reflect.ValueOf(&Config{}).Elem(), "", func(k string, v reflect.Value) {
+		yes = yes || k == key && v.Type() == reflect.TypeFor[int64]()
+	})
+	return yes
+}
+
 // With returns a valid copy with the settings changed, or an error that names every wrong key.
 func (c *Config) With(set map[string]string) (*Config, error) {
 	const op = "cluster.Config"

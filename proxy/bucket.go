@@ -136,6 +136,7 @@ func (g *Gateway) deleteBucket(c *httpx.Ctx) error {
 		_, err = g.ctl.Propose(c.Context(), cluster.DestroyBucket{Namespace: b.Namespace, Name: b.Name, ID: b.ID})
 		return err
 	case api.ActDeleteObjects, "delete": // the second one as in AIStore's HTTP documentation
+		c.SetOp("delete-objects")
 		return g.deleteObjects(c, &m)
 	}
 	return unknownAction(&m, api.ActDestroyBucket+", "+api.ActDeleteObjects)

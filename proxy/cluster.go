@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"aistore/api"
 	"aistore/cluster"
 	"aistore/cluster/control"
+	"aistore/config"
 	"aistore/errs"
 	"aistore/httpx"
 )
@@ -321,7 +323,7 @@ func (g *Gateway) setConfig(c *httpx.Ctx, m *api.ActionMsg) error {
 		if len(set) == 0 {
 			return errs.E(op, "value", errs.Invalid, "names no settings")
 		}
-		return g.propose(c, cluster.SetConfig{Set: set})
+		return g.configure(c, set)
 	}
 	var v any
 	if err := json.Unmarshal(m.Value, &v); err != nil {
@@ -335,6 +337,21 @@ func (g *Gateway) setConfig(c *httpx.Ctx, m *api.ActionMsg) error {
 	set, err := api.Flatten("configuration", json.RawMessage(`{`+quoted(m.Name)+`:`+string(m.Value)+`}`))
 	if err != nil {
 		return err
+	}
+	return g.configure(c, set)
+}
+
+// configure proposes settings. Numbers of bytes may be written as 64MiB: the replicated log, which older nodes read too, has them plain.
+func (g *Gateway) configure(c *httpx.Ctx, set map[string]string) error {
+	for key, text := range set {
+		if _, err := strconv.ParseInt(text, 10, 64); err == nil || !cluster.CountsBytes(key) {
+			continue
+		}
+		n, err := config.ParseSize(text)
+		if err != nil {
+			return errs.E("proxy.configure", key, errs.Invalid, err)
+		}
+		set[key] = strconv.FormatInt(int64(n), 10)
 	}
 	return g.propose(c, cluster.SetConfig{Set: set})
 }
@@ -361,7 +378,7 @@ func (g *Gateway) setConfigQuery(c *httpx.Ctx) error {
 	if len(set) == 0 {
 		return errs.E(op, "query", errs.Invalid, "names no settings: want ?KEY=VALUE")
 	}
-	return g.propose(c, cluster.SetConfig{Set: set})
+	return g.configure(c, set)
 }
 
 func (g *Gateway) setPrimary(c *httpx.Ctx) error {

@@ -16,7 +16,7 @@ func (g *Gateway) Routes() []httpx.Route {
 		{Method: "GET", Path: api.PathBuckets + "/*", Op: "list", Policy: data, Handler: g.getBucket},
 		{Method: "HEAD", Path: api.PathBuckets + "/*", Op: "head-bucket", Policy: control, Handler: g.headBucket},
 		{Method: "POST", Path: api.PathBuckets + "/*", Op: "post-bucket", Policy: control, Handler: g.postBucket},
-		{Method: "DELETE", Path: api.PathBuckets + "/*", Op: "delete-bucket", Policy: control, Handler: g.deleteBucket},
+		{Method: "DELETE", Path: api.PathBuckets + "/*", Op: "delete-bucket", Ops: []string{"delete-objects"}, Policy: control, Handler: g.deleteBucket},
 		{Method: "PATCH", Path: api.PathBuckets + "/*", Op: "patch-bucket", Policy: control, Handler: g.patchBucket},
 		{Method: "PUT", Path: api.PathBuckets + "/*", Op: "put-bucket", Policy: control, Handler: g.putBucket},
 
