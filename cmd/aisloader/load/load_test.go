@@ -1,11 +1,18 @@
 package load
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -223,6 +230,92 @@ func TestCleanup(t *testing.T) {
 				t.Errorf("%s, bucket existed %v: left %d objects, buckets %v", api, existed, len(s.objects), s.buckets)
 			}
 			s.mu.Unlock()
+		}
+	}
+}
+
+// TestCleanupCalledOff: a run that is called off cleans up all the same, with new connections.
+func TestCleanupCalledOff(t *testing.T) {
+	s := newServers(t)
+	c := base(t, s, Native)
+	c.Mix, c.Fill, c.Objects, c.Ops, c.Concurrency, c.Cleanup = Mix{Put: 1}, false, 2, 2, 2, true
+	if _, err := createBucket(t.Context(), &c); err != nil {
+		t.Fatal(err)
+	}
+	ctx, callOff := context.WithCancel(t.Context())
+	stored := make(chan struct{})
+	s.gateway.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "0") { // the other one's connections are kept, and idle
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-stored
+			callOff()
+			<-r.Context().Done()
+			return
+		}
+		s.serveGateway(w, r)
+	})
+	for _, srv := range []*httptest.Server{s.t0, s.t1} {
+		serve := srv.Config.Handler
+		srv.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			serve.ServeHTTP(w, r)
+			if r.Method == http.MethodPut {
+				close(stored)
+			}
+		})
+	}
+	_, err := Run(ctx, c)
+	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "cleanup") || len(s.objects) != 0 {
+		t.Errorf("%v, %d objects left", err, len(s.objects))
+	}
+}
+
+// TestRefusedUpload: a server that refuses a PUT without having asked for its body may still wait for it, so the connection is not used again.
+func TestRefusedUpload(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again atomic.Int64
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer ln.Close()
+	serving.Go(func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer nc.Close()
+				br := bufio.NewReader(nc)
+				for n := 0; ; n++ {
+					if _, err := http.ReadRequest(br); err != nil {
+						return
+					}
+					if n > 0 {
+						again.Add(1)
+					}
+					_, _ = io.WriteString(nc, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+				}
+			})
+		}
+	})
+	c := base(t, newServers(t), Native)
+	c.Endpoints, c.Create, c.Fill = []string{"http://" + ln.Addr().String()}, false, false
+	c.Mix, c.Ops, c.Sizes = Mix{Put: 1}, 12, sizesOf(t, "300KiB")
+	rep, err := Run(t.Context(), c)
+	if err != nil || rep.Errors != 12 || again.Load() != 0 {
+		t.Errorf("%+v, %v; %d requests behind a refused one", rep, err, again.Load())
+	}
+}
+
+func TestRedirected(t *testing.T) {
+	if head, host, err := redirected(nil, Get, "http://h:1/a?b", 0); err != nil || host != "h:1" || !strings.HasPrefix(string(head), "GET /a?b ") {
+		t.Errorf("%q to %q, %v", head, host, err)
+	}
+	for _, location := range []string{"", "/a", "http://h", "HTTP://h/a", "https://h/a", "http:///a"} {
+		if _, host, err := redirected(nil, Get, location, 0); err == nil {
+			t.Errorf("%q leads to %q", location, host)
 		}
 	}
 }

@@ -86,12 +86,16 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 			return nil, fmt.Errorf("cluster map: %w", err)
 		}
 	}
-	stop := context.AfterFunc(ctx, r.interrupt)
-	defer stop()
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { r.interrupt(); close(interrupted) })
 	workers := r.workers()
 	defer closeAll(workers)
 
 	rep, err := r.measure(ctx, workers)
+	if !stop() { // its connections are of no more use, and no other must be interrupted
+		<-interrupted
+		closeAll(workers)
+	}
 	if cfg.Cleanup {
 		if cerr := r.cleanup(context.WithoutCancel(ctx), workers, created); cerr != nil {
 			err = errors.Join(err, fmt.Errorf("cleanup: %w", cerr))

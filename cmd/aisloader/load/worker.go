@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -152,10 +151,8 @@ func (w *worker) object(ctx context.Context, op Op, key string, now time.Time) (
 func redirected(head []byte, op Op, location string, size int64) ([]byte, string, error) {
 	rest, ok := strings.CutPrefix(location, "http://")
 	slash := strings.IndexByte(rest, '/')
-	if !ok || slash < 0 {
-		if u, err := url.Parse(location); err != nil || u.Host == "" || u.Scheme != "http" {
-			return head, "", fmt.Errorf("redirected to %q, which is not http://HOST/PATH", location)
-		}
+	if !ok || slash <= 0 {
+		return head, "", fmt.Errorf("redirected to %q, which is not http://HOST/PATH", location)
 	}
 	host, uri := rest[:slash], rest[slash:]
 	head = append(append(append(head, methodOf(op)...), ' '), uri...)
@@ -262,7 +259,7 @@ func (w *worker) once(c *wire.Conn, op Op, obj content.Object, now time.Time, ex
 	case resp.Status == 307:
 		next := string(resp.Header("location"))
 		_, err := c.Body(&resp, nil)
-		if resp.Close || expect {
+		if resp.Close {
 			w.drop(c)
 		}
 		return 0, next, err
@@ -283,6 +280,7 @@ func (w *worker) receive(c *wire.Conn, op Op, obj content.Object, expect bool) (
 	}
 	resp, err := c.ReceiveContinue(methodOf(op))
 	if err != nil || resp.Status != 100 {
+		resp.Close = true // the server may still wait for the body
 		return resp, err
 	}
 	w.parts = obj.Append(w.parts[:0])
