@@ -78,9 +78,9 @@ func (c *Cluster) Restart(ctx context.Context, id string, env ...string) error {
 	return c.Start(ctx, id, env...)
 }
 
-// Down stops every node, all at the same time.
+// Down stops every node, all at the same time, and waits for those that were decommissioned and have not ended yet.
 func (c *Cluster) Down(ctx context.Context) error {
-	return errors.Join(c.stopAll(ctx, c.Nodes(), c.opts.DrainWithin), c.noteRetired())
+	return errors.Join(c.stopAll(ctx, c.all(), c.opts.DrainWithin), c.noteRetired())
 }
 
 // Signal sends sig to the node's process, such as SIGSTOP to play a paused machine. Kind NotFound if it does not run.

@@ -37,7 +37,7 @@ type Options struct {
 	CacheSize   string        // cache_size of each target, such as "16MiB"; default: the node's own
 	LogLevel    string        // log.level of every node; default: the node's own
 	ReadyWithin time.Duration // bounds the wait for a node and for the whole cluster; default 1 minute
-	DrainWithin time.Duration // SIGTERM is followed by SIGKILL after it; default 40 s: longer than a node drains
+	DrainWithin time.Duration // SIGTERM is followed by SIGKILL after it; default 75 s: longer than a node may take to land what it moves, and to drain
 }
 
 // WithDefaults fills what a new cluster needs.
@@ -67,7 +67,7 @@ func (o Options) withTimes() Options {
 		o.ReadyWithin = time.Minute
 	}
 	if o.DrainWithin == 0 {
-		o.DrainWithin = 40 * time.Second
+		o.DrainWithin = 75 * time.Second
 	}
 	return o
 }
@@ -162,6 +162,9 @@ func Open(o Options) (*Cluster, error) {
 // create lays out a new cluster: ports are chosen, directories made, cluster.json written. Nothing runs yet.
 func create(o Options) (*Cluster, error) {
 	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if _, err := FindNode(o.Binary); err != nil { // with the cluster laid out, another try could choose no other counts and ports
 		return nil, err
 	}
 	dir, err := filepath.Abs(o.Dir)

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"aistore/cluster"
 	"aistore/errs"
 )
 
@@ -305,6 +306,9 @@ func TestUpFails(t *testing.T) {
 					t.Errorf("error does not say %q: %v", want, err)
 				}
 			}
+			if _, err := os.Stat(o.Dir); c.name == "no binary" && err == nil {
+				t.Error("what was refused is there, and other options will be refused")
+			}
 			if left, err := Open(o); err == nil && strings.Contains(states(left), "running") {
 				t.Errorf("up failed and left nodes running: %s", states(left))
 			}
@@ -440,6 +444,30 @@ func TestStubborn(t *testing.T) {
 	}
 	if s := states(c); strings.Contains(s, "running") {
 		t.Errorf("after down: %s", s)
+	}
+}
+
+// TestDownOfRetired: a node that was decommissioned, and has not ended yet, is not left behind.
+func TestDownOfRetired(t *testing.T) {
+	c := up(t, options(t, 24220))
+	n := c.Nodes()[1]
+	if err := os.WriteFile(filepath.Join(n.state(), "decommissioned"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if p, runs := runningProcess(n); runs {
+		t.Errorf("%s runs still, as %d", n.ID, p.PID)
+		_ = p.signal(syscall.SIGKILL)
+	}
+}
+
+// TestPatience: a node that ends in the middle of a rebalance, with clients that are slow, is given the time that its cluster's settings give it.
+func TestPatience(t *testing.T) {
+	c := cluster.DefaultConfig()
+	if node := c.Rebalance.TermWait.D() + c.Timeout.Drain.D(); (Options{}).withTimes().DrainWithin <= node {
+		t.Errorf("killed after %v, a node may take %v", (Options{}).withTimes().DrainWithin, node)
 	}
 }
 
