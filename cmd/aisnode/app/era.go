@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"aistore/cluster"
@@ -158,12 +159,24 @@ const asideLook = 2 * time.Second
 
 // watchAside keeps the alert of what was set aside true. Disks may take long to answer, so heartbeats do not ask them.
 func (a *App) watchAside(ctx context.Context) error {
+	return watch(ctx, &a.alert, a.asideAlert)
+}
+
+// watch looks again and again until there is no alert any more. A look at a disk that hangs is left behind when ctx ends: the node ends all the same.
+func watch(ctx context.Context, alert *atomic.Pointer[string], look func() *string) error {
 	tick := time.NewTicker(asideLook)
 	defer tick.Stop()
-	for a.alert.Load() != nil {
+	seen := make(chan *string, 1)
+	for alert.Load() != nil {
 		select {
 		case <-tick.C:
-			a.alert.Store(a.asideAlert())
+			go func() { seen <- look() }()
+		case <-ctx.Done():
+			return nil
+		}
+		select {
+		case text := <-seen:
+			alert.Store(text)
 		case <-ctx.Done():
 			return nil
 		}
