@@ -217,6 +217,8 @@ func TestFaults(t *testing.T) {
 		{args: "--s3-domain s3.example.org:80,a..b,127.0.0.1,_x", says: []string{`s3_domain: "s3.example.org:80" is no domain`, `"a..b" is`, `"127.0.0.1" is`, `"_x" is`}},
 		{args: "--s3-domain a.org,A.org.", says: []string{"s3_domain: a.org stands there twice"}},
 		{args: "--host 0.0.0.0", says: []string{"public_url: http://0.0.0.0:8080 is no address that a client can reach"}},
+		{args: "--host 0.0.0.0 --public-url http://h:80 --join http://g:80", says: []string{"host: 0.0.0.0 is what other nodes would be told to call"}},
+		{args: "--host :: --public-url http://h:80 --role target", says: []string{"host: :: is what other nodes would be told to call"}},
 		{args: "--host a/b", says: []string{`host: "a/b" is neither`}},
 		{args: "--public-url h:80", says: []string{`public_url: "h:80" is not a node's URL: write it as http://HOST:PORT`}},
 		{args: "--join http://h:80/v1", says: []string{`join: "http://h:80/v1" has more than a host and a port: write it as http://h:80`}},
@@ -357,4 +359,11 @@ func FuzzSize(f *testing.F) {
 			t.Fatalf("%q is %d, prints as %s, which reads as %d (%v)", s, n, n, back, err)
 		}
 	})
+}
+
+// TestAlone: a node that other nodes need not find may listen at all addresses.
+func TestAlone(t *testing.T) {
+	if _, err := Load([]string{"--host", "0.0.0.0", "--public-url", "http://h:80"}, nil); err != nil {
+		t.Error(err)
+	}
 }

@@ -182,6 +182,9 @@ func (c *checker) address(n Node) {
 	if n.Host == "" || strings.ContainsAny(n.Host, "/ \t[]") {
 		c.bad("host", "%q is neither an IP address nor a host name", n.Host)
 	}
+	if ip := net.ParseIP(n.Host); ip != nil && ip.IsUnspecified() && (n.Role != RoleAll || len(n.Join) > 0) {
+		c.bad("host", "%s is what other nodes would be told to call, and each would call itself: name an address of this node's own; only a node that stays alone may listen at all", n.Host)
+	}
 	if n.Port < 1 || n.Port > 65535 {
 		c.bad("port", "%d is outside 1..65535", n.Port)
 	}

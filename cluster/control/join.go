@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"time"
 
@@ -81,6 +82,10 @@ func (c entrance) joinOnce(ctx context.Context) (found bool, err error) {
 			if n.ID == c.cfg.Self.ID {
 				continue
 			}
+			if nowhere(n.Addr) {
+				all = append(all, errs.F(op, base, errs.Unavailable, "its node %s is to be called at %s, which is everybody's address: set its host to one of its own", n.ID, n.Addr))
+				continue
+			}
 			err := c.joinAt(ctx, n.Addr)
 			if err == nil || errs.Is(err, errs.Forbidden, errs.Invalid) || ctx.Err() != nil {
 				return true, err
@@ -92,6 +97,13 @@ func (c entrance) joinOnce(ctx context.Context) (found bool, err error) {
 		return found, errs.E(op, string(c.cfg.Self.ID), errs.Unavailable, err)
 	}
 	return found, errs.E(op, string(c.cfg.Self.ID), errs.Unavailable, "no join URL leads to a cluster")
+}
+
+// nowhere reports whether an address leads to whoever calls it.
+func nowhere(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	return err == nil && ip != nil && ip.IsUnspecified()
 }
 
 func (c entrance) joinInfo(ctx context.Context, base string) (joinInfo, error) {
