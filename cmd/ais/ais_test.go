@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"aistore/api/client"
 	"aistore/deploy/local"
 )
 
@@ -61,7 +62,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exit": exitCode, "terminal": terminal, "latin1": latin1, "fill": fill, "sigint": sigint, "until": until,
+			"exit": exitCode, "terminal": terminal, "latin1": latin1, "fill": fill, "sigint": sigint, "until": until, "marker": marker,
 		},
 	})
 }
@@ -147,6 +148,15 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 // latin1 is `latin1 DIR`: makes a file there whose name is not UTF-8, which a script cannot write.
 func latin1(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), "caf\xe9"), []byte("x"), 0o644))
+}
+
+// marker is `marker BUCKET NAME`: makes an empty object of a name that ais would not give one.
+func marker(ts *testscript.TestScript, _ bool, args []string) {
+	sdk, err := client.New(client.Options{Endpoints: []string{ts.Getenv("AIS_ENDPOINT")}})
+	ts.Check(err)
+	defer sdk.Close()
+	_, err = sdk.Bucket(strings.TrimPrefix(args[0], "ais://")).Put(context.Background(), args[1], client.Bytes(nil), client.PutOptions{})
+	ts.Check(err)
 }
 
 // until is `[!] until TEXT COMMAND ...`: runs the command again and again until its standard output contains the text, or does not.

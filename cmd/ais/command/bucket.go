@@ -121,7 +121,7 @@ func (a bucketVerbs) createBuckets(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var made []string
+	made := []string{} // in JSON, too
 	for _, b := range bcks {
 		err := sdk.BucketOf(b).Create(c.Context, props)
 		if errs.Is(err, errs.Exists) && c.Bool("exists-ok") {
@@ -162,7 +162,7 @@ func (a bucketVerbs) removeBuckets(c *cli.Context) error {
 			return err
 		}
 	}
-	var removed []string
+	removed := []string{}
 	for _, b := range bcks {
 		err := sdk.BucketOf(b).Destroy(c.Context)
 		if errs.Is(err, errs.NoBucket, errs.NotFound) && c.Bool("missing-ok") {

@@ -135,7 +135,11 @@ func (a *app) refreshed(c *cli.Context, show func(context.Context) error) error 
 			if n == 1 {
 				return err
 			}
-			a.out.Notef("%s %s", a.out.PaintErr(term.Red, "ais:"), message(err))
+			if a.out.JSON {
+				a.out.Notef("%s", jsonError(err, exitCode(err)))
+			} else {
+				a.out.Notef("%s %s", a.out.PaintErr(term.Red, "ais:"), message(err))
+			}
 		}
 		if n == c.Int("count") {
 			return nil
@@ -386,9 +390,10 @@ func (a clusterVerbs) configCommand() *cli.Command {
 		Name: "config", Usage: "show and change the configuration",
 		Subcommands: []*cli.Command{
 			a.verb(&cli.Command{
-				Name: "cluster", Usage: "show the cluster's configuration, one setting of it, or change settings", ArgsUsage: "[KEY | KEY=VALUE ...]",
+				Name: "cluster", Usage: "show the cluster's configuration, one setting of it, or change settings", ArgsUsage: "[KEY | KEY=VALUE ... | --reset [KEY ...]]",
+				Description: "Counts of bytes may be written as 64MiB or 1.5GB. A key may also be the first part of several: list, rebalance.",
 				Flags: []cli.Flag{
-					&cli.BoolFlag{Name: "reset", Usage: "give every setting its default", DisableDefaultText: true}, a.headersFlag(),
+					&cli.BoolFlag{Name: "reset", Usage: "give the settings named, or all, their defaults", DisableDefaultText: true}, a.headersFlag(),
 				},
 				Action: a.configCluster,
 			}, argConfig),
@@ -397,10 +402,14 @@ func (a clusterVerbs) configCommand() *cli.Command {
 }
 
 func (a clusterVerbs) configCluster(c *cli.Context) error {
-	if c.Bool("reset") {
-		if err := count(c, 0, 0); err != nil {
+	if c.Bool("reset") && c.NArg() > 0 {
+		settings, err := defaults(c.Args().Slice())
+		if err != nil {
 			return err
 		}
+		return a.configure(c.Context, settings)
+	}
+	if c.Bool("reset") {
 		sdk, err := a.connect(c.Context)
 		if err != nil {
 			return err
@@ -417,11 +426,35 @@ func (a clusterVerbs) configCluster(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	sdk, err := a.connect(c.Context)
+	return a.configure(c.Context, settings)
+}
+
+// defaults returns the default of each setting that is named, or that is below a name.
+func defaults(names []string) (map[string]string, error) {
+	settings := map[string]string{}
+	for _, name := range names {
+		if strings.Contains(name, "=") {
+			return nil, usageError("%s: --reset takes the names of settings, without values", name)
+		}
+		found := false
+		for key, value := range cluster.DefaultConfig().Keys() {
+			if key == name || strings.HasPrefix(key, name+".") {
+				settings[key], found = value, true
+			}
+		}
+		if !found {
+			return nil, usageError("%s: no such setting: `ais config cluster` lists them", name)
+		}
+	}
+	return settings, nil
+}
+
+func (a clusterVerbs) configure(ctx context.Context, settings map[string]string) error {
+	sdk, err := a.connect(ctx)
 	if err != nil {
 		return err
 	}
-	if err := sdk.SetConfig(c.Context, settings); err != nil {
+	if err := sdk.SetConfig(ctx, settings); err != nil {
 		return err
 	}
 	if a.out.JSON {

@@ -52,6 +52,9 @@ func Main(ctx context.Context, p Process) int {
 		return exitOK
 	}
 	err := a.root.RunContext(ctx, line.Reorder(a.root, p.Args))
+	if len(p.Args) > 1 && slices.Contains(line.Find(a.root, p.Args[1:]).Options, "--json") { // what is wrong may have been met before it
+		a.out.JSON = true
+	}
 	if a.sdk != nil {
 		a.sdk.Close()
 	}

@@ -121,8 +121,11 @@ func TestExitCodes(t *testing.T) {
 			t.Errorf("kind %v exits with %d, want %d", k, exitCode(errs.E("a.B", "x", k)), got)
 		}
 	}
-	if exitCode(partialError{"put", 1, 2}) != exitPartial {
+	if exitCode(partialError{verb: "put", failed: 1, done: 2}) != exitPartial {
 		t.Error("partial failure has another code")
+	}
+	if text := (partialError{"cp", 1, 2, "the disk is full"}).Error(); text != "cp: 1 object failed, 2 done: the disk is full" {
+		t.Error(text)
 	}
 }
 

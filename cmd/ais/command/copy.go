@@ -39,8 +39,14 @@ func (a objectVerbs) copy(c *cli.Context) error {
 	case !uri.Is(from) && !uri.Is(to):
 		return usageError("neither %s nor %s is in the cluster: one must begin with ais://", from, to)
 	case !uri.Is(from):
+		if err := without(c, "put", "prefix", "all", "prepend"); err != nil {
+			return err
+		}
 		return a.put(c)
 	case !uri.Is(to):
+		if err := without(c, "get", "prepend", "dry-run"); err != nil {
+			return err
+		}
 		return a.get(c)
 	}
 	dest, err := uri.Parse(to)
@@ -69,6 +75,17 @@ func (a objectVerbs) copy(c *cli.Context) error {
 		return a.movedTo("cp", source.With(key), target)
 	}
 	return a.copyMany(c, sdk, sel, dest)
+}
+
+// without refuses options of copies inside the cluster for one that is another verb's work: left out in silence, they would change what is copied,
+// and where to.
+func without(c *cli.Context, verb string, options ...string) error {
+	for _, o := range options {
+		if c.IsSet(o) {
+			return usageError("%s with a local path is `ais %s`, which has no --%s (see `ais %s --help`)", fullName(c), verb, o, verb)
+		}
+	}
+	return nil
 }
 
 // copyMany leaves the work to a job of the cluster.

@@ -30,10 +30,15 @@ const (
 type partialError struct {
 	verb         string
 	failed, done int64
+	why          string // where the failures were not reported one by one
 }
 
 func (e partialError) Error() string {
-	return fmt.Sprintf("%s: %s failed, %s done", e.verb, term.Plural(e.failed, "object"), term.Count(e.done))
+	text := fmt.Sprintf("%s: %s failed, %s done", e.verb, term.Plural(e.failed, "object"), term.Count(e.done))
+	if e.why != "" {
+		text += ": " + e.why
+	}
+	return text
 }
 
 // unfitError ends a --dry-run that has found what would fail.

@@ -229,7 +229,10 @@ func (d *download) stream(ctx context.Context, it item, buf []byte, w io.Writer)
 
 // item reads one of several objects into its place below dir.
 func (d *download) item(ctx context.Context, dir *tree.Dir, it item, buf []byte) error {
-	if strings.HasSuffix(it.path, "/") && it.size == 0 { // an empty object that stands for a directory
+	if it.path == "" && it.size == 0 { // an empty object that stands for the directory that --prefix names: it is there
+		return nil
+	}
+	if strings.HasSuffix(it.path, "/") && it.size == 0 { // or for one below it
 		return dir.Mkdir(strings.TrimRight(it.path, "/"))
 	}
 	if err := tree.CheckRel(it.path); err != nil {

@@ -24,6 +24,9 @@ func (a *app) runJob(ctx context.Context, verb string, start func() (*client.Job
 	}
 	if err := job.Wait(ctx); err != nil {
 		if ctx.Err() != nil {
+			if a.out.JSON {
+				return 0, errs.F("", verb, errs.Canceled, "interrupted: job %s goes on; `ais job stop %s` ends it", job.ID, job.ID)
+			}
 			a.out.Notef("%s: job %s goes on; `ais job stop %s` ends it", verb, job.ID, job.ID)
 			return 0, ctx.Err()
 		}
@@ -40,8 +43,7 @@ func (a *app) runJob(ctx context.Context, verb string, start func() (*client.Job
 		}
 	}
 	if row.Errors > 0 {
-		a.out.Notef("%s", row.Err)
-		return row.Objects, partialError{verb, int64(row.Errors), row.Objects}
+		return row.Objects, partialError{verb, int64(row.Errors), row.Objects, row.Err}
 	}
 	return row.Objects, nil
 }

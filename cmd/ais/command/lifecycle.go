@@ -295,6 +295,9 @@ func (a lifeVerbs) ended(verb string, e *api.Ended, what, missing string) error 
 		a.out.Printf("%s: %s %s: %s", verb, term.Plural(int64(len(e.Nodes)), "node"), what, strings.Join(e.Nodes, ", "))
 	}
 	for id, why := range e.Missing {
+		if a.out.JSON { // has them already
+			break
+		}
 		a.out.Notef("%s %s: %s (%s)", a.out.PaintErr(term.Amber, "warning:"), id, missing, why)
 	}
 	if len(e.Missing) > 0 {

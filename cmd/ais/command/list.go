@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,7 +111,7 @@ func (a objectVerbs) list(c *cli.Context) error {
 	}
 	b := sdk.BucketOf(u.Bck)
 	if c.Bool("count-only") {
-		return a.countObjects(c.Context, b, o)
+		return a.countObjects(c.Context, b, o, limit)
 	}
 	return a.listObjects(c.Context, b, o, cols, limit)
 }
@@ -161,7 +162,7 @@ func listOptions(c *cli.Context, prefix string) ([]column, client.ListOptions, e
 // entryJSON is how --json shows an entry of a listing.
 type entryJSON struct {
 	Name     string `json:"name"`
-	Size     *int64 `json:"size,omitempty"` // not of directories, and not with --name-only
+	Size     *int64 `json:"size,omitempty"` // not of directories, and only where it is listed
 	Dir      bool   `json:"dir,omitempty"`
 	Checksum string `json:"checksum,omitempty"`
 	Atime    string `json:"atime,omitempty"`
@@ -170,9 +171,10 @@ type entryJSON struct {
 	Custom   string `json:"custom,omitempty"`
 }
 
-func entryOf(e *api.ListEntry, nameOnly bool) entryJSON {
+// entryOf shows the size only where it was asked for: else it is not known, and 0.
+func entryOf(e *api.ListEntry, o *client.ListOptions) entryJSON {
 	j := entryJSON{Name: e.Name, Dir: e.IsDir(), Checksum: e.Checksum, Atime: e.Atime, Version: e.Version, Location: e.Location, Custom: e.Custom}
-	if !j.Dir && !nameOnly {
+	if !j.Dir && slices.Contains(o.Props, api.PropSize) {
 		j.Size = &e.Size
 	}
 	return j
@@ -188,7 +190,7 @@ func (a objectVerbs) listObjects(ctx context.Context, b *client.Bucket, o client
 	add, end := a.out.Array()
 	show := func(e *api.ListEntry) error {
 		if a.out.JSON {
-			return add(entryOf(e, o.NameOnly))
+			return add(entryOf(e, &o))
 		}
 		cells := make([]term.Cell, len(cols))
 		for i, col := range cols {
@@ -222,11 +224,16 @@ func (a objectVerbs) listObjects(ctx context.Context, b *client.Bucket, o client
 	return t.Flush()
 }
 
-func (a objectVerbs) countObjects(ctx context.Context, b *client.Bucket, o client.ListOptions) error {
+// countObjects counts up to limit objects, all if it is negative. It needs their sizes, whatever would be shown of them.
+func (a objectVerbs) countObjects(ctx context.Context, b *client.Bucket, o client.ListOptions, limit int64) error {
 	var objects, bytes int64
+	o.NameOnly, o.Props = false, []string{api.PropName, api.PropSize}
 	for e, err := range b.List(ctx, o) {
 		if err != nil {
 			return err
+		}
+		if limit >= 0 && objects == limit {
+			break
 		}
 		if !e.IsDir() {
 			objects++

@@ -233,7 +233,7 @@ func (a objectVerbs) setCustom(c *cli.Context) error {
 func (a objectVerbs) removeCommand() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "rm", Aliases: []string{"del"}, Usage: "delete objects", ArgsUsage: "ais://BUCKET[/OBJECT] ...",
-		Description: "ais rm ais://b/x ais://b/y          deletes two objects\n" +
+		Description: "ais rm ais://b/x ais://b/y          deletes two objects, each of which must be there; --list x,y does the same\n" +
 			"ais rm ais://b --prefix dir/ -y     deletes all that begin with dir/\n" +
 			"ais rm 'ais://b/a-{000..127}.tar'   deletes those that exist of the 128\n" +
 			"ais rm ais://b --all -y             empties the bucket\n" +
@@ -256,7 +256,7 @@ func (a objectVerbs) remove(c *cli.Context) error {
 		return err
 	}
 	b := sdk.BucketOf(sel.bck)
-	if sel.template == "" && !sel.all && !c.IsSet("list") {
+	if sel.template == "" && !sel.all && !sel.listed {
 		return a.removeEach(c.Context, b, sel.keys)
 	}
 	var total term.Transfer
@@ -267,6 +267,9 @@ func (a objectVerbs) remove(c *cli.Context) error {
 	}
 	if err := a.out.Confirm(c.Context, "Delete %s from %s?", term.Plural(total.Objects, "object"), sel); err != nil {
 		return err
+	}
+	if sel.listed {
+		return a.removeEach(c.Context, b, sel.keys)
 	}
 	deleted, err := a.removeMany(c.Context, b, sel)
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 
 	"aistore/api"
 	"aistore/api/client"
-	"aistore/cluster"
 	"aistore/cmd/ais/term"
 	"aistore/errs"
 )
@@ -77,8 +76,13 @@ func (a clusterVerbs) performance(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if id := c.Args().First(); id != "" && a.view.Map.Nodes[cluster.NodeID(id)] == nil {
-		return errs.F("", id, errs.NotFound, "no such node: `ais show cluster` lists them")
+	node := c.Args().First()
+	if node != "" {
+		n, err := client.FindNode(a.view, node)
+		if err != nil {
+			return errs.F("", node, errs.NotFound, "no such node: `ais show cluster` lists them")
+		}
+		node = string(n.ID)
 	}
 	return a.refreshed(c, func(ctx context.Context) error {
 		before, err := sdk.Stats(ctx)
@@ -94,7 +98,7 @@ func (a clusterVerbs) performance(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		p := compare(before, after, c.Args().First())
+		p := compare(before, after, node)
 		if !c.Bool("all") {
 			p.Ops = slices.DeleteFunc(p.Ops, func(o opJSON) bool { return o.Count == 0 || strings.HasPrefix(o.Op, "intra-") })
 		}

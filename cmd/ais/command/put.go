@@ -261,7 +261,7 @@ func (u *upload) dryRun(total term.Transfer, where string) error {
 	}
 	u.a.out.Printf("put: would store %s (%s) in %s", term.Plural(total.Objects, "file"), u.a.out.Units.Bytes(total.Bytes), where)
 	if u.unfit > 0 {
-		return unfitError{partialError{"put", u.unfit, total.Objects}}
+		return unfitError{partialError{verb: "put", failed: u.unfit, done: total.Objects}}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -19,6 +20,7 @@ type selection struct {
 	template string
 	prefix   string
 	all      bool // the prefix counts
+	listed   bool // keys are of --list
 }
 
 func selectionFlags() []cli.Flag {
@@ -71,6 +73,7 @@ func selectionOf(c *cli.Context, args []string) (*selection, error) {
 		if s.keys = uri.List(c.String("list")); len(s.keys) == 0 {
 			return nil, usageError("--list names no object")
 		}
+		s.listed = true
 	case c.IsSet("template"):
 		if s.template = c.String("template"); !uri.HasRange(s.template) {
 			return nil, usageError("--template %q has no range such as {000..127}: --prefix selects by prefix", s.template)
@@ -78,12 +81,23 @@ func selectionOf(c *cli.Context, args []string) (*selection, error) {
 	case given > 0:
 		s.all, s.prefix = true, c.String("prefix")
 	}
+	s.keys = distinct(s.keys)
 	if s.template != "" {
 		if _, err := api.ParseTemplate(s.template); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
+}
+
+// distinct drops names that stand there already.
+func distinct(names []string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(names, func(n string) bool {
+		was := seen[n]
+		seen[n] = true
+		return was
+	})
 }
 
 // String describes the selection: "ais://b/x", "ais://b/a-{1..3}", "ais://b (prefix p)".

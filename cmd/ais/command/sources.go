@@ -94,13 +94,20 @@ func (u *upload) findListed(c *cli.Context, args []string) error {
 		return nil
 	}
 	s := source{}
+	seen := map[string]string{} // by the object's name
 	for _, n := range uri.List(c.String("list")) {
-		s.files = append(s.files, filepath.Join(base, n))
-		key := filepath.ToSlash(n)
+		file, key := filepath.Join(base, n), filepath.ToSlash(n)
 		if base == "" {
 			key = filepath.Base(n)
 		}
-		s.keys = append(s.keys, key)
+		switch other, ok := seen[key]; {
+		case ok && other != file:
+			return usageError("%s and %s would both be stored as %s: give the directory that both are in as source, or use one command for each", other, file, key)
+		case ok:
+			continue
+		}
+		seen[key] = file
+		s.files, s.keys = append(s.files, file), append(s.keys, key)
 	}
 	if len(s.files) == 0 {
 		return usageError("--list names no file")

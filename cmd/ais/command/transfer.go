@@ -172,7 +172,7 @@ func (t *transfer) finish(err error, where string) error {
 		t.a.out.Printf("%s: %s%s %s", t.verb, term.Plural(objects, "object"), t.rate(objects, bytes, took), where)
 	}
 	if err == nil && failed > 0 {
-		return partialError{t.verb, failed, objects}
+		return partialError{verb: t.verb, failed: failed, done: objects}
 	}
 	return err
 }
