@@ -212,7 +212,7 @@ func ask[T any](g *Gateway, c *httpx.Ctx, nodes []*cluster.Node, what string, li
 		}
 		wg.Go(func() {
 			v := new(T)
-			err := g.askOne(ctx, n, what, limit, v)
+			err := askOne(ctx, g.node.Client, n, what, limit, v)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -230,8 +230,8 @@ func ask[T any](g *Gateway, c *httpx.Ctx, nodes []*cluster.Node, what string, li
 const maxAnswer = 64 << 20
 
 // askOne asks one node, which may work on its answer without a word for as long as limit.
-func (g *Gateway) askOne(ctx context.Context, n *cluster.Node, what string, limit time.Duration, v any) error {
-	rep, err := g.node.Client.Do(ctx, &httpx.Call{Method: "GET", URL: "http://" + n.IntraAddr + api.PathDaemon + "?" + api.QueryWhat + "=" + what, Patience: limit})
+func askOne(ctx context.Context, c *httpx.Client, n *cluster.Node, what string, limit time.Duration, v any) error {
+	rep, err := c.Do(ctx, &httpx.Call{Method: "GET", URL: "http://" + n.IntraAddr + api.PathDaemon + "?" + api.QueryWhat + "=" + what, Patience: limit})
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (s *mounts) Disable(path string) error {
 	switch as, out := s.out(m); {
 	case out && as.Standing == fs.SetAside:
 		return nil
-	case !out && !s.othersServe(m):
+	case !out && !othersServe(s.now(), m):
 		return errs.E(op, path, errs.Conflict, "is the only mountpath in service: attach another first")
 	}
 	m.Fail(errors.New(why)) // what is under way there fails, so nothing newer than this moment is there
@@ -88,7 +88,7 @@ func (s *mounts) Detach(ctx context.Context, path string, how Force) error {
 	}
 	as, out := s.out(m)
 	switch {
-	case !out && !s.othersServe(m):
+	case !out && !othersServe(s.now(), m):
 		return errs.E(op, path, errs.Conflict, "is the only mountpath in service: attach another first")
 	case how == Force(true):
 		return s.giveUp(ctx, op, m, out)
@@ -141,7 +141,7 @@ func (s *mounts) leaveFailed() {
 		if err == nil || out && as.Standing != fs.Leaving && as.LastCounter > 0 {
 			continue
 		}
-		if !out && !s.othersServe(v.mp) {
+		if !out && !othersServe(s.now(), v.mp) {
 			continue // nobody could take its names
 		}
 		standing, why := fs.Failed, v.mp.Info().Reason
@@ -175,8 +175,8 @@ func (s *mounts) out(m *fs.Mountpath) (fs.Member, bool) {
 func (s *mounts) inService() int { return len(s.now().serving()) }
 
 // othersServe reports whether a mountpath in service besides m can be used.
-func (s *mounts) othersServe(m *fs.Mountpath) bool {
-	return slices.ContainsFunc(s.now().serving(), func(v *volume) bool { return v.mp != m && v.err() == nil })
+func othersServe(l *layout, m *fs.Mountpath) bool {
+	return slices.ContainsFunc(l.serving(), func(v *volume) bool { return v.mp != m && v.err() == nil })
 }
 
 // leave takes m out of service.
@@ -237,9 +237,9 @@ func (s *mounts) comeBack(ctx context.Context, op string, m *fs.Mountpath, path 
 		return fs.Info{}, fs.Again(path, m)
 	case !out && m.Err() == nil:
 		return fs.Info{}, errs.E(op, path, errs.Exists, "is in service")
-	case !out && !s.othersServe(m) && replace != fs.KnownOnly:
+	case !out && !othersServe(s.now(), m) && replace != fs.KnownOnly:
 		return fs.Info{}, errs.E(op, path, errs.Conflict, "failed, and no other mountpath in service can be used: enable it if it is the same disk, or attach another first")
-	case !out && !s.othersServe(m): // nobody could take its names
+	case !out && !othersServe(s.now(), m): // nobody could take its names
 	case !out: // it failed a moment ago
 		if err := s.leave(op, m, fs.Failed, m.Info().Reason); err != nil {
 			return fs.Info{}, err

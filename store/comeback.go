@@ -102,7 +102,7 @@ func (s *mounts) takeBack(ctx context.Context) {
 // returnable reports whether m is out of service for nothing but its failure, or in service as nobody else is who could take its names.
 func (s *mounts) returnable(m *fs.Mountpath) bool {
 	as, out := s.out(m)
-	return s.volumeOf(m) != nil && (out && as.Standing == fs.Failed || !out && !s.othersServe(m))
+	return s.volumeOf(m) != nil && (out && as.Standing == fs.Failed || !out && !othersServe(s.now(), m))
 }
 
 func (s *mounts) takeBackOne(ctx context.Context, d *comeback, m *fs.Mountpath) {
