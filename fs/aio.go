@@ -12,8 +12,8 @@ import (
 
 // slot is a place for one write at a time that the kernel makes in the background (io_submit(2)), with the eventfd by which it says
 // that it is done. Who waits for that waits as for a socket: pwritev2 sleeps for the data, for the inode and for the disk's cache,
-// each time with a thread, and with one of Go's processors until the monitor takes it away. A small PUT beside five other logs
-// costs a sixth less CPU time so, and the monitor's share is not in it.
+// each time with a thread, and with one of Go's processors until the monitor takes it away. What that saves stands in
+// docs/design/store.md.
 type slot struct {
 	context uintptr
 	efd     int
@@ -89,8 +89,8 @@ func (s *slot) pwrite(fd int, p []byte, off int64) (int, error) {
 		n, e := s.reap(rung)
 		switch {
 		case e == syscall.EINTR:
-		case e != 0:
-			return 0, e
+		case e != 0: // how it ended is not known: no errno of a write that did nothing
+			return 0, syscall.EIO
 		case n == 0:
 			rung = false
 		case s.done.result < 0:

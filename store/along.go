@@ -9,7 +9,7 @@ import (
 
 // along reads one value of each of many names that come in the order of the index: from where it stands the next is near, and what was read for
 // the one before, a block of a table or of values, is still at hand. It shows what was committed before the first read on each
-// volume. Looking up a name for itself takes twice as long, but where there is none a filter says so at once.
+// volume. Looking up each name by itself finds nothing at hand, but where there is none a filter says so at once.
 type along struct {
 	fam     byte
 	cursors map[*volume]*cursor

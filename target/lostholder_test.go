@@ -3,8 +3,6 @@ package target_test
 import (
 	"bytes"
 	"context"
-	"io"
-	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,50 +40,19 @@ func TestLostHolder(t *testing.T) {
 
 // fallSilent passes connections on to addr; those on which a whole key is asked for say nothing more after the beginning of the answer.
 func fallSilent(t *testing.T, addr string) (at string, stuck *atomic.Int32) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	stuck = &atomic.Int32{}
-	var wg sync.WaitGroup
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(func() { cancel(); ln.Close(); wg.Wait() })
-	pass := func(in net.Conn) {
-		defer in.Close()
-		out, err := net.Dial("tcp", addr)
-		if err != nil {
-			return
-		}
-		defer out.Close()
-		defer context.AfterFunc(ctx, func() { in.Close(); out.Close() })()
+	return passOn(t, addr, func(ctx context.Context) (func([]byte), func(int, error) (int, error)) {
 		var whole atomic.Bool
-		wg.Go(func() {
-			_, _ = io.Copy(out, readerFunc(func(p []byte) (int, error) {
-				n, err := in.Read(p)
-				if bytes.Contains(p[:n], []byte("whole=1")) {
+		return func(p []byte) {
+				if bytes.Contains(p, []byte("whole=1")) {
 					whole.Store(true)
 				}
+			}, func(n int, err error) (int, error) {
+				if whole.Load() && n > 10_000 {
+					stuck.Add(1)
+					<-ctx.Done()
+				}
 				return n, err
-			}))
-			out.Close()
-		})
-		_, _ = io.Copy(in, readerFunc(func(p []byte) (int, error) {
-			n, err := out.Read(p)
-			if whole.Load() && n > 10_000 {
-				stuck.Add(1)
-				<-ctx.Done()
 			}
-			return n, err
-		}))
-	}
-	wg.Go(func() {
-		for {
-			in, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { pass(in) })
-		}
-	})
-	return ln.Addr().String(), stuck
+	}), stuck
 }

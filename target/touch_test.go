@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -406,56 +405,18 @@ func TestPullBreaksOff(t *testing.T) {
 
 // cutOnce passes connections on to addr, and cuts the first one on which a whole key is asked for in the middle of the answer.
 func cutOnce(t *testing.T, addr string) (at string, cuts *atomic.Int32) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	cuts = &atomic.Int32{}
-	var wg sync.WaitGroup
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(func() { cancel(); ln.Close(); wg.Wait() })
-	pass := func(in net.Conn) {
-		defer context.AfterFunc(ctx, func() { in.Close() })()
-		defer in.Close()
-		out, err := net.Dial("tcp", addr)
-		if err != nil {
-			return
-		}
-		defer out.Close()
+	return passOn(t, addr, func(context.Context) (func([]byte), func(int, error) (int, error)) {
 		var cut atomic.Bool
-		wg.Go(func() {
-			buf := make([]byte, 64<<10)
-			for {
-				n, err := in.Read(buf)
-				if bytes.Contains(buf[:n], []byte("whole=1")) && cuts.CompareAndSwap(0, 1) {
+		return func(p []byte) {
+				if bytes.Contains(p, []byte("whole=1")) && cuts.CompareAndSwap(0, 1) {
 					cut.Store(true)
 				}
-				if _, werr := out.Write(buf[:n]); err != nil || werr != nil {
-					out.Close()
-					return
+			}, func(n int, err error) (int, error) {
+				if cut.Load() && n > 1000 {
+					return n / 2, io.ErrUnexpectedEOF
 				}
+				return n, err
 			}
-		})
-		_, _ = io.Copy(in, readerFunc(func(p []byte) (int, error) {
-			n, err := out.Read(p)
-			if cut.Load() && n > 1000 {
-				return n / 2, io.ErrUnexpectedEOF
-			}
-			return n, err
-		}))
-	}
-	wg.Go(func() {
-		for {
-			in, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { pass(in) })
-		}
-	})
-	return ln.Addr().String(), cuts
+	}), cuts
 }
-
-type readerFunc func(p []byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
