@@ -22,12 +22,14 @@ import (
 	"time"
 
 	"aistore/cmd/aisloader/load"
+	"aistore/internal/slack"
 )
 
 // version is set by the build.
 var version = "unknown"
 
 func main() {
+	slack.Coarse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once, also while it cleans up
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)

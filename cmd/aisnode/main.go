@@ -22,6 +22,7 @@ import (
 
 	"aistore/cmd/aisnode/app"
 	"aistore/config"
+	"aistore/internal/slack"
 )
 
 // version is set by the linker.
@@ -33,7 +34,10 @@ const (
 	exitConfig = 2
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
+func main() {
+	slack.Coarse()
+	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
 
 func run(args, environ []string, stdout, stderr io.Writer) int {
 	if slices.Contains(args, "--version") || slices.Contains(args, "-version") {

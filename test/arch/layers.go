@@ -35,6 +35,7 @@ func layers() []layer {
 			{"internal/failpoint", []string{"errs"}},
 			{"internal/spare", nil},
 			{"internal/flock", []string{"errs"}},
+			{"internal/slack", nil},
 		}},
 		{"1 nouns", []member{
 			{"object", nil},
