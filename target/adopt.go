@@ -24,27 +24,11 @@ func (x *touches) adopt(ctx context.Context, o *node.Object, handle string) (str
 	if here || unsure != nil && !errs.Is(unsure, errs.Mountpath) {
 		return handle, unsure
 	}
-	var silent *cluster.Node
-	for _, n := range o.View.Map.All() {
-		switch {
-		case !n.Role.Target() || n.ID == x.node.ID:
-			continue
-		case !n.Alive:
-			silent = n
-			continue
-		}
-		b := append([]byte("http://"), n.IntraAddr...)
-		b = strconv.AppendUint(append(b, pathAppends+"/"...), o.Bucket.ID, 10)
-		b = append(httpx.AppendPath(append(b, '/'), o.Key), "?"+api.QueryAppendHandle+"="...)
-		rep, err := x.node.Client.Do(ctx, &httpx.Call{Method: "GET", URL: string(httpx.AppendQuery(b, handle))})
-		switch {
-		case err == nil:
-			handle, err = x.store.AdoptAppend(ctx, o.Name(), handle, rep.Body)
-			rep.Close()
-			return handle, err
-		case !errs.Is(err, errs.NotFound):
-			silent = n
-		}
+	rep, silent, done := x.findAppend(ctx, o, handle)
+	defer done()
+	if rep != nil {
+		defer rep.Close()
+		return x.store.AdoptAppend(ctx, o.Name(), handle, rep.Body)
 	}
 	if silent != nil {
 		return "", errs.F(op, o, errs.Busy, "%s, which may have what was appended, does not answer", silent.ID)
@@ -53,6 +37,71 @@ func (x *touches) adopt(ctx context.Context, o *node.Object, handle string) (str
 		return "", errs.E(op, o, unsure)
 	}
 	return "", errs.E(op, o, errs.NotFound, "the append handle was flushed, given up or has expired")
+}
+
+// askAtOnce is how many nodes are asked for a session at the same time.
+const askAtOnce = 32
+
+// findAppend asks the other targets for a session and returns the reply of the one that has it; else silent is one of those that did not say that they have
+// it not, nil when all said so. One that hangs keeps nobody from being asked, nor the one that has it from being heard. Call done when the reply is closed.
+func (x *touches) findAppend(ctx context.Context, o *node.Object, handle string) (rep *httpx.Reply, silent *cluster.Node, done func()) {
+	type answer struct {
+		from *cluster.Node
+		rep  *httpx.Reply
+		err  error
+	}
+	answers := make(chan answer)
+	asked := map[*cluster.Node]context.CancelFunc{}
+	turns := make(chan struct{}, askAtOnce)
+	for _, n := range o.View.Map.All() {
+		switch {
+		case !n.Role.Target() || n.ID == x.node.ID:
+			continue
+		case !n.Alive:
+			silent = n
+			continue
+		}
+		ask, stop := context.WithCancel(ctx)
+		asked[n] = stop
+		go func() {
+			a := answer{from: n}
+			select {
+			case turns <- struct{}{}:
+				a.rep, a.err = x.askAppend(ask, n, o, handle)
+				<-turns
+			case <-ask.Done():
+				a.err = ask.Err()
+			}
+			answers <- a
+		}()
+	}
+	done = func() {}
+	for range len(asked) {
+		switch a := <-answers; {
+		case a.err == nil && rep == nil:
+			rep, done = a.rep, asked[a.from]
+			delete(asked, a.from)
+			for _, stop := range asked { // nobody else is needed
+				stop()
+			}
+		case a.err == nil:
+			a.rep.Close()
+		case !errs.Is(a.err, errs.NotFound):
+			silent = a.from
+		}
+	}
+	for _, stop := range asked {
+		stop()
+	}
+	return rep, silent, done
+}
+
+// askAppend asks n for a session's bytes. Kind NotFound: it has none of that handle.
+func (x *touches) askAppend(ctx context.Context, n *cluster.Node, o *node.Object, handle string) (*httpx.Reply, error) {
+	b := append([]byte("http://"), n.IntraAddr...)
+	b = strconv.AppendUint(append(b, pathAppends+"/"...), o.Bucket.ID, 10)
+	b = append(httpx.AppendPath(append(b, '/'), o.Key), "?"+api.QueryAppendHandle+"="...)
+	return x.node.Client.Do(ctx, &httpx.Call{Method: "GET", URL: string(httpx.AppendQuery(b, handle))})
 }
 
 // serveAppend gives a session's bytes.
