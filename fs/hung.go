@@ -47,6 +47,7 @@ type outcome struct {
 	file File
 	lock io.Closer
 	err  error
+	back bool // the call has returned; else it was left alone
 
 	panicked any
 }
@@ -58,6 +59,7 @@ func await(m *Mountpath, call func() outcome) outcome {
 	go func() {
 		defer m.calls.end()
 		o := caught(call)
+		o.back = true
 		select {
 		case done <- o:
 		case <-m.down:

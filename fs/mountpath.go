@@ -435,7 +435,7 @@ func (f *mpFile) Read(p []byte) (int, error) {
 
 func (f *mpFile) ReadAt(p []byte, off int64) (int, error) {
 	start := clock()
-	n, err := f.File.ReadAt(p, off)
+	n, err := f.readAt(p, off)
 	return f.read(n, start, err)
 }
 

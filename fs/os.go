@@ -80,7 +80,11 @@ func (r *osRoot) OpenFile(name string, flag int) (File, error) {
 	if err != nil {
 		return nil, r.fail("open", name, err)
 	}
-	return &osFile{File: os.NewFile(uintptr(fd), name), fd: fd, root: r}, nil
+	f := &osFile{File: os.NewFile(uintptr(fd), name), fd: fd, root: r}
+	if f.conn, err = f.SyscallConn(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func (r *osRoot) Rename(from, to string) error {
@@ -217,6 +221,7 @@ func (r *osRoot) Close() error {
 type osFile struct {
 	*os.File
 	fd     int
+	conn   syscall.RawConn // of File
 	root   *osRoot
 	direct *os.File // of WriteThrough; nil before the first
 }

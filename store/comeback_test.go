@@ -309,7 +309,7 @@ func TestTwoHang(t *testing.T) {
 	run.Go(func() { must(t, s.Run(ctx)) })
 	armed.Store(true)
 	a.hang()
-	await(t, "both are out of service", func() bool { return len(usablePaths(s)) == 1 })
+	await(t, "both are out of service", func() bool { return len(usablePaths(s)) == 1 && s.inService() == 1 }) // until then a write of theirs is refused
 	for i := range 20 {
 		put(t, s, fmt.Sprint(i), []byte("x"))
 	}
