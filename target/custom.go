@@ -23,6 +23,9 @@ func (t *Target) patch(r *request) error {
 	if err := msg.Decode(&add); err != nil {
 		return err
 	}
+	if err := unambiguous(add); err != nil {
+		return err
+	}
 	replace := r.c.Query(api.QueryNewCustom) == "true"
 	if len(add) == 0 && !replace {
 		return errs.E(op, "value", errs.Invalid, "has no metadata: want {\"key\": \"value\"}")

@@ -124,6 +124,7 @@ func TestWrongInput(t *testing.T) {
 		{call{method: "PUT", path: objects + "bk/o", header: []string{"ais-custom-md", "novalue"}}, 400, "KEY=VALUE"},
 		{call{method: "PUT", path: objects + "bk/o", header: []string{"ais-custom-md", "=v"}}, 400, "key"},
 		{call{method: "PUT", path: objects + "bk/o", header: []string{"ais-custom-md", "a,b=v"}}, 400, "a,b"},
+		{call{method: "PUT", path: objects + "bk/o", header: []string{"ais-custom-md", "a=x,b=v"}}, 400, "behind a ','"},
 		{call{method: "PUT", path: objects + "bk/o", header: []string{"ais-custom-md", "a=" + long, "ais-custom-md", "b=" + long}}, 413, "8192"},
 		{call{method: "PUT", path: objects + "bk/o", header: []string{"Content-Disposition", long}}, 413, "4096"},
 		{call{method: "PUT", path: objects + "bk/o?append_type=add"}, 400, "append_type"},
@@ -140,6 +141,7 @@ func TestWrongInput(t *testing.T) {
 		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{"value":{}}`)}, 400, "value"},
 		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{"value":["a"]}`)}, 400, "value"},
 		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{"value":{"a":"x\ny"}}`)}, 400, "control"},
+		{call{method: "PATCH", path: objects + "bk/o", body: []byte(`{"value":{"a":"x, y,b=v"}}`)}, 400, "behind a ','"},
 		{call{method: "PATCH", path: objects + "bk/absent", body: []byte(`{"value":{"a":"b"}}`)}, 404, "ais://bk/absent"},
 		{call{method: "PATCH", path: objects + "bk/o", body: random(1<<20 + 1)}, 413, "1048576"},
 		{call{method: "POST", path: objects + "bk/o", body: []byte(`{"action":"fly"}`)}, 400, "fly"},
@@ -342,6 +344,7 @@ func TestCustomMetadata(t *testing.T) {
 		{"", `{"action":"","value":{"b":"2","c":"x=y"}}`, "a=1,b=2,c=x=y"},
 		{"", `{"value":{"a":"9"}}`, "a=9,b=2,c=x=y"},
 		{"?set-new-custom=true", `{"action":"","value":{"d":"4"}}`, "d=4"},
+		{"?set-new-custom=true", `{"value":{"e":"x=y,z"}}`, "e=x=y,z"},
 		{"?set-new-custom=true", `{"action":"","value":{}}`, ""},
 	} {
 		o.want(t, 200, call{method: "PATCH", path: path + c.query, body: []byte(c.body)})

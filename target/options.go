@@ -135,7 +135,22 @@ func customOf(c *httpx.Ctx) (map[string]string, error) {
 		}
 		m[strings.TrimSpace(k)] = strings.TrimSpace(v)
 	}
+	if err := unambiguous(m); err != nil {
+		return nil, err
+	}
 	return m, checkCustom(m)
+}
+
+// unambiguous refuses values that a reader of HeaderCustomMD, in which "," separates pairs, would take for several pairs: there is no
+// escaping in the native API. It is asked of what a native client sets; what came by S3, where each value has a header of its own, stays.
+func unambiguous(set map[string]string) error {
+	for k, v := range set {
+		if _, rest, found := strings.Cut(v, ","); found && strings.Contains(rest, "=") {
+			return errs.F("target.custom", "custom metadata", errs.Invalid,
+				"the value of %q has a '=' behind a ',': where values are listed it would read as a pair of its own", k)
+		}
+	}
+	return nil
 }
 
 // checkCustom refuses metadata that a reply's header could not carry back.
