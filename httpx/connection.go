@@ -36,6 +36,7 @@ type connection struct {
 
 	phase           phase
 	headerBy        time.Time // end of phaseHeader; zero until its first read
+	documentBy      time.Time // end of a body that is read whole, however steadily it trickles; zero while none is
 	readBy, writeBy time.Time // deadlines that are set: renewed only when a quarter of the time has gone
 
 	idle  atomic.Bool // waits for a request: a drain may end it
@@ -95,6 +96,9 @@ func (cn *connection) armRead() error {
 		by = renewed(now, cn.readBy, cn.s.cfg.IdleTimeout)
 	case phaseBody:
 		by = renewed(now, cn.readBy, cn.s.limits.Load().Progress)
+		if !cn.documentBy.IsZero() && by.After(cn.documentBy) {
+			by = cn.documentBy
+		}
 	}
 	if by.Equal(cn.readBy) {
 		return nil

@@ -237,11 +237,21 @@ func (c *Ctx) ReadAll(limit int64) ([]byte, error) {
 	if c.inLen > limit {
 		return nil, errs.F("httpx.ReadAll", "request body", errs.TooLarge, "is %d bytes long, the limit is %d", c.inLen, limit)
 	}
+	n := limit
+	if c.inLen >= 0 {
+		n = c.inLen
+	}
+	c.cn.documentBy = time.Now().Add(c.s.limits.Load().Progress + time.Duration(n)*time.Second/documentRate)
+	defer func() { c.cn.documentBy = time.Time{} }()
 	if b, ok := c.BodyBytes(); ok {
 		return b, nil
 	}
 	return readAll(&c.in, limit, "request body")
 }
+
+// documentRate is how many bytes of a document come in a second at least, over its whole length and beside one Limits.Progress: else a
+// client that sends a byte now and then would hold its place among the requests in flight for days.
+const documentRate = 16 << 10
 
 func readAll(r io.Reader, limit int64, what string) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))
