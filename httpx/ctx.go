@@ -237,16 +237,21 @@ func (c *Ctx) ReadAll(limit int64) ([]byte, error) {
 	if c.inLen > limit {
 		return nil, errs.F("httpx.ReadAll", "request body", errs.TooLarge, "is %d bytes long, the limit is %d", c.inLen, limit)
 	}
-	n := limit
-	if c.inLen >= 0 {
-		n = c.inLen
-	}
-	c.cn.documentBy = time.Now().Add(c.s.limits.Load().Progress + time.Duration(n)*time.Second/documentRate)
-	defer func() { c.cn.documentBy = time.Time{} }()
+	defer BoundDocument(c, limit)()
 	if b, ok := c.BodyBytes(); ok {
 		return b, nil
 	}
 	return readAll(&c.in, limit, "request body")
+}
+
+// BoundDocument bounds the time in which a body of at most limit bytes comes, until end is called, for who reads the whole of it: one Limits.Progress, and
+// a second for each documentRate bytes of it.
+func BoundDocument(c *Ctx, limit int64) (end func()) {
+	if c.inLen >= 0 {
+		limit = min(limit, c.inLen)
+	}
+	c.cn.documentBy = time.Now().Add(c.s.limits.Load().Progress + time.Duration(limit)*time.Second/documentRate)
+	return func() { c.cn.documentBy = time.Time{} }
 }
 
 // documentRate is how many bytes of a document come in a second at least, over its whole length and beside one Limits.Progress: else a

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"aistore/errs"
+	"aistore/httpx"
 	"aistore/s3"
 )
 
@@ -26,6 +27,7 @@ func (r *request) document(may emptiness) ([]byte, error) {
 		return nil, err
 	}
 	defer br.Close()
+	defer httpx.BoundDocument(r.c, limit)()
 	src := &paid{src: br, from: &r.e.documents}
 	defer func() { r.e.documents.give(src.taken) }()
 	doc, err := s3.ReadDocument(src, limit)

@@ -455,6 +455,7 @@ func (r *request) body() ([]byte, error) {
 		return nil, err
 	}
 	defer br.Close()
+	defer httpx.BoundDocument(r.c, r.op.MaxBody)()
 	doc, err := readDocument(br, r.op.MaxBody)
 	if err == nil && r.op.Op != s3.CompleteMultipartUpload { // whose checksums are the object's
 		err = r.h.CheckDocument(doc, br.Trailer)
