@@ -139,7 +139,10 @@ func (s *appends) session(ctx context.Context, n object.Name, id sessionID) (v *
 			return nil, nil, errs.E(op, n, ctx.Err())
 		}
 	}
-	release = func() { s.sessions.busy.Delete(id) }
+	release = func() {
+		s.sessions.busy.Delete(id)
+		s.freed.ring()
+	}
 	err = s.steady(func() (err error) { // from now on it stays where it is
 		v, err = s.findSession(n, id)
 		return err

@@ -390,17 +390,7 @@ func (s *mounts) publish(set *fs.Set, came *volume) {
 	}
 	s.lay.Store(newLayout(set, vols))
 	s.shifts.Add(1)
-	s.tellChanged()
-}
-
-// tellChanged wakes those who watch.
-func (s *mounts) tellChanged() {
-	s.watchMu.Lock()
-	defer s.watchMu.Unlock()
-	if s.watch != nil {
-		close(s.watch)
-		s.watch = nil
-	}
+	s.watch.ring()
 }
 
 // Openings counts the mountpaths that were opened while the store is. What a lazy import brought may be gone when it grows, and its mark with it.
@@ -419,14 +409,7 @@ func (s *mounts) Room(n object.Name, size int64) error {
 }
 
 // Watch returns a channel that is closed when the mountpaths have changed next.
-func (s *mounts) Watch() <-chan struct{} {
-	s.watchMu.Lock()
-	defer s.watchMu.Unlock()
-	if s.watch == nil {
-		s.watch = make(chan struct{})
-	}
-	return s.watch
-}
+func (s *mounts) Watch() <-chan struct{} { return s.watch.next() }
 
 // letGo ends the use of a failed volume's files, so that its disk can be opened anew or unmounted.
 func (s *mounts) letGo(v *volume) error {

@@ -132,7 +132,10 @@ func (c *sharing) run() (info object.Info, err error) {
 	if c.src.multi != nil {
 		_, _ = rand.Read(c.id[:]) // never fails (crypto/rand)
 		s.sharing.Store(c.id, nil)
-		defer s.sharing.Delete(c.id)
+		defer func() {
+			s.sharing.Delete(c.id)
+			s.freed.ring()
+		}()
 	}
 	_, lock, unlock := s.locks.pair(c.from, c.to)
 	var src, old found

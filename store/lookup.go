@@ -124,6 +124,7 @@ type places struct {
 	shifts   atomic.Uint64
 	openings atomic.Uint64
 	sharing  sync.Map // content id -> nothing: references to its parts are being made
+	freed    bell     // rung when a copy or an append session lets go of what a mover may have found held
 
 	// Held shared while a name is taken from one mountpath to another, or written on one and removed on another; alone by who
 	// begins to read all of them, and must find each name somewhere.

@@ -18,6 +18,9 @@ func (s *moves) Unsettled() bool {
 	return s.now().set.Work()
 }
 
+// Freed returns a channel that is closed when a copy or an append next lets go of what it held: a Move that was in vain may be none now.
+func (s *moves) Freed() <-chan struct{} { return s.freed.next() }
+
 // Pass is one walk over the indexes for what is not at home. It is of the mountpaths as they were when it began.
 type Pass struct {
 	s *moves

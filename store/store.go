@@ -137,8 +137,7 @@ type Store struct {
 	era       atomic.Uint64 // as SetEra said last; 0 = nothing yet
 	broke     chan struct{} // a mountpath has failed
 	comebacks comebacks
-	watchMu   sync.Mutex
-	watch     chan struct{} // closed at the next change; nil = nobody waits
+	watch     bell // rung when the mountpaths have changed
 }
 
 // Open opens every mountpath's index. A mountpath that fails is disabled, unless all do. Open starts

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -112,42 +113,69 @@ func (r *Resilver) Totals() (objects, bytes, failed int64) {
 	return r.total.objects.Load(), r.total.bytes.Load(), r.total.failed.Load()
 }
 
-// Pauses between attempts of a run that cannot end yet: a mountpath is full, or someone reads what is to be released.
+// Pauses between attempts of a run that cannot end yet: a mountpath is full, an append holds what is to move, or someone reads what is to be
+// released. They grow while nothing moves.
 const (
 	firstPause = 200 * time.Millisecond
 	longPause  = 15 * time.Second
 )
 
+// What a run waits for that is no fault.
+const (
+	waitsForReaders = "what leaves is still being read"
+	waitsForHolders = "appends or copies that are under way hold what is to move"
+)
+
 // Run works until ctx ends.
 func (r *Resilver) Run(ctx context.Context) error {
-	for pause := firstPause; ; {
+	for rest := firstPause; ; {
 		changed := r.cfg.Store.Watch()
-		wait := (<-chan time.Time)(nil)
-		if r.cfg.Store.Unsettled() {
-			before := r.objects.Load()
-			again, err := r.passes(ctx)
-			if ctx.Err() != nil {
+		if !r.cfg.Store.Unsettled() {
+			select {
+			case <-ctx.Done():
 				return nil
+			case <-changed:
 			}
-			r.note(again, err)
-			if again || err != nil {
-				if r.objects.Load() > before {
-					pause = firstPause
-				}
-				wait = time.After(pause)
-				pause = min(2*pause, longPause)
-			} else {
-				pause = firstPause
-			}
-			if !again && err == nil {
-				continue // the set has changed: it is settled
-			}
+			continue
 		}
+		freed := r.cfg.Store.Freed()
+		began, before := time.Now(), r.objects.Load()
+		why, err := r.passes(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		r.note(why, err)
+		if why == "" && err == nil { // the set has changed: it is settled
+			rest = firstPause
+			continue
+		}
+		if r.objects.Load() > before {
+			rest = firstPause
+		}
+		r.rest(ctx, rest, time.Since(began), changed, freed)
+		rest = min(2*rest, longPause)
+	}
+}
+
+// rest waits before another attempt: until the mountpaths change, or something was let go. The latter may happen all the time, and an attempt walks
+// over whole indexes, so that is heeded only after as long as the last one took.
+func (r *Resilver) rest(ctx context.Context, rest, took time.Duration, changed, freed <-chan struct{}) {
+	end := time.NewTimer(rest)
+	defer end.Stop()
+	heed := time.NewTimer(max(took, firstPause))
+	defer heed.Stop()
+	for heeded := (<-chan struct{})(nil); ; {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-changed:
-		case <-wait:
+			return
+		case <-end.C:
+			return
+		case <-heeded:
+			return
+		case <-heed.C:
+			heeded = freed
 		}
 	}
 }
@@ -170,7 +198,7 @@ func (r *Resilver) begin() {
 }
 
 // note writes down how an attempt ended.
-func (r *Resilver) note(again bool, err error) {
+func (r *Resilver) note(why string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	was := r.status.Waiting
@@ -178,8 +206,8 @@ func (r *Resilver) note(again bool, err error) {
 	switch {
 	case err != nil:
 		r.status.Waiting = err.Error()
-	case again:
-		r.status.Waiting = "what leaves is still being read"
+	case why != "":
+		r.status.Waiting = why
 	default:
 		r.status.Running, r.status.Ended = false, time.Now()
 		r.cfg.Log.Info("resilver ended", "id", r.status.ID, "objects", r.objects.Load(), "bytes", r.bytes.Load(), "took", r.status.Ended.Sub(r.status.Started))
@@ -190,25 +218,35 @@ func (r *Resilver) note(again bool, err error) {
 	}
 }
 
-// passes walks until a pass has found nothing. again says that the end must be tried once more, an error why not all could be moved.
-func (r *Resilver) passes(ctx context.Context) (again bool, err error) {
+// passes walks until a pass has found nothing, or no less than the one before without moving anything. why says what has to be waited for before all is
+// tried once more, "" that it was the end; an error why not all could be moved.
+func (r *Resilver) passes(ctx context.Context) (why string, err error) {
 	r.begin()
-	for {
+	for last := int64(math.MaxInt64); ; {
 		p := r.cfg.Store.BeginPass()
 		if err := r.count(ctx, p); err != nil {
-			return false, err
+			return "", err
 		}
+		before := r.objects.Load()
 		found, err := r.pass(ctx, p)
+		valid := p.Valid()
 		switch {
-		case err != nil && p.Valid():
-			return false, err
-		case err != nil || found > 0 || !p.Valid():
-			if ctx.Err() != nil {
-				return false, ctx.Err()
+		case err != nil && valid:
+			return "", err
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case !valid:
+			last = math.MaxInt64
+		case found == 0:
+			if again, err := p.End(ctx); again || err != nil {
+				return waitsForReaders, err
 			}
-			continue
+			return "", nil
+		case found >= last && r.objects.Load() == before:
+			return waitsForHolders, nil
+		default:
+			last = found
 		}
-		return p.End(ctx)
 	}
 }
 

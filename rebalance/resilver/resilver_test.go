@@ -274,3 +274,46 @@ func TestBucket(t *testing.T) {
 		t.Errorf("a limit after none: %v", got)
 	}
 }
+
+// TestRestsWhileHeld: what an append holds is not asked for without pause, and moves when it lets go.
+func TestRestsWhileHeld(t *testing.T) {
+	s, err := store.Open(t.Context(), store.Config{FS: fs.NewMem(), Mountpaths: []string{"/a", "/b"}, NodeID: "n"})
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	var appends sync.WaitGroup
+	var ends []*io.PipeWriter
+	for i := range 20 { // some at each mountpath
+		n := object.Name{Bucket: 1, Key: fmt.Sprint(i)}
+		token, err := s.BeginAppend(t.Context(), n)
+		must(t, err)
+		sent, write := io.Pipe()
+		ends = append(ends, write)
+		appends.Go(func() { _, _ = s.Append(context.Background(), n, token, sent) })
+		_, err = write.Write([]byte{1}) // who reads it has taken the session
+		must(t, err)
+	}
+	must(t, s.Detach(t.Context(), "/b", false))
+	r := New(Config{Store: s})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	why, err := r.passes(ctx)
+	must(t, err)
+	if why != waitsForHolders {
+		t.Errorf("waits for %q", why)
+	}
+	freed := s.Freed()
+	for _, w := range ends {
+		must(t, w.Close())
+	}
+	appends.Wait()
+	select {
+	case <-freed:
+	default:
+		t.Error("nobody was told")
+	}
+	why, err = r.passes(ctx)
+	must(t, err)
+	if why != "" || s.Unsettled() {
+		t.Errorf("waits for %q", why)
+	}
+}
