@@ -14,9 +14,10 @@ import (
 // A key that is damaged where it lies cannot come to its owner: its rebalance would never end, and nobody could write the key anew, since that
 // begins with a first touch. A delete that asks for nothing of it needs nothing of it either.
 
-// mayBury reports whether a delete can do without what the key's holder did not send: it has no conditions, and nothing of the key outlives it.
-func mayBury(r *request, err error) bool {
-	return (errs.Is(err, errs.Corrupt) || errors.Is(err, errStopped)) && conditions(r.c) == nil && VersioningOf(r.Bucket) == store.Unversioned
+// MayBury reports whether a delete of o can do without what the key's holder did not send, which err of OwnToDelete says: it has no conditions, and no
+// version of the key outlives it.
+func MayBury(o *node.Object, err error, cond *object.Conditions) bool {
+	return (errs.Is(err, errs.Corrupt) || errors.Is(err, errStopped)) && cond == nil && VersioningOf(o.Bucket) == store.Unversioned
 }
 
 // deleteUnread deletes a key that its holder cannot send.
@@ -24,10 +25,16 @@ func (r *request) deleteUnread(t *Target) error {
 	if err := refuseUnsupported(r.c); err != nil {
 		return err
 	}
-	if err := t.StillMine(&r.Object); err != nil {
+	return Bury(r.c.Context(), t, &r.Object)
+}
+
+// Bury deletes a key that its holder cannot send, where MayBury allows it. Uploads of the key that were begun end with it. An error is of kind StaleMap when the key
+// has come meanwhile, or owners changed: to be judged anew.
+func Bury(ctx context.Context, t *Target, o *node.Object) error {
+	if err := t.StillMine(o); err != nil {
 		return err
 	}
-	if err := t.bury(r.c.Context(), &r.Object); err != nil {
+	if err := t.bury(ctx, o); err != nil {
 		return err
 	}
 	return t.node.Control().Lease()

@@ -90,7 +90,7 @@ func (t *Target) serveOwned(r *request) (began bool, err error) {
 		case "GET", "HEAD":
 			holder, err = t.OwnToRead(r.c.Context(), &r.Object)
 		case "DELETE":
-			if err = t.OwnToDelete(r.c.Context(), &r.Object); mayBury(r, err) {
+			if err = t.OwnToDelete(r.c.Context(), &r.Object); MayBury(&r.Object, err, conditions(r.c)) {
 				return false, r.deleteUnread(t)
 			}
 		default:

@@ -48,6 +48,26 @@ func (r write) remove() error {
 	return nil
 }
 
+// removeUnread is remove of a key that did not come here, for the reason given: what cannot be read where it lies can be deleted all the same. Nothing
+// of the object is asked for when a delete is judged.
+func (r write) removeUnread(why error) error {
+	cond, err := r.deleteConditions()
+	if err != nil {
+		return err
+	}
+	if !target.MayBury(&r.Object, why, cond) {
+		return why
+	}
+	if err := r.authorize(); err != nil {
+		return err
+	}
+	if err := target.Bury(r.c.Context(), r.w.target, &r.Object); err != nil {
+		return r.writeFault("owner.delete", err)
+	}
+	r.c.Status(204)
+	return nil
+}
+
 // deleteConditions reads If-Match and its kin, nil without any.
 func (r write) deleteConditions() (*object.Conditions, error) {
 	h := &r.h
@@ -234,8 +254,10 @@ func (w *Owner) deleteOne(ctx context.Context, o *node.Object, caller *s3.Caller
 	if o.Owner == nil || o.Owner.ID != w.node.ID {
 		return store.Deleted{}, errs.F("owner.deleteOne", o, errs.WrongOwner, "is not this node's in version %d of the cluster map", o.View.Map.Version)
 	}
-	if err := w.target.OwnToDelete(ctx, o); err != nil {
-		return store.Deleted{}, err
+	cond := itemConditions(it)
+	unread := w.target.OwnToDelete(ctx, o)
+	if unread != nil && (it.VersionID != "" || !target.MayBury(o, unread, cond)) {
+		return store.Deleted{}, unread
 	}
 	r := &request{Object: *o, w: w, caller: caller, set: set, version: it.VersionID}
 	q, in := r.act(action), r.inputs()
@@ -245,7 +267,10 @@ func (w *Owner) deleteOne(ctx context.Context, o *node.Object, caller *s3.Caller
 	if err := policy.Authorize(&q, &in); err != nil {
 		return store.Deleted{}, err
 	}
-	return w.delete(ctx, o, it.VersionID, itemConditions(it))
+	if unread != nil {
+		return store.Deleted{}, target.Bury(ctx, w.target, o)
+	}
+	return w.delete(ctx, o, it.VersionID, cond)
 }
 
 // valueOfMany answers a condition on one key of a DeleteObjects: what belongs to the request as a whole.

@@ -165,7 +165,9 @@ func (r *request) serveOwned() (began bool, err error) {
 		case "GET", "HEAD":
 			holder, err = r.w.target.OwnToRead(r.c.Context(), &r.Object)
 		case "DELETE":
-			err = r.w.target.OwnToDelete(r.c.Context(), &r.Object)
+			if err = r.w.target.OwnToDelete(r.c.Context(), &r.Object); err != nil && r.op.Op == s3.DeleteObject && r.version == "" {
+				return false, write{r}.removeUnread(err)
+			}
 		default:
 			err = r.w.target.Own(r.c.Context(), &r.Object)
 		}
