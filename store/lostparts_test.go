@@ -50,6 +50,9 @@ func TestLostParts(t *testing.T) {
 			if xerr == nil {
 				x.Close()
 			}
+			if info, err := s.Stat(b1(key)); err != nil || info.Size != 900_000 {
+				t.Errorf("what is known of %s: %d bytes, %v", key, info.Size, err)
+			}
 			for _, err := range []error{err, verr, cerr, xerr} {
 				if !errs.Is(err, kind) || !strings.Contains(fmt.Sprint(err), what) {
 					t.Fatalf("%s: %v", key, err)

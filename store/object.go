@@ -42,7 +42,7 @@ type part struct {
 	page  int64
 }
 
-// Stat returns what is known of n; kind NotFound when there is nothing.
+// Stat returns what is known of n; kind NotFound when there is nothing. It reads the record alone: whether the content can be read is not said.
 func (s *Store) Stat(n object.Name) (info object.Info, err error) {
 	const op = "store.Stat"
 	if err := s.live(op, n); err != nil {
