@@ -22,38 +22,61 @@ type cachedReader interface {
 }
 
 // readCached implements cachedReader. A file system that cannot tell says that nothing is in memory.
-func (f *osFile) readCached(p []byte, off int64) (n int, err error) {
-	closed := f.conn.Control(func(fd uintptr) { n, err = preadCached(fd, p, off) })
+func (f *osFile) readCached(p []byte, off int64) (int, error) {
+	r, _ := cachedReads.Get().(*cachedRead)
+	r.p, r.off = p, off
+	closed := f.conn.Control(r.do)
+	n, err := r.n, r.err
+	r.p, r.to, r.n, r.err = nil, unix.Iovec{}, 0, nil
+	cachedReads.Put(r)
 	if closed != nil {
 		return 0, os.ErrClosed
 	}
 	return n, err
 }
 
+// cachedRead is one such read. They are used again: what the kernel and RawConn are given would be allocated for each.
+type cachedRead struct {
+	p   []byte
+	off int64
+	to  unix.Iovec
+	n   int
+	err error
+	do  func(fd uintptr) // run
+}
+
+var cachedReads = sync.Pool{New: func() any {
+	r := new(cachedRead)
+	r.do = r.run
+	return r
+}}
+
 // maxUnannounced is how much is copied without a word to Go's scheduler.
 const maxUnannounced = 64 << 10
 
-func preadCached(fd uintptr, p []byte, off int64) (n int, err error) {
+func (r *cachedRead) run(fd uintptr) {
 	call := unix.Syscall6
-	if len(p) <= maxUnannounced {
+	if len(r.p) <= maxUnannounced {
 		call = unix.RawSyscall6 // it sleeps for nothing
 	}
-	for n < len(p) {
-		to := unix.Iovec{Base: &p[n], Len: uint64(len(p) - n)}
-		m, _, e := call(unix.SYS_PREADV2, fd, uintptr(unsafe.Pointer(&to)), 1, uintptr(off+int64(n)), 0, unix.RWF_NOWAIT) //nolint:gosec // a system call
+	for r.n < len(r.p) {
+		r.to = unix.Iovec{Base: &r.p[r.n], Len: uint64(len(r.p) - r.n)}
+		m, _, e := call(unix.SYS_PREADV2, fd, uintptr(unsafe.Pointer(&r.to)), 1, uintptr(r.off+int64(r.n)), 0, unix.RWF_NOWAIT) //nolint:gosec // a system call
 		switch {
 		case e == syscall.EINTR:
 		case e == syscall.EOPNOTSUPP || e == syscall.ENOSYS:
-			return n, syscall.EAGAIN
+			r.err = syscall.EAGAIN
+			return
 		case e != 0:
-			return n, e
+			r.err = e
+			return
 		case m == 0:
-			return n, io.EOF
+			r.err = io.EOF
+			return
 		default:
-			n += int(m)
+			r.n += int(m)
 		}
 	}
-	return n, nil
 }
 
 // readBuffers are for reads that wait, as large as most of them.
@@ -73,26 +96,31 @@ func (f *mpFile) readAt(p []byte, off int64) (int, error) {
 			return n, &os.PathError{Op: "read", Path: f.name, Err: err}
 		}
 	}
-	rest := p[n:]
+	m, err := f.readSlowly(p[n:], off+int64(n))
+	return n + m, err
+}
+
+// readSlowly is readAt of what may need the disk. It is apart, so that what a goroutine of its own is given costs nothing where there is none.
+func (f *mpFile) readSlowly(p []byte, off int64) (int, error) {
 	if err := f.mp.Err(); err != nil {
 		if GivenUp(f.mp) {
-			return n, err
+			return 0, err
 		}
-		m, err := f.File.ReadAt(rest, off+int64(n))
-		return n + m, err
+		return f.File.ReadAt(p, off)
 	}
 	bp, _ := readBuffers.Get().(*[]byte)
-	if len(rest) > len(*bp) {
-		*bp = make([]byte, len(rest))
+	if len(p) > len(*bp) {
+		*bp = make([]byte, len(p))
 	}
-	b := (*bp)[:len(rest)]
+	b := (*bp)[:len(p)]
 	o := await(f.mp, func() (o outcome) {
-		o.n, o.err = f.File.ReadAt(b, off+int64(n))
+		o.n, o.err = f.File.ReadAt(b, off)
 		return o
 	})
-	if o.back {
-		n += copy(rest, b[:o.n])
-		readBuffers.Put(bp)
+	if !o.back {
+		return o.n, o.err
 	}
-	return n, o.err
+	copy(p, b[:o.n])
+	readBuffers.Put(bp)
+	return o.n, o.err
 }

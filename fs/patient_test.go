@@ -50,6 +50,25 @@ func TestReadAtCold(t *testing.T) {
 	}
 }
 
+// TestCachedReadAllocatesNothing: what is in memory is read as cheaply as without any care for disks that hang.
+func TestCachedReadAllocatesNothing(t *testing.T) {
+	dir := t.TempDir()
+	m := newMountpath(dir, OS{}, slog.New(slog.DiscardHandler))
+	m.root = open(t, OS{}, dir)
+	f, err := m.OpenFile("data", os.O_RDWR|os.O_CREATE)
+	must(t, err)
+	defer f.Close()
+	b := make([]byte, 4096)
+	_, err = f.WriteAt(b, 0)
+	must(t, err)
+	if _, err := f.(*mpFile).File.(cachedReader).readCached(b, 0); err != nil {
+		t.Skipf("this file system does not tell what is in memory: %v", err)
+	}
+	if n := testing.AllocsPerRun(1000, func() { _, _ = f.ReadAt(b, 0) }); n > 0 {
+		t.Errorf("%v allocations per read", n)
+	}
+}
+
 // TestHangingRead: a read that hangs ends when the mountpath is given up, and what it brings later goes nowhere.
 func TestHangingRead(t *testing.T) {
 	t.Parallel()
