@@ -221,14 +221,15 @@ func nearest(s string, cs []*cli.Command) string {
 	return nearestOf(s, names)
 }
 
-// nearestOf returns the name that differs from s by at most two edits, or the only one that begins with it; "" if there is none.
+// nearestOf returns the name that differs from s by at most two edits and in no more than half of the longer one's letters, or
+// the only one that begins with s; "" if there is none.
 func nearestOf(s string, names []string) string {
 	best, name := 3, ""
 	if longer := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return len(s) < 2 || !strings.HasPrefix(n, s) }); len(longer) == 1 {
 		return longer[0]
 	}
 	for _, n := range names {
-		if d := distance(s, n); d < best && d < len(n) {
+		if d := distance(s, n); d < best && 2*d <= max(len(s), len(n)) {
 			best, name = d, n
 		}
 	}

@@ -231,3 +231,13 @@ func TestRebalanceRow(t *testing.T) {
 		t.Error("the reply was changed")
 	}
 }
+
+// TestNearestIsNear: a name that shares hardly a letter with what was written is no help.
+func TestNearestIsNear(t *testing.T) {
+	names := []string{"job", "ls", "show", "bucket"}
+	for written, want := range map[string]string{"foo": "", "xy": "", "lss": "ls", "shwo": "show", "bukcet": "bucket", "jb": "job", "buc": "bucket"} {
+		if got := nearestOf(written, names); got != want {
+			t.Errorf("nearestOf(%q) = %q, want %q", written, got, want)
+		}
+	}
+}
