@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
+	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -25,15 +28,20 @@ func (a *app) connect(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, usageError("%s: %q is no URL of a node: write http://HOST:PORT", from, endpoint)
 	}
+	hint, err := portHint(endpoint)
+	if err != nil {
+		sdk.Close()
+		return nil, usageError("%s: %w", from, err)
+	}
 	view, err := sdk.View(ctx)
 	if err != nil {
 		sdk.Close()
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, errs.F("", nil, errs.Unavailable, "no node of the cluster answers at %s (%s): %s\n"+
+		return nil, errs.F("", nil, errs.Unavailable, "no node of the cluster answers at %s (%s): %s%s\n"+
 			"     Start one with `ais dev up` or `make run`, or set %s to the URL of any node that runs.",
-			endpoint, from, networkCause(err), client.EnvEndpoint)
+			endpoint, from, networkCause(err), hint, client.EnvEndpoint)
 	}
 	a.sdk, a.view = sdk, view
 	return sdk, nil
@@ -48,6 +56,27 @@ func (a *app) where() (endpoint, from string) {
 		return e, "from " + client.EnvEndpoint
 	}
 	return "http://127.0.0.1:8080", "the default, as " + client.EnvEndpoint + " is not set"
+}
+
+// portHint says which port is meant by an endpoint without one, "" when each has one. It refuses ports that there are not.
+func portHint(endpoints string) (hint string, err error) {
+	for e := range strings.SplitSeq(endpoints, ",") {
+		if !strings.Contains(e, "://") {
+			e = "http://" + e
+		}
+		u, err := url.Parse(strings.TrimSpace(e))
+		if err != nil || u.Host == "" {
+			continue // not what answers are missed of
+		}
+		port := u.Port()
+		if n, err := strconv.Atoi(port); port != "" && (err != nil || n < 1 || n > 65535) {
+			return "", fmt.Errorf("%q has no port between 1 and 65535: write http://HOST:PORT", e)
+		}
+		if port == "" {
+			hint = fmt.Sprintf("; without a port that is %d: a node's is 8080 unless it was told another", map[bool]int{false: 80, true: 443}[u.Scheme == "https"])
+		}
+	}
+	return hint, nil
 }
 
 // networkCause is the part of a failed connection's error that says why.
