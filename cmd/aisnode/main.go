@@ -64,6 +64,9 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		if errors.Is(err, app.ErrReopen) && ctx.Err() == nil {
 			continue
 		}
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return 0 // stopped before it was open
+		}
 		if err != nil && !errors.Is(err, app.ErrReopen) {
 			fmt.Fprintf(stderr, "aisnode: %v\n", err)
 			return exitFailed

@@ -2,9 +2,16 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"net"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func TestUsage(t *testing.T) {
@@ -37,4 +44,53 @@ func TestUsage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMain plays the command, when it is told to.
+func TestMain(m *testing.M) {
+	if os.Getenv("AIS_TEST_NODE") == "" {
+		os.Exit(m.Run())
+	}
+	main()
+}
+
+// TestStoppedWhileOpening: SIGTERM ends a node that is only being opened as it ends any other, with 0; before it listens for signals the kernel ends it.
+func TestStoppedWhileOpening(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
+	_ = ln.Close()
+	early, open := 0, false
+	for wait := time.Duration(0); !open; wait += 3 * time.Millisecond {
+		ready, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(os.Args[0], "--dir", t.TempDir(), "--host", "127.0.0.1", "--port", port)
+		cmd.Env = append(os.Environ(), "AIS_TEST_NODE=1")
+		var log bytes.Buffer
+		cmd.Stdout, cmd.Stderr = w, &log
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Close()
+		time.AfterFunc(wait, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
+		out, _ := io.ReadAll(ready)
+		err = cmd.Wait()
+		status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		switch {
+		case status.Signaled() && status.Signal() == syscall.SIGTERM:
+			early++
+		case err != nil:
+			t.Fatalf("stopped after %v: %v\n%s", wait, err, log.Bytes())
+		}
+		open = bytes.Contains(out, []byte("ready:"))
+		if wait > 20*time.Second {
+			t.Fatalf("it is never ready:\n%s", log.Bytes())
+		}
+	}
+	t.Logf("%d were ended before they listened for signals", early)
 }
