@@ -32,6 +32,7 @@ type throttle struct {
 	busy     bool          // clients were there lately
 	share    float64       // percent of one worker's time that work takes while they are; 200 = two work
 	worked   bool          // something did since share was looked at
+	stirred  bool          // something did since clients were looked at
 	weighed  time.Time     // when that was
 	changed  chan struct{} // closed when something of the above has
 	next     time.Time     // when the bandwidth lets the next byte go
@@ -39,7 +40,7 @@ type throttle struct {
 	lastLoad Load
 }
 
-// Looks at the clients: how often, and how long they count after their last request.
+// Looks at the clients: how often while something works, and how long they count after their last request, which is how often otherwise.
 const (
 	lookEvery = 20 * time.Millisecond
 	lastsFor  = 200 * time.Millisecond
@@ -110,6 +111,7 @@ func (t *throttle) run(ctx context.Context) (stop func()) {
 				if t.due(now) {
 					t.weigh(t.spare())
 				}
+				tick.Reset(t.pace())
 			}
 		}
 	})
@@ -131,6 +133,17 @@ func (t *throttle) look(now, seen time.Time) time.Time {
 		t.wake()
 	}
 	return seen
+}
+
+// pace is how soon to look again. A node at rest, which is what most are most of the time, is not to be woken for nothing.
+func (t *throttle) pace() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	stirred := t.stirred || t.running > 0
+	if t.stirred = false; stirred {
+		return lookEvery
+	}
+	return lastsFor
 }
 
 // due reports whether it is time to look at the machine: clients are there, and something has worked.
@@ -220,7 +233,7 @@ func (t *throttle) enter(ctx context.Context) error {
 		t.mu.Lock()
 		if t.running < t.places() {
 			t.running++
-			t.worked = true
+			t.worked, t.stirred = true, true
 			t.mu.Unlock()
 			return nil
 		}
@@ -255,7 +268,7 @@ func (t *throttle) pause(ctx context.Context, worked time.Duration) error {
 	began := time.Now()
 	for {
 		t.mu.Lock()
-		t.worked = true
+		t.worked, t.stirred = true, true
 		left, changed := t.rest(worked)-time.Since(began), t.changed
 		t.mu.Unlock()
 		if left <= 0 {

@@ -132,3 +132,24 @@ func TestShare(t *testing.T) {
 		}
 	})
 }
+
+// TestThrottleAtRest: clients are looked at often only while something works.
+func TestThrottleAtRest(t *testing.T) {
+	g := newThrottle(4, func() Load { return Load{} })
+	if got := g.pace(); got != lastsFor {
+		t.Errorf("at rest: %v", got)
+	}
+	if err := g.work(t.Context(), func() {
+		g.pace() // what began is known
+		if got := g.pace(); got != lookEvery {
+			t.Errorf("at work: %v", got)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []time.Duration{lookEvery, lastsFor} { // it rested for a moment
+		if got := g.pace(); got != want {
+			t.Errorf("after work: %v, want %v", got, want)
+		}
+	}
+}
