@@ -3,6 +3,7 @@ package fs
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -34,6 +35,14 @@ func open(t testing.TB, sys FS, dir string) Root {
 	must(t, err)
 	t.Cleanup(func() { must(t, r.Close()) })
 	return r
+}
+
+// bare is a mountpath of which nothing but the directory is there.
+func bare(t testing.TB, sys FS, dir string) *Mountpath {
+	t.Helper()
+	m := newMountpath(dir, sys, slog.New(slog.DiscardHandler))
+	m.root = open(t, sys, dir)
+	return m
 }
 
 func write(t testing.TB, r Root, name, data string) {

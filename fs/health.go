@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"aistore/errs"
 )
 
 // health is what is known of a disk besides whether it failed.
@@ -27,7 +29,7 @@ const badFiles = 3
 
 // badRead takes note of a file that the disk could not give.
 func (m *Mountpath) badRead(name string, err error) {
-	if !errors.Is(err, syscall.EIO) {
+	if !errors.Is(err, syscall.EIO) || errs.Is(err, errs.Mountpath) { // the latter speaks of the disk, not of the file
 		return
 	}
 	h := &m.health

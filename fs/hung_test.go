@@ -3,7 +3,6 @@ package fs
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -27,8 +26,7 @@ func TestHungCalls(t *testing.T) {
 		}
 		return nil
 	}}
-	m := newMountpath("/mp", sys, slog.New(slog.DiscardHandler))
-	m.root = open(t, sys, "/mp")
+	m := bare(t, sys, "/mp")
 	f, err := m.OpenFile("f", os.O_RDWR|os.O_CREATE)
 	must(t, err)
 	hangs.Store(true)

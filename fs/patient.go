@@ -23,6 +23,9 @@ type cachedReader interface {
 
 // readCached implements cachedReader. A file system that cannot tell says that nothing is in memory.
 func (f *osFile) readCached(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, syscall.EINVAL // the kernel would take -1 for where the file was read last
+	}
 	r, _ := cachedReads.Get().(*cachedRead)
 	r.p, r.off = p, off
 	closed := f.conn.Control(r.do)
@@ -61,7 +64,7 @@ func (r *cachedRead) run(fd uintptr) {
 	}
 	for r.n < len(r.p) {
 		r.to = unix.Iovec{Base: &r.p[r.n], Len: uint64(len(r.p) - r.n)}
-		m, _, e := call(unix.SYS_PREADV2, fd, uintptr(unsafe.Pointer(&r.to)), 1, uintptr(r.off+int64(r.n)), 0, unix.RWF_NOWAIT) //nolint:gosec // a system call
+		m, _, e := call(unix.SYS_PREADV2, fd, uintptr(unsafe.Pointer(&r.to)), 1, uintptr(r.off+int64(r.n)), uintptr((r.off+int64(r.n))>>32), unix.RWF_NOWAIT) //nolint:gosec // a system call
 		switch {
 		case e == syscall.EINTR:
 		case e == syscall.EOPNOTSUPP || e == syscall.ENOSYS:

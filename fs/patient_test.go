@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -24,8 +23,7 @@ func TestReadAtCold(t *testing.T) {
 	const size = 700_001
 	data := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(data)
-	m := newMountpath(dir, OS{}, slog.New(slog.DiscardHandler))
-	m.root = open(t, OS{}, dir)
+	m := bare(t, OS{}, dir)
 	f, err := m.OpenFile("data", os.O_RDWR|os.O_CREATE)
 	must(t, err)
 	defer f.Close()
@@ -53,8 +51,7 @@ func TestReadAtCold(t *testing.T) {
 // TestCachedReadAllocatesNothing: what is in memory is read as cheaply as without any care for disks that hang.
 func TestCachedReadAllocatesNothing(t *testing.T) {
 	dir := t.TempDir()
-	m := newMountpath(dir, OS{}, slog.New(slog.DiscardHandler))
-	m.root = open(t, OS{}, dir)
+	m := bare(t, OS{}, dir)
 	f, err := m.OpenFile("data", os.O_RDWR|os.O_CREATE)
 	must(t, err)
 	defer f.Close()
@@ -84,8 +81,7 @@ func TestHangingRead(t *testing.T) {
 		}
 		return nil
 	}}
-	m := newMountpath("/mp", disk, slog.New(slog.DiscardHandler))
-	m.root = open(t, disk, "/mp")
+	m := bare(t, disk, "/mp")
 	f, err := m.OpenFile("data", os.O_RDWR|os.O_CREATE)
 	must(t, err)
 	_, err = f.WriteAt([]byte("content"), 0)
@@ -110,5 +106,41 @@ func TestHangingRead(t *testing.T) {
 	}
 	if string(b) != "-------" {
 		t.Errorf("the memory of who has gone on holds %q", b)
+	}
+}
+
+// TestReadLeftAlone: a read that is left alone when the disk fails for another reason says nothing of the file; nor does a wrong offset read anything.
+func TestReadLeftAlone(t *testing.T) {
+	t.Parallel()
+	answers, reading := make(chan struct{}), make(chan struct{})
+	m := bare(t, &Faulty{FS: NewMem(), Check: func(op Op, _ string) error {
+		if op == OpRead {
+			close(reading)
+			<-answers
+		}
+		return nil
+	}}, "/mp")
+	f, err := m.OpenFile("data", os.O_RDWR|os.O_CREATE)
+	must(t, err)
+	read := make(chan error)
+	go func() { read <- second(f.ReadAt(make([]byte, 1), 0)) }()
+	<-reading
+	m.Fail(unix.EIO)
+	if err := <-read; !errs.Is(err, errs.Mountpath) {
+		t.Errorf("the read ends with %v", err)
+	}
+	if _, bad := m.health.report(); bad != 0 {
+		t.Errorf("%d files cannot be read", bad)
+	}
+	close(answers)
+	dir := t.TempDir()
+	g, err := bare(t, OS{}, dir).OpenFile("data", os.O_RDWR|os.O_CREATE)
+	must(t, err)
+	defer g.Close()
+	must(t, second(g.WriteAt([]byte("content"), 0)))
+	for _, off := range []int64{-1, -5} {
+		if n, err := g.ReadAt(make([]byte, 3), off); n != 0 || err == nil {
+			t.Errorf("%d bytes at %d, %v", n, off, err)
+		}
 	}
 }

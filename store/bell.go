@@ -2,7 +2,7 @@ package store
 
 import "sync"
 
-// bell wakes those who wait for something to happen, and costs nothing when nobody does.
+// bell wakes those who wait for something to happen, and costs next to nothing when nobody does.
 type bell struct {
 	mu sync.Mutex
 	ch chan struct{} // closed at the next ring; nil = nobody waits

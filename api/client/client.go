@@ -26,6 +26,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,6 +94,9 @@ func (o Options) Validate() error {
 		u, err := url.Parse(e)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Path != "" || u.RawQuery != "" {
 			return errs.F(op, "Endpoints", errs.Invalid, "%q is not http://HOST:PORT (set %s or Endpoints)", e, EnvEndpoint)
+		}
+		if n, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || n < 1 || n > 65535) {
+			return errs.F(op, "Endpoints", errs.Invalid, "%q has no port between 1 and 65535 (set %s or Endpoints)", e, EnvEndpoint)
 		}
 	}
 	if o.DialTimeout < 0 || o.Stall < 0 || o.MaxIdle < 0 {

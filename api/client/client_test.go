@@ -615,7 +615,7 @@ func TestOptions(t *testing.T) {
 		t.Errorf("endpoints %q, %v", c.Endpoints(), err)
 	}
 	for _, o := range []Options{
-		{Endpoints: []string{"ftp://a"}}, {Endpoints: []string{"http://"}}, {Endpoints: []string{"http://a/path"}},
+		{Endpoints: []string{"ftp://a"}}, {Endpoints: []string{"http://a:0"}}, {Endpoints: []string{"http://a:65536"}}, {Endpoints: []string{"http://"}}, {Endpoints: []string{"http://a/path"}},
 		{Retry: Retry{Attempts: -1}}, {Retry: Retry{Min: time.Second, Max: time.Millisecond}}, {Stall: -1},
 	} {
 		if _, err := New(o); !errs.Is(err, errs.Invalid) {

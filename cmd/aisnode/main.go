@@ -64,9 +64,6 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		if errors.Is(err, app.ErrReopen) && ctx.Err() == nil {
 			continue
 		}
-		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-			return 0 // stopped before it was open
-		}
 		if err != nil && !errors.Is(err, app.ErrReopen) {
 			fmt.Fprintf(stderr, "aisnode: %v\n", err)
 			return exitFailed
@@ -78,6 +75,10 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 // serve runs the node until ctx ends or it ends by itself.
 func serve(ctx context.Context, cfg config.Node, stdout, stderr io.Writer) error {
 	a, err := app.Open(ctx, cfg, app.Options{Version: version, Log: stderr})
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintf(stderr, "aisnode: stopped before it was open: %v\n", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func TestStoppedWhileOpening(t *testing.T) {
 	port := strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
 	_ = ln.Close()
 	early, open := 0, false
-	for wait := time.Duration(0); !open; wait += 3 * time.Millisecond {
+	for wait := time.Duration(0); !open; wait += 3*time.Millisecond + wait/20 {
 		ready, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -22,16 +21,15 @@ func (a *app) connect(ctx context.Context) (*client.Client, error) {
 		return a.sdk, nil
 	}
 	endpoint, from := a.where()
+	hint, err := portHint(endpoint)
+	if err != nil {
+		return nil, usageError("%s: %q is no URL of a node: write http://HOST:PORT", from, endpoint)
+	}
 	sdk, err := client.New(client.Options{
 		Endpoints: strings.Split(endpoint, ","), UserAgent: "ais/" + a.proc.Version, MaxIdle: maxWorkers,
 	})
 	if err != nil {
-		return nil, usageError("%s: %q is no URL of a node: write http://HOST:PORT", from, endpoint)
-	}
-	hint, err := portHint(endpoint)
-	if err != nil {
-		sdk.Close()
-		return nil, usageError("%s: %w", from, err)
+		return nil, err
 	}
 	view, err := sdk.View(ctx)
 	if err != nil {
@@ -58,21 +56,18 @@ func (a *app) where() (endpoint, from string) {
 	return "http://127.0.0.1:8080", "the default, as " + client.EnvEndpoint + " is not set"
 }
 
-// portHint says which port is meant by an endpoint without one, "" when each has one. It refuses ports that there are not.
+// portHint says which port is meant by an endpoint without one, "" when each has one. An error says that one is no URL of a node.
 func portHint(endpoints string) (hint string, err error) {
-	for e := range strings.SplitSeq(endpoints, ",") {
-		if !strings.Contains(e, "://") {
-			e = "http://" + e
+	o := client.Options{Endpoints: strings.Split(endpoints, ",")}.WithDefaults()
+	if err := o.Validate(); err != nil {
+		return "", err
+	}
+	for _, e := range o.Endpoints {
+		u, err := url.Parse(e)
+		if err != nil {
+			return "", err
 		}
-		u, err := url.Parse(strings.TrimSpace(e))
-		if err != nil || u.Host == "" {
-			continue // not what answers are missed of
-		}
-		port := u.Port()
-		if n, err := strconv.Atoi(port); port != "" && (err != nil || n < 1 || n > 65535) {
-			return "", fmt.Errorf("%q has no port between 1 and 65535: write http://HOST:PORT", e)
-		}
-		if port == "" {
+		if u.Port() == "" {
 			hint = fmt.Sprintf("; without a port that is %d: a node's is 8080 unless it was told another", map[bool]int{false: 80, true: 443}[u.Scheme == "https"])
 		}
 	}
