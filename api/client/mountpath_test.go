@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -19,8 +20,9 @@ func TestMountpathUnanswered(t *testing.T) {
 	asked := make(chan struct{})
 	f.setFault("t0", func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == api.PathMountpaths {
+			_, _ = io.Copy(io.Discard, r.Body) // its end is what lets the server see that the client has gone
 			close(asked)
-			<-ctx.Done()
+			<-r.Context().Done()
 			return true
 		}
 		return false
