@@ -1,7 +1,7 @@
 // Package cksum computes and compares the checksums of the project: one whole-object checksum of a
 // type chosen per bucket, and CRC32C for blocks, records and messages.
 //
-// It is the only importer of the xxhash library. Start at New and Block.
+// It is the only importer of the libraries that compute them. Start at New and Block.
 package cksum
 
 import (
@@ -13,10 +13,10 @@ import (
 	"fmt"
 	"hash"
 	"hash/crc32"
-	"hash/crc64"
 	"strings"
 
 	"github.com/OneOfOne/xxhash"
+	"github.com/minio/crc64nvme"
 )
 
 // Type names a whole-object checksum algorithm. The numbers are stored on disk; never renumber.
@@ -132,7 +132,7 @@ func New(t Type) *Hash {
 	case CRC32:
 		h.h = crc32.NewIEEE()
 	case CRC64NVME:
-		h.h = crc64.New(nvme)
+		h.h = crc64nvme.New()
 	case SHA1:
 		h.h = sha1.New() //nolint:gosec // see import
 	}
@@ -186,7 +186,7 @@ func Of(t Type, p []byte) Value {
 		return FromRaw(t, raw[:])
 	case CRC64NVME:
 		var raw [8]byte
-		binary.BigEndian.PutUint64(raw[:], crc64.Checksum(p, nvme))
+		binary.BigEndian.PutUint64(raw[:], crc64nvme.Checksum(p))
 		return FromRaw(t, raw[:])
 	case SHA1:
 		raw := sha1.Sum(p) //nolint:gosec // see import
@@ -196,11 +196,6 @@ func Of(t Type, p []byte) Value {
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// nvmePoly is the reflected form of the polynomial 0xad93d23594c93659.
-const nvmePoly = 0x9a6c9329ac4bc9b5
-
-var nvme = crc64.MakeTable(nvmePoly)
 
 // Block is the CRC32C of p (RFC 3720 polynomial; hardware instructions where there are any).
 func Block(p []byte) uint32 { return crc32.Checksum(p, castagnoli) }

@@ -31,6 +31,9 @@ func Combine(a, b Value, lenB int64) (Value, error) {
 	return FromRaw(a.Type, binary.BigEndian.AppendUint32(nil, uint32(v))), nil
 }
 
+// nvmePoly is the reflected form of the polynomial 0xad93d23594c93659.
+const nvmePoly = 0x9a6c9329ac4bc9b5
+
 // field multiplies polynomials modulo poly. Bits are reflected: the top one is the coefficient of 1.
 type field struct{ poly, top uint64 }
 

@@ -23,6 +23,7 @@ func homes() []home {
 		{"github.com/prometheus/common", []string{"metrics"}, false},
 		{"github.com/klauspost/reedsolomon", []string{"ec"}, false},
 		{"github.com/OneOfOne/xxhash", []string{"cksum"}, false},
+		{"github.com/minio/crc64nvme", []string{"cksum"}, false},
 		{"github.com/urfave/cli", []string{"cmd/ais", "cmd/ais/..."}, false},
 		{"github.com/vbauerster/mpb", []string{"cmd/ais", "cmd/ais/..."}, false},
 		{"github.com/cockroachdb/pebble", []string{"store", "store/indexfs"}, false},
