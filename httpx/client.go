@@ -3,7 +3,6 @@ package httpx
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -15,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"aistore/errs"
+	"aistore/internal/jsonx"
 )
 
 // ClientConfig is the configuration of a Client. Zero fields take their defaults.
@@ -174,7 +174,7 @@ func (cl *Client) JSON(ctx context.Context, method, url string, in, out any) err
 	const op = "httpx.JSON"
 	call := &Call{Method: method, URL: url}
 	if in != nil {
-		b, err := json.Marshal(in)
+		b, err := jsonx.Marshal(in)
 		if err != nil {
 			return errs.E(op, url, err)
 		}
@@ -189,7 +189,7 @@ func (cl *Client) JSON(ctx context.Context, method, url string, in, out any) err
 	if err != nil || out == nil {
 		return err
 	}
-	if err := json.Unmarshal(b, out); err != nil {
+	if err := jsonx.Unmarshal(b, out); err != nil {
 		return errs.F(op, url, errs.Other, "reply is not the JSON that is wanted: %w", err)
 	}
 	return nil
@@ -471,7 +471,7 @@ func (r *Reply) begin(call *Call) {
 // fault turns an error reply back into an error of the kind that the server meant.
 func (r *Reply) fault(addr string) error {
 	f := &Fault{Status: r.Status, Kind: r.Header(headerKind), Message: r.Header("ais-error"), RequestID: r.Header("X-Request-Id")}
-	if b, err := readAll(r.Body, 64<<10, "reply"); err == nil && len(b) > 0 && json.Unmarshal(b, f) != nil {
+	if b, err := readAll(r.Body, 64<<10, "reply"); err == nil && len(b) > 0 && jsonx.Unmarshal(b, f) != nil {
 		f.Message = string(b)
 	}
 	if f.Message == "" {

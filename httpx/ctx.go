@@ -2,7 +2,6 @@ package httpx
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"aistore/errs"
+	"aistore/internal/jsonx"
 )
 
 // Ctx is one request and its reply. It belongs to the handler until the handler returns and is used again
@@ -279,7 +279,7 @@ func (c *Ctx) ReadJSON(limit int64, v any) error {
 	if len(b) == 0 {
 		return errs.E(op, "request body", errs.Invalid, "is empty, JSON is wanted")
 	}
-	if err := json.Unmarshal(b, v); err != nil {
+	if err := jsonx.Unmarshal(b, v); err != nil {
 		return errs.F(op, "request body", errs.Invalid, "is not the JSON that is wanted: %w", err)
 	}
 	return nil

@@ -1,13 +1,13 @@
 package httpx
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
 	"os"
 
 	"aistore/errs"
+	"aistore/internal/jsonx"
 )
 
 // statusCanceled is what the log shows for a client that went away; nobody reads the reply.
@@ -150,7 +150,7 @@ func (cn *connection) fail(err error) {
 		Status: status, Message: err.Error(), Kind: kind.String(), Method: c.Method(), Path: c.path,
 		Node: cn.s.cfg.Node, RequestID: c.RequestID(),
 	}
-	body, jerr := json.Marshal(f)
+	body, jerr := jsonx.Marshal(f)
 	if jerr != nil { // strings always marshal
 		body = nil
 	}

@@ -1,12 +1,12 @@
 package httpx
 
 import (
-	"encoding/json"
 	"io"
 	"net/http"
 	"strconv"
 
 	"aistore/errs"
+	"aistore/internal/jsonx"
 )
 
 // Source is a reply body that writes itself, in pieces of any size; large pieces go to the connection
@@ -57,7 +57,7 @@ func (c *Ctx) Write(p []byte) (int, error) {
 
 // JSON makes v the reply body.
 func (c *Ctx) JSON(v any) error {
-	b, err := json.Marshal(v)
+	b, err := jsonx.Marshal(v)
 	if err != nil {
 		return errs.E("httpx.JSON", "reply", err)
 	}

@@ -3,7 +3,6 @@ package httpx
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"aistore/errs"
+	"aistore/internal/jsonx"
 )
 
 // TLSConfig is how every TLS listener of the project speaks: TLS 1.2 and up, HTTP/1.1 only. cert is asked at every
@@ -59,7 +59,7 @@ func (cn *connection) answerPlain(err error) {
 		Status: 400, Message: "this port speaks TLS and the request is plain HTTP: write https:// for http://, or give the port of plain HTTP",
 		Kind: errs.Invalid.String(), Node: cn.s.cfg.Node,
 	}
-	body, err := json.Marshal(f)
+	body, err := jsonx.Marshal(f)
 	if err != nil { // strings always marshal
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"aistore/cluster"
+	"aistore/cluster/ownership"
 	"aistore/errs"
 	"aistore/object"
 )
@@ -61,7 +62,7 @@ func share(limit, n int) int {
 
 // Page makes one page under the view v, which also names the targets that are asked.
 func (l *Lister) Page(ctx context.Context, v *cluster.View, b *cluster.Bucket, r Request) (*Result, error) {
-	nodes, err := sources(v.Map, r.Target)
+	nodes, err := sources(v, r.Target)
 	if err != nil {
 		return nil, errs.E("list.Page", b, err)
 	}
@@ -97,11 +98,11 @@ func (l *Lister) Page(ctx context.Context, v *cluster.View, b *cluster.Bucket, r
 func patience(v *cluster.View) time.Duration { return v.Config.Timeout.Lease.D() * 4 / 3 }
 
 // sources are the targets whose names make the page, or why there can be none now.
-func sources(m *cluster.Map, only cluster.NodeID) ([]*cluster.Node, error) {
+func sources(v *cluster.View, only cluster.NodeID) ([]*cluster.Node, error) {
 	const op = "list.sources"
-	nodes := append(m.Targets(), m.Asked()...)
+	nodes := ownership.Listed(v)
 	if only != "" {
-		n := m.Nodes[only]
+		n := v.Map.Nodes[only]
 		if n == nil || !n.Role.Target() {
 			return nil, errs.F(op, "target", errs.Invalid, "%q is no target of this cluster", only)
 		}

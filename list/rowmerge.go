@@ -69,7 +69,7 @@ func (r *Remote) Rows(ctx context.Context, v *cluster.View, b *cluster.Bucket, q
 
 func mergedRows(ctx context.Context, f rowFetcher, v *cluster.View, b *cluster.Bucket, q RowQuery) (*RowPage, error) {
 	const op = "list.Rows"
-	nodes, err := sources(v.Map, "")
+	nodes, err := sources(v, "")
 	if err != nil {
 		return nil, errs.E(op, b, err)
 	}

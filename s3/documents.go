@@ -142,9 +142,3 @@ func CheckEmpty(doc []byte, roots ...string) error {
 	}
 	return nil
 }
-
-// CheckDocument accepts a well-formed document whose root has one of the names.
-func CheckDocument(doc []byte, roots ...string) error {
-	_, err := parseXML(doc, roots...)
-	return err
-}

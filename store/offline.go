@@ -83,9 +83,6 @@ func (v *volume) openReadOnly() (err error) {
 	return nil
 }
 
-// Marker says whose mountpath it is.
-func (o *Offline) Marker() fs.Marker { return o.v.mp.Marker() }
-
 // Buckets returns the ids of the buckets that have objects here. Their names are known to the cluster alone.
 func (o *Offline) Buckets() ([]uint64, error) { return o.s.Buckets() }
 

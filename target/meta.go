@@ -1,7 +1,6 @@
 package target
 
 import (
-	"sort"
 	"strconv"
 	"strings"
 
@@ -88,25 +87,7 @@ func appendCustom(b []byte, info *object.Info) []byte {
 	if len(info.Custom) == 0 {
 		return b
 	}
-	return httpx.AppendHeader(b, api.HeaderCustomMD, joinCustom(info.Custom))
-}
-
-func joinCustom(m map[string]string) string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	var s strings.Builder
-	for i, k := range keys {
-		if i > 0 {
-			s.WriteByte(',')
-		}
-		s.WriteString(k)
-		s.WriteByte('=')
-		s.WriteString(m[k])
-	}
-	return s.String()
+	return httpx.AppendHeader(b, api.HeaderCustomMD, api.FormatCustom(info.Custom))
 }
 
 // systemHeaders are the headers of a PUT that are kept and sent again with a GET: key in object.Info.System

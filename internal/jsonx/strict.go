@@ -13,25 +13,10 @@ import (
 	"aistore/errs"
 )
 
-// Decode reads all of r, which must hold one JSON value of at most limit bytes, into v, strictly as
-// UnmarshalStrict does. More bytes than limit are TooLarge and not read.
-func Decode(r io.Reader, limit int64, v any) error {
-	const op = "jsonx.Decode"
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	switch {
-	case err != nil:
-		return errs.E(op, nil, err)
-	case int64(len(data)) > limit:
-		return errs.F(op, nil, errs.TooLarge, "more than %d bytes of JSON", limit)
-	}
-	return strict(op, data, v)
-}
-
 // UnmarshalStrict reads data, one JSON value and nothing after it, into v. A field that v does not
 // have, or of another type, is an error of kind Invalid with the field as its name.
-func UnmarshalStrict(data []byte, v any) error { return strict("jsonx.UnmarshalStrict", data, v) }
-
-func strict(op string, data []byte, v any) error {
+func UnmarshalStrict(data []byte, v any) error {
+	const op = "jsonx.UnmarshalStrict"
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
