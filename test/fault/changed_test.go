@@ -16,6 +16,7 @@ import (
 // TestHalfChanged overwrites a quarter of all keys and deletes another while a node leaves, returns, leaves in the middle of that and
 // returns again. In the end every key is read, and must be what it was last.
 func TestHalfChanged(t *testing.T) {
+	t.Parallel()
 	const keys = 240
 	ctx := context.Background()
 	dir := procs.Dir(t)

@@ -16,6 +16,7 @@ import (
 // who takes what it has, or it is taken back while that is possible. Repeated, or reversed and done again, it ends: the node is gone for
 // ever, and nothing is lost.
 func TestDecommissionInterrupted(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	dir := procs.Dir(t)
 	c := procs.Start(t, local.Options{Dir: dir, Gateways: 3, Targets: 3, Mountpaths: 1})

@@ -127,6 +127,7 @@ func refusal(err error) *plain.Refusal {
 // TestLeaseRunsOut takes the control plane away from a target: it may serve until its lease ends and not a request
 // longer, and serves again when the others are back.
 func TestLeaseRunsOut(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	c := procs.Start(t, local.Options{Gateways: 1, Targets: 2, Mountpaths: 1})
 	gw, direct := c.Client("g1"), c.Client(victim)
@@ -178,6 +179,7 @@ func TestLeaseRunsOut(t *testing.T) {
 // TestWakesWithoutLease stops a target inside a PUT, at each failpoint on its way, until its lease is over, and wakes
 // it alone: it cannot know whether it still owns the name, so it must not acknowledge.
 func TestWakesWithoutLease(t *testing.T) {
+	t.Parallel()
 	points, err := failpoint.Scan(os.DirFS("../.."))
 	must(t, err)
 	ctx := context.Background()

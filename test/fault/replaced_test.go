@@ -18,6 +18,7 @@ import (
 // answers then to requests that waited in its sockets, and what it sends to others, must fit what everybody else saw. Nothing that
 // was acknowledged is lost.
 func TestReplacedWhilePaused(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	seed := procs.Seed(t)
 	dir := procs.Dir(t)

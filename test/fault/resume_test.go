@@ -14,6 +14,7 @@ import (
 // TestRebalanceResumes interrupts rebalances as a whole: all nodes lose power, the cluster is shut down, a new node joins. Without
 // another command it goes on to its end.
 func TestRebalanceResumes(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	dir := procs.Dir(t)
 	c := procs.Start(t, local.Options{Dir: dir, Gateways: 1, Targets: 3, Mountpaths: 2})

@@ -18,6 +18,7 @@ import (
 // TestStaleGateway stops a gateway until its lease is over, changes the buckets, and asks it before it has heard of
 // anything: it answers from the primary, or 503, never what was.
 func TestStaleGateway(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	c := procs.Start(t, local.Options{Gateways: 2, Targets: 2, Mountpaths: 1})
 	gws := map[string]*plain.Client{"g1": c.Client("g1"), "g2": c.Client("g2")}
