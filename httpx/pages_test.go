@@ -27,13 +27,19 @@ type paged struct {
 	sparse bool  // the file cannot be piped
 	bad    int64 // the piece from here on is damaged; -1: none
 	sent   int   // pieces that went uncopied
+
+	closed chan struct{} // closed when the server is done with it, if it is one's reply
 }
 
 type pageSender interface {
 	SendPages(n int, fill func(pipe uintptr) error, check func(p []byte) error) (bool, error)
 }
 
-func (p *paged) Close() {}
+func (p *paged) Close() {
+	if p.closed != nil {
+		close(p.closed)
+	}
+}
 
 func (p *paged) WriteBody(w io.Writer) error {
 	ps, ok := w.(pageSender)
@@ -104,7 +110,7 @@ func TestSendPages(t *testing.T) {
 	}))
 	get := func(t *testing.T, p *paged) (*raw, int, []byte, error) {
 		body = p
-		p.t, p.file = t, file
+		p.t, p.file, p.closed = t, file, make(chan struct{})
 		r := dial(t, url)
 		r.send("GET /pages HTTP/1.1\r\nHost: x\r\n\r\n")
 		resp, err := http.ReadResponse(r.br, &http.Request{Method: "GET"})
@@ -112,6 +118,7 @@ func TestSendPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, err := io.ReadAll(resp.Body)
+		<-p.closed // the last piece arrives before it is counted
 		return r, resp.StatusCode, b, err
 	}
 	t.Run("whole", func(t *testing.T) {

@@ -37,6 +37,21 @@ func dial(t testing.TB, url string) *raw {
 	return &raw{t, c, bufio.NewReader(c)}
 }
 
+// answered returns a connection on which /ok has been answered. Where connections are idle for a short time only, one may end before its
+// request has come, and there is another.
+func answered(t testing.TB, url string) *raw {
+	t.Helper()
+	for {
+		r := dial(t, url)
+		if _, err := io.WriteString(r.c, "GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"); err == nil {
+			if resp, err := http.ReadResponse(r.br, nil); err == nil && resp.StatusCode == 200 {
+				_, _ = io.Copy(io.Discard, resp.Body)
+				return r
+			}
+		}
+	}
+}
+
 func (r *raw) send(s string) {
 	r.t.Helper()
 	if _, err := io.WriteString(r.c, s); err != nil {
@@ -283,9 +298,7 @@ func TestIdleWithoutBuffers(t *testing.T) {
 	r.wantClosed()
 
 	url, _ = start(t, basic(), func(c *httpx.ServerConfig) { c.IdleBuffer, c.IdleTimeout = 1, 50*time.Millisecond })
-	r = dial(t, url)
-	r.wantOpen("/ok")
-	r.wantClosed()
+	answered(t, url).wantClosed()
 }
 
 // TestSlowReaderIsCut: a client that does not read its reply does not hold the node's memory for ever.
@@ -306,9 +319,7 @@ func TestSlowReaderIsCut(t *testing.T) {
 
 func TestIdleConnectionEnds(t *testing.T) {
 	url, _ := start(t, basic(), func(c *httpx.ServerConfig) { c.IdleTimeout = 50 * time.Millisecond })
-	r := dial(t, url)
-	r.wantOpen("/ok")
-	r.wantClosed()
+	answered(t, url).wantClosed()
 }
 
 // TestEarlyReply is a client that sends its whole body before it looks at the reply, as Python's does.
