@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"aistore/test/procs"
 )
 
 func TestUsage(t *testing.T) {
@@ -57,19 +58,14 @@ func TestMain(m *testing.M) {
 // TestStoppedWhileOpening: SIGTERM ends a node that is only being opened as it ends any other, with 0; before it listens for signals the kernel ends it.
 func TestStoppedWhileOpening(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
-	_ = ln.Close()
+	port, intra := strconv.Itoa(procs.FreePort(t)), strconv.Itoa(procs.FreePort(t))
 	early, open := 0, false
 	for wait := time.Duration(0); !open; wait += 3*time.Millisecond + wait/20 {
 		ready, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(os.Args[0], "--dir", t.TempDir(), "--host", "127.0.0.1", "--port", port)
+		cmd := exec.Command(os.Args[0], "--dir", t.TempDir(), "--host", "127.0.0.1", "--port", port, "--intra-port", intra)
 		cmd.Env = append(os.Environ(), "AIS_TEST_NODE=1")
 		var log bytes.Buffer
 		cmd.Stdout, cmd.Stderr = w, &log

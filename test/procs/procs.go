@@ -275,6 +275,22 @@ func FreePorts(t testing.TB, n int) int {
 	return 0
 }
 
+// given are the ports that tests of this process have been given by FreePort.
+var given = sync.OnceValue(func() *sync.Map { return &sync.Map{} })
+
+// FreePort returns one port as FreePorts does, and to nobody else before the test ends. The kernel gives such a port to no connection and no
+// listener, so it is free still when a node is started, or started again.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	for {
+		p := FreePorts(t, 1)
+		if _, had := given().LoadOrStore(p, true); !had {
+			t.Cleanup(func() { given().Delete(p) })
+			return p
+		}
+	}
+}
+
 // Client returns a client of one node; it is closed when the test ends.
 func (c *Cluster) Client(id string) *plain.Client {
 	c.t.Helper()

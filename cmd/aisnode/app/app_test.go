@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,22 +16,13 @@ import (
 	"aistore/cmd/aisnode/app"
 	"aistore/config"
 	"aistore/errs"
+	"aistore/test/procs"
 )
 
 // settings of a node in dir on free ports.
 func settings(t *testing.T, dir string) config.Node {
 	t.Helper()
-	return config.Node{Dir: dir, Port: freePort(t), IntraPort: freePort(t)}.WithDefaults()
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	return config.Node{Dir: dir, Port: procs.FreePort(t), IntraPort: procs.FreePort(t)}.WithDefaults()
 }
 
 // start runs a node until the returned function is called, and waits until it is ready.

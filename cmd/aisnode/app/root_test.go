@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -22,6 +21,7 @@ import (
 	"aistore/config"
 	"aistore/errs"
 	"aistore/httpx"
+	"aistore/test/procs"
 )
 
 // safeLog is a log that is read while the node writes.
@@ -42,20 +42,10 @@ func (l *safeLog) String() string {
 	return l.b.String()
 }
 
-func free(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
-}
-
 // launch runs a node configured by args and environ until stop is called, and waits until it is ready.
 func launch(t *testing.T, args []string, environ ...string) (a *App, log *safeLog, stop func()) {
 	t.Helper()
-	cfg, err := config.Load(append(args, fmt.Sprintf("--port=%d", free(t)), fmt.Sprintf("--intra-port=%d", free(t)), "--log-level=debug"), environ)
+	cfg, err := config.Load(append(args, fmt.Sprintf("--port=%d", procs.FreePort(t)), fmt.Sprintf("--intra-port=%d", procs.FreePort(t)), "--log-level=debug"), environ)
 	if err != nil {
 		t.Fatal(err)
 	}

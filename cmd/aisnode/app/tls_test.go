@@ -15,6 +15,7 @@ import (
 	"aistore/config"
 	"aistore/deploy/local"
 	"aistore/errs"
+	"aistore/test/procs"
 )
 
 // secured adds a TLS port to cfg, with a certificate of its own.
@@ -24,7 +25,7 @@ func secured(t *testing.T, cfg config.Node) config.Node {
 	if err := local.MakeCertificate(dir); err != nil {
 		t.Fatal(err)
 	}
-	cfg.TLSPort = freePort(t)
+	cfg.TLSPort = procs.FreePort(t)
 	cfg.TLSCert, cfg.TLSKey = local.CertificateFiles(dir)
 	return cfg
 }
@@ -169,7 +170,7 @@ func TestTLSRefuses(t *testing.T) {
 	cfg := secured(t, settings(t, t.TempDir()))
 	taken, missing, mixed := cfg, cfg, cfg
 	taken.TLSPort = settings(t, t.TempDir()).Port
-	_, stop := start(t, config.Node{Dir: t.TempDir(), Port: taken.TLSPort, IntraPort: freePort(t)}.WithDefaults())
+	_, stop := start(t, config.Node{Dir: t.TempDir(), Port: taken.TLSPort, IntraPort: procs.FreePort(t)}.WithDefaults())
 	defer stop()
 	missing.TLSKey = filepath.Join(t.TempDir(), "none.pem")
 	mixed.TLSKey = cfg.TLSCert
