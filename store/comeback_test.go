@@ -87,10 +87,10 @@ func testComesBack(t *testing.T, paths []string, then error, want bool) {
 	mem := fs.NewMem()
 	bad := newHanging(mem)
 	cfg := crashConfig(eachDisk{mem, map[string]fs.FS{"/a": bad}}, paths)
-	cfg.Boot, cfg.CloseWithin = "boot", time.Second
+	cfg.Boot, cfg.CloseWithin = "boot", closeSoon
 	s, err := Open(t.Context(), cfg)
 	must(t, err)
-	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: 50 * time.Millisecond})
+	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: soon})
 	ctx, cancel := context.WithCancel(t.Context())
 	var run sync.WaitGroup
 	run.Go(func() { must(t, s.Run(ctx)) })
@@ -163,12 +163,12 @@ func TestHangsWhenSealed(t *testing.T) {
 		return waits(op, name)
 	}
 	cfg := crashConfig(bad, []string{"/a"})
-	cfg.CloseWithin = time.Second
+	cfg.CloseWithin = closeSoon
 	s := testStore(t, cfg)
 	put(t, s, "k", []byte("not sealed"))
 	armed.Store(true)
 	ctx, cancel := context.WithCancel(t.Context())
-	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: 50 * time.Millisecond})
+	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: soon})
 	var run sync.WaitGroup
 	run.Go(func() { must(t, s.Run(ctx)) })
 	await(t, "given up", func() bool { return s.Mountpaths()[0].State == fs.Disabled })
@@ -226,7 +226,7 @@ func TestHangsWhenTidied(t *testing.T) {
 		return waits(op, name)
 	}
 	cfg := crashConfig(eachDisk{mem, map[string]fs.FS{"/a": bad}}, []string{"/a", "/b"})
-	cfg.CloseWithin = time.Second
+	cfg.CloseWithin = closeSoon
 	s := testStore(t, cfg)
 	root, err := mem.OpenRoot("/a")
 	must(t, err)
@@ -239,7 +239,7 @@ func TestHangsWhenTidied(t *testing.T) {
 	must(t, f.Close())
 	armed.Store(true)
 	ctx, cancel := context.WithCancel(t.Context())
-	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: 50 * time.Millisecond})
+	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: soon})
 	var run sync.WaitGroup
 	run.Go(func() { must(t, s.Run(ctx)) })
 	await(t, "given up", func() bool { m, _ := s.now().set.Find("/a"); return m.Err() != nil })
@@ -262,11 +262,11 @@ func TestEnableWhatHangsInReads(t *testing.T) {
 		return nil
 	}}
 	cfg := crashConfig(eachDisk{mem, map[string]fs.FS{"/a": bad}}, []string{"/a", "/b"})
-	cfg.CloseWithin = 50 * time.Millisecond
+	cfg.CloseWithin = closeSoon
 	s := testStore(t, cfg)
 	armed.Store(true)
 	ctx, cancel := context.WithCancel(t.Context())
-	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: 50 * time.Millisecond})
+	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: soon})
 	var run sync.WaitGroup
 	run.Go(func() { must(t, s.Run(ctx)) })
 	await(t, "out of service", func() bool { m, _ := s.now().set.Find("/a"); _, out := s.out(m); return out })
@@ -301,10 +301,10 @@ func TestTwoHang(t *testing.T) {
 		return waits(op, name)
 	}
 	cfg := crashConfig(eachDisk{mem, map[string]fs.FS{"/a": a, "/b": b}}, []string{"/a", "/b", "/c"})
-	cfg.CloseWithin = time.Second
+	cfg.CloseWithin = closeSoon
 	s := testStore(t, cfg)
 	ctx, cancel := context.WithCancel(t.Context())
-	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: 50 * time.Millisecond})
+	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: soon})
 	var run sync.WaitGroup
 	run.Go(func() { must(t, s.Run(ctx)) })
 	armed.Store(true)
@@ -329,11 +329,11 @@ func TestAllHang(t *testing.T) {
 			mem := fs.NewMem()
 			bad := newHanging(mem)
 			cfg := crashConfig(bad, []string{"/a", "/b", "/c"})
-			cfg.Boot, cfg.CloseWithin = "boot", time.Second
+			cfg.Boot, cfg.CloseWithin = "boot", closeSoon
 			s := testStore(t, cfg)
 			must(t, s.AcceptStart())
 			ctx, cancel := context.WithCancel(t.Context())
-			s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: 50 * time.Millisecond})
+			s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: soon})
 			var run sync.WaitGroup
 			run.Go(func() { must(t, s.Run(ctx)) })
 			for i := range 30 {

@@ -34,6 +34,12 @@ func (e eachDisk) OpenRoot(path string) (fs.Root, error) {
 // patience is how long a test waits for what must not hang.
 const patience = time.Minute
 
+// Times of tests in which a disk hangs: short for who waits for it, and long beside what one that answers may need on a busy machine.
+const (
+	soon      = 500 * time.Millisecond // until it is given up
+	closeSoon = 5 * time.Second        // until it is left alone
+)
+
 // loadConfig has most content in the index, so that memtables fill.
 func loadConfig(sys fs.FS, paths []string) Config {
 	cfg := crashConfig(sys, paths)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"aistore/errs"
 	"aistore/fs"
@@ -58,6 +57,7 @@ func TestReplacementRefused(t *testing.T) {
 
 // TestGivenUpWhileItHangs: a disk that hangs in the middle of a table is given up, and whoever asked is told so.
 func TestGivenUpWhileItHangs(t *testing.T) {
+	t.Parallel()
 	mem := fs.NewMem()
 	var armed atomic.Bool
 	hangs, answers := make(chan struct{}), make(chan struct{})
@@ -69,7 +69,7 @@ func TestGivenUpWhileItHangs(t *testing.T) {
 		return nil
 	}}
 	cfg := crashConfig(eachDisk{mem, map[string]fs.FS{"/a": bad}}, []string{"/a", "/b"})
-	cfg.CloseWithin = 50 * time.Millisecond
+	cfg.CloseWithin = closeSoon
 	s := testStore(t, cfg)
 	defer close(answers)
 	for i := range 20 {

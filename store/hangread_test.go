@@ -31,7 +31,7 @@ func TestWriterHangsInARead(t *testing.T) {
 		return nil
 	}}
 	cfg := crashConfig(eachDisk{mem, map[string]fs.FS{"/a": bad}}, []string{"/a", "/b"})
-	cfg.CloseWithin = 50 * time.Millisecond
+	cfg.CloseWithin = closeSoon
 	s := testStore(t, cfg)
 	home := func(n object.Name) string {
 		v, err := s.home(n)
@@ -56,7 +56,7 @@ func TestWriterHangsInARead(t *testing.T) {
 	writer.Go(func() { first = second(s.Put(t.Context(), stuck, random(3000), PutOptions{Size: -1})) })
 	await(t, "the writer hangs", hangs.Load)
 	ctx, cancel := context.WithCancel(t.Context())
-	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: 50 * time.Millisecond})
+	s.SetHealth(Health{Every: 5 * time.Millisecond, GiveUp: soon})
 	var run sync.WaitGroup
 	run.Go(func() { must(t, s.Run(ctx)) })
 	done := make(chan error, 1)

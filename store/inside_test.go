@@ -37,7 +37,7 @@ func TestRefusedWritesLeave(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			s, err := Open(t.Context(), Config{FS: fs.NewMem(), Mountpaths: []string{"/a"}, NodeID: "n", InlineMax: 1000, CloseWithin: time.Second})
+			s, err := Open(t.Context(), Config{FS: fs.NewMem(), Mountpaths: []string{"/a"}, NodeID: "n", InlineMax: 1000})
 			must(t, err)
 			put(t, s, "from", random(5000))
 			put(t, s, "k", []byte("first"))
@@ -60,7 +60,7 @@ func TestFailedMovesLeave(t *testing.T) {
 			v.mp.Fail(errors.New("out"))
 		}
 	}
-	s, err := Open(t.Context(), Config{FS: mem, Mountpaths: []string{"/a"}, NodeID: "n", CloseWithin: time.Second})
+	s, err := Open(t.Context(), Config{FS: mem, Mountpaths: []string{"/a"}, NodeID: "n"})
 	must(t, err)
 	defer func() { _ = s.Close() }() // a mountpath has failed
 	version := func(i int) {
