@@ -66,6 +66,20 @@ func settled(t *testing.T, s *store.Store) {
 	}
 }
 
+// ended waits until r says that its run has ended, which it does a moment after nothing is left to move.
+func ended(t *testing.T, r *Resilver) Status {
+	t.Helper()
+	for late := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		st := r.Status()
+		if !st.Running {
+			return st
+		}
+		if time.Now().After(late) {
+			t.Fatalf("runs on: %+v", st)
+		}
+	}
+}
+
 // client writes, reads, lists and deletes names of its own and checks all that it is told.
 type client struct {
 	t     *testing.T
@@ -209,7 +223,7 @@ func TestTraffic(t *testing.T) {
 		}
 		must(t, c.list())
 	}
-	if st := r.Status(); st.Running || st.ID == "" || st.Failed > 0 {
+	if st := ended(t, r); st.ID == "" || st.Failed > 0 {
 		t.Errorf("%+v", st)
 	}
 	if objects, copied, failed := r.Totals(); objects == 0 || copied == 0 || failed > 0 {
