@@ -3,7 +3,6 @@ package rebalance
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -217,10 +216,7 @@ func TestRefusedLongKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", t2.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := t2.listen()
 	ctx, stop := context.WithCancel(t.Context())
 	var serving sync.WaitGroup
 	serving.Go(func() {

@@ -176,9 +176,7 @@ func (h *host) open(ln net.Listener) {
 	defer w.all.Unlock()
 	var err error
 	if ln == nil {
-		if ln, err = net.Listen("tcp", h.addr); err != nil {
-			w.t.Fatal(err)
-		}
+		ln = h.listen()
 	}
 	cfg := store.Config{FS: w.disk, NodeID: string(h.id), CacheSize: 4 << 20, Existing: h.store != nil, Log: slog.New(slog.DiscardHandler)}
 	for i := range w.lanes {
@@ -202,6 +200,16 @@ func (h *host) open(ln net.Listener) {
 	wg.Go(func() { _ = srv.Serve(ctx, ln) })
 	wg.Go(func() { _ = h.engine.Run(ctx) })
 	h.stop = func() { cancel(); wg.Wait() }
+}
+
+// listen listens at the address that the host had.
+func (h *host) listen() (ln net.Listener) {
+	h.w.await("the address of "+string(h.id), func() bool { // it may be taken for a moment by somebody's outgoing connection
+		var err error
+		ln, err = net.Listen("tcp", h.addr)
+		return err == nil
+	})
+	return ln
 }
 
 type logTo struct {
