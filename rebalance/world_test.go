@@ -413,8 +413,8 @@ func (w *world) put(key string, data []byte) {
 
 // content is n bytes that tell of the key and a number.
 func content(key string, i, n int) []byte {
-	b := bytes.Repeat(fmt.Appendf(nil, "%s#%d;", key, i), n/8+1)
-	return b[:n]
+	piece := fmt.Appendf(nil, "%s#%d;", key, i)
+	return bytes.Repeat(piece, n/len(piece)+1)[:n]
 }
 
 // fill puts keys of several sizes.
