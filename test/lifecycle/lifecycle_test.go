@@ -345,9 +345,13 @@ func TestNewcomersTogether(t *testing.T) {
 	s.must(s.sdk.Bucket("bk").Create(s.ctx, nil))
 	before, err := s.sdk.View(s.ctx)
 	s.must(err)
-	s.must(s.sdk.SetConfig(s.ctx, map[string]string{"rebalance.join_delay": "5s"})) // longer than the start of three processes on a busy machine
+	s.must(s.sdk.SetConfig(s.ctx, map[string]string{"rebalance.join_delay": "1h"})) // however long a busy machine takes to start three processes
 	_, err = s.Add(s.ctx, local.RoleTarget, 3)
 	s.must(err)
+	for _, id := range []string{"t3", "t4", "t5"} {
+		s.await(id, "standby")
+	}
+	s.must(s.sdk.SetConfig(s.ctx, map[string]string{"rebalance.join_delay": "100ms"}))
 	procs.Eventually(t, soonest, func(context.Context) error {
 		v, err := s.sdk.View(s.ctx)
 		if err != nil {
