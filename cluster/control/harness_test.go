@@ -186,7 +186,7 @@ func (tc *testCluster) startAt(id cluster.NodeID, role cluster.Role, addr string
 		Self: cluster.Node{ID: id, Role: role, IntraAddr: intra.Addr().String(), PublicURL: "http://" + public.Addr().String()},
 		Dir:  filepath.Join(tc.dir, string(id)), Settings: testSettings, Raft: raftLn, Client: n.client,
 		Dial: tc.net.dialer(id), Log: testLog().With("at", id), Version: "test",
-		Timing: Timing{Election: 600 * time.Millisecond, GiveUp: 8 * time.Second, LongPoll: 2 * time.Second, Replace: 2 * time.Second},
+		Timing: Timing{Election: 600 * time.Millisecond, GiveUp: patience / 2, LongPoll: 2 * time.Second, Replace: 2 * time.Second},
 	}
 	if change != nil {
 		change(&n.cfg)

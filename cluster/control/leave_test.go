@@ -156,16 +156,17 @@ func TestForgottenNode(t *testing.T) {
 	eventually(t, "it to be taken in", func() bool { n := again.View().Map.Nodes[id]; return n.InService() && again.Lease() == nil })
 }
 
-// TestNewcomersComeTogether joins three targets by one change.
+// TestNewcomersComeTogether joins three targets by one change, however far apart a busy machine lets them come.
 func TestNewcomersComeTogether(t *testing.T) {
 	tc, all := grow(t, 2)
-	for _, cmd := range []cluster.Command{
-		cluster.SetConfig{Set: map[string]string{"rebalance.join_delay": "400ms"}}, cluster.CreateBucket{Name: "bk", Props: cluster.DefaultBucketProps()},
-	} {
+	propose := func(cmd cluster.Command) {
+		t.Helper()
 		if _, err := all[0].Propose(soon(t), cmd); err != nil {
 			t.Fatal(err)
 		}
 	}
+	propose(cluster.SetConfig{Set: map[string]string{"rebalance.join_delay": "1h"}})
+	propose(cluster.CreateBucket{Name: "bk", Props: cluster.DefaultBucketProps()})
 	epoch := all[0].View().Map.Epoch
 	for _, id := range ids("t7", "t8", "t9", "m1") {
 		tc.start(id, cluster.RoleTarget, func(c *Config) {
@@ -173,6 +174,15 @@ func TestNewcomersComeTogether(t *testing.T) {
 			c.Self.Manual = id == "m1"
 		})
 	}
+	eventually(t, "three to stand by", func() bool {
+		r := all[0].reigning()
+		come, _ := r.newcomers(r.c.View())
+		return slices.Equal(come, ids("t7", "t8", "t9"))
+	})
+	if m := all[0].View().Map; m.Epoch != epoch {
+		t.Errorf("epoch %d, was %d: some were not waited for", m.Epoch, epoch)
+	}
+	propose(cluster.SetConfig{Set: map[string]string{"rebalance.join_delay": "10ms"}})
 	eventually(t, "three to be taken in", func() bool {
 		m := all[0].View().Map
 		for _, id := range ids("t7", "t8", "t9") {
