@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,7 +101,7 @@ func TestRealDisks(t *testing.T) {
 		t.Run(h.name+" "+h.kind, func(t *testing.T) {
 			d := newDisk(t, h.kind, t.TempDir(), 400)
 			good := t.TempDir()
-			s, err := Open(t.Context(), Config{Mountpaths: []string{d.dir + "/mp", good + "/mp"}, NodeID: "n", CloseWithin: 2 * time.Second})
+			s, err := Open(t.Context(), Config{Mountpaths: []string{d.dir + "/mp", good + "/mp"}, NodeID: "n"})
 			must(t, err)
 			defer func() { _ = s.Close() }() // the disk is gone: an error is right
 			for i := range 60 {
@@ -111,17 +112,13 @@ func TestRealDisks(t *testing.T) {
 			if err := h.do(d); err != nil {
 				t.Skip(err)
 			}
-			s.checkDisks() // what Run does every few seconds
-			s.replaceFailed()
-			var broken *fs.Info
-			for _, i := range s.Mountpaths() {
-				if strings.HasPrefix(i.Path, d.dir) {
-					broken = &i
-				}
-			}
-			if broken == nil || broken.State != fs.Disabled || broken.Standing != fs.Failed || broken.Reason == "" {
-				t.Fatalf("not noticed: %+v", broken)
-			}
+			await(t, "it is noticed", func() bool {
+				s.checkDisks() // what Run does every few seconds
+				s.replaceFailed()
+				return slices.ContainsFunc(s.Mountpaths(), func(i fs.Info) bool {
+					return strings.HasPrefix(i.Path, d.dir) && i.State == fs.Disabled && i.Standing == fs.Failed && i.Reason != ""
+				})
+			})
 			away := 0
 			for i := range 60 {
 				n := b1(fmt.Sprintf("k%d", i))
@@ -158,7 +155,7 @@ func TestLostWriteBack(t *testing.T) {
 	t.Cleanup(small.unmount)
 	d := newDisk(t, "ext4", under, 1000)
 	good := t.TempDir()
-	s, err := Open(t.Context(), Config{Mountpaths: []string{d.dir + "/mp", good + "/mp"}, NodeID: "n", CloseWithin: 2 * time.Second})
+	s, err := Open(t.Context(), Config{Mountpaths: []string{d.dir + "/mp", good + "/mp"}, NodeID: "n"})
 	must(t, err)
 	defer func() { _ = s.Close() }() // the disk is broken: an error is right
 	acked := map[string]int{}
