@@ -110,6 +110,7 @@ type world struct {
 	turns   int // restless: how often names have gone to other targets
 	rests   bool
 	disks   fs.FS
+	began   time.Time
 }
 
 var (
@@ -132,7 +133,7 @@ func newWorld(t testing.TB, n int) *world {
 // newWorldOn starts it on another file system; names stay where they are.
 func newWorldOn(t testing.TB, n int, sys fs.FS) *world {
 	t.Helper()
-	w := &world{t: t, disks: sys, plane: &plane{news: make(chan struct{})}, rests: true}
+	w := &world{t: t, began: time.Now(), disks: sys, plane: &plane{news: make(chan struct{})}, rests: true}
 	v := &cluster.View{
 		Index: 1, Secret: []byte("secret"), Config: cluster.DefaultConfig(),
 		Map:     &cluster.Map{Version: 1, Epoch: 1, UUID: "u", Nodes: map[cluster.NodeID]*cluster.Node{}},
