@@ -202,7 +202,7 @@ func TestClientIsPatient(t *testing.T) {
 		<-leave
 		return ok(c)
 	}}})
-	cl := client(t, httpx.ClientConfig{Progress: 50 * time.Millisecond})
+	cl := client(t, httpx.ClientConfig{Progress: 500 * time.Millisecond})
 	ended := make(chan error)
 	go func() {
 		rep, err := cl.Do(context.Background(), &httpx.Call{Method: "GET", URL: url + "/long", Patience: time.Minute})
