@@ -372,11 +372,16 @@ func TestDestroyedElsewhere(t *testing.T) {
 func TestSettledCostsNothing(t *testing.T) {
 	e := newEpochs(t, 1, 1)
 	o, tg := e.objectOf("bk", "x"), e.targets[0].target
-	if n := testing.AllocsPerRun(100, func() {
+	own := func() {
 		if err := tg.Own(t.Context(), &o); err != nil {
 			t.Fatal(err)
 		}
-	}); n != 0 {
+	}
+	n := testing.AllocsPerRun(100, own)
+	for range 10 { // what the node does besides is counted, too
+		n = min(n, testing.AllocsPerRun(100, own))
+	}
+	if n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
