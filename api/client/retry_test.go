@@ -313,7 +313,9 @@ func TestRefusals(t *testing.T) {
 // TestCutUploads cuts connections while the body is on its way.
 func TestCutUploads(t *testing.T) {
 	f := newFake(t, 1, 1)
-	b := f.client(nil).Bucket("bkt")
+	c := f.client(nil)
+	c.own.ExpectContinueTimeout = time.Minute // a busy server is waited for
+	b := c.Bucket("bkt")
 	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
 	f.before("t0", 3)
 	if _, err := b.Put(t.Context(), "k", Bytes(big), PutOptions{}); err != nil {
