@@ -79,7 +79,10 @@ func TestDecommissionedGateway(t *testing.T) {
 	if g2.Lease() == nil {
 		t.Error("it may still serve")
 	}
-	v := all[0].View()
+	v, err := all[0].Latest(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if v.Map.Nodes["g2"] != nil || strings.Contains(voting(v), "g2") {
 		t.Errorf("still there: %+v, voters %s", v.Map.Nodes["g2"], voting(v))
 	}
