@@ -2,6 +2,7 @@ package fault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -217,12 +218,16 @@ func (m *shifter) ended(ctx context.Context, action, disk string) (died bool) {
 		if died = m.c.Await(short, victim) == nil; died {
 			return nil
 		}
-		return m.settled(ctx, action, disk)
+		s, err := m.api.NodeStatus(ctx, victim)
+		if err == nil && s.Mountpaths.Resilver == nil { // since the victim was restarted for this
+			err = errors.New("it has not begun to move")
+		}
+		return errors.Join(err, m.settled(ctx, action, disk))
 	})
 	return died
 }
 
-// settled is nil when the victim has nothing left to move.
+// settled is nil when the victim has nothing left to move, if it has begun to.
 func (m *shifter) settled(ctx context.Context, action, disk string) error {
 	s, err := m.api.NodeStatus(ctx, victim)
 	if err != nil {
