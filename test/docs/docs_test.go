@@ -65,7 +65,7 @@ func TestPages(t *testing.T) {
 			t.Skipf("%s is not installed", tool)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute) // with a build, whose cache may be empty
 	defer cancel()
 	bin := t.TempDir()
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "aistore/cmd/aisnode", "aistore/cmd/ais").CombinedOutput(); err != nil {

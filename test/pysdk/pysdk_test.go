@@ -54,7 +54,7 @@ func check(t *testing.T, o local.Options, nodes int, files ...string) {
 func runPython(t *testing.T, o local.Options, nodes int, args ...string) string {
 	t.Helper()
 	python := venv.Python(t, "pysdk.txt")
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute) // with a build, whose cache may be empty
 	defer cancel()
 	bin, err := local.Build(ctx, t.TempDir())
 	if err != nil {

@@ -107,7 +107,7 @@ func pytest(t *testing.T, python, endpoint, ca string, files []string) {
 // cluster starts 1 gateway and 3 targets; plain is the gateway's URL, secure a target's over TLS.
 func cluster(t *testing.T) (plain, secure string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute) // with a build, whose cache may be empty
 	defer cancel()
 	bin, err := local.Build(ctx, t.TempDir())
 	if err != nil {

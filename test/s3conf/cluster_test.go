@@ -14,7 +14,7 @@ import (
 // startCluster starts 1 gateway and 3 targets with a second user and returns the ways in.
 func startCluster(t *testing.T) (gateway, target, secure *env) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute) // with a build, whose cache may be empty
 	defer cancel()
 	bin, err := local.Build(ctx, t.TempDir())
 	if err != nil {

@@ -132,7 +132,7 @@ func (e *env) bucket(t *testing.T) *string {
 }
 
 func (e *env) empty(t *testing.T, name *string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	pages := s3.NewListObjectVersionsPaginator(e.s3, &s3.ListObjectVersionsInput{Bucket: name})
 	for pages.HasMorePages() {
