@@ -68,3 +68,40 @@ func TestPolicyDeniesWhatHeadersAsk(t *testing.T) {
 	}
 	w.want(403, "AccessDenied", call{method: "GET", path: "/data/k", who: &nobody})
 }
+
+// TestPolicyMustAllowWhatHeadersAsk: whom a policy lets write may give what is written an ACL or tags only if it allows that, too.
+func TestPolicyMustAllowWhatHeadersAsk(t *testing.T) {
+	w := newWorld(t, 2)
+	acl, tags := []string{"x-amz-acl", "bucket-owner-full-control"}, []string{"x-amz-tagging", "a=b"}
+	const allow = `{"Effect":"Allow","Principal":{"AWS":"bob"},"Action":[%s],"Resource":["arn:aws:s3:::data","arn:aws:s3:::data/*"]}`
+	writes := []call{
+		{method: "PUT", path: "/data/k", body: []byte("x"), who: &bob},
+		{method: "PUT", path: "/data/k", header: []string{"x-amz-copy-source", "data/source"}, who: &bob},
+		{method: "POST", path: "/data/k?uploads", who: &bob},
+	}
+	try := func(what string, header []string, status int) {
+		t.Helper()
+		for _, c := range writes {
+			c.header = append(c.header[:len(c.header):len(c.header)], header...)
+			if a := w.do(c); a.StatusCode != status {
+				t.Errorf("%s, %s %s with %q: %d %s, want %d", what, c.method, c.path, header, a.StatusCode, a.code(), status)
+			}
+		}
+	}
+	w.want(200, "", call{method: "PUT", path: "/data/source", body: []byte("x")})
+	w.policy(fmt.Sprintf(allow, `"s3:PutObject","s3:GetObject"`))
+	try("PutObject", nil, 200)
+	try("PutObject", acl, 403)
+	try("PutObject", tags, 403)
+	w.policy(fmt.Sprintf(allow, `"s3:PutObject","s3:GetObject","s3:PutObjectAcl"`))
+	try("and PutObjectAcl", acl, 200)
+	try("and PutObjectAcl", tags, 403)
+	w.policy(fmt.Sprintf(allow, `"s3:PutObject","s3:GetObject","s3:PutObjectTagging"`))
+	try("and PutObjectTagging", tags, 200)
+	try("and PutObjectTagging", acl, 403)
+	w.want(200, "", call{method: "PUT", path: "/data/k", body: []byte("x"), header: append(acl, tags...)}) // its owner needs no Allow
+
+	w.policy(fmt.Sprintf(allow, `"s3:GetObject"`))
+	w.want(200, "", call{method: "PUT", path: "/data?acl", header: []string{"x-amz-acl", "public-read-write"}})
+	try("the bucket's ACL", append(acl, tags...), 200) // nor does who writes by an ACL
+}

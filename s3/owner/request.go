@@ -182,22 +182,29 @@ func (r *request) authorize() error {
 	if err := policy.Authorize(&q, &in); err != nil || in.Policy == nil {
 		return err
 	}
-	return r.denyAttached(q, in.Policy)
+	return r.authorizeAttached(q, &in)
 }
 
-// denyAttached refuses a write whose headers do what the bucket's policy denies: what may not be given an ACL or tags may not come with them.
-// An Allow is not asked for: to allow the write is enough.
-func (r *request) denyAttached(q policy.Request, p *policy.Policy) error {
+// authorizeAttached decides about the ACL and tags that a write's headers bring along, which are actions of their own: the bucket's policy must
+// not deny them, and must allow them to a caller who may write only because it allows that.
+func (r *request) authorizeAttached(q policy.Request, in *policy.Inputs) error {
 	switch r.op.Op {
 	case s3.PutObject, s3.CopyObject, s3.CreateMultipartUpload:
 	default:
 		return nil
 	}
+	without := *in
+	without.Policy = nil
+	byPolicy := policy.Authorize(&q, &without) != nil
 	for _, attached := range [...]struct {
 		action string
 		asked  bool
 	}{{"s3:PutObjectAcl", r.h.Grants != policy.GrantHeaders{}}, {"s3:PutObjectTagging", r.h.Tagging != ""}} {
-		if q.Action = attached.action; attached.asked && p.Decide(&q) == policy.Deny {
+		if !attached.asked {
+			continue
+		}
+		q.Action = attached.action
+		if d := in.Policy.Decide(&q); d == policy.Deny || byPolicy && d != policy.Allow {
 			return s3.E("owner.authorize", &r.Object, "AccessDenied", "")
 		}
 	}
