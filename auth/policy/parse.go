@@ -192,7 +192,7 @@ func principalOf(kind, value string) (principal, bool) {
 	case "AWS":
 		return parsePrincipal(value)
 	case "CanonicalUser":
-		return principal{kind: byID, id: value}, value != ""
+		return principal{kind: byID, id: value, text: value}, value != ""
 	case "Service", "Federated":
 		return principal{}, value != ""
 	}

@@ -7,6 +7,7 @@ type principal struct {
 	kind principalKind
 	name string // user name
 	id   string // canonical id; with a name: of the account it must be in, "" = any
+	text string // as the policy has it, when it must name a user
 }
 
 type principalKind uint8
@@ -49,7 +50,11 @@ func parsePrincipal(value string) (principal, bool) {
 		return principal{}, false
 	}
 	if !strings.HasPrefix(value, "arn:") {
-		return principal{kind: byEither, name: value}, true
+		p := principal{kind: byEither, name: value}
+		if !accountNumber(value) {
+			p.text = value
+		}
+		return p, true
 	}
 	parts := strings.SplitN(value, ":", 6)
 	if len(parts) != 6 || !strings.HasPrefix(parts[1], "aws") || parts[5] == "" {
@@ -69,9 +74,47 @@ func parsePrincipal(value string) (principal, bool) {
 	case kind == "root" && name == "" && account != "":
 		return principal{kind: byID, id: account}, true
 	case kind == "user" && name != "":
-		return principal{kind: byName, name: name, id: account}, true
+		return principal{kind: byName, name: name, id: account, text: value}, true
 	case kind == "role" || kind == "group" || kind == "federated-user" || kind == "saml-provider" || kind == "oidc-provider":
 		return principal{}, true
 	}
 	return principal{}, false
+}
+
+// accountNumber reports whether s is the number of an account of AWS.
+func accountNumber(s string) bool {
+	return len(s) == 12 && strings.Trim(s, "0123456789") == ""
+}
+
+// Unknown returns a principal of the policy that must be a user and is none, "" if there is no such. Accounts, roles, services and federations may
+// be AWS's: they need not be known.
+func (p *Policy) Unknown(user Named) string {
+	for i := range p.statements {
+		for j := range p.statements[i].principals {
+			if pr := &p.statements[i].principals[j]; pr.text != "" && !pr.known(user) {
+				return pr.text
+			}
+		}
+	}
+	return ""
+}
+
+// Named resolves users.
+type Named struct {
+	ByName func(name string) string // the canonical id of the user of the name, "" for nobody
+	ByID   func(id string) string   // the canonical id if there is such a user
+}
+
+func (p *principal) known(user Named) bool {
+	switch p.kind {
+	case byID:
+		return user.ByID(p.id) != ""
+	case byName:
+		id := user.ByName(p.name)
+		return id != "" && (p.id == "" || p.id == id)
+	case byEither:
+		return user.ByName(p.name) != "" || user.ByID(p.name) != ""
+	case anyone, nobodyHere:
+	}
+	return true
 }

@@ -105,3 +105,24 @@ func TestPolicyMustAllowWhatHeadersAsk(t *testing.T) {
 	w.want(200, "", call{method: "PUT", path: "/data?acl", header: []string{"x-amz-acl", "public-read-write"}})
 	try("the bucket's ACL", append(acl, tags...), 200) // nor does who writes by an ACL
 }
+
+// TestPolicyPrincipalsAreKnown: a policy that speaks of a user whom nobody knows, such as one that was mistyped, is refused.
+func TestPolicyPrincipalsAreKnown(t *testing.T) {
+	w := newWorld(t, 1)
+	put := func(principal string, status int, code string) {
+		t.Helper()
+		w.want(status, code, call{method: "PUT", path: "/data?policy", body: []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":` + principal + `,"Action":"s3:GetObject","Resource":"arn:aws:s3:::data/*"}]}`)})
+	}
+	for _, p := range []string{
+		`"*"`, `{"AWS":"*"}`, `{"AWS":"bob"}`, `{"AWS":"bob-id"}`, `{"AWS":"arn:aws:iam:::user/bob"}`, `{"AWS":"arn:aws:iam::bob-id:user/bob"}`, `{"AWS":"arn:aws:iam::bob-id:root"}`, `{"CanonicalUser":"bob-id"}`,
+		`{"AWS":"arn:aws:iam::123456789012:root"}`, `{"AWS":"123456789012"}`, `{"AWS":"arn:aws:iam::123456789012:role/r"}`, `{"Service":"cloudtrail.amazonaws.com"}`,
+	} {
+		put(p, 204, "")
+	}
+	for _, p := range []string{
+		`{"AWS":"bobb"}`, `{"AWS":["bob","bobb"]}`, `{"AWS":"arn:aws:iam:::user/bobb"}`, `{"AWS":"arn:aws:iam::alice-id:user/bob"}`, `{"AWS":"arn:aws:iam::123456789012:user/bob"}`, `{"CanonicalUser":"bob"}`,
+	} {
+		put(p, 400, "MalformedPolicy")
+	}
+	w.want(403, "AccessDenied", call{method: "PUT", path: "/data?policy", who: &bob, body: []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"bobb"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::data/*"}]}`)}) // users are not his to find out
+}

@@ -168,6 +168,15 @@ func (r *configuration) parsePolicy(doc []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	byName := func(name string) string {
+		if u := r.view.Users.Users[name]; u != nil {
+			return u.ID
+		}
+		return ""
+	}
+	if who := p.Unknown(policy.Named{ByName: byName, ByID: r.users().ByID}); who != "" {
+		return "", s3.E("edge.parsePolicy", who, "MalformedPolicy", "Invalid principal in policy", s3.Field{Name: "Detail", Value: who})
+	}
 	return string(doc), r.set.Block.CheckPolicy(p)
 }
 
