@@ -181,14 +181,15 @@ func (c *Checksum) AppendHeaders(b []byte) []byte {
 	}
 	b = append(append(append(b, c.Algorithm.Header()...), ": "...), c.Value...)
 	b = append(b, "\r\n"...)
-	return append(append(append(b, "x-amz-checksum-type: "...), c.typeOr()...), "\r\n"...)
+	return append(append(append(b, "x-amz-checksum-type: "...), c.Type.or()...), "\r\n"...)
 }
 
-func (c *Checksum) typeOr() ChecksumType {
-	if c.Type == "" {
+// or is the type as it is shown.
+func (t ChecksumType) or() ChecksumType {
+	if t == "" {
 		return FullObject
 	}
-	return c.Type
+	return t
 }
 
 func (c *Checksum) appendValue(b []byte) []byte {
@@ -204,7 +205,7 @@ func (c *Checksum) appendXML(b []byte) []byte {
 	if c.IsZero() {
 		return b
 	}
-	return appendText(c.appendValue(b), "ChecksumType", string(c.typeOr()))
+	return appendText(c.appendValue(b), "ChecksumType", string(c.Type.or()))
 }
 
 // Checksums are the declared values by algorithm.

@@ -206,6 +206,7 @@ var codes = map[string]struct {
 	"InvalidPartOrder":                               {400, "The list of parts was not in ascending order. Parts must be ordered by part number."},
 	"InvalidPolicyDocument":                          {400, "The content of the form does not meet the conditions specified in the policy document."},
 	"InvalidRange":                                   {416, "The requested range is not satisfiable."},
+	"InvalidRedirectLocation":                        {400, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."},
 	"InvalidRequest":                                 {400, "The request is not valid."},
 	"InvalidSecurity":                                {403, "The provided security credentials are not valid."},
 	"InvalidStorageClass":                            {400, "The storage class that you specified is not valid."},

@@ -300,6 +300,22 @@ const (
 	SystemRedirect = "s3.redirect" // x-amz-website-redirect-location
 )
 
+// Keys of an upload's System that are not the object's.
+const (
+	SystemInitiator = "s3.initiator" // canonical id of who began the upload
+	SystemWanted    = "s3.sum"       // "CRC32C FULL_OBJECT": the checksum the object shall have
+)
+
+// Wanted returns the checksum that an upload's object shall have.
+func Wanted(system map[string]string) (a Algorithm, t ChecksumType) {
+	name, typ, _ := strings.Cut(system[SystemWanted], " ")
+	a, err := ParseAlgorithm(name)
+	if err != nil {
+		return NoAlgorithm, ""
+	}
+	return a, ChecksumType(typ)
+}
+
 // System returns what is kept with the object of the headers of its content. A given map is filled, nil makes one when needed.
 func (h *Headers) System(m map[string]string) (map[string]string, error) {
 	total := 0
@@ -319,6 +335,9 @@ func (h *Headers) System(m map[string]string) (map[string]string, error) {
 	put("content-language", h.ContentLanguage)
 	put("cache-control", h.CacheControl)
 	put("expires", h.Expires)
+	if err := h.checkRedirect(); err != nil {
+		return m, err
+	}
 	put(SystemRedirect, h.Redirect)
 	if total > maxSystem {
 		return m, E("s3.Headers", "headers", "MetadataTooLarge", "")
@@ -331,6 +350,23 @@ func (h *Headers) System(m map[string]string) (map[string]string, error) {
 		put(SystemClass, class)
 	}
 	return m, nil
+}
+
+// maxRedirect bounds x-amz-website-redirect-location.
+const maxRedirect = 2 << 10
+
+// checkRedirect refuses what no website could redirect to.
+func (h *Headers) checkRedirect() error {
+	const op = "s3.Headers"
+	switch r := h.Redirect; {
+	case r == "":
+		return nil
+	case len(r) > maxRedirect:
+		return E(op, "x-amz-website-redirect-location", "InvalidRedirectLocation", "The length of website redirect location cannot exceed 2,048 characters.")
+	case !strings.HasPrefix(r, "/") && !strings.HasPrefix(r, "http://") && !strings.HasPrefix(r, "https://"):
+		return E(op, "x-amz-website-redirect-location", "InvalidRedirectLocation", "")
+	}
+	return nil
 }
 
 // withoutChunked removes "aws-chunked" from a Content-Encoding: it is of the transfer, not of the object.

@@ -108,7 +108,7 @@ func (l *List) contents(b []byte, owner truth) []byte {
 		b = appendETag(b, e.ETag)
 		if e.Algorithm != NoAlgorithm {
 			b = appendText(b, "ChecksumAlgorithm", e.Algorithm.Name())
-			b = appendSome(b, "ChecksumType", string(e.Type))
+			b = appendText(b, "ChecksumType", string(e.Type.or()))
 		}
 		b = appendInt(b, "Size", e.Size)
 		if owner {
@@ -170,7 +170,7 @@ func (l *List) version(b []byte, e *Entry) []byte {
 		b = appendETag(b, e.ETag)
 		if e.Algorithm != NoAlgorithm {
 			b = appendText(b, "ChecksumAlgorithm", e.Algorithm.Name())
-			b = appendSome(b, "ChecksumType", string(e.Type))
+			b = appendText(b, "ChecksumType", string(e.Type.or()))
 		}
 		b = appendInt(b, "Size", e.Size)
 		b = appendText(b, "StorageClass", classOr(e.Class))
@@ -242,7 +242,7 @@ func AppendUploads(b []byte, u *UploadList) []byte {
 		b = appendTime(b, "Initiated", e.Initiated)
 		if e.Algorithm != NoAlgorithm {
 			b = appendText(b, "ChecksumAlgorithm", e.Algorithm.Name())
-			b = appendSome(b, "ChecksumType", string(e.Type))
+			b = appendText(b, "ChecksumType", string(e.Type.or()))
 		}
 		b = append(b, "</Upload>"...)
 	}

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,12 @@ const (
 	MaxPutSize    = 5 << 30 // of one PUT or copy
 	MaxKeys       = 1000    // of a list page, a DeleteObjects, a page of parts or uploads
 )
+
+// IsUploadID reports whether s has the form of an upload's id.
+func IsUploadID(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == 16
+}
 
 // CompletedPart is one part as a CompleteMultipartUpload names it.
 type CompletedPart struct {

@@ -354,7 +354,11 @@ func findAmong(method string, level Level, query string, copySource Presence) (*
 	case sub != "" && !otherMethod:
 		return nil, E(op, "query", "NotImplemented", "The sub-resource \""+sub+"\" is not implemented here.")
 	}
-	return nil, E(op, method, "MethodNotAllowed", "")
+	resource := [...]string{Service: "SERVICE", Bucket: "BUCKET", Key: "OBJECT"}[level]
+	if sub != "" {
+		resource = strings.ToUpper(sub)
+	}
+	return nil, E(op, method, "MethodNotAllowed", "", Field{"Method", method}, Field{"ResourceType", resource})
 }
 
 // Allowed lists the methods, besides one that is not, of which operations are served at the level with the query: the Allow header of a 405.

@@ -23,7 +23,7 @@ func ParseRange(h string, size int64, several Several) ([]object.Span, error) {
 	}
 	spans, err := object.ParseRange(h, size)
 	if err != nil {
-		return nil, E("s3.ParseRange", "Range", "InvalidRange", "", Field{"RangeRequested", strings.TrimPrefix(h, "bytes=")}, Field{"ActualObjectSize", strconv.FormatInt(size, 10)})
+		return nil, E("s3.ParseRange", "Range", "InvalidRange", "", Field{"RangeRequested", h}, Field{"ActualObjectSize", strconv.FormatInt(size, 10)})
 	}
 	return spans, nil
 }

@@ -159,7 +159,7 @@ func (r *lists) extra(x *s3.Entry, text string) {
 	}
 }
 
-// Describe returns what lists show of an object beyond what every object has: its owner, class and checksum; "" if there is nothing.
+// Describe returns what lists show of an object or upload beyond what all have: its owner, class and checksum; "" if there is nothing.
 // It is a target's list.Local that asks.
 func Describe(o *object.Info) string { return describe(o.System) }
 
@@ -177,6 +177,8 @@ func describe(system map[string]string) string {
 		if c := s3.DecodeChecksum(text); !c.IsZero() {
 			sum = c.Algorithm.Name() + "\x00" + string(c.Type)
 		}
+	} else if a, t := s3.Wanted(system); a != s3.NoAlgorithm {
+		sum = a.Name() + "\x00" + string(t)
 	}
 	if owner == "" && class == "" && sum == "" {
 		return ""
@@ -286,6 +288,10 @@ func (r *lists) listUploads() error {
 	}
 	if l.KeyMarker == "" {
 		l.IDMarker = "" // means nothing without
+	}
+	if l.IDMarker != "" && !s3.IsUploadID(l.IDMarker) {
+		return s3.E("edge.listUploads", "upload-id-marker", "InvalidArgument", "Invalid uploadId marker",
+			s3.Field{Name: "ArgumentName", Value: "upload-id-marker"}, s3.Field{Name: "ArgumentValue", Value: l.IDMarker})
 	}
 	if p.max > 0 {
 		page, err := r.rows(list.RowQuery{Kind: list.Uploads, Prefix: p.prefix, Delimiter: p.delimiter, After: l.KeyMarker, AfterID: l.IDMarker, Limit: p.max})

@@ -25,7 +25,7 @@ const (
 func (r *removal) deleteBucket() error {
 	const op = "edge.deleteBucket"
 	if empty, err := (&lists{r.request}).empty(); err != nil || !empty {
-		return notEmpty(err)
+		return r.notEmpty(err)
 	}
 	until, err := r.seal()
 	if err != nil {
@@ -48,7 +48,7 @@ func (r *removal) deleteBucket() error {
 	if err == nil && empty {
 		return errs.E(op, r.name, errs.Busy, "took too long")
 	}
-	return notEmpty(err)
+	return r.notEmpty(err)
 }
 
 // seal seals the bucket. One request at a time does: who finds objects takes the seal away, and would take it from another that has found none.
@@ -105,9 +105,9 @@ func (r *removal) unseal(until time.Time) error {
 	}
 }
 
-func notEmpty(err error) error {
+func (r *removal) notEmpty(err error) error {
 	if err != nil {
 		return err
 	}
-	return s3.E("edge.deleteBucket", "bucket", "BucketNotEmpty", "")
+	return s3.E("edge.deleteBucket", r.name, "BucketNotEmpty", "", s3.Field{Name: "BucketName", Value: r.name})
 }

@@ -87,7 +87,7 @@ func (r *configuration) stored() error {
 		if err != nil {
 			return err
 		}
-		if r.op.Op == s3.PutBucketPolicy {
+		if r.op.Op == s3.PutBucketPolicy || r.op.Op == s3.PutBucketTagging {
 			r.c.Status(204)
 		}
 		return r.change(func(p *cluster.S3Props) error { *f.text(p) = text; return nil })

@@ -13,12 +13,6 @@ import (
 	"aistore/store"
 )
 
-// Keys of an upload's System that are not the object's.
-const (
-	systemInitiator = "s3.initiator" // canonical id of who began the upload
-	systemSum       = "s3.sum"       // "CRC32C FULL_OBJECT": the checksum the object shall have
-)
-
 // createUpload begins a multipart upload.
 func (r multipart) createUpload() error {
 	const op = "owner.createUpload"
@@ -40,9 +34,9 @@ func (r multipart) createUpload() error {
 	if err := r.guard(); err != nil {
 		return err
 	}
-	o.System = with(o.System, systemInitiator, r.caller.ID)
+	o.System = with(o.System, s3.SystemInitiator, r.caller.ID)
 	if algorithm != s3.NoAlgorithm {
-		o.System[systemSum] = algorithm.Name() + " " + string(typ)
+		o.System[s3.SystemWanted] = algorithm.Name() + " " + string(typ)
 	}
 	u, err := r.w.store.CreateUpload(r.c.Context(), r.Name(), store.UploadOptions{Custom: o.Custom, System: o.System, Tags: o.Tags, Epoch: o.Epoch, Newest: o.Newest, Guard: o.Guard})
 	if err != nil {
@@ -56,16 +50,6 @@ func (r multipart) createUpload() error {
 		r.c.SetHeader("x-amz-checksum-type", string(typ))
 	}
 	return r.sendXML(s3.AppendInitiated(nil, r.Bucket.Name, r.Key, u.ID))
-}
-
-// wanted returns the checksum that an upload's object shall have.
-func wanted(system map[string]string) (a s3.Algorithm, t s3.ChecksumType) {
-	name, typ, _ := strings.Cut(system[systemSum], " ")
-	a, err := s3.ParseAlgorithm(name)
-	if err != nil {
-		return s3.NoAlgorithm, ""
-	}
-	return a, s3.ChecksumType(typ)
 }
 
 func (r multipart) uploadID() string { return r.c.Query("uploadId") }
@@ -83,7 +67,7 @@ func (r multipart) authorizeInitiator() error {
 		return denied
 	}
 	u, err := r.w.store.Upload(r.Name(), r.uploadID())
-	if err != nil || u.System[systemInitiator] != r.caller.ID {
+	if err != nil || u.System[s3.SystemInitiator] != r.caller.ID {
 		return denied
 	}
 	if p := r.set.Policy; p != nil {
@@ -111,7 +95,7 @@ func (r multipart) partOptions(u *store.Upload, in *incoming) store.PartOptions 
 	o := store.PartOptions{
 		Epoch: r.View.Map.Epoch, Durability: r.Bucket.Props.Durability, Size: in.size, Expect: in.expect, Also: in.also, Newest: c.Newest, Guard: c.Guard,
 	}
-	if a, _ := wanted(u.System); a != s3.NoAlgorithm && a != in.want.Algorithm {
+	if a, _ := s3.Wanted(u.System); a != s3.NoAlgorithm && a != in.want.Algorithm {
 		o.Also = append(append([]cksum.Type{}, o.Also...), a.Type())
 	}
 	o.Finish = func(f *store.Finish) error { return in.compare(f.Sum) }
@@ -224,7 +208,7 @@ func (r multipart) copyPart() error {
 
 // uploadSum is the checksum of a part that its upload is about.
 func uploadSum(p *store.PartInfo, u *store.Upload) s3.Checksum {
-	a, t := wanted(u.System)
+	a, t := s3.Wanted(u.System)
 	v, ok := p.Sum(a.Type())
 	if a == s3.NoAlgorithm || !ok {
 		return s3.Checksum{}
@@ -262,8 +246,8 @@ func (r multipart) listParts() error {
 			l.NextMarker = p.Number
 		}
 	}
-	l.Algorithm, l.Type = wanted(u.System)
-	initiator := u.System[systemInitiator]
+	l.Algorithm, l.Type = s3.Wanted(u.System)
+	initiator := u.System[s3.SystemInitiator]
 	l.Initiator = s3.Owner{ID: initiator, Display: r.display(initiator)}
 	a, err := r.aclOf(&object.Info{System: u.System})
 	if err != nil {
@@ -387,7 +371,7 @@ func (c *completion) finish(f *store.Finish) error {
 	if err := c.r.checkSize(f.Size, s3.MaxObjectSize); err != nil {
 		return err
 	}
-	a, t := wanted(f.System)
+	a, t := s3.Wanted(f.System)
 	if a == s3.NoAlgorithm && !c.want.IsZero() { // not announced; what all parts have can still be checked
 		a, t = c.want.Algorithm, s3.Composite
 		if !strings.Contains(c.want.Value, "-") {
@@ -395,8 +379,8 @@ func (c *completion) finish(f *store.Finish) error {
 		}
 	}
 	system := maps.Clone(f.System)
-	delete(system, systemInitiator)
-	delete(system, systemSum)
+	delete(system, s3.SystemInitiator)
+	delete(system, s3.SystemWanted)
 	if a != s3.NoAlgorithm {
 		sum, err := wholeSum(a, t, f.Parts)
 		if err != nil {
