@@ -85,6 +85,9 @@ func TestWrongUsage(t *testing.T) {
 		{"bucket create ais://", []string{"ais://: names no bucket"}},
 		{"dev up --gateways 0", []string{"--gateways 0"}},
 		{"dev up --all --targets 3", []string{"--all"}},
+		{"ls --limit 2", []string{"--limit is about the objects of a bucket", "name it, as ais://BUCKET"}},
+		{"ls --nr", []string{"--non-recursive is about the objects of a bucket"}},
+		{"object ls --count-only", []string{"ais object ls lists the buckets"}},
 		{"completion tcsh", []string{"tcsh", "bash, zsh or fish"}},
 	} {
 		code, stdout, stderr := run(t, nil, "", strings.Fields(c.args)...)

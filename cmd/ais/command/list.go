@@ -73,12 +73,12 @@ func (a objectVerbs) list(c *cli.Context) error {
 	if err := count(c, 0, 1); err != nil {
 		return err
 	}
-	if c.IsSet("limit") {
-		if _, err := parseInt("--limit", c.String("limit")); err != nil {
-			return err
-		}
-	}
 	if c.NArg() == 0 {
+		for _, name := range []string{"prefix", "props", "all", "non-recursive", "start-after", "limit", "page-size", "count-only"} {
+			if c.IsSet(name) {
+				return usageError("--%s is about the objects of a bucket: name it, as ais://BUCKET; without one %s lists the buckets", name, fullName(c))
+			}
+		}
 		return bucketVerbs{a.app}.listBuckets(c)
 	}
 	arg := c.Args().First()
@@ -268,9 +268,14 @@ func (a bucketVerbs) listBuckets(c *cli.Context) error {
 		}
 		return end()
 	}
-	t := a.out.NewTable(term.Columns("NAME", "CREATED", "CHECKSUM", "DURABILITY")...)
+	heads := []string{"NAME", "CREATED", "CHECKSUM", "DURABILITY"}
+	if c.Bool("name-only") {
+		heads = heads[:1]
+	}
+	t := a.out.NewTable(term.Columns(heads...)...)
 	for _, b := range a.view.Buckets.List() {
-		if err := t.Add(b.String(), stamp(b.Created), b.Props.Checksum.String(), string(b.Props.Durability)); err != nil {
+		cells := []string{b.String(), stamp(b.Created), b.Props.Checksum.String(), string(b.Props.Durability)}
+		if err := t.Add(cells[:len(heads)]...); err != nil {
 			return err
 		}
 	}
