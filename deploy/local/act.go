@@ -193,7 +193,7 @@ func (c *Cluster) stop(ctx context.Context, n Node, within time.Duration) error 
 	if ctx.Err() != nil {
 		return errs.E(op, n.ID, ctx.Err())
 	}
-	return errs.F(op, n.ID, errs.Timeout, "did not end within %v of SIGTERM and was killed; its log ends with:\n%s", within, tail(n.log()))
+	return errs.F(op, n.ID, errs.Timeout, "did not end within %v of SIGTERM and was killed; its log ends with:\n%s", within, tail(c, n))
 }
 
 // end signals p and waits until it is gone and, if it is this process's child, reaped.

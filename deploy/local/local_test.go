@@ -360,6 +360,9 @@ func TestUpWithoutSome(t *testing.T) {
 	if !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "disk on fire") {
 		t.Errorf("up with a bad node: %v", err)
 	}
+	if err == nil || strings.Contains(err.Error(), "starting t2") {
+		t.Errorf("what t2 logged when it was started before is shown too: %v", err)
+	}
 	if again == nil || states(again) != "g1=running t2=stopped" {
 		t.Fatalf("what was left is %v", again)
 	}

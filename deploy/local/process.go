@@ -28,6 +28,7 @@ type process struct {
 // child is a node that this very process started: nobody else can reap it.
 type child struct {
 	process
+	log  int64         // bytes that its log had before: of runs that ended long ago
 	done chan struct{} // closed once the process is gone and reaped
 }
 
@@ -85,6 +86,10 @@ func (c *Cluster) start(n Node, env []string) (bool, error) {
 		return false, errs.E(op, n.ID, err)
 	}
 	defer log.Close()
+	before, err := log.Stat()
+	if err != nil {
+		return false, errs.E(op, n.ID, err)
+	}
 	cmd := exec.Command(binary, c.arguments(n)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.Dir, log, log
 	cmd.Env = append(append(environment(), c.opts.Env...), env...)
@@ -92,7 +97,7 @@ func (c *Cluster) start(n Node, env []string) (bool, error) {
 	if err := cmd.Start(); err != nil {
 		return false, errs.E(op, n.ID, err)
 	}
-	return true, c.adopt(n, cmd)
+	return true, c.adopt(n, cmd, before.Size())
 }
 
 // environment is this process's without AIS_NODE_*, which would override every node's configuration.
@@ -100,10 +105,10 @@ func environment() []string {
 	return slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "AIS_NODE_") })
 }
 
-// adopt records the process just started and reaps it when it ends. The start time is read before anybody
+// adopt records the process just started, whose log begins at byte from, and reaps it when it ends. The start time is read before anybody
 // waits for the child, so even one that died at once still has its /proc entry.
-func (c *Cluster) adopt(n Node, cmd *exec.Cmd) error {
-	k := &child{process: process{PID: cmd.Process.Pid, Boot: bootID()}, done: make(chan struct{})}
+func (c *Cluster) adopt(n Node, cmd *exec.Cmd, from int64) error {
+	k := &child{process: process{PID: cmd.Process.Pid, Boot: bootID()}, log: from, done: make(chan struct{})}
 	stat, err := readStat(k.PID)
 	if err == nil {
 		k.Start = stat.start

@@ -98,7 +98,7 @@ func (c *Cluster) poll(ctx context.Context, n Node, check func(context.Context) 
 		case caller.Err() != nil:
 			return errs.E(op, n.ID, caller.Err())
 		case !alive:
-			return errs.F(op, n.ID, errs.Unavailable, "the node ended before it was ready; its log ends with:\n%s", tail(n.log()))
+			return errs.F(op, n.ID, errs.Unavailable, "the node ended before it was ready; its log ends with:\n%s", tail(c, n))
 		}
 		select {
 		case <-tick.C:
@@ -106,7 +106,7 @@ func (c *Cluster) poll(ctx context.Context, n Node, check func(context.Context) 
 			if caller.Err() != nil {
 				return errs.E(op, n.ID, caller.Err())
 			}
-			return errs.F(op, n.ID, errs.Timeout, "not ready after %v: %v; its log %s ends with:\n%s", c.opts.ReadyWithin, last, n.log(), tail(n.log()))
+			return errs.F(op, n.ID, errs.Timeout, "not ready after %v: %v; its log %s ends with:\n%s", c.opts.ReadyWithin, last, n.log(), tail(c, n))
 		}
 	}
 }
@@ -119,16 +119,22 @@ func (c *Cluster) ready(ctx context.Context, n Node) error {
 	})
 }
 
-// tail returns the last lines of a log, indented, for an error message.
-func tail(path string) string {
+// tail returns the last lines of a node's log, indented, for an error message; of a node that this process has started none of the runs before.
+func tail(c *Cluster, n Node) string {
 	const most = 4096
-	f, err := os.Open(path)
+	f, err := os.Open(n.log())
 	if err != nil {
 		return "  (no log: " + err.Error() + ")"
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err == nil && st.Size() > most {
-		_, _ = f.Seek(-most, io.SeekEnd)
+	from := int64(0)
+	c.mu.Lock()
+	if k := c.children[n.ID]; k != nil {
+		from = k.log
+	}
+	c.mu.Unlock()
+	if st, err := f.Stat(); err == nil {
+		_, _ = f.Seek(max(from, st.Size()-most), io.SeekStart)
 	}
 	b, _ := io.ReadAll(f)
 	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
