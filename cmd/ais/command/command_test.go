@@ -79,6 +79,7 @@ func TestWrongUsage(t *testing.T) {
 		{"dev up --all=x", []string{`ais dev up: --all "x": is no value of it`}},
 		{"show rebalance --refresh x", []string{`ais show rebalance: --refresh "x": is no value of it (time: invalid duration`}},
 		{"nonsense --nope", []string{`ais has no command "nonsense"`}},
+		{"dev add gateway --standby", []string{"ais dev add gateway has no option --standby"}},
 		{"dev add node --dir x", []string{`ais dev add has no command "node"`}},
 		{"cluster add-remove-nodes start-maintenance --no-reb t1", []string{"did you mean --no-rebalance?"}},
 		{"cluster check x", []string{"Usage: ais cluster check\n"}},

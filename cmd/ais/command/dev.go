@@ -136,9 +136,11 @@ func (a devVerbs) up(c *cli.Context) error {
 
 // addCommand is `ais dev add target` or `gateway`.
 func (a devVerbs) addCommand(name string, role local.Role, flags []cli.Flag) *cli.Command {
+	if role == local.RoleTarget { // a gateway has nothing to wait with: it serves at once
+		flags = append(flags, &cli.BoolFlag{Name: "standby", Usage: "it waits until it is joined by hand", DisableDefaultText: true})
+	}
 	return a.verb(&cli.Command{
-		Name: name, Usage: "add a " + name + ", or N of them", ArgsUsage: "[N]",
-		Flags: append(flags, &cli.BoolFlag{Name: "standby", Usage: "it waits until it is joined by hand", DisableDefaultText: true}),
+		Name: name, Usage: "add a " + name + ", or N of them", ArgsUsage: "[N]", Flags: flags,
 		Action: func(c *cli.Context) error {
 			if err := count(c, 0, 1); err != nil {
 				return err
