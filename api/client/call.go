@@ -15,6 +15,7 @@ import (
 
 	"aistore/api"
 	"aistore/cksum"
+	"aistore/cluster"
 	"aistore/errs"
 )
 
@@ -87,8 +88,10 @@ func (c *Client) do(ctx context.Context, q *call) (*reply, error) {
 		switch {
 		case doubt != nil && q.repeat == harmful:
 			return nil, f.last(q, doubt)
-		case !again || n >= c.opt.Retry.Attempts || time.Since(began) > c.opt.Retry.Within:
-			return nil, f.final(q, n)
+		case !again: // an answer, however many attempts it took to get it
+			return nil, errs.E(q.op, q.name, f.err)
+		case n >= c.opt.Retry.Attempts || time.Since(began) > c.opt.Retry.Within:
+			return nil, f.final(q, n, c.routes.view.Load())
 		case q.body != nil && !q.body.again():
 			return nil, errs.F(q.op, q.name, errs.KindOf(f.err), "%w; it was not repeated because its content comes from a stream that has gone on", f.err)
 		}
@@ -147,12 +150,21 @@ func fail(q *call, dest target, err error) *failure {
 	return f
 }
 
-// final is the error the caller gets.
-func (f *failure) final(q *call, attempts int) error {
-	if attempts > 1 {
-		return errs.F(q.op, q.name, errs.KindOf(f.err), "%w; gave up after %d attempts", f.err, attempts)
+// final is the error the caller gets when the attempts are used up. v is the newest view, nil if there is none: of a request for the gateways
+// that none of them has answered it names them all, as the caller may have named a target and not heard of any.
+func (f *failure) final(q *call, attempts int, v *cluster.View) error {
+	err := f.err
+	if f.lost && q.key == nil && q.node == "" && v != nil {
+		var ids []string
+		for _, n := range v.Map.Gateways() {
+			ids = append(ids, string(n.ID))
+		}
+		err = errs.F("", nil, errs.KindOf(f.err), "no gateway answers, of %s: %w", strings.Join(ids, " "), f.err)
 	}
-	return errs.E(q.op, q.name, f.err)
+	if attempts > 1 {
+		return errs.F(q.op, q.name, errs.KindOf(f.err), "%w; gave up after %d attempts", err, attempts)
+	}
+	return errs.E(q.op, q.name, err)
 }
 
 // last is the error of a request that is not sent again, though it may have been carried out.

@@ -207,6 +207,20 @@ func TestGatewayLoss(t *testing.T) {
 			t.Errorf("one endpoint is no node, the other a target: %v", err)
 		}
 	}
+	target := f.client(func(o *Options) { o.Endpoints = []string{f.nodes["t0"].srv.URL}; o.Retry.Attempts = 5 })
+	if _, err := target.Buckets(t.Context()); err != nil {
+		t.Errorf("through a target: %v", err)
+	}
+	for _, g := range []cluster.NodeID{"g1", "g2"} {
+		f.nodes[g].srv.CloseClientConnections()
+		f.nodes[g].srv.Close()
+	}
+	_, err := target.Buckets(t.Context())
+	for _, want := range []string{"no gateway answers, of g0 g1 g2: http://127.0.0.1", "refused; gave up after 5 attempts"} {
+		if !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("no gateway left, and the endpoint is a target: %v does not say %q", err, want)
+		}
+	}
 	none := f.client(func(o *Options) { o.Endpoints = []string{"http://127.0.0.1:1"}; o.Retry.Attempts = 2 })
 	if _, err := none.Buckets(t.Context()); !errs.Is(err, errs.Unavailable) && !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("nobody there: %v", err)
@@ -299,6 +313,16 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%v: head: %v", kind, err)
 		}
 	}
+	for _, node := range []cluster.NodeID{"t0", "g0"} { // the second is asked as the first may have an old map
+		f.setFault(node, func(w http.ResponseWriter, r *http.Request) bool {
+			refuse(w, r, 404, errs.NoBucket, "no such bucket")
+			return true
+		})
+	}
+	if _, err := b.Put(t.Context(), "k", Bytes([]byte("x")), PutOptions{}); !errs.Is(err, errs.NoBucket) || strings.Contains(err.Error(), "attempts") {
+		t.Errorf("an answer is taken for giving up: %v", err)
+	}
+	f.setFault("g0", nil)
 	var n atomic.Int64
 	f.setFault("t0", func(w http.ResponseWriter, r *http.Request) bool {
 		n.Add(1)
