@@ -198,8 +198,8 @@ func unknownVerb(c *cli.Context) error {
 	}
 	name := c.Args().First()
 	hint := ""
-	if near := nearest(name, c.Command.Subcommands); near != "" {
-		hint = ": did you mean " + near + "?"
+	if meant := meant(c, name); meant != "" {
+		hint = ": did you mean " + meant + "?"
 	}
 	return usageError("%s has no command %q%s (see `%s --help`)", fullName(c), name, hint, fullName(c))
 }
@@ -210,51 +210,6 @@ func fullName(c *cli.Context) string {
 		return c.Command.HelpName
 	}
 	return c.App.Name
-}
-
-// nearest returns the command whose name differs from s by at most two edits, "" if none does.
-func nearest(s string, cs []*cli.Command) string {
-	var names []string
-	for _, c := range cs {
-		names = append(names, c.Names()...)
-	}
-	return nearestOf(s, names)
-}
-
-// nearestOf returns the name that differs from s by at most two edits and in no more than half of the longer one's letters, or
-// the only one that begins with s; "" if there is none.
-func nearestOf(s string, names []string) string {
-	best, name := 3, ""
-	if longer := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return len(s) < 2 || !strings.HasPrefix(n, s) }); len(longer) == 1 {
-		return longer[0]
-	}
-	for _, n := range names {
-		if d := distance(s, n); d < best && 2*d <= max(len(s), len(n)) {
-			best, name = d, n
-		}
-	}
-	return name
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // count checks the number of arguments.

@@ -70,6 +70,15 @@ func TestWrongUsage(t *testing.T) {
 	}{
 		{"complete", []string{`"complete"`, "ais --help"}},
 		{"bukcet", []string{`"bukcet"`, "did you mean bucket?", "ais --help"}},
+		{"delete ais://b/x", []string{"did you mean rm?"}},
+		{"bucket list", []string{"did you mean ls?"}},
+		{"version", []string{"did you mean --version?"}},
+		{"up", []string{"did you mean `ais dev up`?"}}, // and not cp, which is written alike
+		{"check", []string{"did you mean `ais cluster check` or `ais advanced store check`?"}},
+		{"summary", []string{"did you mean `ais bucket summary`?"}}, // once, though `ais object` has verbs again
+		{"storage show", []string{"did you mean `ais storage mountpath show`?", "`ais storage --help`"}},
+		{"cluster start-maintenance t1", []string{"did you mean `ais cluster add-remove-nodes start-maintenance`?"}},
+		{"show node", []string{`ais show has no command "node" (see`}},
 		{"dev upp", []string{`"upp"`, "did you mean up?", "ais dev --help"}},
 		{"dev up --nope", []string{"ais dev up", "nope"}},
 		{"dev up x", []string{"ais dev up", "too many: x"}},

@@ -1,0 +1,96 @@
+package command
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// synonyms are what other tools call our verbs.
+func synonyms() map[string][]string {
+	return map[string][]string{
+		"rm": {"delete", "remove", "destroy", "erase", "rb", "unlink"}, "cp": {"copy"}, "mv": {"move", "rename"}, "ls": {"list", "dir"},
+		"put": {"upload", "store"}, "get": {"download", "fetch"}, "create": {"make", "mb", "mkdir", "new"}, "add": {"create", "new", "make"},
+		"stop": {"kill", "abort", "cancel"}, "show": {"describe", "info", "stat", "head"},
+	}
+}
+
+// shownElsewhere is how many commands are named at most when one of the name is not where it was looked for.
+const shownElsewhere = 4
+
+// meant returns which command may be meant by a name that c has none of, "" if there is no guess: one of that name below c or elsewhere,
+// one that other tools call so, or one that is written alike.
+func meant(c *cli.Context, name string) string {
+	within := c.Command.Subcommands
+	if name == "version" && fullName(c) == c.App.Name {
+		return "--version"
+	}
+	if below := called(name, fullName(c), within); len(below) == 1 {
+		return below[0]
+	}
+	for _, sub := range within {
+		if slices.Contains(synonyms()[sub.Name], name) {
+			return sub.Name
+		}
+	}
+	if all := called(name, c.App.Name, c.App.Commands); len(all) > 0 && len(all) <= shownElsewhere {
+		return strings.Join(all, " or ")
+	}
+	var names []string
+	for _, sub := range within {
+		names = append(names, sub.Names()...)
+	}
+	return nearestOf(name, names)
+}
+
+// called returns the commands of a name, as they are typed, at any depth below path. What `ais object` repeats is left out.
+func called(name, path string, cs []*cli.Command) []string {
+	var found []string
+	for _, sub := range cs {
+		full := path + " " + sub.Name
+		if sub.Name == name {
+			found = append(found, "`"+full+"`")
+		}
+		if sub.Name != "object" || name == "object" {
+			found = append(found, called(name, full, sub.Subcommands)...)
+		}
+	}
+	return found
+}
+
+// nearestOf returns the name that differs from s by at most two edits and in no more than half of the longer one's letters, or
+// the only one that begins with s; "" if there is none.
+func nearestOf(s string, names []string) string {
+	best, name := 3, ""
+	if longer := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return len(s) < 2 || !strings.HasPrefix(n, s) }); len(longer) == 1 {
+		return longer[0]
+	}
+	for _, n := range names {
+		if d := distance(s, n); d < best && 2*d <= max(len(s), len(n)) {
+			best, name = d, n
+		}
+	}
+	return name
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
