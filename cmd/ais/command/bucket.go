@@ -13,6 +13,7 @@ import (
 	"aistore/cmd/ais/term"
 	"aistore/cmd/ais/uri"
 	"aistore/errs"
+	"aistore/s3"
 )
 
 // bucketVerbs work on buckets.
@@ -132,11 +133,21 @@ func (a bucketVerbs) createBuckets(c *cli.Context) error {
 		}
 		made = append(made, b.String())
 		a.out.Printf("create: %s", b)
+		a.noteS3Name(b)
 	}
 	if a.out.JSON {
 		return a.out.Value(map[string]any{"created": made})
 	}
 	return nil
+}
+
+// noteS3Name tells whoever gives a bucket a name that S3 does not allow what comes of it: the name is good here, and nothing else says so
+// before a client refuses it.
+func (a bucketVerbs) noteS3Name(b api.Bck) {
+	if b.Namespace.Name != "" || a.out.JSON || s3.CheckBucketName(b.Name) == nil {
+		return
+	}
+	a.out.Notef("note: some S3 clients refuse the name %s: S3's rules are 3 to 63 lower-case letters, digits, '-' and '.'", b.Name)
 }
 
 func (a bucketVerbs) removeBuckets(c *cli.Context) error {
@@ -402,5 +413,9 @@ func (a bucketVerbs) renameBucket(c *cli.Context, from, to api.Bck) error {
 	if err := job.Wait(c.Context); err != nil {
 		return err
 	}
-	return a.movedTo("mv", uri.URI{Bck: from}, uri.URI{Bck: to})
+	if err := a.movedTo("mv", uri.URI{Bck: from}, uri.URI{Bck: to}); err != nil {
+		return err
+	}
+	a.noteS3Name(to)
+	return nil
 }
