@@ -39,12 +39,12 @@ func main() {
 
 // run is main with everything passed in; it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	cfg, asJSON, err := parse(args, stderr)
+	cfg, asJSON, err := parse(args, stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.Is(err, errVersion):
-		fmt.Fprintln(stdout, version)
+		fmt.Fprintln(stdout, "aisloader", version)
 		return 0
 	case err != nil:
 		fmt.Fprintf(stderr, "aisloader: %v\n", err)
@@ -80,10 +80,25 @@ var errVersion = errors.New("version asked for")
 // text are the flags that need more than package flag's parsing.
 type text struct {
 	endpoint, api, op, mix, size, pids, order string
-	asJSON, version                           bool
+	asJSON, version, mixGiven                 bool
 }
 
-func parse(args []string, stderr io.Writer) (load.Config, bool, error) {
+// span is a flag of a time, whose error says how one is written.
+type span time.Duration
+
+// Set implements flag.Value.
+func (s *span) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return errors.New("write it with its unit, as 10s or 1m30s")
+	}
+	*s = span(d)
+	return nil
+}
+
+func (s *span) String() string { return time.Duration(*s).String() }
+
+func parse(args []string, help io.Writer) (load.Config, bool, error) {
 	var c load.Config
 	var t text
 	fs := flag.NewFlagSet("aisloader", flag.ContinueOnError)
@@ -100,15 +115,16 @@ func parse(args []string, stderr io.Writer) (load.Config, bool, error) {
 	fs.Uint64Var(&c.Seed, "seed", 1, "`number` that contents and sizes are derived from")
 	fs.StringVar(&t.order, "order", "random", "`how` get and head choose names: random or seq")
 	fs.IntVar(&c.Concurrency, "concurrency", 8, "`connections` that work at the same time")
-	fs.DurationVar(&c.Duration, "duration", 0, "`time` of the measured part")
+	fs.Var((*span)(&c.Duration), "duration", "`time` of the measured part")
 	fs.Int64Var(&c.Ops, "ops", 0, "`operations` of the measured part; with --duration whichever ends first")
-	fs.DurationVar(&c.Warmup, "warmup", 0, "`time` of the same load before, not counted")
+	fs.Var((*span)(&c.Warmup), "warmup", "`time` of the same load before, not counted")
 	fs.BoolVar(&c.Fill, "fill", false, "first put all --objects, not counted")
 	fs.BoolVar(&c.Create, "create-bucket", false, "first create the bucket if it is not there")
 	fs.BoolVar(&c.Cleanup, "cleanup", false, "afterwards delete what was put, and the bucket if this run created it")
 	fs.BoolVar(&c.Verify, "verify", false, "compare every byte read with what was put")
 	fs.IntVar(&c.PageSize, "page-size", 1000, "`names` per list page")
-	fs.DurationVar(&c.Timeout, "timeout", 60*time.Second, "`time` for one request")
+	c.Timeout = 60 * time.Second
+	fs.Var((*span)(&c.Timeout), "timeout", "`time` for one request")
 	fs.Int64Var(&c.MaxErrors, "max-errors", 100, "give up after this `number` of errors")
 	fs.StringVar(&c.Credentials.AccessKey, "s3-access-key", os.Getenv("AWS_ACCESS_KEY_ID"), "`key` id (AWS_ACCESS_KEY_ID)")
 	fs.StringVar(&c.Credentials.SecretKey, "s3-secret-key", "", "secret `key` (AWS_SECRET_ACCESS_KEY)")
@@ -119,8 +135,8 @@ func parse(args []string, stderr io.Writer) (load.Config, bool, error) {
 	err := fs.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fs.SetOutput(stderr)
-		fmt.Fprintf(stderr, "usage: aisloader --op OPERATION --bucket NAME --duration TIME [flags]\n\n")
+		fs.SetOutput(help)
+		fmt.Fprintf(help, "usage: aisloader --op OPERATION --bucket NAME --duration TIME [flags]\n\n")
 		fs.PrintDefaults()
 		return c, false, err
 	case err != nil:
@@ -135,6 +151,10 @@ func parse(args []string, stderr io.Writer) (load.Config, bool, error) {
 	}
 	if err := t.into(&c); err != nil {
 		return c, false, err
+	}
+	fs.Visit(func(f *flag.Flag) { t.mixGiven = t.mixGiven || f.Name == "mix" })
+	if t.mixGiven && t.op != "mixed" {
+		return c, false, fmt.Errorf("--mix: counts with --op mixed only, not with --op %s", t.op)
 	}
 	return c, t.asJSON, c.Validate()
 }
@@ -158,6 +178,13 @@ func (t *text) into(c *load.Config) error {
 		c.Endpoints = append(c.Endpoints, e)
 	}
 	c.API = load.API(t.api)
+	if c.API != load.HTTP { // as the CLI and S3 clients write it
+		for _, scheme := range []string{"ais://", "s3://"} {
+			if name, ok := strings.CutPrefix(c.Bucket, scheme); ok {
+				c.Bucket = strings.TrimSuffix(name, "/")
+			}
+		}
+	}
 	var err error
 	switch t.op {
 	case "":

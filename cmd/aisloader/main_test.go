@@ -45,8 +45,13 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"--nonsense"}, 2, "", "nonsense"},
 		{[]string{"--op", "get", "extra"}, 2, "", "extra"},
 		{[]string{}, 2, "", "--op"},
-		{[]string{"--help"}, 0, "", "usage:"},
-		{[]string{"--version"}, 0, "unknown", ""},
+		{[]string{"--help"}, 0, "usage:", ""},
+		{[]string{"--help"}, 0, "(default 1m0s)", ""},
+		{[]string{"--version"}, 0, "aisloader unknown", ""},
+		{[]string{"--op", "put", "--bucket", "b", "--duration", "5"}, 2, "", "write it with its unit, as 10s"},
+		{[]string{"--op", "put", "--bucket", "b", "--ops", "1", "--mix", "get=1"}, 2, "", "--mix: counts with --op mixed only"},
+		{[]string{"--op", "put", "--bucket", "ais://b/c", "--ops", "1"}, 2, "", `--bucket: "b/c"`},
+		{[]string{"--endpoint", "127.0.0.1:1", "--op", "put", "--bucket", "ais://b", "--ops", "1"}, 1, "refused", ""},
 		{[]string{"--endpoint", "127.0.0.1:1", "--op", "put", "--bucket", "b", "--ops", "1"}, 1, "refused", ""},
 	} {
 		var out, errs strings.Builder

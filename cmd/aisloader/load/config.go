@@ -127,7 +127,7 @@ func (c *Config) Validate() error {
 		bad("--endpoint: none given")
 	}
 	for _, e := range c.Endpoints {
-		if u, err := url.Parse(e); err != nil || u.Scheme != "http" || u.Host == "" || u.Path != "" {
+		if u, err := url.Parse(e); err != nil || u.Scheme != "http" || u.Hostname() == "" || u.Port() == "" || u.Path != "" {
 			bad("--endpoint: %q is not http://HOST:PORT", e)
 		}
 	}
@@ -135,6 +135,9 @@ func (c *Config) Validate() error {
 	case Native, S3:
 		if c.Bucket == "" {
 			bad("--bucket: none given")
+		}
+		if strings.Contains(c.Bucket, "/") {
+			bad("--bucket: %q is the name of no bucket; what stands before every key is --prefix", c.Bucket)
 		}
 	case HTTP:
 	default:

@@ -351,6 +351,8 @@ func TestValidate(t *testing.T) {
 		"unbounded":      {func(c *Config) { c.Ops, c.Duration = 0, 0 }, "without end"},
 		"no endpoint":    {func(c *Config) { c.Endpoints = nil }, "--endpoint"},
 		"bad endpoint":   {func(c *Config) { c.Endpoints = []string{"https://x"} }, "--endpoint"},
+		"no port":        {func(c *Config) { c.Endpoints = []string{"http://x"} }, `--endpoint: "http://x" is not http://HOST:PORT`},
+		"a path":         {func(c *Config) { c.Bucket = "b/load" }, "--prefix"},
 		"no bucket":      {func(c *Config) { c.Bucket = "" }, "--bucket"},
 		"api":            {func(c *Config) { c.API = "ftp" }, "--api"},
 		"direct s3":      {func(c *Config) { c.API, c.Direct = S3, true }, "--direct"},
