@@ -92,8 +92,11 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // UnmarshalText parses what time.ParseDuration takes.
 func (d *Duration) UnmarshalText(b []byte) error {
 	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return errors.New("is no time: write it with its unit, as 10s or 1m30s")
+	}
 	*d = Duration(v)
-	return err
+	return nil
 }
 
 // DefaultConfig returns what a new cluster starts with.

@@ -152,7 +152,9 @@ func wrongUsage(c *cli.Context, err error, _ bool) error {
 	}
 	if m := badValue.FindStringSubmatch(text); m != nil {
 		text = dashed(m[2]) + " " + m[1] + ": is no value of it"
-		if m[3] != "parse error" {
+		if how := howWritten(c, m[2]); how != "" {
+			text += ": " + how
+		} else if m[3] != "parse error" {
 			text += " (" + m[3] + ")"
 		}
 	} else if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
@@ -163,6 +165,27 @@ func wrongUsage(c *cli.Context, err error, _ bool) error {
 
 // badValue is how package flag says that a value does not fit.
 var badValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-(\S+): (.*)$`)
+
+// howWritten says what the value of an option looks like, "" where the kind of the option does not tell.
+func howWritten(c *cli.Context, name string) string {
+	if c.Command == nil {
+		return ""
+	}
+	for _, f := range c.Command.Flags {
+		if !slices.Contains(f.Names(), name) {
+			continue
+		}
+		switch f.(type) {
+		case *cli.DurationFlag:
+			return "write a time with its unit, as 30s or 5m"
+		case *cli.IntFlag:
+			return "write a whole number"
+		case *cli.GenericFlag: // --refresh
+			return "write a time, as 2s, or a number of seconds"
+		}
+	}
+	return ""
+}
 
 // dashed is an option as it is typed.
 func dashed(name string) string {
