@@ -35,7 +35,7 @@ func (a objectVerbs) commands() []*cli.Command {
 		}, argObject),
 		a.verb(&cli.Command{
 			Name: "set-custom", Usage: "add user metadata to an object", ArgsUsage: "ais://BUCKET/OBJECT KEY=VALUE ...",
-			Flags:  []cli.Flag{&cli.BoolFlag{Name: "replace", Usage: "drop all user metadata there was", DisableDefaultText: true}},
+			Flags:  []cli.Flag{&cli.BoolFlag{Name: "replace", Usage: "drop all user metadata there was; KEY=VALUE may be left out then", DisableDefaultText: true}},
 			Action: a.setCustom,
 		}, argObject, argAny),
 	}
@@ -201,7 +201,11 @@ func (d *download) cat(ctx context.Context, key string) error {
 }
 
 func (a objectVerbs) setCustom(c *cli.Context) error {
-	if err := count(c, 2, -1); err != nil {
+	least := 2
+	if c.Bool("replace") {
+		least = 1 // by nothing
+	}
+	if err := count(c, least, -1); err != nil {
 		return err
 	}
 	u, err := uri.ParseObject(c.Args().First())
@@ -219,6 +223,9 @@ func (a objectVerbs) setCustom(c *cli.Context) error {
 	set := sdk.BucketOf(u.Bck).SetCustom
 	if c.Bool("replace") {
 		set = sdk.BucketOf(u.Bck).ReplaceCustom
+		if custom == nil {
+			custom = map[string]string{}
+		}
 	}
 	if err := set(c.Context, u.Key, custom); err != nil {
 		return err
