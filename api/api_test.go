@@ -2,10 +2,12 @@ package api
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"aistore/cksum"
 	"aistore/cluster"
 	"aistore/errs"
 )
@@ -202,5 +204,26 @@ func TestSmap(t *testing.T) {
 func TestFormatCustom(t *testing.T) {
 	if got := FormatCustom(map[string]string{"c": "x=y", "a": "1", "d": "", "b": "2"}); got != "a=1,b=2,c=x=y,d=" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestPropValues sets each property to each of the values that are said to be all, and to one that is not.
+func TestPropValues(t *testing.T) {
+	for _, info := range PropNames() {
+		for _, v := range info.Values {
+			p := cluster.DefaultBucketProps()
+			if err := SetProp(&p, info.Name, v); err != nil || PropValue(p, info.Name) != v {
+				t.Errorf("%s=%s: %v, and is %q", info.Name, v, err, PropValue(p, info.Name))
+			}
+		}
+		p := cluster.DefaultBucketProps()
+		if err := SetProp(&p, info.Name, "none of them"); err == nil || len(info.Values) < 2 {
+			t.Errorf("%s takes %q and anything else", info.Name, info.Values)
+		}
+	}
+	for sum := cksum.None; sum.Valid(); sum++ {
+		if !slices.Contains(PropNames()[0].Values, sum.String()) {
+			t.Errorf("checksum.type takes %v too", sum)
+		}
 	}
 }

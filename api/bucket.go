@@ -163,19 +163,22 @@ func PropsOf(b *cluster.Bucket) BucketProps {
 // prop is one property that can be set.
 type prop struct {
 	name, help string
+	values     []string // all that there are
 	set        func(p *cluster.BucketProps, value string) error
 	get        func(p *cluster.BucketProps) string
 }
 
 func props() []prop {
+	onOff := []string{"true", "false"}
 	return []prop{
 		{
 			"checksum.type", "checksum of whole objects: xxhash, crc32, crc32c, crc64nvme, md5, sha1, sha256 or none",
+			[]string{"xxhash", "crc32", "crc32c", "crc64nvme", "md5", "sha1", "sha256", "none"},
 			func(p *cluster.BucketProps, v string) (err error) { p.Checksum, err = cksum.ParseType(v); return err },
 			func(p *cluster.BucketProps) string { return p.Checksum.String() },
 		},
 		{
-			"checksum.validate_warm_get", "recompute the whole-object checksum on full reads: true or false",
+			"checksum.validate_warm_get", "recompute the whole-object checksum on full reads: true or false", onOff,
 			func(p *cluster.BucketProps, v string) (err error) {
 				p.ValidateOnGet, err = strconv.ParseBool(v)
 				return err
@@ -184,11 +187,12 @@ func props() []prop {
 		},
 		{
 			"durability", "what an acknowledged write survives: local (power loss) or volatile (crash of the process)",
+			[]string{string(cluster.Local), string(cluster.Volatile)},
 			func(p *cluster.BucketProps, v string) error { p.Durability = cluster.Durability(v); return nil },
 			func(p *cluster.BucketProps) string { return string(p.Durability) },
 		},
 		{
-			"versioning.enabled", "keep the versions of what S3 clients overwrite or delete: true or false (stops it; kept versions stay)",
+			"versioning.enabled", "keep the versions of what S3 clients overwrite or delete: true or false (stops it; kept versions stay)", onOff,
 			func(p *cluster.BucketProps, v string) error {
 				on, err := strconv.ParseBool(v)
 				setVersioning(p, on)
@@ -199,7 +203,7 @@ func props() []prop {
 			},
 		},
 		{
-			"s3.multi_range", "answer several ranges in one S3 GET, which AWS does not: true or false",
+			"s3.multi_range", "answer several ranges in one S3 GET, which AWS does not: true or false", onOff,
 			func(p *cluster.BucketProps, v string) (err error) {
 				p.S3.MultiRange, err = strconv.ParseBool(v)
 				return err
@@ -229,13 +233,16 @@ func ResetProps(p cluster.BucketProps) cluster.BucketProps {
 }
 
 // PropInfo describes one settable bucket property, for help and completion.
-type PropInfo struct{ Name, Help string }
+type PropInfo struct {
+	Name, Help string
+	Values     []string // all that it takes
+}
 
 // PropNames lists what SetProp takes.
 func PropNames() []PropInfo {
 	var infos []PropInfo
 	for _, p := range props() {
-		infos = append(infos, PropInfo{p.name, p.help})
+		infos = append(infos, PropInfo{p.name, p.help, p.values})
 	}
 	return infos
 }

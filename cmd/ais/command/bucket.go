@@ -195,7 +195,7 @@ func (a bucketVerbs) propsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "props", Usage: "show and change the properties of a bucket",
 		Subcommands: []*cli.Command{
-			a.verb(&cli.Command{Name: "show", Usage: "show all properties, or one", ArgsUsage: "ais://BUCKET [PROPERTY]", Flags: []cli.Flag{a.headersFlag()}, Action: a.showProps}, argBucket, argProp),
+			a.verb(&cli.Command{Name: "show", Usage: "show all properties, or one", ArgsUsage: "ais://BUCKET [PROPERTY]", Flags: []cli.Flag{a.headersFlag()}, Action: a.showProps}, argBucket, argPropName),
 			a.verb(&cli.Command{
 				Name: "set", Usage: "change properties", ArgsUsage: "ais://BUCKET PROPERTY=VALUE ...", Description: propHelp(), Action: a.setProps,
 			}, argBucket, argProp),
@@ -252,7 +252,11 @@ func (a bucketVerbs) showProps(c *cli.Context) error {
 			a.out.Printf("%s", r[1])
 			return nil
 		}
-		return usageError("a bucket has no property %q", c.Args().Get(1))
+		var names []string
+		for _, r := range rows {
+			names = append(names, r[0])
+		}
+		return usageError("a bucket has no property %q: use %s", c.Args().Get(1), strings.Join(names, ", "))
 	}
 	if a.out.JSON {
 		return a.out.Value(bucketPropsJSON{b.String(), *p})

@@ -35,7 +35,7 @@ func (a clusterVerbs) showCommand() *cli.Command {
 						return bucketVerbs{a.app}.listBuckets(c)
 					}
 					return bucketVerbs{a.app}.showProps(c)
-				}}, argBucket, argProp),
+				}}, argBucket, argPropName),
 			a.showClusterCommand("cluster"),
 			a.performanceCommand(),
 			jobVerbs{a.app}.showJobs("job"),

@@ -38,7 +38,8 @@ const (
 	argStandbyNode // and those that join takes in
 	argDevNode
 	argConfig
-	argProp
+	argProp     // as PROPERTY=VALUE
+	argPropName // which of them
 	argJob
 	argShell
 	argUser
@@ -107,7 +108,7 @@ func (a completer) candidates(ctx context.Context, before []string, word string)
 	}
 	switch {
 	case at.Pending != nil:
-		return optionValues(at.Pending.Names()[0], word)
+		return optionValues(at.Command, at.Pending.Names()[0], word)
 	case strings.HasPrefix(word, "-") && !at.Literal:
 		return optionNames(flags, at.Options)
 	case len(verbs) > 0 && len(at.Arguments) > 0:
@@ -165,8 +166,13 @@ func words(ws ...string) []candidate {
 	return cs
 }
 
-func optionValues(option, word string) []candidate {
+func optionValues(of *cli.Command, option, word string) []candidate {
 	switch option {
+	case "props":
+		if of != nil && of.Name == "ls" {
+			return listed(listable(), word)
+		}
+		return propPairCandidates(word)
 	case "dir", "mountpath":
 		return paths(word)
 	case "units":
@@ -177,6 +183,33 @@ func optionValues(option, word string) []candidate {
 		return words("debug", "info", "warn", "error")
 	}
 	return nil
+}
+
+// listed completes the last of several words that commas separate.
+func listed(all []string, word string) []candidate {
+	before := word[:strings.LastIndexByte(word, ',')+1]
+	var cs []candidate
+	for _, w := range all {
+		if !slices.Contains(strings.Split(before, ","), w) {
+			cs = append(cs, candidate{text: before + w, open: true})
+		}
+	}
+	return cs
+}
+
+// propPairCandidates completes PROPERTY=VALUE: first the property, behind the equals sign what it takes.
+func propPairCandidates(word string) []candidate {
+	var cs []candidate
+	for _, p := range api.PropNames() {
+		if !strings.HasPrefix(word, p.Name+"=") {
+			cs = append(cs, candidate{text: p.Name + "=", help: p.Help, open: true})
+			continue
+		}
+		for _, v := range p.Values {
+			cs = append(cs, candidate{text: p.Name + "=" + v})
+		}
+	}
+	return cs
 }
 
 func (a completer) argumentValues(ctx context.Context, kind argument, word string, at line.Located) []candidate {
@@ -193,7 +226,15 @@ func (a completer) argumentValues(ctx context.Context, kind argument, word strin
 	if kind&argPath != 0 && !strings.HasPrefix(word, "ais://") {
 		cs = append(cs, paths(word)...)
 	}
-	if kind&^(argShell|argView|argDevNode|argPath) == 0 {
+	if kind&argProp != 0 {
+		cs = append(cs, propPairCandidates(word)...)
+	}
+	if kind&argPropName != 0 {
+		for _, p := range api.PropNames() {
+			cs = append(cs, candidate{text: p.Name, help: p.Help})
+		}
+	}
+	if kind&^(argShell|argView|argDevNode|argPath|argProp|argPropName) == 0 {
 		return cs
 	}
 	live, err := a.liveValues(ctx, kind, word)
@@ -303,11 +344,6 @@ func (a completer) liveValues(ctx context.Context, kind argument, word string) (
 	if kind&argConfig != 0 {
 		for _, k := range settable(a.view.Config) {
 			cs = append(cs, candidate{text: k, open: true})
-		}
-	}
-	if kind&argProp != 0 {
-		for _, p := range api.PropNames() {
-			cs = append(cs, candidate{text: p.Name + "=", help: p.Help, open: true})
 		}
 	}
 	if kind&(argUser|argKey) != 0 {
