@@ -22,9 +22,11 @@ func (a authVerbs) command() *cli.Command {
 	role := func(text string) cli.Flag {
 		return &cli.StringFlag{Name: "role", Usage: "`ROLE`: admin, user or readonly", DefaultText: text}
 	}
-	name := []cli.Flag{
-		&cli.StringFlag{Name: "display", Usage: "`TEXT` that S3 shows as owner", DefaultText: "the id"},
-		&cli.StringFlag{Name: "email", Usage: "`ADDRESS`; grants may name it"},
+	name := func(display, email string) []cli.Flag {
+		return []cli.Flag{
+			&cli.StringFlag{Name: "display", Usage: "`TEXT` that S3 shows as owner", DefaultText: display},
+			&cli.StringFlag{Name: "email", Usage: "`ADDRESS`; grants may name it", DefaultText: email},
+		}
 	}
 	group := func(name, usage string, cs ...*cli.Command) *cli.Command {
 		return &cli.Command{Name: name, Usage: usage, Subcommands: cs}
@@ -33,7 +35,7 @@ func (a authVerbs) command() *cli.Command {
 		group("add", "add a user, or a key of one",
 			a.verb(&cli.Command{Name: "user", Usage: "add a user", ArgsUsage: "NAME", Action: a.addUser, Flags: append([]cli.Flag{
 				role("user"), &cli.StringFlag{Name: "id", Usage: "S3's canonical `ID` of the user, for ever", DefaultText: "the first access key"},
-			}, name...)}, argAny),
+			}, name("the id", "none")...)}, argAny),
 			a.verb(&cli.Command{Name: "key", Usage: "give a user a key pair; a random secret is shown this once", ArgsUsage: "USER", Action: a.addKey, Flags: []cli.Flag{
 				&cli.StringFlag{Name: "access", Usage: "access `KEY`", DefaultText: "a random pair, if --secret is not given either"},
 				&cli.StringFlag{Name: "secret", Usage: "its secret `KEY`; - reads it from standard input", DefaultText: "a random pair"},
@@ -45,7 +47,7 @@ func (a authVerbs) command() *cli.Command {
 		),
 		group("set", "change a user",
 			a.verb(&cli.Command{Name: "user", Usage: "change a user's role, display name or e-mail address", ArgsUsage: "NAME", Action: a.setUser,
-				Flags: append([]cli.Flag{role("as it is")}, name...)}, argUser)),
+				Flags: append([]cli.Flag{role("as it is")}, name("as it is", "as it is")...)}, argUser)),
 		a.verb(&cli.Command{Name: "show", Usage: "show all users, or one", ArgsUsage: "[USER]", Flags: []cli.Flag{a.headersFlag()}, Action: a.show}, argUser),
 	)
 }
