@@ -22,8 +22,9 @@ const (
 	maxEnded   = 512 // remembered after their end
 	maxErrors  = 5   // objects named in a job's error; all are counted
 	maxStopped = 64  // jobs remembered that were stopped before they came
-	perLane    = 4   // workers of a mountpath: hides a sync behind three others
-	maxWorkers = 256
+	perLane    = 16  // workers of a mountpath, who share a sync of its index: 4 did a quarter of the deletes and copies
+	leastLane  = 4   // and of one of very many
+	maxWorkers = 256 // of a job on a node
 )
 
 // Objects is what jobs do to objects. Names are those this target holds; Delete, Copy and Size go to the owner of a name, and check what a

@@ -49,17 +49,22 @@ func (j *run) selected(s *api.ObjectSelection) (src names, listed bool, err erro
 	}, false, nil
 }
 
-// each calls do for every name of src, with workers per mountpath so that a slow disk holds up its own names only.
-// total > 0 is the number of workers wanted over all mountpaths, -1 a single one.
-func (j *run) each(src names, total int, do func(ctx context.Context, key string, size int64) error) error {
-	_, lanes := j.rt.cfg.Objects.Lane(object.Name{Bucket: j.from.ID})
-	workers := perLane
+// spread returns how many lanes work, and how many workers each has. total > 0 is the number of workers wanted over all mountpaths, -1 a
+// single one; 0 leaves it to us.
+func spread(total, mountpaths int) (lanes, workers int) {
 	switch {
 	case total < 0:
-		lanes, workers = 1, 1
+		return 1, 1
 	case total > 0:
-		workers = max(1, min(total, maxWorkers)/lanes)
+		return mountpaths, max(1, min(total, maxWorkers)/mountpaths)
 	}
+	return mountpaths, max(leastLane, min(perLane, maxWorkers/mountpaths))
+}
+
+// each calls do for every name of src, with workers per mountpath so that a slow disk holds up its own names only. total is spread's.
+func (j *run) each(src names, total int, do func(ctx context.Context, key string, size int64) error) error {
+	_, mountpaths := j.rt.cfg.Objects.Lane(object.Name{Bucket: j.from.ID})
+	lanes, workers := spread(total, mountpaths)
 	j.workers.Store(int64(lanes * workers))
 	g, ctx := errgroup.WithContext(j.ctx)
 	type task struct {

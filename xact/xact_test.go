@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"aistore/api"
 	"aistore/cluster"
@@ -19,16 +21,17 @@ import (
 
 // node is a target in memory: its objects by bucket id and key.
 type node struct {
-	t    *testing.T
-	id   cluster.NodeID
-	c    *testCluster
-	rt   *Runtime
-	mu   sync.Mutex
-	objs map[uint64]map[string]int64
-	bad  map[string]error // keys whose Delete and Copy fail
-	gate chan struct{}    // not nil: Delete waits for it
-	down bool
-	stop func()
+	t       *testing.T
+	id      cluster.NodeID
+	c       *testCluster
+	rt      *Runtime
+	mu      sync.Mutex
+	objs    map[uint64]map[string]int64
+	bad     map[string]error // keys whose Delete and Copy fail
+	gate    chan struct{}    // not nil: Delete waits for it
+	waiting atomic.Int64     // how many have come to the gate
+	down    bool
+	stop    func()
 }
 
 // testCluster is targets that call each other directly.
@@ -128,6 +131,7 @@ func (n *node) stat(o object.Name) (object.Info, error) {
 
 func (n *node) Delete(ctx context.Context, b *cluster.Bucket, key string) (int64, error) {
 	if n.gate != nil {
+		n.waiting.Add(1)
 		select {
 		case <-n.gate:
 		case <-ctx.Done():
@@ -473,6 +477,41 @@ func TestEndedJobsAreSmall(t *testing.T) {
 			t.Errorf("%d bytes are kept", n)
 		}
 	}
+}
+
+func TestSpread(t *testing.T) {
+	for _, c := range []struct{ total, mountpaths, lanes, workers int }{
+		{0, 1, 1, 16}, {0, 3, 3, 16}, {0, 16, 16, 16}, {0, 32, 32, 8}, {0, 100, 100, 4},
+		{-1, 3, 1, 1}, {1, 3, 3, 1}, {12, 3, 3, 4}, {1000, 2, 2, 128},
+	} {
+		if lanes, workers := spread(c.total, c.mountpaths); lanes != c.lanes || workers != c.workers {
+			t.Errorf("%d wanted, %d mountpaths: %d lanes of %d", c.total, c.mountpaths, lanes, workers)
+		}
+	}
+}
+
+// TestTogether: the deletes of one mountpath are under way at the same time, so that they share its syncs.
+func TestTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 1)
+		n := cl.nodes["t0"]
+		n.gate = make(chan struct{})
+		for i := range 100 {
+			cl.put(cl.from, fmt.Sprintf("k%02d", i), 1) // of the same length: on the same mountpath
+		}
+		if _, err := cl.jobs.Start(t.Context(), cl.view, Spec{Kind: DeleteObjects, Bucket: 1, Message: json.RawMessage(`{"all":true}`)}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := n.waiting.Load(); got != perLane {
+			t.Errorf("%d deletes at the same time, want %d", got, perLane)
+		}
+		close(n.gate)
+		n.rt.active.Wait()
+		if left := cl.keys(cl.from); left != "" {
+			t.Errorf("left %s", left)
+		}
+	})
 }
 
 func TestTable(t *testing.T) {
