@@ -152,6 +152,7 @@ func TestMessage(t *testing.T) {
 		{errors.New("x: gone (store.Open) (httpx.Do)"), "x: gone"},
 		{errors.New("gone (since today)"), "gone (since today)"},
 		{errors.New("x: gone (store.Open); gave up after 2 attempts"), "x: gone; gave up after 2 attempts"},
+		{errors.New("t2: start it first (refused (httpx.Do)) (proxy.step)"), "t2: start it first (refused)"},
 		{errs.E("a.B", "x", errs.NotFound), "x: not found"},
 		{errs.E("a.B", "x", errs.E("c.D", "x", errs.NotFound, "gone")), "x: gone"},
 		{errs.E("a.B", "ais://b/o", errs.E("c.D", "disk", errs.Full, "no space")), "ais://b/o: disk: no space"},

@@ -94,8 +94,8 @@ func (a *app) report(ctx context.Context, err error) int {
 	return code
 }
 
-// opSuffix is how errs.Error ends: the name of a function of ours, or in a server's message of the server's.
-var opSuffix = regexp.MustCompile(`( \([a-z]+\.[A-Za-z.]+\))+(; gave up after [0-9]+ attempts)?$`)
+// opSuffix is how errs.Error ends: the name of a function of ours, or in a server's message of the server's. It may stand inside of parentheses.
+var opSuffix = regexp.MustCompile(`( \([a-z]+\.[A-Za-z.]+\))+(\)*(?:; gave up after [0-9]+ attempts)?)$`)
 
 // message is the error's text without the names of functions, and with what it is about named once.
 func message(err error) string {
@@ -105,7 +105,11 @@ func message(err error) string {
 	//nolint:errorlint // the text of each link of the chain is wanted, not whether one is in it
 	e, ok := err.(*errs.Error)
 	if !ok {
-		return opSuffix.ReplaceAllString(err.Error(), "$2")
+		text, before := err.Error(), ""
+		for text != before { // what stands in parentheses has ends of its own
+			text, before = opSuffix.ReplaceAllString(text, "$2"), text
+		}
+		return text
 	}
 	cause := strings.ReplaceAll(e.Kind.String(), "-", " ")
 	if e.Err != nil {
