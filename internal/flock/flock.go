@@ -28,7 +28,7 @@ func Lock(fd uintptr) error {
 	if pid := holder(fd); pid > 0 {
 		who = fmt.Sprintf(" (pid %d)", pid)
 	}
-	return errs.F("flock.Lock", nil, errs.Conflict, "is locked by another process%s", who)
+	return errs.F("flock.Lock", nil, errs.Conflict, "is locked by another process%s: stop that one, or use another directory", who)
 }
 
 // holder returns the process that has the lock of the file, 0 if it is not known.

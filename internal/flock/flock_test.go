@@ -52,7 +52,7 @@ func TestOtherProcess(t *testing.T) {
 		t.Fatalf("%q %v", said, err)
 	}
 	err = Lock(f.Fd())
-	if !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "is locked by another process") {
+	if !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "is locked by another process") || !strings.Contains(err.Error(), "stop that one, or use another directory") {
 		t.Errorf("%v", err)
 	}
 	if pid := holder(f.Fd()); pid == cmd.Process.Pid {
