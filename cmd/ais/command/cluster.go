@@ -443,7 +443,7 @@ func defaults(names []string) (map[string]string, error) {
 			}
 		}
 		if !found {
-			return nil, usageError("%s: no such setting: `ais config cluster` lists them", name)
+			return nil, noSetting(name)
 		}
 	}
 	return settings, nil
@@ -455,6 +455,12 @@ func (a clusterVerbs) configure(ctx context.Context, settings map[string]string)
 		return err
 	}
 	if err := sdk.SetConfig(ctx, settings); err != nil {
+		known := settable(a.view.Config)
+		for key := range settings {
+			if errs.Is(err, errs.Invalid) && len(settings) == 1 && !slices.Contains(known, key) {
+				return noSetting(key) // as the cluster says, and which may be meant
+			}
+		}
 		return err
 	}
 	if a.out.JSON {
@@ -504,7 +510,7 @@ func (a clusterVerbs) printConfig(ctx context.Context, sdk *client.Client, key s
 		}
 	}
 	if len(below) == 0 {
-		return errs.F("", key, errs.Invalid, "no such setting: `ais config cluster` lists them")
+		return noSetting(key)
 	}
 	if a.out.JSON {
 		return a.out.Value(below)
@@ -537,6 +543,14 @@ func flatten(v any) (map[string]any, error) {
 	}
 	walk("", tree)
 	return flat, nil
+}
+
+// noSetting refuses the name of a setting, and tells which may be meant.
+func noSetting(name string) error {
+	if near := nearestOf(name, settable(cluster.DefaultConfig())); near != "" {
+		return usageError("%s: no such setting: did you mean %s? (`ais config cluster` lists them)", name, near)
+	}
+	return usageError("%s: no such setting: `ais config cluster` lists them", name)
 }
 
 // settable lists the dotted names of a configuration, in order.
