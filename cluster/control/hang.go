@@ -88,7 +88,9 @@ func (m *member) leave() {
 		f := m.raft.Shutdown()
 		terr := m.trans.Close() // heartbeats are sent whatever the disk does
 		go func() {
-			m.ended = errors.Join(f.Error(), terr, m.store.Close())
+			err := f.Error()
+			m.trans.quiet()
+			m.ended = errors.Join(err, terr, m.store.Close())
 			close(m.closed)
 		}()
 	})

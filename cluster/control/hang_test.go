@@ -2,10 +2,13 @@ package control
 
 import (
 	"context"
+	"io"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"aistore/cluster"
 )
@@ -162,6 +165,33 @@ func TestEndWhileLogHangs(t *testing.T) {
 	if last.err == nil {
 		t.Error("a node whose log still hangs ended without saying so")
 	}
+}
+
+// TestHeartbeatAtTheEnd: the log of a member that ends is closed only when a heartbeat that tells of a later term has been noted. The library would end the
+// process otherwise.
+func TestHeartbeatAtTheEnd(t *testing.T) {
+	tc, gates := gated(t, "g1")
+	g1 := tc.nodes["g1"]
+	m := g1.member.Load()
+	other := raft.NewNetworkTransport((&door{addr: "other:1", dial: tc.net.dialer("g1")}).open(soon(t)), 1, patience, io.Discard)
+	defer other.Close()
+	gates["g1"].shut()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		beat := raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("other"), Addr: []byte("other:1")}, Term: 100}
+		_ = other.AppendEntries("g1", raft.ServerAddress(g1.cfg.Self.IntraAddr), &beat, &raft.AppendEntriesResponse{}) // the answer may be cut off
+	}()
+	eventually(t, "the heartbeat to be noted", func() bool { return m.store.under.Load() != 0 })
+	m.leave()
+	select {
+	case <-m.closed:
+		t.Error("the log is closed while the heartbeat is noted")
+	case <-time.After(200 * time.Millisecond):
+	}
+	gates["g1"].release()
+	<-m.closed
+	<-sent
 }
 
 // TestFollowerWhoseLogHangs lets the log of one hang that does not lead: it tells, nothing else changes, and it goes on by itself.

@@ -24,7 +24,7 @@ type member struct {
 	raft  *raft.Raft
 	fsm   *fsm
 	store *logStore
-	trans *raft.NetworkTransport
+	trans *transport
 	id    raft.ServerID
 
 	leaving sync.Once
@@ -170,10 +170,10 @@ func openMember(ctx context.Context, cfg memberConfig) (_ *member, err error) {
 		_ = m.store.Close()
 		return nil, errs.E(op, cfg.dir, err)
 	}
-	m.trans = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	m.trans = &transport{NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: cfg.door.open(ctx), ServerAddressProvider: cfg.addrs, Logger: rc.Logger,
 		MaxPool: 3, Timeout: 3 * time.Second, MsgpackUseNewTimeFormat: true,
-	})
+	})}
 	rc.HeartbeatTimeout++ // see standAtOnce
 	rc.ElectionTimeout++
 	if m.raft, err = raft.NewRaft(rc, m.fsm, m.store, m.store, snaps, m.trans); err != nil {
