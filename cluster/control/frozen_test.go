@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"aistore/cluster"
+	"aistore/test/frozen"
 )
 
 // shell runs a command with words of its own.
@@ -41,17 +42,7 @@ func TestPrimaryOnFrozenDisk(t *testing.T) {
 	g2 := tc.nodes["g2"]
 	g2.until("all voters", hasVoters(3))
 	g1.reigning()
-	if out, err := shell(`fsfreeze -f "$1"`, mnt); err != nil {
-		t.Skipf("freeze: %v %s", err, out)
-	}
-	frozen := true
-	thaw := func() {
-		if out, err := shell(`fsfreeze -u "$1"`, mnt); frozen && err != nil {
-			t.Errorf("thaw: %v %s", err, out)
-		}
-		frozen = false
-	}
-	t.Cleanup(thaw)
+	thaw := frozen.Freeze(t, mnt)
 	began := time.Now()
 	g2.create("meanwhile")
 	t.Logf("a change was made after %v", time.Since(began))

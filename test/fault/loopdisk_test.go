@@ -7,10 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"unsafe"
 
+	"aistore/test/frozen"
 	"aistore/test/procs"
 )
 
@@ -84,43 +83,8 @@ func (d *loopDisk) unmount() {
 	}
 }
 
-// Requests to a file system, of linux/fs.h and fs/ext4/ext4.h; xfs knows them by the same numbers.
-const (
-	freezeRequest   = 0xc0045877
-	thawRequest     = 0xc0045878
-	shutdownRequest = 0x8004587d
-)
-
-// ask makes a request to the file system as a whole.
-func (d *loopDisk) ask(request uintptr) error {
-	f, err := os.Open(d.dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	flags := uint32(2) // of a shutdown: nothing is written back before
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), request, uintptr(unsafe.Pointer(&flags))); errno != 0 {
-		return os.NewSyscallError("ioctl", errno)
-	}
-	return nil
-}
-
 // freeze lets every call that changes something hang until thaw is called, or the test ends: before that nobody can be killed.
 func (d *loopDisk) freeze() (thaw func()) {
 	d.t.Helper()
-	if err := d.ask(freezeRequest); err != nil {
-		d.t.Skipf("freeze: %v", err)
-	}
-	frozen := true
-	thaw = func() {
-		if !frozen {
-			return
-		}
-		frozen = false
-		if err := d.ask(thawRequest); err != nil {
-			d.t.Errorf("thaw: %v", err)
-		}
-	}
-	d.t.Cleanup(thaw)
-	return thaw
+	return frozen.Freeze(d.t, d.dir)
 }
