@@ -11,6 +11,7 @@ import (
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/durable"
 )
 
 // grow makes a cluster of one gateway g1 and targets t1.. and waits until it has the voters it wants.
@@ -59,7 +60,7 @@ func TestGatewaysVoteFirst(t *testing.T) {
 	eventually(t, "the target's log to go", func() bool {
 		gone := 0
 		for _, n := range all {
-			if there, _ := exists(n.raftDir()); !there {
+			if there, _ := durable.Exists(n.raftDir()); !there {
 				gone++
 			}
 		}
@@ -297,7 +298,7 @@ func TestDeadVoterIsReplaced(t *testing.T) {
 	tc.net.heal(id)
 	dead.until("to be told", replaced)
 	eventually(t, "its log to go", func() bool {
-		there, _ := exists(dead.raftDir())
+		there, _ := durable.Exists(dead.raftDir())
 		return !there && dead.Stats().Raft == "none"
 	})
 	dead.create("still-a-node")

@@ -9,6 +9,7 @@ import (
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/durable"
 	"aistore/internal/flock"
 )
 
@@ -56,7 +57,7 @@ func SaveIdentity(dir string, id Identity) error {
 	if err != nil {
 		return errs.E("control.SaveIdentity", dir, err)
 	}
-	return writeDurable(filepath.Join(dir, identityFile), append(b, '\n'))
+	return durable.WriteFile(filepath.Join(dir, identityFile), append(b, '\n'))
 }
 
 // loadView reads DIR/view.json; nil if there is none. A damaged one is reported: the node then learns the
@@ -77,37 +78,7 @@ func saveView(dir string, v *cluster.View) error {
 	if err != nil {
 		return err
 	}
-	return writeDurable(filepath.Join(dir, viewFile), b)
-}
-
-// writeDurable replaces path so that after a crash at any instant it has its old or its new content.
-func writeDurable(path string, b []byte) error {
-	const op = "control.writeDurable"
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return errs.E(op, path, err)
-	}
-	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // the view holds the secret
-	if err != nil {
-		return errs.E(op, path, err)
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(path+".tmp", path)
-	}
-	if err == nil {
-		err = syncDir(dir)
-	}
-	if err != nil {
-		return errs.E(op, path, err)
-	}
-	return nil
+	return durable.WriteFile(filepath.Join(dir, viewFile), b)
 }
 
 // Erase removes what a node that no longer runs has kept in its directory: identity, view and log.
@@ -118,29 +89,6 @@ func Erase(dir string) error {
 		}
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
-
-func exists(path string) (bool, error) {
-	_, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, errs.E("control.exists", path, err)
-	}
-	return true, nil
 }
 
 // lockDir keeps a second process off the directory; the lock goes with the process.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"aistore/cluster"
-	"aistore/test/frozen"
+	"aistore/internal/frozen"
 )
 
 // shell runs a command with words of its own.

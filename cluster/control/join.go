@@ -9,6 +9,7 @@ import (
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/durable"
 )
 
 // entrance is how this node becomes part of a cluster, and finds it again.
@@ -17,7 +18,7 @@ type entrance struct{ *Control }
 // enter makes this node part of a cluster if it is part of none: it joins one, or founds one if it may.
 // A node with state of its own never founds: it waits for its cluster.
 func (c entrance) enter(ctx context.Context) error {
-	log, err := exists(c.raftDir())
+	log, err := durable.Exists(c.raftDir())
 	if err != nil {
 		return err
 	}

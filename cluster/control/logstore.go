@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"aistore/errs"
+	"aistore/internal/durable"
 )
 
 // logStore is raft's log and its vote on disk, every write synced. The first write that fails is the last
@@ -56,7 +57,7 @@ func makeLogStore(dir string) error {
 		err = cerr
 	}
 	if err == nil {
-		err = syncDir(dir)
+		err = durable.SyncDir(dir)
 	}
 	if err != nil {
 		return errs.E(op, dir, err)

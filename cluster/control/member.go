@@ -17,6 +17,7 @@ import (
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/durable"
 )
 
 // member is this node's copy of the replicated log while it has one: a voter, or about to become one.
@@ -55,7 +56,7 @@ const idFile = "id"
 // a configuration of this node alone.
 func createLog(ctx context.Context, cfg memberConfig, found bool) (err error) {
 	const op = "control.createLog"
-	if there, err := exists(cfg.dir); err != nil || there {
+	if there, err := durable.Exists(cfg.dir); err != nil || there {
 		return err
 	}
 	defer func() {
@@ -70,7 +71,7 @@ func createLog(ctx context.Context, cfg memberConfig, found bool) (err error) {
 	if err := os.RemoveAll(tmp); err != nil {
 		return errs.E(op, tmp, err)
 	}
-	if err := writeDurable(filepath.Join(tmp, idFile), []byte(id)); err != nil {
+	if err := durable.WriteFile(filepath.Join(tmp, idFile), []byte(id)); err != nil {
 		return err
 	}
 	if err := makeLogStore(tmp); err != nil {
@@ -95,7 +96,7 @@ func createLog(ctx context.Context, cfg memberConfig, found bool) (err error) {
 	if err := os.Rename(tmp, cfg.dir); err != nil {
 		return errs.E(op, cfg.dir, err)
 	}
-	if err := syncDir(filepath.Dir(cfg.dir)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(cfg.dir)); err != nil {
 		return errs.E(op, cfg.dir, err)
 	}
 	return nil
@@ -122,7 +123,7 @@ func dropLog(dir string) error {
 	if err := os.Rename(dir, old); err != nil {
 		return errs.E("control.dropLog", dir, err)
 	}
-	if err := syncDir(filepath.Dir(dir)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(dir)); err != nil {
 		return errs.E("control.dropLog", dir, err)
 	}
 	if err := os.RemoveAll(old); err != nil {

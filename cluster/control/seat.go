@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"aistore/internal/durable"
 	"aistore/internal/run"
 )
 
@@ -18,7 +19,7 @@ func (c *Control) seat(ctx context.Context) error {
 	}
 	var guest *invitation
 	for {
-		there, err := exists(cfg.dir)
+		there, err := durable.Exists(cfg.dir)
 		if err != nil {
 			return err
 		}

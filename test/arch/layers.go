@@ -35,6 +35,8 @@ func layers() []layer {
 			{"internal/failpoint", []string{"errs"}},
 			{"internal/spare", nil},
 			{"internal/flock", []string{"errs"}},
+			{"internal/durable", []string{"errs"}},
+			{"internal/frozen", nil},
 			{"internal/slack", nil},
 		}},
 		{"1 nouns", []member{

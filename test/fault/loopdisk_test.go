@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"aistore/test/frozen"
+	"aistore/internal/frozen"
 	"aistore/test/procs"
 )
 
