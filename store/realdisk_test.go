@@ -154,6 +154,10 @@ func TestLostWriteBack(t *testing.T) {
 	small := &disk{t: t, dir: under}
 	t.Cleanup(small.unmount)
 	d := newDisk(t, "ext4", under, 1000)
+	// Linux 6.18 calls a request of a loop device done of which the file below has taken only the beginning: pages are taken whole.
+	if out, err := run(t, "echo 4 > /sys/block/"+strings.TrimPrefix(d.dev, "/dev/")+"/queue/max_sectors_kb"); err != nil {
+		t.Skipf("the requests of a loop device cannot be divided here: %v %s", err, out)
+	}
 	good := t.TempDir()
 	s, err := Open(t.Context(), Config{Mountpaths: []string{d.dir + "/mp", good + "/mp"}, NodeID: "n"})
 	must(t, err)
