@@ -14,8 +14,8 @@ import (
 	"aistore/test/procs"
 )
 
-// resumeWithin bounds how long the loss of the primary may keep control changes from being made, on a busy machine too.
-const resumeWithin = 30 * time.Second
+// resumeWithin bounds how long the loss of the primary may keep control changes from being made.
+const resumeWithin = 10 * time.Second
 
 // primary returns the id of the primary as c knows it.
 func primary(ctx context.Context, t *testing.T, c *plain.Client) string {
