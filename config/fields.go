@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"aistore/internal/near"
 )
 
 // A field is one key of the configuration, bound to where its value goes.
@@ -72,7 +74,7 @@ func Usage(w io.Writer) error {
 func meant(got string, names []string) string {
 	best, least := "", 3
 	for _, n := range names {
-		if d := distance(got, n); d < least && d < len(n) {
+		if d := near.Distance(got, n); d < least && d < len(n) {
 			best, least = n, d
 		}
 	}
@@ -80,27 +82,6 @@ func meant(got string, names []string) string {
 		return ""
 	}
 	return ", did you mean " + best + "?"
-}
-
-// distance counts the letters to insert, delete or replace to turn a into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // names applies f to every field and sorts.

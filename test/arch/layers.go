@@ -29,7 +29,7 @@ func layers() []layer {
 			{"errs", nil},
 			{"cksum", []string{"errs"}},
 			{"metrics", []string{"errs", "internal/jsonx"}},
-			{"config", []string{"errs", "internal/jsonx"}},
+			{"config", []string{"errs", "internal/jsonx", "internal/near"}},
 			{"internal/run", []string{"errs"}},
 			{"internal/jsonx", []string{"errs"}},
 			{"internal/failpoint", []string{"errs"}},
@@ -37,6 +37,7 @@ func layers() []layer {
 			{"internal/flock", []string{"errs"}},
 			{"internal/durable", []string{"errs"}},
 			{"internal/frozen", nil},
+			{"internal/near", nil},
 			{"internal/slack", nil},
 		}},
 		{"1 nouns", []member{

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"aistore/internal/near"
 )
 
 // synonyms are what other tools call our verbs.
@@ -67,30 +69,9 @@ func nearestOf(s string, names []string) string {
 		return longer[0]
 	}
 	for _, n := range names {
-		if d := distance(s, n); d < best && 2*d <= max(len(s), len(n)) {
+		if d := near.Distance(s, n); d < best && 2*d <= max(len(s), len(n)) {
 			best, name = d, n
 		}
 	}
 	return name
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
