@@ -80,6 +80,9 @@ func (n *Node) HasTarget() bool { return n.Role == RoleTarget || n.Role == RoleA
 // HasGateway reports whether the node is a gateway.
 func (n *Node) HasGateway() bool { return n.Role == RoleProxy || n.Role == RoleAll }
 
+// IntraAddr is the "host:port" for other nodes.
+func (n *Node) IntraAddr() string { return net.JoinHostPort(n.Host, strconv.Itoa(n.IntraPort)) }
+
 // WithDefaults returns n with every unset field filled but ID, Join, Zone, TLSPort and S3Domain.
 func (n Node) WithDefaults() Node {
 	n.Role = orElse(n.Role, RoleAll)
@@ -283,5 +286,5 @@ func within(path, dir string) bool {
 // String describes n in one line, for the log.
 func (n Node) String() string {
 	return fmt.Sprintf("role=%s id=%s dir=%s public=%s intra=%s mountpaths=%d",
-		n.Role, orElse(n.ID, "(new or kept)"), n.Dir, n.PublicURL, net.JoinHostPort(n.Host, strconv.Itoa(n.IntraPort)), len(n.Mountpaths))
+		n.Role, orElse(n.ID, "(new or kept)"), n.Dir, n.PublicURL, n.IntraAddr(), len(n.Mountpaths))
 }

@@ -53,7 +53,7 @@ func NewClient(cfg ClientConfig) *Client {
 	c := &Client{cfg: cfg.WithDefaults()}
 	c.SetProgress(c.cfg.Progress)
 	c.readers.size = c.cfg.MaxHeader
-	c.idle.byAddr = map[string][]*clientConn{}
+	c.idle.at, c.idle.afar = map[place][]*clientConn{}, map[string]time.Time{}
 	return c
 }
 
@@ -156,7 +156,7 @@ func (cl *Client) Do(ctx context.Context, call *Call) (*Reply, error) {
 		return nil, errs.E(op, addr, err)
 	}
 	once := call.streams() || len(call.Body) > 0
-	if cn := cl.idle.get(addr, cl.cfg, once); cn != nil {
+	if cn := cl.idle.get(place{addr: addr}, cl.cfg, once); cn != nil {
 		rep, err := cl.exchange(ctx, cn, call, target)
 		if err == nil || !errors.Is(err, errStale) || once {
 			return rep, err

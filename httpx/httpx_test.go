@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ var (
 
 type serverOption func(*httpx.ServerConfig)
 
-// start serves routes on a free port of the loopback until the test ends.
+// start serves routes on a free port of the loopback, and to neighbours, until the test ends.
 func start(t testing.TB, routes []httpx.Route, opts ...serverOption) (url string, stop func()) {
 	t.Helper()
 	r, err := httpx.NewRouter(routes)
@@ -45,7 +46,13 @@ func start(t testing.TB, routes []httpx.Route, opts ...serverOption) (url string
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	s := httpx.NewServer(cfg, r)
-	go func() { done <- s.Serve(ctx, ln) }()
+	lns := []net.Listener{ln}
+	if local, err := httpx.ListenLocal(ctx, ln.Addr().String()); err == nil {
+		lns = append(lns, local)
+	} else if runtime.GOOS == "linux" {
+		t.Fatal(err)
+	}
+	go func() { done <- s.Serve(ctx, lns...) }()
 	stopped := false
 	stop = func() {
 		if stopped {

@@ -16,8 +16,8 @@ import (
 // clientConn is one connection of a Client, used by one call at a time.
 type clientConn struct {
 	net.Conn
-	sock  *socket // of Conn, where there can be one
-	addr  string
+	sock *socket // of Conn, where there can be one
+	place
 	br    *bufio.Reader
 	bufs  [3][]byte
 	iov   net.Buffers
@@ -116,31 +116,36 @@ func (cl *Client) dial(ctx context.Context, addr string) (*clientConn, error) {
 		}
 		return nil, errs.F("httpx.Do", addr, errs.Unavailable, "cannot connect: %w", err)
 	}
-	cn := &clientConn{Conn: nc, sock: newSocket(nc), addr: addr}
+	return cl.connected(nc, place{addr: addr}), nil
+}
+
+func (cl *Client) connected(nc net.Conn, at place) *clientConn {
+	cn := &clientConn{Conn: nc, sock: newSocket(nc), place: at}
 	cn.br = newReader(cl, cn)
-	return cn, nil
+	return cn
 }
 
 // idlePool keeps connections between calls, last in first out: what is not needed grows old and goes.
 type idlePool struct {
 	mu     sync.Mutex
-	byAddr map[string][]*clientConn
+	at     map[place][]*clientConn
+	afar   map[string]time.Time // addresses of no neighbours, and until when that is taken for granted
 	closed bool
 }
 
 // get returns a pooled connection or nil. For a call that is sent once it is a live one: closed ones are found by looking at
 // the socket, so that the call is not lost on a connection that the server has ended.
-func (p *idlePool) get(addr string, cfg ClientConfig, once bool) *clientConn {
+func (p *idlePool) get(at place, cfg ClientConfig, once bool) *clientConn {
 	for {
 		p.mu.Lock()
-		list := p.byAddr[addr]
+		list := p.at[at]
 		if len(list) == 0 {
 			p.mu.Unlock()
 			return nil
 		}
 		cn := list[len(list)-1]
 		list[len(list)-1] = nil
-		p.byAddr[addr] = list[:len(list)-1]
+		p.at[at] = list[:len(list)-1]
 		p.mu.Unlock()
 		if time.Since(cn.since) < cfg.IdleTimeout && cn.br.Buffered() == 0 && !(once && cn.ended()) {
 			cn.uses++
@@ -155,7 +160,7 @@ func (p *idlePool) put(cn *clientConn, cfg ClientConfig) {
 	cn.since = time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list := p.byAddr[cn.addr]
+	list := p.at[cn.place]
 	if len(list) > 0 && cn.since.Sub(list[0].since) > cfg.IdleTimeout { // the oldest is too old: one goes at every put
 		_ = list[0].Conn.Close()
 		list = append(list[:0], list[1:]...)
@@ -165,18 +170,32 @@ func (p *idlePool) put(cn *clientConn, cfg ClientConfig) {
 	} else {
 		list = append(list, cn)
 	}
-	p.byAddr[cn.addr] = list
+	p.at[cn.place] = list
+}
+
+// maybeLocal reports whether the node at addr may be a neighbour.
+func (p *idlePool) maybeLocal(addr string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	until, ok := p.afar[addr]
+	return !ok || time.Now().After(until)
+}
+
+func (p *idlePool) notLocal(addr string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.afar[addr] = time.Now().Add(notLocalTime)
 }
 
 func (p *idlePool) closeAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
-	for addr, list := range p.byAddr {
+	for at, list := range p.at {
 		for _, cn := range list {
 			_ = cn.Conn.Close()
 		}
-		delete(p.byAddr, addr)
+		delete(p.at, at)
 	}
 }
 

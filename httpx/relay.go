@@ -38,17 +38,37 @@ func (c *Ctx) Relay(cl *Client, r *Relay) error {
 	if err := x.takeSmall(); err != nil {
 		return err
 	}
-	if up := cl.idle.get(r.Addr, cl.cfg, x.stream || len(r.body) > 0); up != nil {
-		err := x.exchange(up)
-		if err == nil || !errors.Is(err, errStale) {
-			return err
-		}
-	}
-	up, err := cl.dial(c.Context(), r.Addr)
+	up, err := x.connect(true)
 	if err != nil {
 		return err
 	}
+	if err = x.exchange(up); err == nil || !errors.Is(err, errStale) {
+		return err
+	}
+	if up, err = x.connect(false); err != nil {
+		return err
+	}
 	return x.exchange(up)
+}
+
+// connect returns a connection to upstream, a pooled one if there is one and it may be.
+func (x *relaying) connect(pooled bool) (*clientConn, error) {
+	once := x.stream || len(x.r.body) > 0
+	at := place{addr: x.r.Addr, local: x.c.inLen >= 0 && x.c.inLen < localFrom}
+	for {
+		if pooled {
+			if up := x.cl.idle.get(at, x.cl.cfg, once); up != nil {
+				return up, nil
+			}
+		}
+		if !at.local {
+			return x.cl.dial(x.c.Context(), at.addr)
+		}
+		if up := x.cl.dialLocal(x.c.Context(), at.addr); up != nil {
+			return up, nil
+		}
+		at.local = false
+	}
 }
 
 // relaying is one request on its way.

@@ -86,7 +86,7 @@ func (x *relaying) copyFixed(n int64) error {
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	dst, src := tcpOf(x.c.cn.Conn), tcpOf(x.up.Conn)
+	dst, src := tcpOf(x.c.cn.Conn), streamOf(x.up.Conn)
 	if dst != nil && src != nil && n >= spliceFrom {
 		return x.spliceDown(dst, src, n)
 	}
@@ -146,7 +146,7 @@ func (x *relaying) early(err error) error {
 }
 
 // spliceDown moves n bytes of reply.
-func (x *relaying) spliceDown(dst, src *net.TCPConn, n int64) error {
+func (x *relaying) spliceDown(dst *net.TCPConn, src streamConn, n int64) error {
 	cn, up, out := x.c.cn, x.up, &x.c.out
 	x.c.sent = true
 	for n > 0 {

@@ -3,6 +3,7 @@ package httpx_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -99,9 +100,20 @@ func pattern(n int) []byte {
 	return b
 }
 
-func TestRelayReplies(t *testing.T) {
+// bothWays runs f with a client that relays by TCP alone and with one that finds its neighbours.
+func bothWays(t *testing.T, f func(t *testing.T, cfg httpx.ClientConfig)) {
+	t.Helper()
+	var d net.Dialer
+	byTCP := func(ctx context.Context, addr string) (net.Conn, error) { return d.DialContext(ctx, "tcp", addr) }
+	t.Run("TCP", func(t *testing.T) { f(t, httpx.ClientConfig{Dial: byTCP}) })
+	t.Run("local", func(t *testing.T) { f(t, httpx.ClientConfig{}) })
+}
+
+func TestRelayReplies(t *testing.T) { bothWays(t, testRelayReplies) }
+
+func testRelayReplies(t *testing.T, cfg httpx.ClientConfig) {
 	up, _ := start(t, behind())
-	url := front(t, up, httpx.ClientConfig{})
+	url := front(t, up, cfg)
 	for _, n := range []int{0, 1, 4096, 16 << 10, 60_000, 64 << 10, 64<<10 + 1, 200_000, 5 << 20} {
 		for _, how := range []string{"", "&chunked"} {
 			resp, err := http.Get(fmt.Sprintf("%s/bytes?n=%d%s", url, n, how))
@@ -175,9 +187,11 @@ func TestRelayDropsHeadersOfTheConnection(t *testing.T) {
 	}
 }
 
-func TestRelayBodies(t *testing.T) {
+func TestRelayBodies(t *testing.T) { bothWays(t, testRelayBodies) }
+
+func testRelayBodies(t *testing.T, cfg httpx.ClientConfig) {
 	up, _ := start(t, behind())
-	url := front(t, up, httpx.ClientConfig{})
+	url := front(t, up, cfg)
 	r := dial(t, url)
 	for _, n := range []int{0, 1, 4096, 64 << 10, 64<<10 + 1, 200_000, 9 << 20} {
 		for _, expect := range []bool{false, true} {

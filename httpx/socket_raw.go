@@ -10,14 +10,14 @@ import (
 	"unsafe"
 )
 
-// socket reads and writes a TCP connection without telling the Go scheduler of each call. Announced calls (net.Conn's)
+// socket reads and writes a stream socket without telling the Go scheduler of each call. Announced calls (net.Conn's)
 // may block for long, so the scheduler's monitor wakes every 20 us while they happen and gives their processor to
 // another thread; calls on a socket that does not block are over in microseconds, and all that watching costs more than
 // they do where several processes share the cores. Waiting is still net.Conn's poller's.
 //
 // The race detector sees no order in what goes through such calls: under it socket_plain.go takes their place.
 type socket struct {
-	nc  *net.TCPConn
+	nc  net.Conn
 	raw syscall.RawConn
 
 	in, out []byte
@@ -38,9 +38,9 @@ type socket struct {
 // maxRaw bounds the bytes of one unannounced call, and so how long the scheduler may have to wait for it.
 const maxRaw = 64 << 10
 
-// newSocket returns nil for what is not TCP.
+// newSocket returns nil for what is no socket of the kernel's, such as TLS.
 func newSocket(c net.Conn) *socket {
-	nc, ok := c.(*net.TCPConn)
+	nc, ok := streamOf(c).(syscall.Conn)
 	if !ok {
 		return nil
 	}
@@ -48,7 +48,7 @@ func newSocket(c net.Conn) *socket {
 	if err != nil {
 		return nil
 	}
-	s := &socket{nc: nc, raw: raw}
+	s := &socket{nc: c, raw: raw}
 	s.read, s.write, s.spliceTo, s.look = s.readOnce, s.writeOnce, s.spliceOnce, s.lookOnce
 	return s
 }
@@ -128,5 +128,5 @@ func transfer(call, fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {
 }
 
 func (s *socket) fault(op string, err syscall.Errno) error {
-	return &net.OpError{Op: op, Net: "tcp", Source: s.nc.LocalAddr(), Addr: s.nc.RemoteAddr(), Err: os.NewSyscallError(op, err)}
+	return &net.OpError{Op: op, Net: s.nc.LocalAddr().Network(), Source: s.nc.LocalAddr(), Addr: s.nc.RemoteAddr(), Err: os.NewSyscallError(op, err)}
 }

@@ -78,6 +78,6 @@ func closeWrite(c net.Conn) bool {
 	if t, ok := c.(*tls.Conn); ok {
 		_ = t.CloseWrite() // says so to the peer; the plain close below counts
 	}
-	tcp, ok := rawConn(c).(*net.TCPConn)
-	return ok && tcp.CloseWrite() == nil
+	s := streamOf(rawConn(c))
+	return s != nil && s.CloseWrite() == nil
 }

@@ -41,8 +41,9 @@ type Part struct {
 	Run  func(context.Context) error
 }
 
-// Listeners are the node's ports. Intra is the HTTP half of the intra-cluster port, TLS a second public one or nil.
-type Listeners struct{ Public, TLS, Intra net.Listener }
+// Listeners are the node's ports. Intra is the HTTP half of the intra-cluster port, Local the same for other nodes on the machine or nil, TLS a
+// second public one or nil.
+type Listeners struct{ Public, TLS, Intra, Local net.Listener }
 
 // public are the listeners of one server: its limits count the connections and requests of both together.
 func (ls Listeners) public() []net.Listener {
@@ -50,6 +51,13 @@ func (ls Listeners) public() []net.Listener {
 		return []net.Listener{ls.Public}
 	}
 	return []net.Listener{ls.Public, ls.TLS}
+}
+
+func (ls Listeners) intra() []net.Listener {
+	if ls.Local == nil {
+		return []net.Listener{ls.Intra}
+	}
+	return []net.Listener{ls.Intra, ls.Local}
 }
 
 // Run serves routes until ctx ends or a part fails. parts start before the public listeners are served and
@@ -67,7 +75,7 @@ func (n *Node) Run(ctx context.Context, ls Listeners, routes []httpx.Route, part
 	defer stop()
 	g := run.NewGroup(inner)
 	g.Log = n.Log
-	g.Go("intra-http", func(ctx context.Context) error { return intra.Serve(ctx, ls.Intra) })
+	g.Go("intra-http", func(ctx context.Context) error { return intra.Serve(ctx, ls.intra()...) })
 	for _, p := range parts {
 		g.Go(p.Name, p.Run)
 	}

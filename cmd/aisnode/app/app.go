@@ -162,6 +162,13 @@ func (a *App) listen(ctx context.Context) (raft net.Listener, err error) {
 		return nil, err
 	}
 	raft, a.ls.Intra = control.SplitListener(intra)
+	local, err := httpx.ListenLocal(ctx, a.cfg.IntraAddr())
+	if err != nil { // there is TCP
+		a.log.Warn("other nodes on this machine are not served by a local socket", "err", err)
+		return raft, nil
+	}
+	a.ls.Local = local
+	a.closers = append(a.closers, func() error { _ = local.Close(); return nil }) // a server may have closed it already
 	return raft, nil
 }
 
@@ -186,7 +193,7 @@ func (a *App) controlConfig(who identity, raft net.Listener, version string) con
 	c := control.Config{
 		Self: cluster.Node{
 			ID: who.ID, Role: cluster.Role(cfg.Role), PublicURL: cfg.PublicURL, Weight: cfg.Weight, Zone: cfg.Zone, Manual: cfg.Standby.On(),
-			IntraAddr: net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.IntraPort)),
+			IntraAddr: cfg.IntraAddr(),
 		},
 		Cluster: who.Cluster, Dir: cfg.Dir, Join: cfg.Join, Bootstrap: cfg.Bootstrap.On(), Root: rootKey(cfg),
 		Raft: raft, Client: a.client, Report: a.report, Version: version, Log: a.log,
