@@ -100,6 +100,11 @@ func (cn *clientConn) close(cl *Client) {
 	cl.readers.put(cn.br)
 }
 
+var errConnect = errors.New("cannot connect")
+
+// Unsent reports whether an error of Do shows that nothing of the call has left this node.
+func Unsent(err error) bool { return errors.Is(err, errConnect) }
+
 func (cl *Client) dial(ctx context.Context, addr string) (*clientConn, error) {
 	dial := cl.cfg.Dial
 	if dial == nil {
@@ -114,7 +119,7 @@ func (cl *Client) dial(ctx context.Context, addr string) (*clientConn, error) {
 		if by, ok := ctx.Deadline(); ok && !time.Now().Before(by) { // the dialer's timer was faster than the context's
 			return nil, errs.E("httpx.Do", addr, context.DeadlineExceeded)
 		}
-		return nil, errs.F("httpx.Do", addr, errs.Unavailable, "cannot connect: %w", err)
+		return nil, errs.F("httpx.Do", addr, errs.Unavailable, "%w: %w", errConnect, err)
 	}
 	return cl.connected(nc, place{addr: addr}), nil
 }

@@ -12,6 +12,15 @@ import (
 	"aistore/node"
 )
 
+// unbegun gives an error that came before anything was done of a request, at this node or elsewhere, the kind Busy instead of Unavailable, which
+// leaves open whether it was carried out: nobody repeats an append, a rename or a conditional write of which that is not known.
+func unbegun(err error) error {
+	if errs.Is(err, errs.Unavailable) {
+		return errs.E("", nil, errs.Busy, err)
+	}
+	return err
+}
+
 // admit decides whether this node serves a client's request: true, or an error, or a redirect to the owner.
 // A request routed by a newer map than this node's waits for that map, and is then judged by it.
 func (t *Target) admit(c *httpx.Ctx, o *node.Object) (bool, error) {

@@ -27,7 +27,7 @@ func (t *Target) appendObject(r *request) (err error) {
 		return err
 	}
 	if err := t.StillMine(&r.Object); err != nil {
-		return err
+		return unbegun(err)
 	}
 	if handle == "" {
 		if handle, err = t.store.BeginAppend(c.Context(), r.Name()); err != nil {

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strconv"
 
@@ -33,9 +34,8 @@ func (t copies) copyObject(r *request) error {
 	if dst.Name() == r.Name() {
 		return errs.E("target.copy", &dst, errs.Invalid, "source and destination are the same object")
 	}
-	_, err = t.transfer(r.c.Context(), &r.Object, &dst)
-	if err != nil {
-		return err
+	if _, err = t.transfer(r.c.Context(), &r.Object, &dst); err != nil {
+		return toClient(err)
 	}
 	return t.node.Control().Lease()
 }
@@ -69,7 +69,7 @@ func (t copies) rename(r *request, key string) error {
 	dst := node.Object{View: r.View, Bucket: r.Bucket, Key: key, Owner: r.View.Owner(r.Bucket, key)}
 	info, err := t.transfer(r.c.Context(), &r.Object, &dst)
 	if err != nil {
-		return err
+		return toClient(err)
 	}
 	o := t.deleteOptions(&r.Object, &object.Conditions{IfVersion: info.Version})
 	_, err = t.store.Delete(r.c.Context(), r.Name(), o)
@@ -82,6 +82,20 @@ func (t copies) rename(r *request, key string) error {
 	return t.node.Control().Lease()
 }
 
+// early is an error of transfer that came before anything was done.
+type early struct{ error }
+
+// Unwrap lets its kind be seen.
+func (e early) Unwrap() error { return e.error }
+
+// toClient gives an error of transfer the kind that tells whether the request may be repeated.
+func toClient(err error) error {
+	if errors.As(err, new(early)) {
+		return unbegun(err)
+	}
+	return err
+}
+
 // transfer copies src, of which this node is sure, to dst, durably there when it returns, and returns what it copied.
 func (t copies) transfer(ctx context.Context, src, dst *node.Object) (object.Info, error) {
 	const op = "target.transfer"
@@ -91,10 +105,10 @@ func (t copies) transfer(ctx context.Context, src, dst *node.Object) (object.Inf
 		case !errs.Is(err, errs.StaleMap, errs.WrongOwner):
 			return info, err
 		case try == touchTries:
-			return info, errs.F(op, dst, errs.Unavailable, "%w", err)
+			return info, errs.F(op, dst, errs.Unavailable, "%w", early{err})
 		}
 		if _, err := t.node.Control().Latest(ctx); err != nil { // its owner knows a newer map
-			return info, errs.E(op, "cluster map", err)
+			return info, errs.E(op, "cluster map", early{err})
 		}
 		if err := t.node.Refresh(dst); err != nil {
 			return info, err
@@ -106,9 +120,9 @@ func (t copies) copyOnce(ctx context.Context, src, dst *node.Object) (object.Inf
 	const op = "target.transfer"
 	switch {
 	case dst.Owner == nil:
-		return object.Info{}, errs.E(op, dst, errs.Unavailable, "no target is in service")
+		return object.Info{}, early{errs.E(op, dst, errs.Unavailable, "no target is in service")}
 	case dst.Owner.ID != t.node.ID && !dst.Owner.Alive:
-		return object.Info{}, errs.F(op, dst, errs.Unavailable, "its owner %s does not answer", dst.Owner.ID)
+		return object.Info{}, early{errs.F(op, dst, errs.Unavailable, "its owner %s does not answer", dst.Owner.ID)}
 	case dst.Owner.ID == t.node.ID:
 		if err := t.Own(ctx, dst); err != nil {
 			return object.Info{}, err
@@ -120,7 +134,7 @@ func (t copies) copyOnce(ctx context.Context, src, dst *node.Object) (object.Inf
 	}
 	defer obj.Close()
 	if err := t.node.Control().Lease(); err != nil {
-		return object.Info{}, err
+		return object.Info{}, early{err}
 	}
 	if dst.Owner.ID == t.node.ID {
 		err = t.copyHere(ctx, obj, dst)
@@ -183,11 +197,14 @@ func (t copies) copyThere(ctx context.Context, obj *store.Object, dst *node.Obje
 		return err
 	}
 	rep, err := t.node.Client.Do(ctx, call)
-	if err != nil {
-		return err
+	switch {
+	case err == nil:
+		rep.Close()
+		return nil
+	case httpx.Unsent(err):
+		return early{err}
 	}
-	rep.Close()
-	return nil
+	return err
 }
 
 // intraURL is the URL of o on its owner's intra-cluster listener, below a path.

@@ -61,7 +61,7 @@ func (t *Target) IntraRoutes() []httpx.Route {
 func (t *Target) fromClient(c *httpx.Ctx) error {
 	o, err := t.node.ResolveObject(c, c.Rest())
 	if err != nil {
-		return err
+		return unbegun(err)
 	}
 	return t.Serve(c, o)
 }
@@ -73,7 +73,7 @@ func (t *Target) Serve(c *httpx.Ctx, o node.Object) error {
 	for try := 1; ; try++ {
 		mine, err := t.admit(c, &r.Object)
 		if err != nil || !mine {
-			return err
+			return unbegun(err)
 		}
 		began, err := t.serveOwned(r)
 		if try == touchTries || !t.again(r, began, err) {
@@ -120,7 +120,7 @@ func (t *Target) again(r *request, began bool, err error) bool {
 func (t *Target) fromNode(c *httpx.Ctx) error {
 	o, err := t.node.ResolveByID(c, c.Rest())
 	if err != nil {
-		return err
+		return unbegun(err)
 	}
 	r := &request{Object: o, c: c, peer: true}
 	if held := c.Header(HeaderHeld); held != "" {
@@ -130,7 +130,7 @@ func (t *Target) fromNode(c *httpx.Ctx) error {
 		return t.StillHeld(&r.Object, t.perform(r))
 	}
 	if err := t.admitNode(c, &r.Object); err != nil {
-		return err
+		return unbegun(err)
 	}
 	_, err = t.serveOwned(r)
 	return err

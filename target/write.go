@@ -17,7 +17,7 @@ func (t *Target) put(r *request) error {
 		return err
 	}
 	if err := t.StillMine(&r.Object); err != nil {
-		return err
+		return unbegun(err)
 	}
 	var info object.Info
 	if data, ok := c.BodyBytes(); ok {
