@@ -78,7 +78,7 @@ func newMove(e *Engine, v *cluster.View, is what) *move {
 
 // whole moves everything; false when it was interrupted, or cannot know that it has seen everything.
 func (m *move) whole(ctx context.Context) bool {
-	ok := m.until(ctx, m.pass)
+	ok := m.until(ctx, m.pass) && m.handOver(ctx)
 	if ok && m.is.leaving {
 		ok = m.confirm(ctx)
 	}

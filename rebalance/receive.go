@@ -105,6 +105,8 @@ func (e *Engine) receive(c *httpx.Ctx) error {
 		return r.stream()
 	case "offer":
 		return r.offer()
+	case "append":
+		return r.appended()
 	}
 	return errs.F(op, c.Path(), errs.NotFound, "there is no %q here", what)
 }

@@ -16,6 +16,7 @@ import (
 //	POST PATH/EPOCH/ID         frames, one after the other (docs/format/transfer.md); reply: answers in their order
 //	POST PATH/EPOCH/ID/stream  one frame of any length; reply: one answer
 //	POST PATH/EPOCH/ID/offer   an offer; reply: answers in its order
+//	POST PATH/EPOCH/ID/append  an append session as (*store.Leaving).Send writes it; no reply
 //
 //	offer:   format(1 byte) count, entries, CRC32C of all before (4 bytes, little-endian)
 //	entry:   bucket key state

@@ -13,7 +13,8 @@ import (
 
 // An append session goes on at another node, when its object's name went there, as a session of that node with the same bytes.
 
-// HasAppend reports whether the session of an append handle is here: kind Mountpath when it may be on one that is out of service.
+// HasAppend reports whether the bytes of an append handle are here: kind Mountpath when they may be on a mountpath that is out of service, Conflict when
+// only the session's first bytes are: a crash took the others, or another node has them since it took the session over.
 func (s *appends) HasAppend(n object.Name, token string) (bool, error) {
 	h, err := parseHandle(token)
 	if err != nil {
@@ -21,13 +22,28 @@ func (s *appends) HasAppend(n object.Name, token string) (bool, error) {
 	}
 	has := false
 	err = s.steady(func() (err error) {
-		has, err = s.hasSession(h.id)
-		return err
+		if has, err = s.hasSession(h.id); !has {
+			return err
+		}
+		v, err := s.findSession(n, h.id)
+		if err != nil {
+			return err
+		}
+		return h.within(v)
 	})
 	if err != nil {
 		return false, errs.E("store.HasAppend", n, err)
 	}
 	return has, nil
+}
+
+// within returns kind Conflict if the session's file has less bytes than the handle stands for.
+func (h handle) within(v *volume) error {
+	fi, err := v.mp.Stat(h.id.file())
+	if err == nil && fi.Size() < format.BlobHeaderSize+h.size || errors.Is(err, os.ErrNotExist) {
+		return errs.E("store.append", "append", errs.Conflict, "bytes of this append were lost in a crash: start it anew")
+	}
+	return err
 }
 
 func (s *appends) hasSession(id sessionID) (bool, error) {
@@ -56,6 +72,10 @@ func (s *appends) OpenAppend(ctx context.Context, n object.Name, token string) (
 	v, release, err := s.session(ctx, n, h.id)
 	if err != nil {
 		return nil, 0, errs.E(op, n, err)
+	}
+	if h.within(v) != nil {
+		release()
+		return nil, 0, errs.E(op, n, errs.NotFound, "only the first bytes of the append are here")
 	}
 	f, err := v.mp.OpenFile(h.id.file(), os.O_RDONLY)
 	if err != nil {

@@ -21,7 +21,7 @@ const pathAppends = "/intra/appends"
 func (x *touches) adopt(ctx context.Context, o *node.Object, handle string) (string, error) {
 	const op = "target.adopt"
 	here, unsure := x.store.HasAppend(o.Name(), handle)
-	if here || unsure != nil && !errs.Is(unsure, errs.Mountpath) {
+	if here || unsure != nil && !errs.Is(unsure, errs.Mountpath, errs.Conflict) {
 		return handle, unsure
 	}
 	rep, silent, done := x.findAppend(ctx, o, handle)
@@ -32,6 +32,9 @@ func (x *touches) adopt(ctx context.Context, o *node.Object, handle string) (str
 	}
 	if silent != nil {
 		return "", errs.F(op, o, errs.Busy, "%s, which may have what was appended, does not answer", silent.ID)
+	}
+	if here, unsure = x.store.HasAppend(o.Name(), handle); here { // it has come since
+		return handle, nil
 	}
 	if unsure != nil {
 		return "", errs.E(op, o, unsure)
@@ -56,6 +59,8 @@ func (x *touches) findAppend(ctx context.Context, o *node.Object, handle string)
 	for _, n := range o.View.Map.All() {
 		switch {
 		case !n.Role.Target() || n.ID == x.node.ID:
+			continue
+		case !n.InService() && o.View.Map.Sources[n.ID].Stage != cluster.Moving: // it has handed over what it had
 			continue
 		case !n.Alive:
 			silent = n

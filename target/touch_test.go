@@ -350,6 +350,21 @@ func TestAppendGoesOn(t *testing.T) {
 	t2.want(t, 404, call{method: "PUT", path: path("bk", k) + "?append_type=flush&append_handle=" + handle})
 }
 
+// TestAppendAfterLeaving: a node that is out of service for good, or for long, and has handed over what it had keeps no append waiting that nobody knows of.
+func TestAppendAfterLeaving(t *testing.T) {
+	e := newEpochs(t, 2, 2)
+	t1, t2 := e.targets[0], e.targets[1]
+	k := e.going("bk", "x", t2, t1, cluster.ShutdownNode, "t2")
+	unknown := call{method: "PUT", path: path("bk", k) + "?append_type=flush&append_handle=0123456789abcdef.1.00000000"}
+	e.move(cluster.ShutdownNode, "t2")
+	e.change(cluster.SetAlive{Lost: []cluster.NodeID{"t2"}})
+	t1.want(t, 503, unknown)
+	e.change(cluster.SetAlive{Back: []cluster.NodeID{"t2"}})
+	e.report(cluster.Moved, "t2")
+	e.change(cluster.SetAlive{Lost: []cluster.NodeID{"t2"}})
+	t1.want(t, 404, unknown)
+}
+
 // TestDestroyedElsewhere: a bucket's data goes from nodes that own nothing, too.
 func TestDestroyedElsewhere(t *testing.T) {
 	e := newEpochs(t, 2, 2)
