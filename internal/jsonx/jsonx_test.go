@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -206,9 +207,82 @@ func TestDuplicate(t *testing.T) {
 		``:                                   "",
 		`{"a":1,`:                            "",
 		`{"a":1,}}`:                          "",
+		`{"a\"b":1,"a":2,"a\\":3}`:           "",
+		`{"a\\":1,"a\\":2}`:                  `a\`,
+		"{\"\xff\":1,\"\xfe\":2}":            "\ufffd",
+		`{"a":"b","b":"\\"}`:                 "",
+		`{"a":"`:                             "",
+		`{"a":"\`:                            "",
+		`}{"a":1,"a":2}`:                     "",
+		strings.Repeat(`{"a":`, 10_000) + `{"b":1,"b":2}`: "", // deeper than its reader goes
 	} {
 		if got := Duplicate([]byte(text)); got != want {
-			t.Errorf("%s: %q, want %q", text, got, want)
+			t.Errorf("%.80s: %.80q, want %q", text, got, want)
 		}
 	}
+}
+
+// TestDuplicateHoldsLittle: a message of nothing but "[" must not take a hundred times its size.
+func TestDuplicateHoldsLittle(t *testing.T) {
+	data := bytes.Repeat([]byte("["), 4<<20)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	Duplicate(data)
+	runtime.ReadMemStats(&after)
+	allocated := after.TotalAlloc - before.TotalAlloc
+	if allocated > uint64(len(data)) {
+		t.Errorf("%d bytes allocated for %d", allocated, len(data))
+	}
+}
+
+// byTokens finds duplicates by encoding/json's tokens: what Duplicate is held to.
+func byTokens(data []byte) string {
+	var at []level
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	for {
+		tok, err := d.Token()
+		if err != nil {
+			return ""
+		}
+		top := len(at) - 1
+		if key, ok := tok.(string); ok && top >= 0 && at[top].isName {
+			at[top].name, at[top].isName = key, false
+			if at[top].keys[key] {
+				return path(at)
+			}
+			at[top].keys[key] = true
+			continue
+		}
+		switch tok {
+		case json.Delim('{'):
+			at = append(at, level{keys: map[string]bool{}, isName: true})
+			continue
+		case json.Delim('['):
+			at = append(at, level{})
+			continue
+		case json.Delim('}'), json.Delim(']'):
+			at = at[:top]
+			top--
+		}
+		if top >= 0 { // a value has ended
+			at[top].isName = at[top].keys != nil
+		}
+	}
+}
+
+// FuzzDuplicate: of all that a reader takes Duplicate says what encoding/json's tokens say, and of anything else it says something.
+func FuzzDuplicate(f *testing.F) {
+	for _, s := range []string{`{"a":1,"a":1}`, `{"v":{"w":[{"k":1,"j":[],"k":2}]}}`, `{"a":1,"\u0061":2}`, `{"a\\":1,"a\\":2}`, "{\"\xff\":1,\"\xfe\":2}", `[1e5,true,null,{"x":"{"}]`, `"`, `{"a":"\`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got := Duplicate(data)
+		if !json.Valid(data) {
+			return
+		}
+		if want := byTokens(data); got != want {
+			t.Errorf("%.200q: %q, want %q", data, got, want)
+		}
+	})
 }
