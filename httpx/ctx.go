@@ -35,6 +35,7 @@ type Ctx struct {
 	in     bodyReader
 	inLen  int64
 	small  *[]byte // pooled memory of BodyBytes
+	held   int64   // bytes taken from the server's documents
 	peeked int     // bytes of the connection's buffer that BodyBytes handed out
 
 	status      int
@@ -230,43 +231,6 @@ func (c *Ctx) BodyBytes() ([]byte, bool) {
 		return nil, false
 	}
 	return *c.small, true
-}
-
-// ReadAll returns the whole body, at most limit bytes of it: a longer one is kind TooLarge.
-func (c *Ctx) ReadAll(limit int64) ([]byte, error) {
-	if c.inLen > limit {
-		return nil, errs.F("httpx.ReadAll", "request body", errs.TooLarge, "is %d bytes long, the limit is %d", c.inLen, limit)
-	}
-	defer BoundDocument(c, limit)()
-	if b, ok := c.BodyBytes(); ok {
-		return b, nil
-	}
-	return readAll(&c.in, limit, "request body")
-}
-
-// BoundDocument bounds the time in which a body of at most limit bytes comes, until end is called, for who reads the whole of it: one Limits.Progress, and
-// a second for each documentRate bytes of it.
-func BoundDocument(c *Ctx, limit int64) (end func()) {
-	if c.inLen >= 0 {
-		limit = min(limit, c.inLen)
-	}
-	c.cn.documentBy = time.Now().Add(c.s.limits.Load().Progress + time.Duration(limit)*time.Second/documentRate)
-	return func() { c.cn.documentBy = time.Time{} }
-}
-
-// documentRate is how many bytes of a document come in a second at least, over its whole length and beside one Limits.Progress: else a
-// client that sends a byte now and then would hold its place among the requests in flight for days.
-const documentRate = 16 << 10
-
-func readAll(r io.Reader, limit int64, what string) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case int64(len(b)) > limit:
-		return nil, errs.F("httpx.ReadAll", what, errs.TooLarge, "is longer than %d bytes", limit)
-	}
-	return b, nil
 }
 
 // ReadJSON decodes the body, at most limit bytes, into v. An empty or malformed body is kind Invalid.

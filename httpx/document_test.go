@@ -1,9 +1,12 @@
 package httpx_test
 
 import (
+	"bytes"
 	"io"
 	"net"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,5 +45,53 @@ func TestTricklingDocument(t *testing.T) {
 		case <-tick.C:
 			_, _ = cn.Write([]byte("x")) // fails once the server has closed; read tells
 		}
+	}
+}
+
+// TestDocumentsAreBounded: requests that hold as much of long bodies as there is memory for leave none to the next, until they end. Short bodies need none.
+func TestDocumentsAreBounded(t *testing.T) {
+	const limit = 16 << 20
+	hold, held := make(chan struct{}), make(chan struct{})
+	url, _ := start(t, append(basic(), httpx.Route{
+		Method: "POST", Path: "/document", Op: "document", Policy: httpx.Policy{Listener: httpx.Public, Class: httpx.ClassData, MaxBody: limit},
+		Handler: func(c *httpx.Ctx) error {
+			if _, err := c.ReadAll(limit); err != nil {
+				return err
+			}
+			if c.Query("hold") != "" {
+				held <- struct{}{}
+				<-hold
+			}
+			return nil
+		},
+	}))
+	post := func(query string, size int) int {
+		rep, err := http.Post(url+"/document"+query, "text/plain", io.MultiReader(bytes.NewReader(make([]byte, size)))) // chunked
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		rep.Body.Close()
+		return rep.StatusCode
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if code := post("?hold=1", limit); code != http.StatusOK {
+				t.Errorf("a document there was memory for: %d", code)
+			}
+		})
+		<-held
+	}
+	if code := post("", limit); code != http.StatusServiceUnavailable {
+		t.Errorf("one document too many: %d, want 503", code)
+	}
+	if code := post("", 100<<10); code != http.StatusOK {
+		t.Errorf("a short one: %d", code)
+	}
+	close(hold)
+	wg.Wait()
+	if code := post("", limit); code != http.StatusOK {
+		t.Errorf("after the others have ended: %d", code)
 	}
 }

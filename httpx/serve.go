@@ -196,6 +196,10 @@ func (cn *connection) release() {
 		putBuffer(c.small)
 		c.small = nil
 	}
+	if c.held > 0 {
+		cn.s.documents.Add(-c.held)
+		c.held = 0
+	}
 	if c.rctx != nil {
 		c.rctx.end(errCanceled)
 		c.rctx = nil

@@ -90,11 +90,12 @@ type Server struct {
 	pipes   pipePool
 	limits  atomic.Pointer[Limits]
 
-	inflight [classCount]atomic.Int64
-	draining atomic.Bool
-	date     dateCache
-	idPrefix string
-	idNext   atomic.Uint64
+	inflight  [classCount]atomic.Int64
+	documents atomic.Int64 // bytes of long bodies that requests hold: maxDocuments
+	draining  atomic.Bool
+	date      dateCache
+	idPrefix  string
+	idNext    atomic.Uint64
 
 	mu    sync.Mutex
 	conns map[*connection]struct{}

@@ -69,8 +69,11 @@ func New(cfg Config) *Gateway {
 	}
 }
 
-// maxMessage bounds the body of a control request; the longest are lists of names.
-const maxMessage = 16 << 20
+// What bodies of control requests are bounded by: the longest are lists of names.
+const (
+	maxMessage  = 16 << 20
+	maxSettings = 1 << 20 // where there is none
+)
 
 // message reads the request's ActionMsg. No body at all is the zero message.
 func message(c *httpx.Ctx) (m api.ActionMsg, err error) {

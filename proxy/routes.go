@@ -8,15 +8,15 @@ import (
 
 // Routes is the gateway's part of the route table.
 func (g *Gateway) Routes() []httpx.Route {
-	control := httpx.Policy{Listener: httpx.Public, Class: httpx.ClassControl, MaxBody: maxMessage}
-	data := control
-	data.Class = httpx.ClassData
+	control := httpx.Policy{Listener: httpx.Public, Class: httpx.ClassControl, MaxBody: maxSettings}
+	data, names := control, control
+	data.Class, names.MaxBody = httpx.ClassData, maxMessage
 	rs := []httpx.Route{
 		{Method: "GET", Path: api.PathBuckets, Op: "list-buckets", Policy: control, Handler: g.getBuckets},
 		{Method: "GET", Path: api.PathBuckets + "/*", Op: "list", Policy: data, Handler: g.getBucket},
 		{Method: "HEAD", Path: api.PathBuckets + "/*", Op: "head-bucket", Policy: control, Handler: g.headBucket},
-		{Method: "POST", Path: api.PathBuckets + "/*", Op: "post-bucket", Policy: control, Handler: g.postBucket},
-		{Method: "DELETE", Path: api.PathBuckets + "/*", Op: "delete-bucket", Ops: []string{"delete-objects"}, Policy: control, Handler: g.deleteBucket},
+		{Method: "POST", Path: api.PathBuckets + "/*", Op: "post-bucket", Policy: names, Handler: g.postBucket},
+		{Method: "DELETE", Path: api.PathBuckets + "/*", Op: "delete-bucket", Ops: []string{"delete-objects"}, Policy: names, Handler: g.deleteBucket},
 		{Method: "PATCH", Path: api.PathBuckets + "/*", Op: "patch-bucket", Policy: control, Handler: g.patchBucket},
 		{Method: "PUT", Path: api.PathBuckets + "/*", Op: "put-bucket", Policy: control, Handler: g.putBucket},
 
