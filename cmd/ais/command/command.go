@@ -76,12 +76,14 @@ func newApp(p Process) *app {
 			"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 some of several objects failed,\n" +
 			"5 cluster unreachable or not ready, 6 conflict, 7 denied, 8 damaged data, 130 interrupted.",
 		Writer: a.proc.Stdout, ErrWriter: a.proc.Stderr, Reader: a.proc.Stdin,
-		Commands: a.commands(), Flags: a.commonFlags(),
+		Commands: a.commands(), Flags: append(a.commonFlags(), cli.HelpFlag), // package cli adds it where it adds its own help command
 		DisableSliceFlagSeparator: true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // Main reports
 	}
 	a.root.Action, a.root.OnUsageError = unknownVerb, wrongUsage
-	finish(a.root.Commands)
+	a.root.HideHelpCommand = true
+	a.root.Commands = append(a.root.Commands, a.helpCommand(a.root.Name))
+	a.finish(a.root.Commands, a.root.Name)
 	return a
 }
 
@@ -119,18 +121,19 @@ func (a *app) commonFlags() []cli.Flag {
 	}
 }
 
-// finish sets what urfave/cli has no default for.
-func finish(cs []*cli.Command) {
+// finish sets what urfave/cli has no default for. path leads to the commands.
+func (a *app) finish(cs []*cli.Command, path ...string) {
 	for _, c := range cs {
-		c.OnUsageError = wrongUsage
+		c.OnUsageError, c.HideHelpCommand = wrongUsage, true // of a verb, a file may be called "help"
 		if len(c.Subcommands) == 0 {
-			c.HideHelpCommand = true // a file may be called "help"
 			continue
 		}
 		if c.Action == nil {
 			c.Action = unknownVerb
 		}
-		finish(c.Subcommands)
+		own := slices.Concat(path, []string{c.Name})
+		c.Subcommands = append(c.Subcommands, a.helpCommand(own...))
+		a.finish(c.Subcommands, own...)
 	}
 }
 
@@ -219,12 +222,16 @@ func unknownVerb(c *cli.Context) error {
 		}
 		return usageError("%s needs one of its commands", fullName(c))
 	}
-	name := c.Args().First()
-	hint := ""
-	if meant := meant(c, name); meant != "" {
+	return noCommand(c.App, strings.Fields(fullName(c)), c.Command.Subcommands, c.Args().First())
+}
+
+// noCommand is the error of a name that none of the commands within a group has; path leads to the group.
+func noCommand(root *cli.App, path []string, within []*cli.Command, name string) error {
+	group, hint := strings.Join(path, " "), ""
+	if meant := meant(root, group, within, name); meant != "" {
 		hint = ": did you mean " + meant + "?"
 	}
-	return usageError("%s has no command %q%s (see `%s --help`)", fullName(c), name, hint, fullName(c))
+	return usageError("%s has no command %q%s (see `%s --help`)", group, name, hint, group)
 }
 
 // fullName is the command as it is typed: "ais dev up".

@@ -55,6 +55,8 @@ func TestReorder(t *testing.T) {
 		"shwo --help":                  "-- shwo",
 		"show --help":                  "show --help",
 		"--help":                       "--help",
+		"dev --dir c1 add target":      "dev --dir",
+		"help dev add":                 "help -- dev add",
 	} {
 		got := line.Reorder(a.root, append([]string{"ais"}, strings.Fields(in)...))
 		if s := strings.Join(got[1:], " "); s != want {
@@ -100,6 +102,12 @@ func TestWrongUsage(t *testing.T) {
 		{"ls --nr", []string{"--non-recursive is about the objects of a bucket"}},
 		{"object ls --count-only", []string{"ais object ls lists the buckets"}},
 		{"completion tcsh", []string{"tcsh", "bash, zsh or fish"}},
+		{"help nosuch", []string{`ais has no command "nosuch" (see `}},
+		{"help bucket crate", []string{`ais bucket has no command "crate": did you mean create?`, "`ais bucket --help`"}},
+		{"dev help add targte", []string{`ais dev add has no command "targte": did you mean target?`}},
+		{"job show", []string{"did you mean ls?"}},
+		{"dev add --dir c1", []string{"ais dev add has no option --dir"}}, // and not: no command "c1"
+		{"--dir c1 dev status", []string{"ais has no option --dir"}},
 	} {
 		code, stdout, stderr := run(t, nil, "", strings.Fields(c.args)...)
 		if code != exitUsage || stdout != "" {
@@ -120,6 +128,23 @@ func TestWrongUsage(t *testing.T) {
 		if code, _, stderr := run(t, nil, "", args...); code != exitUsage || !strings.Contains(stderr, "an argument that is empty") {
 			t.Errorf("ais %q: exit code %d, %q", args, code, stderr)
 		}
+	}
+}
+
+// TestHelp: help of a command is what its --help says, at any depth and from wherever it is asked for.
+func TestHelp(t *testing.T) {
+	for asked, plain := range map[string]string{
+		"help": "--help", "h": "--help", "help bucket": "bucket --help", "bucket help": "bucket --help", "help bucket create": "bucket create --help",
+		"bucket help create": "bucket create --help", "help h": "--help", "help --help": "--help", "help rm": "rm --help", "help del": "rm --help",
+	} {
+		code, got, stderr := run(t, nil, "", strings.Fields(asked)...)
+		_, want, _ := run(t, nil, "", strings.Fields(plain)...)
+		if code != exitOK || got != want || stderr != "" || !strings.HasPrefix(got, "NAME:\n   ais") {
+			t.Errorf("ais %s: exit code %d, %q, %.300q, want what %q says: %.300q", asked, code, stderr, got, plain, want)
+		}
+	}
+	if _, out, _ := run(t, nil, "", "help", "bucket"); !strings.Contains(out, "summary ") {
+		t.Errorf("the commands of a group are not shown: %s", out)
 	}
 }
 
@@ -216,6 +241,9 @@ func TestCompleteWords(t *testing.T) {
 		{"ais completion ", "bash \nfish \nzsh \n"},
 		{"ais dev up --log-level w", "warn \n"},
 		{"ais nothing ", ""},
+		{"ais help dev st", "start \nstatus \nstop \n"},
+		{"ais dev help st", "start \nstatus \nstop \n"},
+		{"ais help dev status ", ""},
 		{"ais dev status --dir " + dir + "/a", dir + `/a\ dir/` + "\n" + dir + `/a\ file ` + "\n"},
 	} {
 		if got := complete(t, "bash", c.line); got != c.want {

@@ -106,6 +106,13 @@ func (a completer) candidates(ctx context.Context, before []string, word string)
 	if at.Command != nil {
 		flags, verbs = at.Command.Flags, at.Command.Subcommands
 	}
+	if at.Command != nil && at.Command.Name == "help" { // its arguments lead to a command
+		under := line.Find(a.root, slices.Concat(at.Path[:len(at.Path)-1], at.Arguments))
+		if verbs = a.root.Commands; under.Command != nil {
+			verbs = under.Command.Subcommands
+		}
+		at.Arguments = under.Arguments
+	}
 	switch {
 	case at.Pending != nil:
 		return optionValues(at.Command, at.Pending.Names()[0], word)

@@ -12,7 +12,7 @@ import (
 // synonyms are what other tools call our verbs.
 func synonyms() map[string][]string {
 	return map[string][]string{
-		"rm": {"delete", "remove", "destroy", "erase", "rb", "unlink"}, "cp": {"copy"}, "mv": {"move", "rename"}, "ls": {"list", "dir"},
+		"rm": {"delete", "remove", "destroy", "erase", "rb", "unlink"}, "cp": {"copy"}, "mv": {"move", "rename"}, "ls": {"list", "dir", "show"},
 		"put": {"upload", "store"}, "get": {"download", "fetch"}, "create": {"make", "mb", "mkdir", "new"}, "add": {"create", "new", "make"},
 		"stop": {"kill", "abort", "cancel"}, "show": {"describe", "info", "stat", "head"},
 	}
@@ -21,14 +21,13 @@ func synonyms() map[string][]string {
 // shownElsewhere is how many commands are named at most when one of the name is not where it was looked for.
 const shownElsewhere = 4
 
-// meant returns which command may be meant by a name that c has none of, "" if there is no guess: one of that name below c or elsewhere,
-// one that other tools call so, or one that is written alike.
-func meant(c *cli.Context, name string) string {
-	within := c.Command.Subcommands
-	if name == "version" && fullName(c) == c.App.Name {
+// meant returns which command may be meant by a name that a group has none of, "" if there is no guess: one of that name below the group
+// or elsewhere, one that other tools call so, or one that is written alike.
+func meant(root *cli.App, group string, within []*cli.Command, name string) string {
+	if name == "version" && group == root.Name {
 		return "--version"
 	}
-	if below := called(name, fullName(c), within); len(below) == 1 {
+	if below := called(name, group, within); len(below) == 1 {
 		return below[0]
 	}
 	for _, sub := range within {
@@ -36,7 +35,7 @@ func meant(c *cli.Context, name string) string {
 			return sub.Name
 		}
 	}
-	if all := called(name, c.App.Name, c.App.Commands); len(all) > 0 && len(all) <= shownElsewhere {
+	if all := called(name, root.Name, root.Commands); len(all) > 0 && len(all) <= shownElsewhere {
 		return strings.Join(all, " or ")
 	}
 	var names []string

@@ -26,6 +26,8 @@ func Reorder(root *cli.App, line []string) []string {
 		out = append(out, at.Options...)
 	case len(at.Arguments) == 0 && at.common: // of a command that others are below: it has no options of its own
 		out = slices.Concat([]string{line[0]}, at.Options, at.Path)
+	case at.stray != "":
+		return append(out, at.stray)
 	case len(at.Arguments) == 0: // else they belong to a command that there is not, which is the fault to tell of
 		out = append(out, at.Options...)
 	}
@@ -45,6 +47,7 @@ type Located struct {
 	Literal   bool     // a "--" was seen
 	common    bool     // there are options, and all of them the root has
 	help      bool     // one of the options asks for help
+	stray     string   // an option before all arguments that nothing on the way to the command has
 }
 
 // Find takes a command line (without the program's name) apart.
@@ -67,9 +70,13 @@ func Find(root *cli.App, line []string) Located {
 		default:
 			for _, option := range split(flags, word) {
 				at.Options = append(at.Options, option)
-				at.help = at.help || slices.Contains([]string{"--help", "-help", "-h"}, option)
+				help := slices.Contains([]string{"--help", "-help", "-h"}, option)
+				at.help = at.help || help
 				f := optionOf(flags, option)
-				others = others || optionOf(root.Flags, option) == nil
+				if f == nil && !help && at.stray == "" && len(at.Arguments) == 0 {
+					at.stray = option
+				}
+				others = others || help || optionOf(root.Flags, option) == nil
 				if f == nil || !takesValue(f) || strings.Contains(option, "=") {
 					continue
 				}
