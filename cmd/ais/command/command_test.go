@@ -108,6 +108,8 @@ func TestWrongUsage(t *testing.T) {
 		{"job show", []string{"did you mean ls?"}},
 		{"dev add --dir c1", []string{"ais dev add has no option --dir"}}, // and not: no command "c1"
 		{"--dir c1 dev status", []string{"ais has no option --dir"}},
+		{"get ais://a/x ais://b", []string{"ais://b is no file or directory: `ais cp` copies inside the cluster"}},
+		{"get ais://a ais://b --all", []string{"`ais cp`"}},
 	} {
 		code, stdout, stderr := run(t, nil, "", strings.Fields(c.args)...)
 		if code != exitUsage || stdout != "" {

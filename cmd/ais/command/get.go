@@ -83,6 +83,9 @@ func (a objectVerbs) get(c *cli.Context) error {
 	if err := count(c, 1, 2); err != nil {
 		return err
 	}
+	if to := c.Args().Get(1); uri.Is(to) {
+		return usageError("%s is no file or directory: `ais cp` copies inside the cluster (a file of that name is written ./%s)", to, to)
+	}
 	sel, err := selectionOf(c, c.Args().Slice()[:1])
 	if err != nil {
 		return err
