@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -169,7 +170,11 @@ func (a bucketVerbs) removeBuckets(c *cli.Context) error {
 		for _, b := range bcks {
 			names = append(names, b.String())
 		}
-		if err := a.out.Confirm(c.Context, "Remove %s and everything in it?", strings.Join(names, ", ")); err != nil {
+		them := "it"
+		if len(names) > 1 {
+			them = "them"
+		}
+		if err := a.out.Confirm(c.Context, "Remove %s and everything in %s?", strings.Join(names, ", "), them); err != nil {
 			return err
 		}
 	}
@@ -199,7 +204,7 @@ func (a bucketVerbs) propsCommand() *cli.Command {
 			a.verb(&cli.Command{
 				Name: "set", Usage: "change properties", ArgsUsage: "ais://BUCKET PROPERTY=VALUE ...", Description: propHelp(), Action: a.setProps,
 			}, argBucket, argProp),
-			a.verb(&cli.Command{Name: "reset", Usage: "give every property its default", ArgsUsage: "ais://BUCKET", Action: a.resetProps}, argBucket),
+			a.verb(&cli.Command{Name: "reset", Usage: "give every property its default", ArgsUsage: "ais://BUCKET ...", Action: a.resetProps}, argBucket),
 		},
 	}
 }
@@ -300,9 +305,19 @@ func (a bucketVerbs) resetProps(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, arg := range c.Args().Tail() { // a bucket of that name is written ais://NAME
+		if slices.ContainsFunc(api.PropNames(), func(p api.PropInfo) bool { return p.Name == arg }) {
+			return usageError("%s resets all properties of a bucket, not only %s: `ais bucket props set %s %s=VALUE` changes one", fullName(c), arg, bcks[0], arg)
+		}
+	}
 	sdk, err := a.connect(c.Context)
 	if err != nil {
 		return err
+	}
+	for _, b := range bcks { // before anything is reset
+		if _, err := sdk.BucketOf(b).Props(c.Context); err != nil {
+			return err
+		}
 	}
 	for _, b := range bcks {
 		if err := sdk.BucketOf(b).ResetProps(c.Context); err != nil {

@@ -110,6 +110,7 @@ func TestWrongUsage(t *testing.T) {
 		{"--dir c1 dev status", []string{"ais has no option --dir"}},
 		{"get ais://a/x ais://b", []string{"ais://b is no file or directory: `ais cp` copies inside the cluster"}},
 		{"get ais://a ais://b --all", []string{"`ais cp`"}},
+		{"bucket props reset a durability", []string{"resets all properties of a bucket", "`ais bucket props set ais://a durability=VALUE`"}},
 	} {
 		code, stdout, stderr := run(t, nil, "", strings.Fields(c.args)...)
 		if code != exitUsage || stdout != "" {
