@@ -260,12 +260,20 @@ func TestNoMoreThanAll(t *testing.T) {
 		if st.Objects <= moved || st.Objects != st.Planned || st.Done != st.Planned {
 			t.Errorf("%d: %d of %d, %d moved", turn, st.Done, st.Planned, st.Objects)
 		}
+		var rows Lane // what "all" says, the mountpaths say together: also of what went off before they changed
 		for _, l := range st.Mountpaths {
 			if l.Objects > l.Planned {
 				t.Errorf("%d: %+v", turn, l)
 			}
+			rows.Objects, rows.Planned, rows.Bytes = rows.Objects+l.Objects, rows.Planned+l.Planned, rows.Bytes+l.Bytes
+		}
+		if rows.Objects != st.Objects || rows.Planned != st.Planned || rows.Bytes != st.Bytes {
+			t.Errorf("%d: the mountpaths have moved %+v together, all %d of %d, %d bytes", turn, rows, st.Objects, st.Planned, st.Bytes)
 		}
 		moved = st.Objects
+	}
+	if st := r.Status(); st.Mountpaths[1].Objects == 0 || st.Mountpaths[0].Objects == 0 {
+		t.Errorf("names went off both mountpaths, one after the other: %+v", st.Mountpaths)
 	}
 }
 
