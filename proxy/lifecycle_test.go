@@ -281,6 +281,15 @@ func TestRebalanceAsJob(t *testing.T) {
 		}
 		return s
 	}
+	for _, q := range []api.JobQuery{{ID: w.plane.View().Map.Generation()}, {Kind: api.KindRebalance}} { // the nodes came before there was a bucket
+		var snaps map[string][]api.JobSnap
+		if r := w.do("GET", "/v1/cluster?what=qryxstats", q); json.Unmarshal([]byte(r.body), &snaps) != nil || len(snaps) > 0 {
+			t.Errorf("%+v, though no rebalance was needed: %s", q, r.body)
+		}
+	}
+	if r := w.do("GET", "/v1/cluster?what=rebalance&id=g99", nil); r.status != 404 || !strings.Contains(r.body, `"g99: there was none yet`) {
+		t.Errorf("%d %s", r.status, r.body)
+	}
 	id := w.step(api.ActStartMaintenance, "t3").body
 	for _, q := range []api.JobQuery{{ID: id}, {Kind: api.KindRebalance}} {
 		if s := status(q, 200); s.Kind != api.KindRebalance || s.EndTime != 0 {

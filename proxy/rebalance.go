@@ -93,7 +93,7 @@ func epochOf(m *cluster.Map, q *api.JobQuery) (uint64, error) {
 	case !ok:
 		return 0, errs.F(op, "id", errs.Invalid, "%.60q is no id of a rebalance: they are written g1, g2 ...; the newest is %s", q.ID, m.Generation())
 	case epoch > m.Epoch:
-		return 0, errs.F(op, "job "+q.ID, errs.NotFound, "there was none yet: the newest rebalance is %s", m.Generation())
+		return 0, errs.F(op, q.ID, errs.NotFound, "there was none yet: the newest rebalance is %s", m.Generation())
 	}
 	return epoch, nil
 }
@@ -203,7 +203,7 @@ func (g *Gateway) stopRebalance(c *httpx.Ctx, m *cluster.Map, q *api.JobQuery) e
 	case err != nil:
 		return err
 	case epoch != m.Epoch:
-		return errs.F(op, "job "+q.ID, errs.Conflict, "is not the newest rebalance, which is %s", m.Generation())
+		return errs.F(op, q.ID, errs.Conflict, "is not the newest rebalance, which is %s", m.Generation())
 	case !m.Rebalancing() && !m.Began.IsZero():
 		return errs.F(op, "rebalance", errs.Conflict, "none is running: %s has ended", id)
 	}
@@ -212,10 +212,10 @@ func (g *Gateway) stopRebalance(c *httpx.Ctx, m *cluster.Map, q *api.JobQuery) e
 
 // wantsRebalance reports whether the rebalances are among what q asks for.
 func wantsRebalance(q *api.JobQuery, m *cluster.Map) bool {
-	if q.Active != nil && *q.Active && !m.Rebalancing() {
+	if m.Began.IsZero() || q.Active != nil && *q.Active && !m.Rebalancing() { // there was none, whatever the epoch; or none of those runs
 		return false
 	}
-	return isRebalance(q) || q.ID == "" && q.Kind == "" && q.Bck == nil && !m.Began.IsZero()
+	return isRebalance(q) || q.ID == "" && q.Kind == "" && q.Bck == nil
 }
 
 // rebalanceSnaps are the shares of targets in the newest rebalance.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"aistore/api"
+	"aistore/cluster"
 	"aistore/errs"
 )
 
@@ -74,7 +75,7 @@ func (c *Client) JobKinds(ctx context.Context) ([]api.JobKind, error) {
 
 func (c *Client) askJobs(ctx context.Context, op, what string, j api.JobQuery, v any) error {
 	q := c.control(op, http.MethodGet, api.PathCluster)
-	if j.ID != "" {
+	if q.name = j.ID; j.ID != "" && !isGeneration(j.ID) {
 		q.name = "job " + j.ID
 	}
 	q.query.Set(api.QueryWhat, what)
@@ -82,6 +83,12 @@ func (c *Client) askJobs(ctx context.Context, op, what string, j api.JobQuery, v
 		return err
 	}
 	return c.json(ctx, q, v)
+}
+
+// isGeneration reports whether an id is that of a rebalance, which errors call by it alone, as all that show rebalances do.
+func isGeneration(id string) bool {
+	_, ok := cluster.ParseGeneration(id)
+	return ok
 }
 
 // Status returns the job's state over all targets.
