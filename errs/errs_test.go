@@ -53,3 +53,32 @@ func TestTextNamesTheThingFirst(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestPlain: facts first, each once, and no names of functions.
+func TestPlain(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("plain"), "plain"},
+		{errors.New("x: gone (store.Open) (httpx.Do)"), "x: gone"},
+		{errors.New("gone (since today)"), "gone (since today)"},
+		{errors.New("x: gone (store.Open); gave up after 2 attempts"), "x: gone; gave up after 2 attempts"},
+		{errors.New("t2: start it first (refused (httpx.Do)) (proxy.step)"), "t2: start it first (refused)"},
+		{E("a.B", "x", NotFound), "x: not found"},
+		{E("a.B", "x", E("c.D", "x", NotFound, "gone")), "x: gone"},
+		{E("a.B", "ais://b/o", E("c.D", "disk", Full, "no space")), "ais://b/o: disk: no space"},
+		{E("a.B", "ais://b", errors.New("127.0.0.1:1: ais://b: exists (x.Y)")), "ais://b: exists"},
+		{E("a.B", "c", errors.New("the directory: there")), "c: the directory: there"},
+		{E("a.B", "ais://b", errors.New("ais://b is full")), "ais://b is full"},
+		{E("a.B", "ais://b", errors.New("ais://b/o: is there")), "ais://b: ais://b/o: is there"},
+		{E("a.B", "mountpaths", E("c.D", "/x", Full, "no room")), "mountpaths: /x: no room"},
+		{errors.Join(E("a.B", "port", Invalid, "too great"), E("a.B", "id", Invalid, "has a blank")), "port: too great\nid: has a blank"},
+		{E("a.B", "dir", errors.Join(errors.New("x (a.B)"), errors.New("y (a.B)"))), "dir: x\ny"},
+		{fmt.Errorf("one %w, two %w", E("", "x", NotFound), E("", "y", Full)), "one x: not found, two y: full"},
+	} {
+		if got := Plain(c.err); got != c.want {
+			t.Errorf("Plain is %q, want %q", got, c.want)
+		}
+	}
+}

@@ -168,10 +168,22 @@ func (v *volume) openIndex() (err error) {
 	v.brake = v.ifs.NewBrake(o)
 	db, err := pebble.Open(indexDirName, o)
 	if err != nil {
-		return errs.E(op, v.mp.Path(), indexKind(err), err)
+		return unopened(v.mp.Path(), err)
 	}
 	v.db = db
 	return v.readFacts()
+}
+
+// unopened is the error of an index that pebble does not open. What the disk refuses is the disk's; else files of the index are damaged or missing:
+// that is not wrapped, as a mountpath with files missing is not itself missing.
+func unopened(mountpath string, err error) error {
+	const op = "store.openIndex"
+	kind := indexKind(err)
+	if kind != errs.Corrupt && kind != errs.NotFound {
+		return errs.E(op, mountpath, kind, err)
+	}
+	return errs.F(op, mountpath, errs.Corrupt,
+		"the index is damaged: %v; while the node is stopped, 'ais advanced store check --mountpath %s' tells how much, and 'rebuild-index' makes a new one", err, mountpath)
 }
 
 func indexKind(err error) errs.Kind {

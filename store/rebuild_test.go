@@ -2,8 +2,10 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"strings"
 	"testing"
 
@@ -298,5 +300,23 @@ func TestRebuildNullVersion(t *testing.T) {
 			o.Close()
 		}
 		checkWhole(t, s)
+	}
+}
+
+// TestDamagedIndexSaysWhatToDo: a store whose index lacks its manifest, or has a damaged one, does not open, and names the two tools.
+func TestDamagedIndexSaysWhatToDo(t *testing.T) {
+	for name, harm := range map[string]func(mem *fs.Mem, root fs.Root, manifest string){
+		"gone":    func(_ *fs.Mem, root fs.Root, manifest string) { must(t, root.Remove(manifest)) },
+		"damaged": func(mem *fs.Mem, _ fs.Root, manifest string) { flip(t, mem, manifest, 20) },
+	} {
+		mem, _, _ := worn(t)
+		root, err := mem.OpenRoot("/mp1")
+		must(t, err)
+		harm(mem, root, indexFiles(t, root, "MANIFEST")[0])
+		_, err = Open(t.Context(), Config{FS: mem, Mountpaths: []string{"/mp1"}, NodeID: "node1"})
+		text := fmt.Sprint(err)
+		if err == nil || errors.Is(err, iofs.ErrNotExist) || !strings.Contains(text, "/mp1: the index is damaged: ") || !strings.Contains(text, "'ais advanced store check --mountpath /mp1'") {
+			t.Errorf("%s: kind %v: %s", name, errs.KindOf(err), text)
+		}
 	}
 }

@@ -30,6 +30,9 @@ type Identity struct {
 
 const identityFormat = 1
 
+// restoreIdentity is what to do about an unusable DIR/node.json: mountpaths have what stands there, gateways have none.
+const restoreIdentity = "restore it, or remove it: a target takes its identity from its mountpaths, a gateway a new one"
+
 // LoadIdentity reads DIR/node.json; the zero Identity if there is none.
 func LoadIdentity(dir string) (Identity, error) {
 	const op = "control.LoadIdentity"
@@ -42,10 +45,10 @@ func LoadIdentity(dir string) (Identity, error) {
 	}
 	var id Identity
 	if err := json.Unmarshal(b, &id); err != nil {
-		return Identity{}, errs.F(op, filepath.Join(dir, identityFile), errs.Corrupt, "is not JSON: %w", err)
+		return Identity{}, errs.F(op, filepath.Join(dir, identityFile), errs.Corrupt, "is not JSON: %w: %s", err, restoreIdentity)
 	}
 	if id.Format != identityFormat || id.ID == "" {
-		return Identity{}, errs.F(op, filepath.Join(dir, identityFile), errs.Corrupt, "has format %d and node id %q", id.Format, id.ID)
+		return Identity{}, errs.F(op, filepath.Join(dir, identityFile), errs.Corrupt, "has format %d and node id %q: %s", id.Format, id.ID, restoreIdentity)
 	}
 	return id, nil
 }

@@ -78,6 +78,10 @@ func openLogStore(dir string) (*logStore, error) {
 	if errors.Is(err, bbolt.ErrTimeout) {
 		return nil, errs.E("control.openLogStore", dir, errs.Conflict, "is in use by another process")
 	}
+	if errors.Is(err, bbolt.ErrInvalid) || errors.Is(err, bbolt.ErrChecksum) || errors.Is(err, bbolt.ErrVersionMismatch) {
+		return nil, errs.F("control.openLogStore", dir, errs.Corrupt,
+			"the replicated log is damaged: %w; if the other nodes of the cluster run, move this directory aside and the node gets what they have; else restore it from a backup", err)
+	}
 	if err != nil {
 		return nil, errs.E("control.openLogStore", dir, err)
 	}

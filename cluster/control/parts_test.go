@@ -2,12 +2,14 @@ package control
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -223,9 +225,20 @@ func TestIdentity(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, identityFile), []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := LoadIdentity(dir); !errs.Is(err, errs.Corrupt) {
+		if _, err := LoadIdentity(dir); !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "restore it, or remove it") {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+// TestDamagedLog: a log that is none any more is refused, and what to do depends on the other nodes.
+func TestDamagedLog(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(logFile(dir), bytes.Repeat([]byte("x"), 1<<14), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openLogStore(dir); !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "move this directory aside") {
+		t.Error(err)
 	}
 }
 

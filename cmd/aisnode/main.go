@@ -22,6 +22,7 @@ import (
 
 	"aistore/cmd/aisnode/app"
 	"aistore/config"
+	"aistore/errs"
 	"aistore/internal/slack"
 )
 
@@ -52,7 +53,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		}
 		return 0
 	case err != nil:
-		fmt.Fprintf(stderr, "aisnode: %v\n", err)
+		fmt.Fprintf(stderr, "aisnode: %s\n", errs.Plain(err))
 		fmt.Fprintln(stderr, "aisnode --help lists every setting.")
 		return exitConfig
 	}
@@ -65,7 +66,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 			continue
 		}
 		if err != nil && !errors.Is(err, app.ErrReopen) {
-			fmt.Fprintf(stderr, "aisnode: %v\n", err)
+			fmt.Fprintf(stderr, "aisnode: %s\n", errs.Plain(err))
 			return exitFailed
 		}
 		return 0
@@ -76,11 +77,11 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 func serve(ctx context.Context, cfg config.Node, stdout, stderr io.Writer) error {
 	a, err := app.Open(ctx, cfg, app.Options{Version: version, Log: stderr})
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		fmt.Fprintf(stderr, "aisnode: stopped before it was open: %v\n", err)
+		fmt.Fprintf(stderr, "aisnode: stopped before it was open: %s\n", errs.Plain(err))
 		return nil
 	}
 	if err != nil {
-		return err
+		return errs.E("aisnode.serve", "cannot start", err)
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()

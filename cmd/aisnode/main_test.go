@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,7 +33,10 @@ func TestUsage(t *testing.T) {
 		{"bad port", []string{"--port=70000"}, nil, exitConfig, "port"},
 		{"bad environment", nil, []string{"AIS_NODE_PORT=x"}, exitConfig, "AIS_NODE_PORT"},
 		{"no such file", []string{"--config=/nonexistent.yaml"}, nil, exitConfig, "/nonexistent.yaml"},
-		{"impossible dir", []string{"--dir=/proc/x", "--port=21901"}, nil, exitFailed, "/proc/x"},
+		{"impossible dir", []string{"--dir=/proc/x", "--port=21901"}, nil, exitFailed, "cannot start: mountpaths: /proc/x/mp1: mkdir /proc/x: no such file or directory: name directories that can be made"},
+		{"dir that is none", []string{"--dir=/proc/version", "--port=21901"}, nil, exitFailed, "dir: /proc/version is no directory: name one, or one to be made, with --dir"},
+		{"mountpath that is none", []string{"--dir=/proc/x", "--mountpaths=/proc/version", "--port=21901"}, nil, exitFailed, "mountpaths: /proc/version: open /proc/version: not a directory: name directories"},
+		{"two faults", []string{"--port=99999", "--role=king"}, nil, exitConfig, "intra_port: 109999 is outside 1..65535; it is port + 10000 unless set\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
@@ -40,10 +45,34 @@ func TestUsage(t *testing.T) {
 			if code != c.code || !strings.Contains(out.String()+errOut.String(), c.out) {
 				t.Errorf("exit code %d, want %d\nstdout: %s\nstderr: %s", code, c.code, &out, &errOut)
 			}
+			if op := regexp.MustCompile(` \([a-z]+\.[A-Z][A-Za-z]+\)`).FindString(errOut.String()); op != "" && !strings.Contains(errOut.String(), "level=") {
+				t.Errorf("a function is named,%s: %s", op, &errOut)
+			}
 			if left, _ := filepath.Glob("*"); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
 		})
+	}
+}
+
+// TestCannotListen: the error names the setting that is wrong, and the flag that sets it.
+func TestCannotListen(t *testing.T) {
+	t.Chdir(t.TempDir())
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	free := strconv.Itoa(procs.FreePort(t))
+	for _, c := range []struct{ args, want string }{
+		{"--port " + free + " --intra-port " + port, "cannot start: intra_port: listen tcp 127.0.0.1:" + port + ": bind: address already in use: choose another with --intra-port"},
+		{"--port " + free + " --host 192.0.2.1", "cannot start: host: listen tcp 192.0.2.1:" + free + ": bind: cannot assign requested address: name an address of this machine with --host"},
+	} {
+		var out, errOut bytes.Buffer
+		if code := run(strings.Fields(c.args), nil, &out, &errOut); code != exitFailed || !strings.Contains(errOut.String(), c.want) {
+			t.Errorf("%s: exit code %d, %s", c.args, code, &errOut)
+		}
 	}
 }
 

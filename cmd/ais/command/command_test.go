@@ -2,7 +2,6 @@ package command
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -168,30 +167,6 @@ func TestExitCodes(t *testing.T) {
 	}
 	if text := (partialError{"cp", 1, 2, "the disk is full"}).Error(); text != "cp: 1 object failed, 2 done: the disk is full" {
 		t.Error(text)
-	}
-}
-
-func TestMessage(t *testing.T) {
-	for _, c := range []struct {
-		err  error
-		want string
-	}{
-		{errors.New("plain"), "plain"},
-		{errors.New("x: gone (store.Open) (httpx.Do)"), "x: gone"},
-		{errors.New("gone (since today)"), "gone (since today)"},
-		{errors.New("x: gone (store.Open); gave up after 2 attempts"), "x: gone; gave up after 2 attempts"},
-		{errors.New("t2: start it first (refused (httpx.Do)) (proxy.step)"), "t2: start it first (refused)"},
-		{errs.E("a.B", "x", errs.NotFound), "x: not found"},
-		{errs.E("a.B", "x", errs.E("c.D", "x", errs.NotFound, "gone")), "x: gone"},
-		{errs.E("a.B", "ais://b/o", errs.E("c.D", "disk", errs.Full, "no space")), "ais://b/o: disk: no space"},
-		{errs.E("a.B", "ais://b", errors.New("127.0.0.1:1: ais://b: exists (x.Y)")), "ais://b: exists"},
-		{errs.E("a.B", "c", errors.New("the directory: there")), "c: the directory: there"},
-		{errs.E("a.B", "ais://b", errors.New("ais://b is full")), "ais://b is full"},
-		{errs.E("a.B", "ais://b", errors.New("ais://b/o: is there")), "ais://b: ais://b/o: is there"},
-	} {
-		if got := message(c.err); got != c.want {
-			t.Errorf("message is %q, want %q", got, c.want)
-		}
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 
 	"aistore/cmd/ais/term"
 	"aistore/errs"
@@ -94,52 +92,12 @@ func (a *app) report(ctx context.Context, err error) int {
 	return code
 }
 
-// opSuffix is how errs.Error ends: the name of a function of ours, or in a server's message of the server's. It may stand inside of parentheses.
-var opSuffix = regexp.MustCompile(`( \([a-z]+\.[A-Za-z.]+\))+(\)*(?:; gave up after [0-9]+ attempts)?)$`)
-
-// message is the error's text without the names of functions, and with what it is about named once.
+// message is the error's text without the names of functions.
 func message(err error) string {
 	if found, ok := errors.AsType[checkError](err); ok {
 		err = found.error
 	}
-	//nolint:errorlint // the text of each link of the chain is wanted, not whether one is in it
-	e, ok := err.(*errs.Error)
-	if !ok {
-		text, before := err.Error(), ""
-		for text != before { // what stands in parentheses has ends of its own
-			text, before = opSuffix.ReplaceAllString(text, "$2"), text
-		}
-		return text
-	}
-	cause := strings.ReplaceAll(e.Kind.String(), "-", " ")
-	if e.Err != nil {
-		cause = message(e.Err)
-	}
-	if e.Name == "" {
-		return cause
-	}
-	if _, rest, ok := strings.Cut(": "+cause, ": "+e.Name+": "); ok {
-		for strings.HasPrefix(rest, e.Name+": ") { // of a server's message the links are not known
-			rest = rest[len(e.Name)+2:]
-		}
-		return e.Name + ": " + rest
-	}
-	cause = oncePath(cause)
-	if strings.HasPrefix(cause, e.Name+" ") {
-		return cause
-	}
-	return e.Name + ": " + cause
-}
-
-// oncePath names what a server's message is about once.
-func oncePath(text string) string {
-	for {
-		name, rest, ok := strings.Cut(text, ": ")
-		if !ok || !strings.HasPrefix(rest, name+": ") && !strings.HasPrefix(rest, name+" ") {
-			return text
-		}
-		text = rest
-	}
+	return errs.Plain(err)
 }
 
 // checkError is what a check has found: its report says more than a hint could.

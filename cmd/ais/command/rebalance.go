@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -382,7 +383,7 @@ func (a rebalanceVerbs) printCheck(rep *api.CheckReport) error {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(rep.Unchecked)) {
-		if err := row(id, &api.CheckCounts{}, "no answer: "+opSuffix.ReplaceAllString(rep.Unchecked[id], "")); err != nil {
+		if err := row(id, &api.CheckCounts{}, "no answer: "+message(errors.New(rep.Unchecked[id]))); err != nil {
 			return err
 		}
 	}

@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -89,6 +91,9 @@ func Open(ctx context.Context, cfg config.Node, o Options) (*App, error) {
 }
 
 func (a *App) open(ctx context.Context, logs *node.Logs, version string) error {
+	if st, err := os.Stat(a.cfg.Dir); err == nil && !st.IsDir() {
+		return errs.F("app.open", "dir", errs.Invalid, "%s is no directory: name one, or one to be made, with --dir", a.cfg.Dir)
+	}
 	if err := refuseRetired(a.cfg.Dir); err != nil {
 		return err
 	}
@@ -131,10 +136,15 @@ func (a *App) openStore(ctx context.Context, who identity) (err error) {
 	a.store, err = store.Open(ctx, store.Config{
 		Mountpaths: a.cfg.Mountpaths, NodeID: string(who.ID), Existing: who.existing, Home: a.cfg.Dir, GivingUp: a.loseDisk, Boot: newStart(), CacheSize: int64(a.cfg.CacheSize), Log: a.log,
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		a.closers = append(a.closers, a.store.Close)
+		return nil
+	case errors.Is(err, iofs.ErrNotExist), errors.Is(err, iofs.ErrPermission), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EROFS):
+		return errs.F("app.open", "mountpaths", errs.KindOf(err),
+			"%s: name directories that can be made and written with --mountpaths, or with --dir, below which mp1 is unless they are named", errs.Plain(err))
 	}
-	return err
+	return errs.E("app.open", "mountpaths", err)
 }
 
 // listen takes the ports and returns raft's half of the intra-cluster one.
@@ -143,10 +153,7 @@ func (a *App) listen(ctx context.Context) (raft net.Listener, err error) {
 	take := func(field string, port int) (net.Listener, error) {
 		ln, err := lc.Listen(ctx, "tcp", net.JoinHostPort(a.cfg.Host, strconv.Itoa(port)))
 		if err != nil {
-			if errors.Is(err, syscall.EADDRINUSE) {
-				err = fmt.Errorf("%w: choose another with --%s (make run PORT=N)", err, strings.ReplaceAll(field, "_", "-"))
-			}
-			return nil, errs.E("app.listen", field, errs.Invalid, err)
+			return nil, a.cannotListen(field, port, err)
 		}
 		a.closers = append(a.closers, func() error { _ = ln.Close(); return nil }) // a server may have closed it already
 		return ln, nil
@@ -170,6 +177,20 @@ func (a *App) listen(ctx context.Context) (raft net.Listener, err error) {
 	a.ls.Local = local
 	a.closers = append(a.closers, func() error { _ = local.Close(); return nil }) // a server may have closed it already
 	return raft, nil
+}
+
+// cannotListen says which setting keeps the node from listening, and what to set it to.
+func (a *App) cannotListen(field string, port int, err error) error {
+	flag := "--" + strings.ReplaceAll(field, "_", "-")
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		err = fmt.Errorf("%w: choose another with %s (make run PORT=N)", err, flag)
+	case errors.Is(err, syscall.EACCES) && port < 1024:
+		err = fmt.Errorf("%w: ports below 1024 need a privilege (CAP_NET_BIND_SERVICE): choose another with %s", err, flag)
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, new(*net.DNSError)):
+		field, err = "host", fmt.Errorf("%w: name an address of this machine with --host", err)
+	}
+	return errs.E("app.listen", field, errs.Invalid, err)
 }
 
 // listenTLS takes the port of the second public listener, if there is to be one.

@@ -59,9 +59,9 @@ func identify(cfg *config.Node) (identity, error) {
 func (who *identity) agree(place string, id cluster.NodeID, uuid string) error {
 	switch {
 	case who.ID != "" && id != who.ID:
-		return errs.F("app.identify", place, errs.Conflict, "belongs to node %s, this node is %s", id, who.ID)
+		return errs.F("app.identify", place, errs.Conflict, "belongs to node %s, this node is %s: a node has its dir and its mountpaths for itself, name others", id, who.ID)
 	case uuid != "" && who.Cluster != "" && uuid != who.Cluster:
-		return errs.F("app.identify", place, errs.Conflict, "belongs to cluster %s, this node to %s", uuid, who.Cluster)
+		return errs.F("app.identify", place, errs.Conflict, "belongs to cluster %s, this node to %s: a node has its dir and its mountpaths for itself, name others", uuid, who.Cluster)
 	}
 	who.ID = id
 	if uuid != "" {
