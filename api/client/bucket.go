@@ -252,7 +252,12 @@ func (c *Client) json(ctx context.Context, q *call, v any) error {
 	return nil
 }
 
-// polling returns the pause before question n to a job: short jobs are seen soon, long ones asked rarely.
+// polling returns the pause before question n to a job, of which the first is 1: short jobs are seen soon, long ones asked rarely. Pauses grow by a
+// quarter, so the end of a job is noticed within 10 ms and a quarter of what it took, or a second.
 func polling(n int) time.Duration {
-	return min(10*time.Millisecond<<min(n, 10), time.Second)
+	pause := 10 * time.Millisecond
+	for ; n > 1 && pause < time.Second; n-- {
+		pause += pause / 4
+	}
+	return min(pause, time.Second)
 }

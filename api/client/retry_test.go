@@ -389,3 +389,18 @@ func TestPause(t *testing.T) {
 		t.Errorf("Retry-After of an hour gives %v", d)
 	}
 }
+
+// TestPolling: whenever a job ends, its end is noticed within 10 ms and a quarter of what it took, or a second.
+func TestPolling(t *testing.T) {
+	var waited time.Duration
+	for n := 1; n < 40; n++ {
+		pause := polling(n)
+		if pause <= 0 || pause > min(10*time.Millisecond+waited/4+time.Microsecond, time.Second) {
+			t.Errorf("question %d is asked after %v more, %v after the first", n, pause, waited)
+		}
+		waited += pause
+	}
+	if polling(40) != time.Second || polling(1<<40) != time.Second {
+		t.Error("long jobs are asked more often than once a second")
+	}
+}
