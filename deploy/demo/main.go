@@ -227,7 +227,7 @@ func maintenance(ctx context.Context, s *stage) error {
 
 func growShrink(ctx context.Context, s *stage) error {
 	fmt.Println("two targets join")
-	added, err := s.cluster.Add(ctx, local.RoleTarget, 2)
+	added, err := s.cluster.Add(ctx, local.RoleTarget, local.More{Count: 2})
 	if err != nil {
 		return err
 	}

@@ -36,40 +36,52 @@ func (c *Cluster) noteRetired() error {
 	return c.file.write(c.dir)
 }
 
-// Add makes count more nodes of a role, starts them, and returns when all are alive in the cluster map. env is added to their
-// environment at this start alone.
-func (c *Cluster) Add(ctx context.Context, role Role, count int, env ...string) ([]Node, error) {
+// More says what Add adds.
+type More struct {
+	Count      int      // of nodes; 0 = 1
+	Mountpaths int      // of each, which only targets have; 0 = as many as the target with the most has
+	Env        []string // added to their environment at this start alone
+}
+
+// Add makes more nodes of a role, starts them, and returns when all are alive in the cluster map.
+func (c *Cluster) Add(ctx context.Context, role Role, more More) ([]Node, error) {
 	const op = "local.Add"
 	if !slices.ContainsFunc(c.Nodes(), func(n Node) bool { _, runs := runningProcess(n); return runs }) {
 		return nil, errs.F(op, "", errs.Conflict, "the cluster is not running, and nodes join one that does: start it with `ais dev up --dir %s` first", c.dir)
 	}
-	nodes, err := c.extend(role, count)
+	nodes, err := c.extend(role, max(1, more.Count), more.Mountpaths)
 	if err != nil {
 		return nil, errs.E(op, string(role), err)
 	}
 	for _, n := range nodes {
-		if _, err := c.start(n, env); err != nil {
+		if _, err := c.start(n, more.Env); err != nil {
 			return nodes, err
 		}
 	}
 	return nodes, until(ctx, nodes, c.waitNode)
 }
 
-// extend adds nodes to cluster.json. Their ids go on from the greatest that there ever was.
-func (c *Cluster) extend(role Role, count int) ([]Node, error) {
+// extend adds nodes to cluster.json. Their ids go on from the greatest that there ever was; mountpaths is 0 for as many as others have.
+func (c *Cluster) extend(role Role, count, mountpaths int) ([]Node, error) {
 	letter := map[Role]string{RoleProxy: "g", RoleTarget: "t"}[role]
 	if letter == "" || count < 1 {
 		return nil, errs.F("local.extend", "role", errs.Invalid, "%d nodes of role %q cannot be added: use proxy or target", count, role)
 	}
+	if mountpaths < 0 || mountpaths > 0 && role != RoleTarget {
+		return nil, errs.F("local.extend", "mountpaths", errs.Invalid, "%d of a node of role %q: targets have them, at least 1", mountpaths, role)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	number, port, mountpaths := 0, 0, 0
+	number, port, most := 0, 0, 0
 	for _, n := range c.file.Nodes {
 		if num, err := strconv.Atoi(strings.TrimPrefix(n.ID, letter)); err == nil {
 			number = max(number, num)
 		}
 		port = max(port, slices.Max(n.publicPorts()))
-		mountpaths = max(mountpaths, len(n.Mountpaths))
+		most = max(most, len(n.Mountpaths))
+	}
+	if mountpaths == 0 {
+		mountpaths = most
 	}
 	for i := range c.file.Nodes {
 		c.file.Nodes[i].Retired = c.file.Nodes[i].retired()

@@ -163,7 +163,7 @@ func (m *mover) decommission(ctx context.Context, id string) {
 // newcomer adds a target, which is in service when this returns.
 func (m *mover) newcomer(ctx context.Context) string {
 	m.t.Helper()
-	nodes, err := m.c.Add(ctx, local.RoleTarget, 1)
+	nodes, err := m.c.Add(ctx, local.RoleTarget, local.More{})
 	must(m.t, err)
 	m.online(nodes[0].ID)
 	m.settled("a new node")

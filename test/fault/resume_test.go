@@ -85,7 +85,7 @@ func (m *mover) powerOff(ctx context.Context) string {
 // grow has a new node join, and waits until it owns names.
 func (m *mover) grow(ctx context.Context) string {
 	m.t.Helper()
-	nodes, err := m.c.Add(ctx, local.RoleTarget, 1)
+	nodes, err := m.c.Add(ctx, local.RoleTarget, local.More{})
 	must(m.t, err)
 	procs.Eventually(m.t, endsWithin, func(ctx context.Context) error {
 		v, err := m.api.View(ctx)

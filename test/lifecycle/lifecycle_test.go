@@ -346,7 +346,7 @@ func TestNewcomersTogether(t *testing.T) {
 	before, err := s.sdk.View(s.ctx)
 	s.must(err)
 	s.must(s.sdk.SetConfig(s.ctx, map[string]string{"rebalance.join_delay": "1h"})) // however long a busy machine takes to start three processes
-	_, err = s.Add(s.ctx, local.RoleTarget, 3)
+	_, err = s.Add(s.ctx, local.RoleTarget, local.More{Count: 3})
 	s.must(err)
 	for _, id := range []string{"t3", "t4", "t5"} {
 		s.await(id, "standby")
@@ -374,7 +374,7 @@ func TestStandby(t *testing.T) {
 	s := start(t, local.Options{Gateways: 1, Targets: 2})
 	s.must(s.sdk.Bucket("bk").Create(s.ctx, nil))
 	s.must(s.sdk.SetConfig(s.ctx, map[string]string{"rebalance.join_delay": "1ms"}))
-	_, err := s.Add(s.ctx, local.RoleTarget, 1, "AIS_NODE_STANDBY=true")
+	_, err := s.Add(s.ctx, local.RoleTarget, local.More{Count: 1, Env: []string{"AIS_NODE_STANDBY=true"}})
 	s.must(err)
 	s.await("t3", "standby")
 	m, err := s.sdk.Life().JoinNodes(s.ctx, nodes("t[t3]"))

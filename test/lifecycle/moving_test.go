@@ -121,7 +121,7 @@ func TestGrow(t *testing.T) {
 	const n = 200
 	s := start(t, local.Options{Gateways: 1, Targets: 2})
 	s.fill("bk", n)
-	_, err := s.Add(s.ctx, local.RoleTarget, 2)
+	_, err := s.Add(s.ctx, local.RoleTarget, local.More{Count: 2})
 	s.must(err)
 	s.whole("bk", n)
 	s.await("t3", "online")

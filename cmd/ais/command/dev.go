@@ -28,7 +28,7 @@ func (a devVerbs) command() *cli.Command {
 	dir := func(more ...cli.Flag) []cli.Flag {
 		return append([]cli.Flag{&cli.StringFlag{Name: "dir", Usage: "`DIR` of the cluster", Value: defaultDevDir}}, more...)
 	}
-	within := &cli.DurationFlag{Name: "timeout", Usage: "how long to wait for a node to become ready", Value: time.Minute}
+	within := &cli.DurationFlag{Name: "timeout", Usage: "wait `TIME` for a node to become ready", Value: time.Minute}
 	one := func(name, usage string, act func(context.Context, *local.Cluster, string) error) *cli.Command {
 		return a.verb(&cli.Command{
 			Name: name, Usage: usage, ArgsUsage: "NODE", Flags: dir(within),
@@ -137,7 +137,8 @@ func (a devVerbs) up(c *cli.Context) error {
 // addCommand is `ais dev add target` or `gateway`.
 func (a devVerbs) addCommand(name string, role local.Role, flags []cli.Flag) *cli.Command {
 	if role == local.RoleTarget { // a gateway has nothing to wait with: it serves at once
-		flags = append(flags, &cli.BoolFlag{Name: "standby", Usage: "it waits until it is joined by hand", DisableDefaultText: true})
+		flags = append(flags, &cli.BoolFlag{Name: "standby", Usage: "it waits until it is joined by hand", DisableDefaultText: true},
+			&cli.IntFlag{Name: "mountpaths", Usage: "number of mountpaths per target", DefaultText: "as many as the target with the most has"})
 	}
 	return a.verb(&cli.Command{
 		Name: name, Usage: "add a " + name + ", or N of them", ArgsUsage: "[N]", Flags: flags,
@@ -145,22 +146,24 @@ func (a devVerbs) addCommand(name string, role local.Role, flags []cli.Flag) *cl
 			if err := count(c, 0, 1); err != nil {
 				return err
 			}
-			n := 1
+			more := local.More{Count: 1, Mountpaths: c.Int("mountpaths")}
 			if c.NArg() == 1 {
 				var err error
-				if n, err = strconv.Atoi(c.Args().First()); err != nil || n < 1 || n > 50 {
+				if more.Count, err = strconv.Atoi(c.Args().First()); err != nil || more.Count < 1 || more.Count > 50 {
 					return usageError("%q is no number of nodes: use 1 to 50", c.Args().First())
 				}
+			}
+			if c.IsSet("mountpaths") && more.Mountpaths < 1 {
+				return usageError("--mountpaths %d: give at least 1", more.Mountpaths)
 			}
 			cluster, err := local.Open(local.Options{Dir: c.String("dir"), ReadyWithin: c.Duration("timeout")})
 			if err != nil {
 				return err
 			}
-			var env []string
 			if c.Bool("standby") {
-				env = []string{"AIS_NODE_STANDBY=true"}
+				more.Env = []string{"AIS_NODE_STANDBY=true"}
 			}
-			if _, err := cluster.Add(c.Context, role, n, env...); err != nil {
+			if _, err := cluster.Add(c.Context, role, more); err != nil {
 				return err
 			}
 			return a.status(c.Context, cluster)
