@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"aistore/cluster"
+	"aistore/cluster/control/statedir"
 	"aistore/errs"
 	"aistore/httpx"
 	"aistore/internal/run"
@@ -136,7 +137,7 @@ type Control struct {
 	reign  atomic.Pointer[reign]
 
 	mu       sync.Mutex
-	identity Identity
+	identity statedir.Identity
 	era      uint64 // that the node's disks belong to
 
 	invite   chan invitation
@@ -172,7 +173,7 @@ func Open(cfg Config) (*Control, error) {
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP
 	}
-	id, err := LoadIdentity(cfg.Dir)
+	id, err := statedir.LoadIdentity(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -184,8 +185,8 @@ func Open(cfg Config) (*Control, error) {
 	case id.Cluster != "" && cfg.Cluster != "" && id.Cluster != cfg.Cluster:
 		return nil, errs.F(op, cfg.Dir, errs.Conflict, "belongs to cluster %s, the mountpaths belong to %s", id.Cluster, cfg.Cluster)
 	}
-	if want := (Identity{Format: identityFormat, ID: cfg.Self.ID, Cluster: firstOf(id.Cluster, cfg.Cluster)}); id != want {
-		if err := SaveIdentity(cfg.Dir, want); err != nil {
+	if want := (statedir.Identity{Format: statedir.IdentityFormat, ID: cfg.Self.ID, Cluster: firstOf(id.Cluster, cfg.Cluster)}); id != want {
+		if err := statedir.SaveIdentity(cfg.Dir, want); err != nil {
 			return nil, err
 		}
 		id = want
@@ -200,7 +201,7 @@ func Open(cfg Config) (*Control, error) {
 		invite: make(chan invitation), retire: make(chan uint64, 1), told: make(chan string, 1), kickBeat: make(chan struct{}, 1), kickReport: make(chan struct{}, 1),
 		fatal: make(chan error, 1), stopped: make(chan struct{}),
 	}
-	logID, err := loadLogID(c.raftDir())
+	logID, err := statedir.LogID(c.raftDir())
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +209,7 @@ func Open(cfg Config) (*Control, error) {
 		c.logID.Store(&logID)
 	}
 	c.book.self, c.book.view = cfg.Self, c.View
-	v, err := loadView(cfg.Dir)
+	v, err := statedir.LoadView(cfg.Dir)
 	switch {
 	case errs.Is(err, errs.Corrupt, errs.Unsupported):
 		c.log.Warn("the view on disk is unusable; it is asked for anew", "err", err)
@@ -231,7 +232,7 @@ func firstOf(a, b string) string {
 
 // Run takes part until ctx ends, or the node's disk fails it. It may be called once.
 func (c *Control) Run(ctx context.Context) error {
-	unlock, err := lockDir(c.cfg.Dir)
+	unlock, err := statedir.Lock(c.cfg.Dir)
 	if err != nil {
 		return err
 	}
@@ -269,7 +270,7 @@ func (c *Control) accept(v *cluster.View) {
 	id := c.identity
 	if id.Cluster == "" {
 		id.Cluster = v.Map.UUID
-		if err := SaveIdentity(c.cfg.Dir, id); err != nil {
+		if err := statedir.SaveIdentity(c.cfg.Dir, id); err != nil {
 			c.mu.Unlock()
 			select {
 			case c.fatal <- err:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"aistore/cluster"
+	"aistore/cluster/control/statedir"
 )
 
 // follow keeps this node's view new by asking a member for what is newer, again and again; the member holds
@@ -137,7 +138,7 @@ func uitoa(n uint64) string { return strconv.FormatUint(n, 10) }
 func (c *Control) keepView(ctx context.Context) error {
 	hangs := false   // the last write was left behind
 	var saved uint64 // what is on disk; a voter may know more by now, from its log
-	if v, err := loadView(c.cfg.Dir); err == nil && v != nil {
+	if v, err := statedir.LoadView(c.cfg.Dir); err == nil && v != nil {
 		saved = v.Index
 	}
 	save := func() (pause time.Duration) {
@@ -145,7 +146,7 @@ func (c *Control) keepView(ctx context.Context) error {
 		if v == nil || v.Index <= saved || hangs {
 			return 500 * time.Millisecond
 		}
-		returned, err := within(ctx, func() error { return saveView(c.cfg.Dir, v) })
+		returned, err := within(ctx, func() error { return statedir.SaveView(c.cfg.Dir, v) })
 		if hangs = !returned; hangs {
 			c.log.Warn("the view is not kept: the disk does not answer", "dir", c.cfg.Dir)
 			return 0

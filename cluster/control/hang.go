@@ -36,7 +36,7 @@ func (m *member) watch(cfg memberConfig) {
 		case <-m.left:
 			return
 		}
-		now := m.store.under.Load()
+		now := m.store.Writing()
 		if now == 0 || now != last {
 			if looks >= hangLooks {
 				cfg.alert("")
@@ -120,7 +120,7 @@ func (c ownDisk) outlast(ctx context.Context, m *member) error {
 		case <-m.closed:
 			c.warn("")
 			c.log.Info("the disk of the log answers again; this node votes", "dir", c.raftDir())
-			return errors.Join(m.store.err(), m.ended)
+			return errors.Join(m.store.Err(), m.ended)
 		case inv := <-c.invite:
 			inv.reply <- invited{err: errs.E("control.seat", c.raftDir(), errs.Mountpath, errStuck)}
 		case <-ctx.Done():

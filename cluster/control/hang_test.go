@@ -158,7 +158,7 @@ func TestEndWhileLogHangs(t *testing.T) {
 		defer close(asked)
 		_, _ = last.Propose(ctx, cluster.CreateBucket{Name: "two"}) // it has no majority
 	}()
-	eventually(t, "a write to hang", func() bool { return m.store.under.Load() != 0 })
+	eventually(t, "a write to hang", func() bool { return m.store.Writing() != 0 })
 	cancel()
 	<-asked
 	tc.stop(id)
@@ -182,7 +182,7 @@ func TestHeartbeatAtTheEnd(t *testing.T) {
 		beat := raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("other"), Addr: []byte("other:1")}, Term: 100}
 		_ = other.AppendEntries("g1", raft.ServerAddress(g1.cfg.Self.IntraAddr), &beat, &raft.AppendEntriesResponse{}) // the answer may be cut off
 	}()
-	eventually(t, "the heartbeat to be noted", func() bool { return m.store.under.Load() != 0 })
+	eventually(t, "the heartbeat to be noted", func() bool { return m.store.Writing() != 0 })
 	m.leave()
 	select {
 	case <-m.closed:

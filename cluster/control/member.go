@@ -2,29 +2,23 @@ package control
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
-	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"aistore/cluster"
+	"aistore/cluster/control/statedir"
 	"aistore/errs"
-	"aistore/internal/durable"
 )
 
 // member is this node's copy of the replicated log while it has one: a voter, or about to become one.
 type member struct {
 	raft  *raft.Raft
 	fsm   *fsm
-	store *logStore
+	store *statedir.Store
 	trans *transport
 	id    raft.ServerID
 
@@ -45,91 +39,7 @@ type memberConfig struct {
 	timing  Timing
 	log     *slog.Logger
 	alert   func(string) // what is wrong with the disk; "" = nothing
-	stall   func()       // of tests: see logStore
-}
-
-// idFile names this copy of the log. A node that lost the copy gets a new name with the new one, so that
-// the others never take an empty log for a voter that has forgotten its promises.
-const idFile = "id"
-
-// createLog makes DIR/raft with a name for the new log, if it does not exist. found makes its first entry:
-// a configuration of this node alone.
-func createLog(ctx context.Context, cfg memberConfig, found bool) (err error) {
-	const op = "control.createLog"
-	if there, err := durable.Exists(cfg.dir); err != nil || there {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.RemoveAll(cfg.dir + ".new") // the disk may be full; the next attempt removes it, too
-		}
-	}()
-	var b [4]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	id := string(cfg.node) + "." + hex.EncodeToString(b[:])
-	tmp := cfg.dir + ".new"
-	if err := os.RemoveAll(tmp); err != nil {
-		return errs.E(op, tmp, err)
-	}
-	if err := durable.WriteFile(filepath.Join(tmp, idFile), []byte(id)); err != nil {
-		return err
-	}
-	if err := makeLogStore(tmp); err != nil {
-		return err
-	}
-	if found {
-		store, err := openLogStore(tmp)
-		if err != nil {
-			return err
-		}
-		first := raft.Configuration{Servers: []raft.Server{{ID: raft.ServerID(id), Address: raft.ServerAddress(cfg.door.addr)}}}
-		rc := raftConfig(ctx, cfg, raft.ServerID(id))
-		_, trans := raft.NewInmemTransport(raft.ServerAddress(cfg.door.addr))
-		err = raft.BootstrapCluster(rc, store, store, raft.NewDiscardSnapshotStore(), trans, first)
-		if cerr := store.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			return errs.E(op, tmp, err)
-		}
-	}
-	if err := os.Rename(tmp, cfg.dir); err != nil {
-		return errs.E(op, cfg.dir, err)
-	}
-	if err := durable.SyncDir(filepath.Dir(cfg.dir)); err != nil {
-		return errs.E(op, cfg.dir, err)
-	}
-	return nil
-}
-
-// loadLogID returns the name of the log in dir, "" if there is none.
-func loadLogID(dir string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(dir, idFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", errs.E("control.loadLogID", dir, err)
-	}
-	return strings.TrimSpace(string(b)), nil
-}
-
-// dropLog removes a log that nobody counts on any more.
-func dropLog(dir string) error {
-	old := dir + ".old"
-	if err := os.RemoveAll(old); err != nil {
-		return errs.E("control.dropLog", old, err)
-	}
-	if err := os.Rename(dir, old); err != nil {
-		return errs.E("control.dropLog", dir, err)
-	}
-	if err := durable.SyncDir(filepath.Dir(dir)); err != nil {
-		return errs.E("control.dropLog", dir, err)
-	}
-	if err := os.RemoveAll(old); err != nil {
-		return errs.E("control.dropLog", old, err)
-	}
-	return nil
+	stall   func()       // of tests: see statedir.Store
 }
 
 func raftConfig(ctx context.Context, cfg memberConfig, id raft.ServerID) *raft.Config {
@@ -150,21 +60,21 @@ func raftConfig(ctx context.Context, cfg memberConfig, id raft.ServerID) *raft.C
 // openMember starts the member whose log is in cfg.dir.
 func openMember(ctx context.Context, cfg memberConfig) (_ *member, err error) {
 	const op = "control.openMember"
-	id, err := loadLogID(cfg.dir)
+	id, err := statedir.LogID(cfg.dir)
 	if err != nil {
 		return nil, err
 	}
 	if id == "" {
-		return nil, errs.F(op, cfg.dir, errs.Corrupt, "has no file %q: the directory was not made by this program", idFile)
+		return nil, errs.F(op, cfg.dir, errs.Corrupt, "has no name: the directory was not made by this program")
 	}
 	if err := os.Chmod(cfg.dir, 0o700); err != nil { // log and snapshots hold the secrets of the cluster and of users
 		return nil, errs.E(op, cfg.dir, err)
 	}
 	m := &member{id: raft.ServerID(id), fsm: newFSM(cfg.publish), left: make(chan struct{}), stuck: make(chan struct{}), closed: make(chan struct{})}
-	if m.store, err = openLogStore(cfg.dir); err != nil {
+	if m.store, err = statedir.OpenStore(cfg.dir); err != nil {
 		return nil, err
 	}
-	m.store.stall = cfg.stall
+	m.store.Stall = cfg.stall
 	rc := raftConfig(ctx, cfg, m.id)
 	snaps, err := raft.NewFileSnapshotStoreWithLogger(cfg.dir, 2, rc.Logger)
 	if err != nil {
@@ -206,8 +116,8 @@ func (m *member) wait(ctx context.Context) error {
 		return nil
 	case <-m.stuck:
 		return errStuck
-	case <-m.store.failed:
-		return m.store.err()
+	case <-m.store.Failed:
+		return m.store.Err()
 	case <-m.fsm.failed:
 		return m.fsm.err()
 	}

@@ -2,23 +2,19 @@ package control
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"net"
-	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"aistore/cluster"
+	"aistore/cluster/control/statedir"
 	"aistore/errs"
 )
 
@@ -196,15 +192,8 @@ func TestVerifierBatches(t *testing.T) {
 
 func TestIdentity(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "dir")
-	if id, err := LoadIdentity(dir); err != nil || id != (Identity{}) {
-		t.Error("an empty directory has an identity:", id, err)
-	}
-	want := Identity{Format: 1, ID: "n1", Cluster: "c"}
-	if err := SaveIdentity(dir, want); err != nil {
+	if err := statedir.SaveIdentity(dir, statedir.Identity{ID: "n1", Cluster: "c"}); err != nil {
 		t.Fatal(err)
-	}
-	if id, err := LoadIdentity(dir); err != nil || id != want {
-		t.Error(id, err)
 	}
 	open := func(id cluster.NodeID, uuid string) error {
 		_, err := Open(Config{Dir: dir, Self: cluster.Node{ID: id}, Cluster: uuid})
@@ -221,25 +210,6 @@ func TestIdentity(t *testing.T) {
 	if err := open("", ""); !errs.Is(err, errs.Invalid) {
 		t.Error(err)
 	}
-	for _, bad := range []string{"", "{", `{"format":2,"id":"n1"}`, `{"format":1}`} {
-		if err := os.WriteFile(filepath.Join(dir, identityFile), []byte(bad), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := LoadIdentity(dir); !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "restore it, or remove it") {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
-}
-
-// TestDamagedLog: a log that is none any more is refused, and what to do depends on the other nodes.
-func TestDamagedLog(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(logFile(dir), bytes.Repeat([]byte("x"), 1<<14), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openLogStore(dir); !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "move this directory aside") {
-		t.Error(err)
-	}
 }
 
 func TestDirectoryIsLocked(t *testing.T) {
@@ -250,71 +220,6 @@ func TestDirectoryIsLocked(t *testing.T) {
 	<-second.done
 	if !errs.Is(second.err, errs.Conflict) {
 		t.Errorf("two processes in one directory: %v", second.err)
-	}
-}
-
-// TestBrokenLogIsNotRetried fails one write; a later success must not hide it.
-func TestBrokenLogIsNotRetried(t *testing.T) {
-	dir := t.TempDir()
-	if err := makeLogStore(dir); err != nil {
-		t.Fatal(err)
-	}
-	s, err := openLogStore(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.StoreLog(&raft.Log{Index: 1, Data: []byte("x")}); err != nil {
-		t.Fatal(err)
-	}
-	tried := 0
-	fail := func() error { tried++; return errors.New("fsync: input/output error") }
-	if err := s.write(fail); !errs.Is(err, errs.Mountpath) {
-		t.Errorf("%v", err)
-	}
-	<-s.failed
-	for _, again := range []error{s.write(fail), s.StoreLogs(nil), s.StoreLog(&raft.Log{Index: 2}), s.Set([]byte("k"), nil), s.SetUint64([]byte("k"), 1), s.DeleteRange(1, 1)} {
-		if again == nil {
-			t.Error("a write after a failed one succeeded")
-		}
-	}
-	if tried != 1 || s.err() == nil {
-		t.Errorf("tried %d times", tried)
-	}
-}
-
-// TestLogIsReserved writes to a log and opens it again: it must keep the disk space that it has taken.
-func TestLogIsReserved(t *testing.T) {
-	dir := t.TempDir()
-	if err := makeLogStore(dir); err != nil {
-		t.Fatal(err)
-	}
-	reserved := func() int64 {
-		var st syscall.Stat_t
-		if err := syscall.Stat(logFile(dir), &st); err != nil {
-			t.Fatal(err)
-		}
-		return st.Blocks * 512
-	}
-	if reserved() == 0 || runtime.GOOS != "linux" {
-		t.Skip("this file system does not reserve")
-	}
-	for i := range 3 {
-		s, err := openLogStore(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for j := range 50 {
-			if err := s.StoreLog(&raft.Log{Index: uint64(100*i + j + 1), Data: make([]byte, 3000)}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if n := reserved(); n < logReserve {
-			t.Fatalf("%d bytes are reserved after round %d, not %d", n, i, logReserve)
-		}
 	}
 }
 

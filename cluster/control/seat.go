@@ -3,11 +3,11 @@ package control
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/raft"
 
+	"aistore/cluster/control/statedir"
 	"aistore/internal/durable"
 	"aistore/internal/run"
 )
@@ -30,7 +30,9 @@ func (c *Control) seat(ctx context.Context) error {
 			case <-ctx.Done():
 				return nil
 			}
-			if err = createLog(ctx, cfg, guest.found); err != nil && !guest.found {
+			if guest.found {
+				err = statedir.Found(cfg.dir, cfg.node, cfg.door.addr)
+			} else if err = statedir.Create(cfg.dir, cfg.node); err != nil {
 				c.log.Warn("this node cannot begin a copy of the log: it goes on without a vote", "dir", cfg.dir, "err", err)
 				guest.reply <- invited{err: err}
 				guest = nil
@@ -62,7 +64,7 @@ func (c *Control) seat(ctx context.Context) error {
 			return err
 		}
 		c.log.Info("this node no longer votes", "log", m.id)
-		if err := dropLog(cfg.dir); err != nil {
+		if err := statedir.Drop(cfg.dir); err != nil {
 			return err
 		}
 		c.logID.Store(nil)
@@ -70,7 +72,7 @@ func (c *Control) seat(ctx context.Context) error {
 	}
 }
 
-func (c *Control) raftDir() string { return filepath.Join(c.cfg.Dir, raftDir) }
+func (c *Control) raftDir() string { return statedir.LogDir(c.cfg.Dir) }
 
 var errRetired = errors.New("the log is not counted on any more")
 

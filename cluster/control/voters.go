@@ -5,13 +5,13 @@ import (
 	"net/url"
 	"slices"
 	"sort"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"aistore/cluster"
+	"aistore/cluster/control/statedir"
 	"aistore/errs"
 )
 
@@ -28,13 +28,7 @@ func wanted(n int) int {
 }
 
 // nodeOf returns whose copy of the log a server is.
-func nodeOf(id raft.ServerID) cluster.NodeID {
-	s := string(id)
-	if i := strings.LastIndexByte(s, '.'); i > 0 {
-		s = s[:i]
-	}
-	return cluster.NodeID(s)
-}
+func nodeOf(id raft.ServerID) cluster.NodeID { return statedir.NodeOf(string(id)) }
 
 // bench is what the choice of voters depends on.
 type bench struct {

@@ -33,7 +33,7 @@ func (a offlineVerbs) command() *cli.Command {
 	bucket := &cli.StringFlag{Name: "bucket", Usage: "only this bucket: its id, such as b7, or with --view its name"}
 	return &cli.Command{
 		Name: "advanced", Usage: "tools for emergencies",
-		Subcommands: []*cli.Command{lifeVerbs{a.app}.removeCommand(), {
+		Subcommands: []*cli.Command{lifeVerbs{a.app}.removeCommand(), a.recoverCommand(), {
 			Name: "store", Usage: "read, check and repair a mountpath while its node is stopped",
 			Description: "Objects are named BUCKET/NAME where BUCKET is the bucket's id, such as b7: `ais show cluster bmd` shows it, and the\n" +
 				"file view.json in the node's directory has it too (--view). Nothing but rebuild-index changes the mountpath.",

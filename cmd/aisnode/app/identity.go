@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"aistore/cluster"
-	"aistore/cluster/control"
+	"aistore/cluster/control/statedir"
 	"aistore/config"
 	"aistore/errs"
 	"aistore/fs"
@@ -16,7 +16,7 @@ import (
 // identity is who the node is and which cluster it belongs to. It stands in DIR/node.json and in the marker
 // of every mountpath: a node that lost DIR takes it from the disks, whose objects are addressed by it.
 type identity struct {
-	control.Identity
+	statedir.Identity
 	existing bool // the node has run before
 	saved    bool // DIR/node.json has it
 }
@@ -24,7 +24,7 @@ type identity struct {
 // identify finds the node's identity, or makes a new one. All places that have one must agree.
 func identify(cfg *config.Node) (identity, error) {
 	const op = "app.identify"
-	kept, err := control.LoadIdentity(cfg.Dir)
+	kept, err := statedir.LoadIdentity(cfg.Dir)
 	if err != nil {
 		return identity{}, err
 	}
@@ -78,7 +78,7 @@ func (who *identity) save(cfg *config.Node) error {
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return errs.E("app.identify", "dir", err)
 	}
-	return control.SaveIdentity(cfg.Dir, who.Identity)
+	return statedir.SaveIdentity(cfg.Dir, who.Identity)
 }
 
 // newNodeID returns eight characters that are easy to say, the first of them for the role.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"aistore/cluster"
-	"aistore/cluster/control"
+	"aistore/cluster/control/statedir"
 	"aistore/errs"
 	disk "aistore/fs"
 	"aistore/node"
@@ -113,5 +113,5 @@ func (a *App) retire() error {
 	if err := os.RemoveAll(filepath.Join(a.cfg.Dir, disk.HomeName)); err != nil {
 		return errs.E(op, a.cfg.Dir, err)
 	}
-	return control.Erase(a.cfg.Dir)
+	return statedir.Erase(a.cfg.Dir)
 }

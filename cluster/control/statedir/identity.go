@@ -1,4 +1,9 @@
-package control
+// Package statedir is what a node's directory keeps of the cluster: the node's identity (node.json), the last view (view.json), and its copy of the
+// replicated log (raft/). While the node runs, package control writes them. While it is stopped, Recover makes of them the beginning of
+// the cluster's further life, for when most voters are lost for good.
+//
+// Start at Identity, Store and Recover. docs/design/control-plane.md says who has which of them and why.
+package statedir
 
 import (
 	"encoding/json"
@@ -13,13 +18,16 @@ import (
 	"aistore/internal/flock"
 )
 
-// Names below Config.Dir.
+// Names below a node's directory.
 const (
 	identityFile = "node.json"
 	viewFile     = "view.json"
-	raftDir      = "raft"
+	logDir       = "raft"
 	lockFile     = "lock"
 )
+
+// LogDir is the directory of the copy of the log in the node's directory dir.
+func LogDir(dir string) string { return filepath.Join(dir, logDir) }
 
 // Identity is what a node keeps of itself for ever: DIR/node.json.
 type Identity struct {
@@ -28,14 +36,15 @@ type Identity struct {
 	Cluster string         `json:"cluster,omitempty"` // uuid, once it belongs to one
 }
 
-const identityFormat = 1
+// IdentityFormat is the Format that is written.
+const IdentityFormat = 1
 
 // restoreIdentity is what to do about an unusable DIR/node.json: mountpaths have what stands there, gateways have none.
 const restoreIdentity = "restore it, or remove it: a target takes its identity from its mountpaths, a gateway a new one"
 
 // LoadIdentity reads DIR/node.json; the zero Identity if there is none.
 func LoadIdentity(dir string) (Identity, error) {
-	const op = "control.LoadIdentity"
+	const op = "statedir.LoadIdentity"
 	b, err := os.ReadFile(filepath.Join(dir, identityFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Identity{}, nil
@@ -47,7 +56,7 @@ func LoadIdentity(dir string) (Identity, error) {
 	if err := json.Unmarshal(b, &id); err != nil {
 		return Identity{}, errs.F(op, filepath.Join(dir, identityFile), errs.Corrupt, "is not JSON: %w: %s", err, restoreIdentity)
 	}
-	if id.Format != identityFormat || id.ID == "" {
+	if id.Format != IdentityFormat || id.ID == "" {
 		return Identity{}, errs.F(op, filepath.Join(dir, identityFile), errs.Corrupt, "has format %d and node id %q: %s", id.Format, id.ID, restoreIdentity)
 	}
 	return id, nil
@@ -55,28 +64,29 @@ func LoadIdentity(dir string) (Identity, error) {
 
 // SaveIdentity writes DIR/node.json durably.
 func SaveIdentity(dir string, id Identity) error {
-	id.Format = identityFormat
+	id.Format = IdentityFormat
 	b, err := json.MarshalIndent(id, "", "  ")
 	if err != nil {
-		return errs.E("control.SaveIdentity", dir, err)
+		return errs.E("statedir.SaveIdentity", dir, err)
 	}
 	return durable.WriteFile(filepath.Join(dir, identityFile), append(b, '\n'))
 }
 
-// loadView reads DIR/view.json; nil if there is none. A damaged one is reported: the node then learns the
+// LoadView reads DIR/view.json; nil if there is none. A damaged one is reported: the node then learns the
 // view anew from others.
-func loadView(dir string) (*cluster.View, error) {
+func LoadView(dir string) (*cluster.View, error) {
 	b, err := os.ReadFile(filepath.Join(dir, viewFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, errs.E("control.loadView", dir, err)
+		return nil, errs.E("statedir.LoadView", dir, err)
 	}
 	return cluster.DecodeView(b)
 }
 
-func saveView(dir string, v *cluster.View) error {
+// SaveView writes DIR/view.json durably.
+func SaveView(dir string, v *cluster.View) error {
 	b, err := cluster.EncodeView(v)
 	if err != nil {
 		return err
@@ -86,17 +96,17 @@ func saveView(dir string, v *cluster.View) error {
 
 // Erase removes what a node that no longer runs has kept in its directory: identity, view and log.
 func Erase(dir string) error {
-	for _, name := range []string{raftDir, raftDir + ".new", raftDir + ".old", viewFile, identityFile, lockFile} {
+	for _, name := range []string{logDir, logDir + ".new", logDir + ".old", logDir + replacedLog, logDir + freshLog, viewFile, identityFile, lockFile} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
-			return errs.E("control.Erase", dir, err)
+			return errs.E("statedir.Erase", dir, err)
 		}
 	}
 	return nil
 }
 
-// lockDir keeps a second process off the directory; the lock goes with the process.
-func lockDir(dir string) (unlock func(), err error) {
-	const op = "control.lockDir"
+// Lock keeps a second process off the directory; the lock goes with the process.
+func Lock(dir string) (unlock func(), err error) {
+	const op = "statedir.Lock"
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, errs.E(op, dir, err)

@@ -1,4 +1,4 @@
-package control
+package statedir
 
 import (
 	"errors"
@@ -16,16 +16,18 @@ import (
 	"aistore/internal/durable"
 )
 
-// logStore is raft's log and its vote on disk, every write synced. The first write that fails is the last
+// Store is raft's log and its vote on disk, every write synced. The first write that fails is the last
 // one tried: after a failed fsync the kernel may report success for pages that it dropped.
-type logStore struct {
+type Store struct {
 	*raftboltdb.BoltStore
+
+	Failed chan struct{} // closed when a write has failed
+	Stall  func()        // called by every write; tests let it hang
+
 	mu     sync.Mutex
 	broken error
-	failed chan struct{} // closed when broken is set
 	writes uint64
 	under  atomic.Uint64 // number of the write under way; 0 = none
-	stall  func()        // called by every write; tests let it hang
 }
 
 // logReserve is the disk space that the log takes from the beginning. The data beside it may fill the disk;
@@ -35,9 +37,9 @@ const logReserve = bbolt.DefaultAllocSize
 
 func logFile(dir string) string { return filepath.Join(dir, "log.db") }
 
-// makeLogStore creates the files of a log.
-func makeLogStore(dir string) error {
-	const op = "control.makeLogStore"
+// makeStore creates the files of a log.
+func makeStore(dir string) error {
+	const op = "statedir.makeStore"
 	b, err := raftboltdb.New(raftboltdb.Options{Path: logFile(dir)})
 	if err != nil {
 		return errs.E(op, dir, err)
@@ -65,7 +67,8 @@ func makeLogStore(dir string) error {
 	return nil
 }
 
-func openLogStore(dir string) (*logStore, error) {
+// OpenStore opens the log in DIR/raft.
+func OpenStore(dir string) (*Store, error) {
 	b, err := raftboltdb.New(raftboltdb.Options{
 		Path: logFile(dir),
 		BoltOptions: &bbolt.Options{
@@ -76,20 +79,20 @@ func openLogStore(dir string) (*logStore, error) {
 		MsgpackUseNewTimeFormat: true,
 	})
 	if errors.Is(err, bbolt.ErrTimeout) {
-		return nil, errs.E("control.openLogStore", dir, errs.Conflict, "is in use by another process")
+		return nil, errs.E("statedir.OpenStore", dir, errs.Conflict, "is in use by another process")
 	}
 	if errors.Is(err, bbolt.ErrInvalid) || errors.Is(err, bbolt.ErrChecksum) || errors.Is(err, bbolt.ErrVersionMismatch) {
-		return nil, errs.F("control.openLogStore", dir, errs.Corrupt,
+		return nil, errs.F("statedir.OpenStore", dir, errs.Corrupt,
 			"the replicated log is damaged: %w; if the other nodes of the cluster run, move this directory aside and the node gets what they have; else restore it from a backup", err)
 	}
 	if err != nil {
-		return nil, errs.E("control.openLogStore", dir, err)
+		return nil, errs.E("statedir.OpenStore", dir, err)
 	}
-	return &logStore{BoltStore: b, failed: make(chan struct{})}, nil
+	return &Store{BoltStore: b, Failed: make(chan struct{})}, nil
 }
 
 // write runs f unless an earlier write failed.
-func (s *logStore) write(f func() error) error {
+func (s *Store) write(f func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken != nil {
@@ -98,45 +101,48 @@ func (s *logStore) write(f func() error) error {
 	s.writes++
 	s.under.Store(s.writes)
 	defer s.under.Store(0)
-	if s.stall != nil {
-		s.stall()
+	if s.Stall != nil {
+		s.Stall()
 	}
 	if err := f(); err != nil {
-		s.broken = errs.E("control.logStore", "replicated log", errs.Mountpath, err)
-		close(s.failed)
+		s.broken = errs.E("statedir.Store", "replicated log", errs.Mountpath, err)
+		close(s.Failed)
 		return s.broken
 	}
 	return nil
 }
 
-// err returns why the store is broken, nil if it is not.
-func (s *logStore) err() error {
+// Err returns why the store is broken, nil if it is not.
+func (s *Store) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.broken
 }
 
+// Writing returns the number of the write under way, 0 if there is none.
+func (s *Store) Writing() uint64 { return s.under.Load() }
+
 // StoreLog implements raft.LogStore.
-func (s *logStore) StoreLog(l *raft.Log) error {
+func (s *Store) StoreLog(l *raft.Log) error {
 	return s.write(func() error { return s.BoltStore.StoreLog(l) })
 }
 
 // StoreLogs implements raft.LogStore.
-func (s *logStore) StoreLogs(ls []*raft.Log) error {
+func (s *Store) StoreLogs(ls []*raft.Log) error {
 	return s.write(func() error { return s.BoltStore.StoreLogs(ls) })
 }
 
 // DeleteRange implements raft.LogStore.
-func (s *logStore) DeleteRange(lo, hi uint64) error {
+func (s *Store) DeleteRange(lo, hi uint64) error {
 	return s.write(func() error { return s.BoltStore.DeleteRange(lo, hi) })
 }
 
 // Set implements raft.StableStore.
-func (s *logStore) Set(k, v []byte) error {
+func (s *Store) Set(k, v []byte) error {
 	return s.write(func() error { return s.BoltStore.Set(k, v) })
 }
 
 // SetUint64 implements raft.StableStore.
-func (s *logStore) SetUint64(k []byte, v uint64) error {
+func (s *Store) SetUint64(k []byte, v uint64) error {
 	return s.write(func() error { return s.BoltStore.SetUint64(k, v) })
 }

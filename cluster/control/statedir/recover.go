@@ -1,0 +1,250 @@
+package statedir
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/internal/durable"
+)
+
+// replacedLog is appended to the name of the log that Recover has replaced. It stays, for whoever wants to look what it said.
+const replacedLog = ".replaced"
+
+// freshLog is appended to that of the new one until it is complete.
+const freshLog = ".recovered"
+
+// Remembered is what a directory knows of its cluster.
+type Remembered struct {
+	Identity
+	Log       string           // name of its copy of the replicated log; "" = it has none
+	Entries   uint64           // index of the last entry in the copy
+	Term      uint64           // of that entry
+	ViewIndex uint64           // of view.json; 0 = there is none
+	Voters    []cluster.NodeID // by the newest configuration in the copy, or else by the view
+	State     *cluster.Machine // the newer of both
+}
+
+// Index says how new State is, to compare it with what other nodes remember.
+func (r *Remembered) Index() uint64 { return max(r.State.Index, r.Entries) }
+
+// Look reads what dir, the directory of a node that is stopped, knows of its cluster. Kind Conflict when the node runs, NotFound when dir knows nothing.
+func Look(dir string) (*Remembered, error) {
+	unlock, err := lockExisting(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return look(dir)
+}
+
+// lockExisting is Lock of a directory that must be a node's: a wrong path is left as it is.
+func lockExisting(dir string) (unlock func(), err error) {
+	there, err := durable.Exists(filepath.Join(dir, identityFile))
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		return nil, errs.F("statedir.Look", dir, errs.NotFound, "is not the directory of a node: it has no %s", identityFile)
+	}
+	return Lock(dir)
+}
+
+func look(dir string) (*Remembered, error) {
+	const op = "statedir.Look"
+	r := &Remembered{State: cluster.NewMachine()}
+	var err error
+	if r.Identity, err = LoadIdentity(dir); err != nil {
+		return nil, err
+	}
+	if r.Log, err = LogID(LogDir(dir)); err != nil {
+		return nil, err
+	}
+	if r.Log != "" {
+		if err := r.readLog(LogDir(dir)); err != nil {
+			return nil, err
+		}
+	}
+	v, err := LoadView(dir)
+	if err != nil && r.Log == "" {
+		return nil, err
+	}
+	if err == nil && v != nil {
+		r.ViewIndex = v.Index
+		r.State = r.State.Newer(v)
+	}
+	if !r.State.Founded() {
+		return nil, errs.E(op, dir, errs.NotFound, "knows of no cluster: it holds neither entries of the replicated log nor a view")
+	}
+	if r.Voters == nil {
+		for _, n := range r.State.Map.All() {
+			if n.Voter {
+				r.Voters = append(r.Voters, n.ID)
+			}
+		}
+	}
+	return r, nil
+}
+
+// readLog replays the copy of the log, all of it: what no majority has confirmed may have been, by voters that are lost.
+func (r *Remembered) readLog(dir string) (err error) {
+	const op = "statedir.readLog"
+	store, err := OpenStore(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	snaps, err := raft.NewFileSnapshotStore(dir, 2, io.Discard)
+	if err != nil {
+		return errs.E(op, dir, err)
+	}
+	if err := r.readSnapshot(snaps); err != nil {
+		return errs.E(op, dir, err)
+	}
+	last, err := store.LastIndex()
+	if err != nil {
+		return errs.E(op, dir, err)
+	}
+	for i := r.Entries + 1; i <= last; i++ {
+		var l raft.Log
+		if err := store.GetLog(i, &l); err != nil {
+			return errs.F(op, dir, errs.Corrupt, "entry %d of %d cannot be read: %w", i, last, err)
+		}
+		if err := r.apply(&l); err != nil {
+			return errs.E(op, dir, err)
+		}
+	}
+	return nil
+}
+
+// readSnapshot begins with the newest snapshot that can be read.
+func (r *Remembered) readSnapshot(snaps raft.SnapshotStore) error {
+	list, err := snaps.List()
+	if err != nil {
+		return err
+	}
+	var faults []error
+	for _, meta := range list {
+		m, err := openSnapshot(snaps, meta.ID)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		r.State, r.Entries, r.Term = m, meta.Index, meta.Term
+		r.configured(meta.Configuration)
+		return nil
+	}
+	return errors.Join(faults...)
+}
+
+func openSnapshot(snaps raft.SnapshotStore, id string) (*cluster.Machine, error) {
+	_, rc, err := snaps.Open(id)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(rc)
+	if err = errors.Join(err, rc.Close()); err != nil {
+		return nil, err
+	}
+	return cluster.Restore(b)
+}
+
+func (r *Remembered) apply(l *raft.Log) error {
+	r.Entries, r.Term = l.Index, l.Term
+	switch l.Type {
+	case raft.LogConfiguration:
+		r.configured(raft.DecodeConfiguration(l.Data))
+	case raft.LogCommand:
+		e, err := cluster.DecodeEntry(l.Data)
+		if err != nil {
+			return err
+		}
+		_, _ = r.State.Apply(l.Index, e) // one that was refused then is refused now
+	}
+	return nil
+}
+
+func (r *Remembered) configured(c raft.Configuration) {
+	r.Voters = []cluster.NodeID{}
+	for _, s := range c.Servers {
+		if s.Suffrage == raft.Voter {
+			r.Voters = append(r.Voters, NodeOf(string(s.ID)))
+		}
+	}
+	slices.Sort(r.Voters)
+}
+
+// Recover makes the node whose directory is dir, and which is stopped, the only voter of its cluster, with what it remembers. The other voters
+// must be lost for good, or at least never run again with what they have: they would be a second cluster of the same name. What they
+// had confirmed and this node had not heard of is forgotten. It returns what was found. A crash leaves the former log or the new one.
+func Recover(dir string, now time.Time) (*Remembered, error) {
+	unlock, err := lockExisting(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	r, err := look(dir)
+	if err != nil {
+		return nil, err
+	}
+	logs := LogDir(dir)
+	n := r.State.Map.Nodes[r.ID]
+	if n == nil {
+		return nil, errs.F("statedir.Recover", dir, errs.Invalid, "%s is not in the cluster map: use a node that is", r.ID)
+	}
+	write := func(tmp, id string) error { return r.begin(tmp, id, n.IntraAddr, now) }
+	if r.Log == "" {
+		return r, create(logs, r.ID, write)
+	}
+	fresh := logs + freshLog
+	if err := os.RemoveAll(fresh); err != nil {
+		return nil, errs.E("statedir.Recover", fresh, err)
+	}
+	if err := create(fresh, r.ID, write); err != nil {
+		return nil, err
+	}
+	if err := exchange(logs, fresh); err != nil {
+		return nil, errs.E("statedir.Recover", logs, err)
+	}
+	return r, aside(fresh, logs+replacedLog)
+}
+
+// begin writes the beginning of the cluster's further life into an empty log: a snapshot behind all that any node can have heard of.
+func (r *Remembered) begin(dir, id, addr string, now time.Time) (err error) {
+	m, err := r.State.Resume(r.ID, id, now)
+	if err != nil {
+		return err
+	}
+	m.Index = max(m.Index, r.Entries+1)
+	b, err := m.Snapshot()
+	if err != nil {
+		return err
+	}
+	snaps, err := raft.NewFileSnapshotStore(dir, 2, io.Discard)
+	if err != nil {
+		return err
+	}
+	sink, err := snaps.Create(raft.SnapshotVersionMax, m.Index, r.Term+1, alone(id, addr), 1, noTransport(addr))
+	if err != nil {
+		return err
+	}
+	if _, err := sink.Write(b); err != nil {
+		return errors.Join(err, sink.Cancel())
+	}
+	if err := sink.Close(); err != nil {
+		return err
+	}
+	store, err := OpenStore(dir)
+	if err != nil {
+		return err
+	}
+	err = store.SetUint64([]byte("CurrentTerm"), r.Term+1) // as the library keeps it: its term is never behind its snapshot's
+	return errors.Join(err, store.Close())
+}
