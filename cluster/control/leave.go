@@ -32,8 +32,10 @@ func (r *reign) release(ctx context.Context, id string, cmd cluster.Command, who
 		return cluster.Result{}, err
 	}
 	if slices.Contains(who, r.c.cfg.Self.ID) {
-		return cluster.Result{}, r.abdicate(ctx, cmd, who)
+		return cluster.Result{}, r.abdicate(ctx, id, cmd, who)
 	}
+	r.releases.RLock()
+	defer r.releases.RUnlock()
 	lost := r.vanishing(cmd)
 	r.led.bar(lost)
 	defer r.led.unbar(lost)
@@ -57,10 +59,23 @@ func (r *reign) allowed(id string, cmd cluster.Command) error {
 	return err
 }
 
-// abdicate makes a node the primary that stays. Its error sends the proposal there.
-func (r *reign) abdicate(ctx context.Context, cmd cluster.Command, who []cluster.NodeID) error {
+// abdicate makes a node the primary that stays. Its error sends the proposal there. This node may be the primary for no other reason than that a change
+// takes its predecessor away: that change has its turn first. Two that each hand over to the node that the other takes away would do nothing else.
+func (r *reign) abdicate(ctx context.Context, id string, cmd cluster.Command, who []cluster.NodeID) error {
 	const op = "control.Propose"
 	self := r.c.cfg.Self.ID
+	turn := time.NewTimer(time.Until(r.began.Add(r.c.cfg.Timing.Election)))
+	defer turn.Stop()
+	select {
+	case <-turn.C:
+	case <-ctx.Done():
+		return errs.F(op, string(self), errs.Timeout, "is the primary since a moment, and does not hand over yet: %w", ctx.Err())
+	}
+	r.releases.Lock()
+	defer r.releases.Unlock()
+	if err := r.allowed(id, cmd); err != nil { // it may have had its turn by now
+		return err
+	}
 	to := r.successor(who)
 	if to == "" {
 		return errs.F(op, string(self), errs.Conflict, "is the primary, and no other live node in service can take its place: %s is not possible", cmd.Op())

@@ -3,6 +3,7 @@ package control
 import (
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,6 +88,37 @@ func TestDecommissionedGateway(t *testing.T) {
 		t.Errorf("still there: %+v, voters %s", v.Map.Nodes["g2"], voting(v))
 	}
 	eventually(t, "three voters", func() bool { return len(all[0].View().Map.Voters()) == 3 })
+}
+
+// TestPrimariesLeaveAtOnce: of two changes, each of which takes away the node that the other hands over to, one has its turn, and the other is judged after it.
+func TestPrimariesLeaveAtOnce(t *testing.T) {
+	for _, step := range []cluster.Transition{cluster.ShutdownNode, cluster.DecommissionNode} {
+		tc, all := grow(t, 3)
+		g1 := all[0]
+		g2 := tc.start("g2", cluster.RoleProxy, func(c *Config) { c.Join = []string{g1.cfg.Self.PublicURL} })
+		eventually(t, "g2 to vote", func() bool { v := g2.View(); return v != nil && v.Map.Nodes["g2"] != nil && v.Map.Nodes["g2"].Voter })
+		before := g1.reigns.Load() + g2.reigns.Load()
+		var wg sync.WaitGroup
+		got := make([]error, 2)
+		for i, id := range ids("g1", "g2") {
+			wg.Go(func() { _, got[i] = all[i+1].Propose(soon(t), cluster.MoveNodes{IDs: ids(id), Step: step}) })
+		}
+		wg.Wait()
+		refused := 0
+		for i, err := range got {
+			if errs.Is(err, errs.Conflict) {
+				refused++
+			} else if err != nil {
+				t.Errorf("%s of g%d: %v", step, i+1, err)
+			}
+		}
+		if refused != 1 {
+			t.Errorf("%s: %d were refused, of two of which one leaves the last gateway: %v", step, refused, got)
+		}
+		if n := g1.reigns.Load() + g2.reigns.Load() - before; n > 3 {
+			t.Errorf("%s: the primary changed %d times", step, n)
+		}
+	}
 }
 
 // TestManyLeaveAtOnce takes most voters out by one command, and ends their processes as soon as it returns: those that stay go on.

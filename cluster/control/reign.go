@@ -20,14 +20,16 @@ import (
 
 // reign is this node's time as primary: one term of the log that it leads.
 type reign struct {
-	c    *Control
-	m    *member
-	term uint64
-	led  *ledger
-	ver  verifier
-	kick chan struct{} // wakes the judge: a lost node was heard, or one announced something new
+	c     *Control
+	m     *member
+	term  uint64
+	led   *ledger
+	ver   verifier
+	began time.Time     // it could commit
+	kick  chan struct{} // wakes the judge: a lost node was heard, or one announced something new
 
-	seats sync.Mutex // held while the voters are changed, or leadership is given away
+	releases sync.RWMutex // held shared while a change takes other nodes away, alone while one waits to give this node's part away
+	seats    sync.Mutex   // held while the voters are changed, or leadership is given away
 
 	mu       sync.Mutex
 	counted  map[raft.ServerID]bool // copies of the log in the last configuration known to be committed
@@ -83,6 +85,7 @@ func (c *Control) reignOnce(ctx context.Context, m *member) {
 	}
 	c.reigns.Add(1)
 	c.log.Info("this node is the primary", "node", c.cfg.Self.ID, "term", r.term)
+	r.began = time.Now()
 	c.reign.Store(r)
 	c.leader.set(c.cfg.Self.ID, c.cfg.Self.IntraAddr)
 	c.beatNow()
