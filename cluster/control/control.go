@@ -23,6 +23,7 @@ import (
 	"aistore/cluster/control/statedir"
 	"aistore/errs"
 	"aistore/httpx"
+	"aistore/internal/durable"
 	"aistore/internal/run"
 )
 
@@ -45,6 +46,7 @@ type Config struct {
 	Dial      func(ctx context.Context, addr string) (net.Conn, error) // raft connections to others; nil = TCP
 
 	stall func() // tests let writes of the log hang in it
+	space space  // nil = the file system's; tests fill it
 	level int    // 0 = cluster.Level; tests play an older release
 }
 
@@ -151,6 +153,7 @@ type Control struct {
 	kickReport chan struct{}
 	reported   atomic.Pointer[Report]
 	alert      atomic.Pointer[string] // of the control plane itself; nil or "" = none
+	full       atomic.Pointer[string] // the same of the space on the disk of Dir, as last looked at
 
 	fatal   chan error
 	stopped chan struct{}
@@ -172,6 +175,9 @@ func Open(cfg Config) (*Control, error) {
 	}
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP
+	}
+	if cfg.space == nil {
+		cfg.space = durable.Space
 	}
 	id, err := statedir.LoadIdentity(cfg.Dir)
 	if err != nil {

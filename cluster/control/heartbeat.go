@@ -64,11 +64,12 @@ func (c pulse) beat(ctx context.Context) error {
 // report asks the node for its report after each heartbeat. It may look at disks: one that hangs must not
 // keep the node from saying that it lives.
 func (c pulse) report(ctx context.Context) error {
-	if c.cfg.Report == nil {
-		return nil
-	}
 	for {
-		r := c.cfg.Report()
+		var r Report
+		if c.cfg.Report != nil {
+			r = c.cfg.Report()
+		}
+		ownDisk{c.Control}.look(ctx, &r)
 		c.reported.Store(&r)
 		select {
 		case <-c.kickReport:

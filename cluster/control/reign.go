@@ -258,6 +258,9 @@ func (r *reign) propose(ctx context.Context, id string, cmd cluster.Command) (cl
 	if err := r.sameEra(cmd); err != nil {
 		return cluster.Result{}, err
 	}
+	if err := (ownDisk{r.c}).room(cmd); err != nil {
+		return cluster.Result{}, err
+	}
 	if who := departing(cmd); len(who) > 0 {
 		return r.release(ctx, id, cmd, who)
 	}

@@ -1,4 +1,4 @@
-// Package durable writes small files so that a crash at any instant leaves the old or the new. Start at WriteFile.
+// Package durable writes small files so that a crash at any instant leaves the old or the new, and knows the space there is for files. Start at WriteFile.
 package durable
 
 import (

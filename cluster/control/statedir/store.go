@@ -51,7 +51,7 @@ func makeStore(dir string) error {
 	if err != nil {
 		return errs.E(op, dir, err)
 	}
-	err = reserve(f, logReserve)
+	err = durable.Reserve(f, logReserve)
 	if err == nil {
 		err = f.Sync()
 	}
