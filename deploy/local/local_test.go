@@ -22,6 +22,7 @@ import (
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/flock"
 )
 
 // TestMain is also the fake aisnode: the test binary starts itself with --config.
@@ -51,6 +52,17 @@ func fakeNode(config string, args []string) error {
 		conf[k] = strings.Trim(v, `"`)
 	}
 	fmt.Fprintln(os.Stderr, "starting", conf["id"], args)
+	if err := os.MkdirAll(conf["dir"], 0o755); err != nil {
+		return err
+	}
+	lock, err := os.Create(filepath.Join(conf["dir"], "lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := flock.Lock(lock.Fd()); err != nil {
+		return err
+	}
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
 	intra, err := net.Listen("tcp", "127.0.0.1:"+conf["intra_port"])
@@ -438,6 +450,34 @@ func TestRecycledPID(t *testing.T) {
 		if now, err := readStat(stranger.Process.Pid); err != nil || now.state == 'Z' {
 			t.Fatalf("the stranger was killed: %v %c", err, now.state)
 		}
+	}
+}
+
+// TestUnrecordedProcess: a node whose starter was killed before he recorded it is found by the lock that it holds.
+func TestUnrecordedProcess(t *testing.T) {
+	o := options(t, 24230)
+	c := up(t, o)
+	before := c.Status()
+	n := c.Nodes()[1]
+	if flock.Holder(filepath.Join(n.state(), "lock")) == 0 {
+		t.Skip("this system does not tell who holds a lock")
+	}
+	for _, left := range []string{"", `{"pid":1,"start":"1","boot":"x"}`} { // no record, and that of an earlier process
+		if err := os.WriteFile(n.pidFile(), []byte(left), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if fmt.Sprint(c.Status()) != fmt.Sprint(before) {
+			t.Errorf("%q left: %+v, want %+v", left, c.Status(), before)
+		}
+		if again, err := Up(t.Context(), Options{Dir: o.Dir, Binary: o.Binary}); err != nil || fmt.Sprint(again.Status()) != fmt.Sprint(before) {
+			t.Errorf("%q left: up again: %v", left, err)
+		}
+	}
+	if err := c.Kill(t.Context(), n.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := states(c); got != "g1=running t1=stopped t2=running" {
+		t.Errorf("after kill: %s", got)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"aistore/errs"
+	"aistore/internal/flock"
 )
 
 // process is the content of a node's pid file. A pid alone is not an identity, since the kernel uses it again;
@@ -160,14 +161,22 @@ func (p process) write(n Node) error {
 	return writeFile(n.pidFile(), append(b, '\n'), 0o644)
 }
 
-// runningProcess returns the node's process if the pid file names one and it is still the same one.
+// runningProcess returns the node's process if it runs: the one that the pid file names, if it is still the same one, else the one that
+// has the lock of the node's directory. Who starts a node may be killed before he has recorded its process, which would be beyond
+// reach then: not running to all, and with the node's ports.
 func runningProcess(n Node) (process, bool) {
 	var p process
 	b, err := os.ReadFile(n.pidFile())
-	if err != nil || json.Unmarshal(b, &p) != nil || p.PID <= 1 {
+	if err == nil && json.Unmarshal(b, &p) == nil && p.PID > 1 && p.alive() {
+		return p, true
+	}
+	p = process{PID: flock.Holder(filepath.Join(n.state(), "lock")), Boot: bootID()}
+	stat, err := readStat(p.PID)
+	if p.PID <= 1 || err != nil || stat.ended() {
 		return process{}, false
 	}
-	return p, p.alive()
+	p.Start = stat.start
+	return p, true
 }
 
 // alive reports whether p still runs, and is not a zombie that only waits for its parent.

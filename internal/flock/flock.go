@@ -31,6 +31,16 @@ func Lock(fd uintptr) error {
 	return errs.F("flock.Lock", nil, errs.Conflict, "is locked by another process%s: stop that one, or use another directory", who)
 }
 
+// Holder returns the process that has the lock of the file at path, 0 if there is none or it is not known.
+func Holder(path string) int {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	return holder(f.Fd())
+}
+
 // holder returns the process that has the lock of the file, 0 if it is not known.
 func holder(fd uintptr) int {
 	var st unix.Stat_t
