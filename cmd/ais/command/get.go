@@ -104,6 +104,9 @@ func (a objectVerbs) get(c *cli.Context) error {
 	}
 	d := &download{a: a.app, from: uri.URI{Bck: sel.bck}, bucket: sdk.BucketOf(sel.bck), span: s, workers: n}
 	to := c.Args().Get(1)
+	if to == "/dev/stdout" { // which else the message at the end would go to as well
+		to = "-"
+	}
 	if key, ok := sel.single(); ok {
 		return d.one(c.Context, key, to)
 	}

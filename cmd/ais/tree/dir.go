@@ -118,9 +118,12 @@ func clash(err error, at string) error {
 }
 
 // CreateFile begins the file at a path that the user named himself; anything goes. A path that exists and is no
-// regular file, such as /dev/null, is written directly.
+// regular file, such as /dev/null or /dev/stdout, is written directly. A symbolic link stays: the file behind it is replaced.
 func CreateFile(name string) (*Pending, error) {
-	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
+	if real, err := filepath.EvalSymlinks(name); err == nil && !device(name) {
+		name = real
+	}
+	if st, err := os.Stat(name); err == nil && (!st.Mode().IsRegular() || device(name)) {
 		if st.IsDir() {
 			return nil, errs.E("tree.CreateFile", name, errs.Invalid, "is a directory: name a file in it")
 		}
@@ -136,6 +139,13 @@ func CreateFile(name string) (*Pending, error) {
 		return nil, err
 	}
 	return &Pending{File: f, commit: func() error { return os.Rename(temp, name) }, drop: func() { _ = os.Remove(temp) }}, nil
+}
+
+// device reports whether a path names a device, or a file by the number under which it is open, as /dev/stdout does: nothing is ever put in the
+// place of one, whatever it leads to.
+func device(name string) bool {
+	at, err := filepath.Abs(name)
+	return err == nil && (filepath.Dir(at) == "/dev" || filepath.Dir(at) == "/dev/fd" || strings.HasPrefix(at, "/proc/"))
 }
 
 // Pending is a file that does not have its name yet. End it with Commit or with Drop.

@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -239,6 +240,52 @@ func TestCreateFile(t *testing.T) {
 		t.Errorf("a directory: %v", err)
 	}
 	if got := all(t, dir); got != "x" {
+		t.Errorf("there is %s", got)
+	}
+}
+
+// TestCreateFileThroughLinks: a link stays what it is, the file behind it gets the content; an open file that is named by its number is written,
+// and what names it is not replaced.
+func TestCreateFileThroughLinks(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) {
+		t.Helper()
+		p, err := CreateFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.WriteString(content); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Commit(); err != nil {
+			t.Error(err)
+		}
+	}
+	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
+	if err := os.WriteFile(real, []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("real", link); err != nil {
+		t.Fatal(err)
+	}
+	write(link, "new")
+	if to, err := os.Readlink(link); err != nil || to != "real" {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+	if b, _ := os.ReadFile(real); string(b) != "new" {
+		t.Errorf("the file behind it is %q", b)
+	}
+
+	open, err := os.OpenFile(filepath.Join(dir, "open"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	write(fmt.Sprintf("/proc/self/fd/%d", open.Fd()), "through the number")
+	if b, err := io.ReadAll(open); err != nil || string(b) != "through the number" {
+		t.Errorf("the open file reads %q, %v", b, err)
+	}
+	if got := all(t, dir); got != "link open real" {
 		t.Errorf("there is %s", got)
 	}
 }
