@@ -56,6 +56,7 @@ func TestReorder(t *testing.T) {
 		"--help":                       "--help",
 		"dev --dir c1 add target":      "dev --dir",
 		"help dev add":                 "help -- dev add",
+		"dev kill t1 --json --dir":     "dev kill --json --dir",
 	} {
 		got := line.Reorder(a.root, append([]string{"ais"}, strings.Fields(in)...))
 		if s := strings.Join(got[1:], " "); s != want {
@@ -86,6 +87,8 @@ func TestWrongUsage(t *testing.T) {
 		{"dev kill", []string{"ais dev kill is missing", "Usage: ais dev kill NODE"}},
 		{"dev up --port x", []string{`ais dev up: --port "x": is no value of it: write a whole number`}},
 		{"wait rebalance --timeout 1", []string{`--timeout "1": is no value of it: write a time with its unit, as 30s or 5m`}},
+		{"ls ais://b --start-after", []string{"ais ls: --start-after needs a value"}}, // and is not "--"
+		{"rm -y ais://b --prefix", []string{"ais rm: --prefix needs a value"}},
 		{"dev up --port", []string{"ais dev up: --port needs a value"}},
 		{"dev up --all=x", []string{`ais dev up: --all "x": is no value of it`}},
 		{"show rebalance --refresh x", []string{`ais show rebalance: --refresh "x": is no value of it: write a time, as 2s, or a number of seconds`}},

@@ -22,6 +22,8 @@ func Reorder(root *cli.App, line []string) []string {
 	switch leaf := at.Command != nil && len(at.Command.Subcommands) == 0; {
 	case leaf && at.help:
 		return append(out, "--help") // package cli takes an argument beside it for the name of a command
+	case at.Pending != nil: // what followed would be its value, be it "--"
+		return append(out, at.Options...)
 	case leaf:
 		out = append(out, at.Options...)
 	case len(at.Arguments) == 0 && at.common: // of a command that others are below: it has no options of its own
