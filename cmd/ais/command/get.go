@@ -172,11 +172,16 @@ func (d *download) save(r *client.Reader, create func() (*tree.Pending, error), 
 		buf = make([]byte, itemBuffer)
 	}
 	type plain struct{ io.Reader } // without WriteTo, which has a buffer of its own
-	if _, err := io.CopyBuffer(d.progress.Writer(f), plain{r}, buf); err != nil {
+	n, err := io.CopyBuffer(d.progress.Writer(f), plain{r}, buf)
+	if err != nil {
 		f.Drop()
-		return err
+	} else {
+		err = f.Commit()
 	}
-	return f.Commit()
+	if err != nil {
+		d.progress.AddBytes(-n) // they are not kept
+	}
+	return err
 }
 
 // many reads several objects below a directory, to standard output one after the other, or into the void.
@@ -192,7 +197,11 @@ func (d *download) many(c *cli.Context, sel *selection, to string) error {
 			return err
 		}
 	}
-	if err := d.a.out.Confirm(c.Context, "Get %s (%s) from %s to %s?", term.Plural(total.Objects, "object"), d.a.out.Units.Bytes(total.Bytes), sel, to); err != nil {
+	size := ""
+	if sel.all { // names by themselves say nothing of sizes
+		size = " (" + d.a.out.Units.Bytes(total.Bytes) + ")"
+	}
+	if err := d.a.out.Confirm(c.Context, "Get %s%s from %s to %s?", term.Plural(total.Objects, "object"), size, sel, to); err != nil {
 		return err
 	}
 	t := &transfer{a: d.a, verb: "get", workers: d.workers, name: func(it item) string { return d.from.With(it.key).String() }}

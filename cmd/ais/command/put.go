@@ -189,7 +189,12 @@ func (u *upload) store(ctx context.Context, file, key string) (*client.Info, err
 		return nil, err
 	}
 	defer f.Close()
-	return u.bucket.Put(ctx, key, client.ReaderAt(&countingAt{r: f, p: u.progress}, size), u.opts)
+	counted := &countingAt{r: f, p: u.progress}
+	info, err := u.bucket.Put(ctx, key, client.ReaderAt(counted, size), u.opts)
+	if err != nil {
+		u.progress.AddBytes(-counted.seen.Load()) // they went nowhere
+	}
+	return info, err
 }
 
 // countingAt counts what is read for the first time: a repeated request reads again.
