@@ -60,10 +60,14 @@ func (a jobVerbs) command() *cli.Command {
 		if err != nil {
 			return err
 		}
-		if err := sdk.Job(c.Args().First()).Stop(c.Context); err != nil {
+		job := sdk.Job(c.Args().First())
+		if err := job.Stop(c.Context); err != nil {
 			return err
 		}
-		return a.didJob("stop", c.Args().First())
+		if s, err := job.Status(c.Context); err == nil && s.EndTime != 0 && !s.Aborted { // of what has ended, stopping is no error of the cluster's
+			return errs.F("", "job "+job.ID, errs.Conflict, "had ended before it was stopped: nothing is left to stop")
+		}
+		return a.didJob("stop", job.ID)
 	}
 	return &cli.Command{
 		Name: "job", Usage: "show, await and stop the cluster's jobs",
