@@ -217,8 +217,10 @@ func unknownVerb(c *cli.Context) error {
 		if fullName(c) == c.App.Name {
 			return cli.ShowAppHelp(c)
 		}
-		if err := cli.ShowSubcommandHelp(c); err != nil {
-			return err
+		if !c.Bool("json") {
+			if err := cli.ShowSubcommandHelp(c); err != nil {
+				return err
+			}
 		}
 		return usageError("%s needs one of its commands", fullName(c))
 	}

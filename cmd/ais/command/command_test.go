@@ -176,6 +176,11 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestJSONError(t *testing.T) {
+	for _, line := range []string{"bucket --json", "--json dev add"} { // a group: its help is no JSON
+		if code, stdout, stderr := run(t, nil, "", strings.Fields(line)...); code != exitUsage || stdout != "" || !strings.Contains(stderr, `"exit_code":2`) {
+			t.Errorf("ais %s: code %d, stdout %q, stderr %q", line, code, stdout, stderr)
+		}
+	}
 	code, stdout, stderr := run(t, nil, "", "dev", "status", "--json", "--dir", t.TempDir())
 	if code != exitNotFound || stdout != "" || !strings.Contains(stderr, `"kind":"not-found"`) || !strings.Contains(stderr, `"exit_code":3`) {
 		t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
