@@ -192,6 +192,9 @@ func (a objectVerbs) cat(c *cli.Context) error {
 
 func (d *download) cat(ctx context.Context, key string) error {
 	r, err := d.open(ctx, key)
+	if errs.Is(err, errs.NotFound) && uri.HasRange(key) {
+		return errs.F("", d.from.String(), errs.NotFound, "object does not exist: names are taken as they are; `ais get '%s' - -y` reads what a range stands for", d.from)
+	}
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"aistore/api/client"
 	"aistore/cmd/ais/term"
 	"aistore/cmd/ais/uri"
+	"aistore/errs"
 )
 
 // selection says which objects of one bucket a verb works on: names, names with ranges, or all with a prefix.
@@ -83,11 +84,20 @@ func selectionOf(c *cli.Context, args []string) (*selection, error) {
 	}
 	s.keys = distinct(s.keys)
 	if s.template != "" {
-		if _, err := api.ParseTemplate(s.template); err != nil {
+		if _, err := parseRange(s.template); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
+}
+
+// parseRange is api.ParseTemplate for what the user has typed: all that is wrong with it is wrong usage, too many names as well.
+func parseRange(template string) (*api.Template, error) {
+	t, err := api.ParseTemplate(template)
+	if err != nil {
+		return nil, errs.E("", nil, errs.Invalid, err)
+	}
+	return t, nil
 }
 
 // distinct drops names that stand there already.

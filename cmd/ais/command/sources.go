@@ -8,7 +8,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"aistore/api"
 	"aistore/cmd/ais/term"
 	"aistore/cmd/ais/tree"
 	"aistore/cmd/ais/uri"
@@ -193,7 +192,7 @@ func (u *upload) items(ctx context.Context, o tree.Options, yield func(item) boo
 }
 
 func (u *upload) rangedItems(s source, emit func(item) bool) error {
-	t, err := api.ParseTemplate(s.ranged)
+	t, err := parseRange(s.ranged)
 	if err != nil {
 		return err
 	}
