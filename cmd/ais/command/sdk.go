@@ -81,6 +81,7 @@ func networkCause(err error) string {
 	var op *net.OpError
 	var cert *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
+	var reply *client.ReplyError
 	switch {
 	case errors.As(err, &cert):
 		return "its certificate is not trusted here: " + cert.Err.Error() + ".\n" +
@@ -93,6 +94,12 @@ func networkCause(err error) string {
 		return "no such host " + dns.Name
 	case errors.As(err, &op) && op.Timeout():
 		return "connecting takes too long"
+	case errors.As(err, &reply) && reply.RequestID == "": // nodes give every reply one
+		return fmt.Sprintf("what answers there is no node of a cluster, but another server (status %d)", reply.Status)
+	}
+	var all *errs.Error
+	if errors.As(err, &all) && errors.Unwrap(all.Err) != nil { // that none answers is said already
+		err = errors.Unwrap(all.Err)
 	}
 	return message(err)
 }

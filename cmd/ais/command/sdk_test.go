@@ -1,6 +1,11 @@
 package command
 
-import "testing"
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
 
 // TestPortHint: who leaves the port out is told which one was tried; one that cannot be is refused before anybody is looked for there.
 func TestPortHint(t *testing.T) {
@@ -18,6 +23,25 @@ func TestPortHint(t *testing.T) {
 	for _, in := range []string{"http://localhost:99999", "localhost:0", "http://a:1,http://b:70000"} {
 		if got, err := portHint(in); err == nil {
 			t.Errorf("%s: %q", in, got)
+		}
+	}
+}
+
+// TestOtherServers: what answers and is no node is said to be that, and that no node answers is said once.
+func TestOtherServers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer func(w http.ResponseWriter)
+		want   string
+	}{
+		"a web server":           {func(w http.ResponseWriter) { http.Error(w, "what?", http.StatusNotFound) }, "what answers there is no node of a cluster, but another server (status 404)\n"},
+		"one that has all pages": {func(w http.ResponseWriter) { _, _ = w.Write([]byte("<html>welcome</html>")) }, "is not"},
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { c.answer(w) }))
+		defer srv.Close()
+		code, _, stderr := run(t, nil, "", "ls", "--endpoint", srv.URL)
+		if code != exitUnreachable || !strings.Contains(stderr, c.want) || strings.Count(stderr, "no node of the cluster answers") != 1 {
+			t.Errorf("%s: exit code %d, %s", name, code, stderr)
 		}
 	}
 }
