@@ -84,7 +84,7 @@ func TestMostVotersAreLost(t *testing.T) {
 	back.until("what is decided then", hasBucket("again"))
 }
 
-// TestAllVotersAreLost: a node that never voted has the view, which is enough.
+// TestAllVotersAreLost: a node that never voted has the view, which is enough, also beside a copy of the log that is damaged.
 func TestAllVotersAreLost(t *testing.T) {
 	tc, all := grow(t, 3)
 	all = append(all, tc.join("t3", cluster.RoleTarget, all[0]))
@@ -99,6 +99,15 @@ func TestAllVotersAreLost(t *testing.T) {
 	})
 	for _, n := range all {
 		tc.kill(n.cfg.Self.ID)
+	}
+	if err := statedir.Create(statedir.LogDir(last.cfg.Dir), "t3"); err != nil { // it was to vote, and this is how far it came
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(statedir.LogDir(last.cfg.Dir), "log.db"), []byte("no log"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := statedir.Look(last.cfg.Dir); err != nil || r.Damaged == nil || r.Index() < v.Index || len(r.Voters) != 3 {
+		t.Errorf("found %+v, %v", r, err)
 	}
 	last = tc.recoverAt(last)
 	if v := last.View(); v.Map.Primary != "t3" || v.Map.UUID != all[0].View().Map.UUID || !hasBucket("kept")(v) || len(v.Users.Users) != len(all[0].View().Users.Users) {

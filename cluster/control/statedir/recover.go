@@ -30,6 +30,7 @@ type Remembered struct {
 	ViewIndex uint64           // of view.json; 0 = there is none
 	Voters    []cluster.NodeID // by the newest configuration in the copy, or else by the view
 	State     *cluster.Machine // the newer of both
+	Damaged   error            // why the copy of the log cannot be read: only the view counts then; nil if it can
 }
 
 // Index says how new State is, to compare it with what other nodes remember.
@@ -68,19 +69,22 @@ func look(dir string) (*Remembered, error) {
 		return nil, err
 	}
 	if r.Log != "" {
-		if err := r.readLog(LogDir(dir)); err != nil {
+		err := r.readLog(LogDir(dir))
+		if errs.Is(err, errs.Corrupt) {
+			*r = Remembered{Identity: r.Identity, Log: r.Log, State: cluster.NewMachine(), Damaged: err}
+		} else if err != nil {
 			return nil, err
 		}
 	}
-	v, err := LoadView(dir)
-	if err != nil && r.Log == "" {
-		return nil, err
-	}
-	if err == nil && v != nil {
+	v, verr := LoadView(dir)
+	if verr == nil && v != nil {
 		r.ViewIndex = v.Index
 		r.State = r.State.Newer(v)
 	}
 	if !r.State.Founded() {
+		if err := errors.Join(r.Damaged, verr); err != nil {
+			return nil, err
+		}
 		return nil, errs.E(op, dir, errs.NotFound, "knows of no cluster: it holds neither entries of the replicated log nor a view")
 	}
 	if r.Voters == nil {
@@ -106,7 +110,7 @@ func (r *Remembered) readLog(dir string) (err error) {
 		return errs.E(op, dir, err)
 	}
 	if err := r.readSnapshot(snaps); err != nil {
-		return errs.E(op, dir, err)
+		return errs.E(op, dir, errs.Corrupt, err)
 	}
 	last, err := store.LastIndex()
 	if err != nil {
@@ -118,7 +122,7 @@ func (r *Remembered) readLog(dir string) (err error) {
 			return errs.F(op, dir, errs.Corrupt, "entry %d of %d cannot be read: %w", i, last, err)
 		}
 		if err := r.apply(&l); err != nil {
-			return errs.E(op, dir, err)
+			return errs.E(op, dir, errs.Corrupt, err)
 		}
 	}
 	return nil

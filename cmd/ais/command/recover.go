@@ -34,6 +34,7 @@ type rememberedJSON struct {
 	Voters    []cluster.NodeID `json:"voters"`
 	Nodes     []cluster.NodeID `json:"nodes"`
 	Buckets   int              `json:"buckets"`
+	Damaged   string           `json:"damaged,omitempty"` // why its copy of the log cannot be read
 	Recovered bool             `json:"recovered"`
 }
 
@@ -47,11 +48,17 @@ func (a offlineVerbs) recoverCluster(c *cli.Context) error {
 		return stoppedNode(dir, err)
 	}
 	v := rememberedJSON{Node: r.ID, Cluster: r.State.Map.UUID, Index: r.Index(), Term: r.Term, Voters: r.Voters, Buckets: len(r.State.Buckets.Buckets)}
+	if r.Damaged != nil {
+		v.Damaged = message(r.Damaged)
+	}
 	for _, n := range r.State.Map.All() {
 		v.Nodes = append(v.Nodes, n.ID)
 	}
 	if !a.out.JSON {
 		a.out.Printf("%s of cluster %s: index %d, term %d, %s", v.Node, v.Cluster, v.Index, v.Term, term.Plural(int64(v.Buckets), "bucket"))
+		if v.Damaged != "" {
+			a.out.Printf("its copy of the replicated log cannot be read, its last view is what is left: %s", v.Damaged)
+		}
 		a.out.Printf("nodes: %s; of these vote: %s", idList(v.Nodes), idList(v.Voters))
 	}
 	if !c.Bool("show") {
