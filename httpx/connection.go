@@ -44,6 +44,7 @@ type connection struct {
 
 	interrupted atomic.Bool // reads fail: a relay has its answer and need not wait for the client
 
+	fresh    bool    // no request has come yet
 	first    [1]byte // of a request that came while there was no buffer
 	hasFirst bool
 }
@@ -63,16 +64,33 @@ func (cn *connection) Read(p []byte) (int, error) {
 			return 0, os.ErrDeadlineExceeded
 		}
 		waits := cn.phase == phaseIdle || cn.phase == phaseLong
-		if waits && cn.poked.Load() {
-			return 0, os.ErrDeadlineExceeded // the deadline just armed replaced the drain's
+		if waits && cn.poked.Load() { // the deadline just armed replaced the drain's
+			return cn.receiveLast(p)
 		}
 		n, err := cn.receive(p)
+		if waits && errors.Is(err, os.ErrDeadlineExceeded) && cn.poked.Load() {
+			return cn.receiveLast(p)
+		}
 		if err != nil && !waits && errors.Is(err, os.ErrDeadlineExceeded) && cn.poked.Swap(false) {
 			cn.readBy = time.Time{} // a drain took this connection for an idle one: the request goes on
 			continue
 		}
 		return n, err
 	}
+}
+
+// receiveLast takes what has come until now: a request that is here already is served. The connection would else be closed with it unread, and the client be
+// left in doubt.
+func (cn *connection) receiveLast(p []byte) (int, error) {
+	wait := time.Millisecond // with a deadline in the past nobody would even look
+	if cn.fresh {
+		wait = firstRequest
+	}
+	cn.readBy = time.Now().Add(wait)
+	if err := cn.Conn.SetReadDeadline(cn.readBy); err != nil {
+		return 0, err
+	}
+	return cn.receive(p)
 }
 
 func (cn *connection) receive(p []byte) (int, error) {
@@ -163,7 +181,7 @@ func (cn *connection) serve() {
 		if !cn.await() {
 			return
 		}
-		cn.phase, cn.headerBy = phaseHeader, time.Time{}
+		cn.phase, cn.headerBy, cn.fresh = phaseHeader, time.Time{}, false
 		err := cn.checkLines()
 		if err == nil {
 			err = c.hdr.Read(cn.br)
@@ -188,18 +206,18 @@ func (cn *connection) await() bool {
 	}
 	cn.phase = phaseIdle
 	if cn.br.Buffered() > 0 { // pipelined
-		return !cn.s.draining.Load()
+		return !cn.s.closing.Load()
 	}
 	cn.idle.Store(true)
 	defer cn.idle.Store(false)
-	if cn.s.draining.Load() { // the drain looks at idle after it has set draining
-		return false
+	if cn.s.closing.Load() { // the drain looks at idle after it has set closing
+		cn.poked.Store(true)
 	}
 	_, err := cn.br.Peek(1)
 	if err == nil {
 		return true
 	}
-	if !errors.Is(err, os.ErrDeadlineExceeded) || cn.s.draining.Load() {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || cn.s.closing.Load() {
 		return false
 	}
 	cn.s.readers.put(cn.br)

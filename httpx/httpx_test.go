@@ -1,6 +1,7 @@
 package httpx_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -208,6 +210,97 @@ func TestShutdownDrains(t *testing.T) {
 		t.Errorf("got %q", s)
 	}
 	<-ended
+}
+
+// TestLingers: who comes while a server is about to end is served, on a connection that has been there and on a new one, and told that the connection ends.
+func TestLingers(t *testing.T) {
+	url, stop := start(t, []httpx.Route{{Method: "GET", Path: "/x", Op: "x", Policy: smallPolicy, Handler: func(c *httpx.Ctx) error {
+		_, err := c.Write([]byte("done"))
+		return err
+	}}}, func(c *httpx.ServerConfig) { c.Linger = 2 * time.Second })
+	get := func(on *http.Client) *http.Response {
+		t.Helper()
+		resp, err := on.Get(url + "/x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(resp.Body); string(b) != "done" || err != nil {
+			t.Fatalf("got %q: %v", b, err)
+		}
+		return resp
+	}
+	idle := &http.Client{Transport: &http.Transport{}}
+	defer idle.CloseIdleConnections()
+	get(idle)
+	ended := make(chan struct{})
+	go func() { stop(); close(ended) }()
+	for ends := false; !ends; {
+		fresh := &http.Client{Transport: &http.Transport{}}
+		ends = get(fresh).Close
+		fresh.CloseIdleConnections()
+	}
+	if !get(idle).Close {
+		t.Error("the client was not told that its connection ends")
+	}
+	<-ended
+	if _, err := idle.Get(url + "/x"); err == nil {
+		t.Error("served after the end")
+	}
+}
+
+// gated is a listener that accepts nothing before its server ends.
+type gated struct {
+	*net.TCPListener
+	once sync.Once
+	open chan struct{}
+}
+
+func (g *gated) Accept() (net.Conn, error) {
+	<-g.open
+	return g.TCPListener.Accept()
+}
+
+func (g *gated) SetDeadline(by time.Time) error {
+	defer g.once.Do(func() { close(g.open) })
+	return g.TCPListener.SetDeadline(by)
+}
+
+func (g *gated) Close() error {
+	defer g.once.Do(func() { close(g.open) })
+	return g.TCPListener.Close()
+}
+
+// TestServesWhoWaits: a connection that the kernel has taken for a server is served although the server was told to end before it could accept it.
+func TestServesWhoWaits(t *testing.T) {
+	r, err := httpx.NewRouter([]httpx.Route{{Method: "GET", Path: "/x", Op: "x", Policy: smallPolicy, Handler: func(c *httpx.Ctx) error {
+		_, err := c.Write([]byte("done"))
+		return err
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln := &gated{TCPListener: tcp.(*net.TCPListener), open: make(chan struct{})} //nolint:forcetypeassert // of "tcp"
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- httpx.NewServer(httpx.ServerConfig{}, r).Serve(ctx, ln) }()
+	c := dial(t, "http://"+tcp.Addr().String())
+	c.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+	cancel()
+	resp, err := http.ReadResponse(bufio.NewReader(c.c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(resp.Body); string(b) != "done" || !resp.Close || err != nil {
+		t.Errorf("got %q, close %v: %v", b, resp.Close, err)
+	}
+	c.c.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestTimes(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ type ServerConfig struct {
 	HeaderTimeout time.Duration // from the first byte of a request to the end of its header; 0 = 10s
 	IdleTimeout   time.Duration // between requests; 0 = 2m
 	IdleBuffer    time.Duration // how long an idle connection keeps its buffers; 0 = 5s
+	Linger        time.Duration // requests are still taken so long after Serve's context ended, and told that the connection ends; 0 = 100ms
 	Limits        Limits
 }
 
@@ -61,6 +63,7 @@ func (c ServerConfig) WithDefaults() ServerConfig {
 	c.HeaderTimeout = orElse(c.HeaderTimeout, 10*time.Second)
 	c.IdleTimeout = orElse(c.IdleTimeout, 2*time.Minute)
 	c.IdleBuffer = orElse(c.IdleBuffer, 5*time.Second)
+	c.Linger = orElse(c.Linger, 100*time.Millisecond)
 	c.Limits = c.Limits.WithDefaults()
 	if c.Listener == 0 {
 		c.Listener = Public
@@ -92,7 +95,9 @@ type Server struct {
 
 	inflight  [classCount]atomic.Int64
 	documents atomic.Int64 // bytes of long bodies that requests hold: maxDocuments
-	draining  atomic.Bool
+	draining  atomic.Bool  // every reply ends its connection
+	lingered  atomic.Bool  // and only connections that are there already are accepted
+	closing   atomic.Bool  // and no request is waited for
 	date      dateCache
 	idPrefix  string
 	idNext    atomic.Uint64
@@ -139,19 +144,25 @@ func (s *Server) SetLimits(l Limits) {
 // Inflight returns how many requests of a class are being served.
 func (s *Server) Inflight(c Class) int64 { return s.inflight[c].Load() }
 
-// Serve accepts connections on the listeners until ctx ends or one of them fails, then lets requests in flight finish
-// for Limits.Drain and cuts the rest. Every goroutine has ended when it returns; nil after a drain. It may be called once.
+// Serve accepts connections on the listeners until ctx ends or one of them fails. Requests that come within ServerConfig.Linger after that are served too:
+// clients that have connections cannot know of the end, and one whose connection is closed under its request does not know whether that was carried out.
+// Then Serve lets requests in flight finish for Limits.Drain and cuts the rest. Every goroutine has ended when it returns; nil after a drain. It may be called
+// once.
 func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	s.base = base
 	watchEnded := s.watch.run(base)
 	defer func() { cut(); watchEnded() }()
-	end := func() {
+	end := sync.OnceFunc(func() {
 		s.draining.Store(true)
+		s.linger()
+		s.lingered.Store(true)
 		for _, ln := range lns {
-			_ = ln.Close() // accept returns
+			if d, ok := ln.(deadliner); !ok || d.SetDeadline(time.Unix(1, 0)) != nil { // accept goes on with the last
+				_ = ln.Close() // accept returns
+			}
 		}
-	}
+	})
 	defer context.AfterFunc(ctx, end)()
 
 	ended := make(chan error, len(lns))
@@ -161,21 +172,46 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	err := <-ended
 	end()
 	for range len(lns) - 1 {
-		<-ended //nolint:errcheck // closed by us
+		<-ended //nolint:errcheck // ended by us
 	}
+	s.closing.Store(true)
 	s.drain(cut)
 	s.pipes.close()
 	return err
 }
 
+// deadliner is a listener whose Accept can be ended without losing the connections that wait for it.
+type deadliner interface{ SetDeadline(t time.Time) error }
+
+// Of the last connections: what waits to be accepted when a listener is closed the kernel resets, with the requests that have been sent on it.
+const (
+	acceptQuiet  = 100 * time.Microsecond // none has come for this long
+	acceptAtMost = 500 * time.Millisecond // and there must be an end
+	firstRequest = 100 * time.Millisecond // is waited for this long on a connection that has just come
+)
+
 func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 	pause := time.Duration(0)
+	var until time.Time // of the last connections
+	defer func() { _ = ln.Close() }()
 	for {
+		if s.lingered.Load() {
+			d, ok := ln.(deadliner)
+			now := time.Now()
+			if until.IsZero() {
+				until = now.Add(acceptAtMost)
+			}
+			if !ok || now.After(until) || d.SetDeadline(now.Add(acceptQuiet)) != nil {
+				return nil
+			}
+		}
 		nc, err := ln.Accept()
 		if err != nil {
 			var ne net.Error
 			switch {
-			case ctx.Err() != nil:
+			case errors.Is(err, os.ErrDeadlineExceeded) && until.IsZero() && s.lingered.Load():
+				continue // the deadline was to end the wait
+			case ctx.Err() != nil || s.lingered.Load():
 				return nil
 			case errors.Is(err, net.ErrClosed) || !errors.As(err, &ne):
 				return err
@@ -191,7 +227,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 		}
 		pause = 0
 		boundUnsent(rawConn(nc))
-		cn := &connection{Conn: nc, sock: newSocket(nc), s: s}
+		cn := &connection{Conn: nc, sock: newSocket(nc), s: s, fresh: true}
 		s.mu.Lock()
 		full := len(s.conns) >= s.cfg.MaxConns
 		if !full {
@@ -209,6 +245,19 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 			s.mu.Unlock()
 		})
 	}
+}
+
+// linger lets connected clients learn from replies that their connections end. Where nobody is connected there is nobody to tell.
+func (s *Server) linger() {
+	s.mu.Lock()
+	connected := len(s.conns) > 0
+	s.mu.Unlock()
+	if !connected {
+		return
+	}
+	t := time.NewTimer(min(s.cfg.Linger, s.limits.Load().Drain))
+	defer t.Stop()
+	<-t.C
 }
 
 // turnAway tells a client that there are too many connections. It must not wait for the client.

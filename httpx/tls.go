@@ -31,7 +31,7 @@ func (cn *connection) handshake() bool {
 	}
 	cn.idle.Store(true) // a drain need not wait for a client that has asked for nothing
 	defer cn.idle.Store(false)
-	if cn.s.draining.Load() { // the drain looks at idle after it has set draining
+	if cn.s.closing.Load() { // the drain looks at idle after it has set closing
 		return false
 	}
 	ctx, cancel := context.WithTimeout(cn.s.base, cn.s.cfg.HeaderTimeout)
