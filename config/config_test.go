@@ -193,6 +193,8 @@ func TestFaults(t *testing.T) {
 		{file: "cache_size: much", says: []string{`cache_size: "much" is no size: write it as`}},
 		{file: "cache_size: 0", says: []string{`cache_size: "0" is no size above 0`}},
 		{file: "- a", says: []string{"want lines of the form KEY: VALUE"}},
+		{file: "---\nport: 80\n---\nrole: target", says: []string{"node.yaml:3: a second document begins"}},
+		{file: "port: 80\n---\na: [", says: []string{"node.yaml: yaml: line"}},
 		{file: "a: [", says: []string{"node.yaml: yaml: line 1"}},
 		{env: "AIS_NODE_PROT=1 AIS_NODE_WEIGHT=-1", says: []string{"AIS_NODE_PROT: no such key, did you mean AIS_NODE_PORT?", `AIS_NODE_WEIGHT: "-1" is no`}},
 		{env: "AIS_ROOT_ACCESS_KEY=me", says: []string{"AIS_ROOT_SECRET_KEY: is not set, but AIS_ROOT_ACCESS_KEY is"}},

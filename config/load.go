@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -91,12 +92,19 @@ func readBounded(name string) ([]byte, error) {
 // that gives every fault its line and key.
 func (n *Node) fromYAML(file string, data []byte) error {
 	const op = "config.Load"
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
+	var doc, more yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	switch err := d.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil // nothing but comments
+	case err != nil:
 		return errs.E(op, file, errs.Invalid, err)
 	}
-	if len(doc.Content) == 0 {
-		return nil // nothing but comments
+	switch err := d.Decode(&more); {
+	case err == nil: // else its settings would have no effect, silently
+		return errs.F(op, fmt.Sprintf("%s:%d", file, more.Line), errs.Invalid, "a second document begins: put all settings into one, without lines of '---' between them")
+	case !errors.Is(err, io.EOF):
+		return errs.E(op, file, errs.Invalid, err)
 	}
 	w := &walker{fields: n.fields(), file: file, seen: map[string]bool{}}
 	w.mapping("", doc.Content[0])

@@ -17,17 +17,17 @@ func ListenLocal(ctx context.Context, addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return localListener{ln}, nil
+	return localListener{ln.(*net.UnixListener)}, nil //nolint:forcetypeassert // what a unix network has
 }
 
 func localName(addr string) string { return "@aistore/" + addr }
 
-type localListener struct{ net.Listener }
+type localListener struct{ *net.UnixListener }
 
 // Accept implements net.Listener.
 func (l localListener) Accept() (net.Conn, error) {
 	for {
-		c, err := l.Listener.Accept()
+		c, err := l.UnixListener.Accept()
 		if err != nil || trusted(c) {
 			return c, err
 		}

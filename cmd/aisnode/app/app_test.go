@@ -131,12 +131,14 @@ func TestOpenRefuses(t *testing.T) {
 	taken.Port = cfg.Port
 	takenIntra := settings(t, t.TempDir())
 	takenIntra.IntraPort = cfg.IntraPort
+	elsewhere := settings(t, t.TempDir())
+	elsewhere.Host = "192.0.2.1" // of documentation: nobody's (RFC 5737)
 	for name, c := range map[string]struct {
 		cfg  config.Node
 		text string
-	}{"port": {taken, "port"}, "intra_port": {takenIntra, "intra_port"}} {
+	}{"port": {taken, "port"}, "intra_port": {takenIntra, "intra_port"}, "host": {elsewhere, "host: "}} {
 		if _, err := app.Open(t.Context(), c.cfg, app.Options{}); err == nil || !strings.Contains(err.Error(), c.text) {
-			t.Errorf("%s in use: %v", name, err)
+			t.Errorf("%s that cannot be had: %v", name, err)
 		}
 	}
 	stop()
