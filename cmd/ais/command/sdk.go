@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"syscall"
@@ -94,7 +95,7 @@ func networkCause(err error) string {
 		return "no such host " + dns.Name
 	case errors.As(err, &op) && op.Timeout():
 		return "connecting takes too long"
-	case errors.As(err, &reply) && reply.RequestID == "": // nodes give every reply one
+	case errors.As(err, &reply) && reply.RequestID == "" && reply.Status != http.StatusBadRequest: // nodes give every reply one, but for the words of a TLS port
 		return fmt.Sprintf("what answers there is no node of a cluster, but another server (status %d)", reply.Status)
 	}
 	var all *errs.Error
