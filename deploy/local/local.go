@@ -213,8 +213,9 @@ func (c *Cluster) sameShape(o Options) error {
 			gateways++
 			continue
 		}
-		targets++
-		mountpaths = len(n.Mountpaths)
+		if targets++; targets == 1 || len(n.Mountpaths) == o.Mountpaths { // those that were added may have others than the first
+			mountpaths = len(n.Mountpaths)
+		}
 	}
 	if c.file.Nodes[0].Role == RoleAll {
 		targets = 0
