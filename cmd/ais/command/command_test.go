@@ -89,6 +89,7 @@ func TestWrongUsage(t *testing.T) {
 		{"wait rebalance --timeout 1", []string{`--timeout "1": is no value of it: write a time with its unit, as 30s or 5m`}},
 		{"ls ais://b --start-after", []string{"ais ls: --start-after needs a value"}}, // and is not "--"
 		{"rm -y ais://b/x{1..999999999}", []string{"stands for more than 100000000 names"}},
+		{"put ais://b x", []string{"ais://b is not a local file: ais put takes files first, and at the end where they go to; `ais get` reads objects"}},
 		{"rm -y ais://b --prefix", []string{"ais rm: --prefix needs a value"}},
 		{"dev up --port", []string{"ais dev up: --port needs a value"}},
 		{"dev up --all=x", []string{`ais dev up: --all "x": is no value of it`}},

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"aistore/cmd/ais/term"
+	"aistore/cmd/ais/uri"
 	"aistore/errs"
 )
 
@@ -112,6 +114,11 @@ func hint(err error) string {
 		return ""
 	}
 	switch errs.KindOf(err) {
+	case errs.NotFound:
+		var named *errs.Error
+		if errors.As(err, &named) && uri.Is(named.Name) && strings.Contains(named.Name, "*") {
+			return "A name is taken as it is, '*' too: --prefix PREFIX selects by the beginning of names, --all all objects of a bucket."
+		}
 	case errs.NoBucket:
 		return "`ais ls` lists the buckets, `ais bucket create` makes one."
 	case errs.Corrupt:

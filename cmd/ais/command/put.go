@@ -72,7 +72,11 @@ func (a objectVerbs) put(c *cli.Context) error {
 		return err
 	}
 	args := c.Args().Slice()
-	to, err := uri.Parse(args[len(args)-1])
+	last := args[len(args)-1]
+	if uri.Is(args[0]) && !uri.Is(last) {
+		return usageError("%s is not a local file: %s takes files first, and at the end where they go to; `ais get` reads objects", args[0], fullName(c))
+	}
+	to, err := uri.Parse(last)
 	if err != nil {
 		return err
 	}
