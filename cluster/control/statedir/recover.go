@@ -53,7 +53,7 @@ func lockExisting(dir string) (unlock func(), err error) {
 		return nil, err
 	}
 	if !there {
-		return nil, errs.F("statedir.Look", dir, errs.NotFound, "is not the directory of a node: it has no %s", identityFile)
+		return nil, errs.F("statedir.Look", dir, errs.NotFound, "is not the directory (`dir`) of a node: it has no %s", identityFile)
 	}
 	return Lock(dir)
 }
