@@ -60,7 +60,7 @@ func (x *touches) findAppend(ctx context.Context, o *node.Object, handle string)
 		switch {
 		case !n.Role.Target() || n.ID == x.node.ID:
 			continue
-		case !n.InService() && o.View.Map.Sources[n.ID].Stage != cluster.Moving: // it has handed over what it had
+		case !n.Alive && !n.InService() && o.View.Map.Sources[n.ID].Stage != cluster.Moving: // it has handed over what it had
 			continue
 		case !n.Alive:
 			silent = n
