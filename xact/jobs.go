@@ -234,7 +234,7 @@ func sum(shares []Snap, partial bool) *Job {
 		}
 		slices.Sort(lost)
 		j.Aborted = true
-		faults = append(faults, fmt.Sprintf("%s restarted or is gone: what it had left to do is not done", strings.Join(lost, ", ")))
+		faults = append(faults, fmt.Sprintf("%s restarted since, or is gone, and knows nothing of it: what it had left to do, if anything, is not done", strings.Join(lost, ", ")))
 	}
 	if !running {
 		j.EndTime = end.UnixNano()

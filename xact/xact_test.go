@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"aistore/api"
 	"aistore/cluster"
@@ -528,5 +529,16 @@ func TestTable(t *testing.T) {
 	one, other := NewID(), NewID()
 	if KindOf("x") != "" || one == other || len(Kinds()) != len(Table()) {
 		t.Error("KindOf, NewID or Kinds")
+	}
+}
+
+// TestForgotten: a target that took part and knows nothing of the job may have done its share before it restarted. Nobody can tell, and that is said.
+func TestForgotten(t *testing.T) {
+	now := time.Now()
+	share := Snap{Targets: []cluster.NodeID{"t1", "t2"}}
+	share.ID, share.Node, share.Start, share.End = "j", "t1", now.Add(-time.Second), now
+	j := sum([]Snap{share}, false)
+	if !j.Aborted || j.EndTime == 0 || j.Err != "t2 restarted since, or is gone, and knows nothing of it: what it had left to do, if anything, is not done" {
+		t.Errorf("%+v", j)
 	}
 }
