@@ -91,7 +91,11 @@ func (c pulse) logMissed(failed int, err error) {
 	if failed == 1 {
 		c.log.Debug("no primary answers heartbeats yet", "err", err) // as at every start, and while a new one is elected
 	} else if failed&(failed-1) == 0 { // 2, 4, 8 ...: soon, then ever more seldom
-		c.log.Warn("no primary answers heartbeats", "times", failed, "lease_left", c.lease.left(), "err", err)
+		hint := ""
+		if failed >= 64 {
+			hint = "if most voters are lost for good, see ais advanced recover-cluster --help"
+		}
+		c.log.Warn("no primary answers heartbeats", "times", failed, "lease_left", c.lease.left(), "err", err, "hint", hint)
 	}
 }
 

@@ -161,6 +161,9 @@ func (c *Control) noPrimary(ctx context.Context, last error) error {
 	if last != nil {
 		why += ": " + last.Error()
 	}
+	if len(answer) <= n/2 {
+		why += "; if most are lost for good, see ais advanced recover-cluster --help"
+	}
 	return errs.F(op, "primary", errs.Unavailable, "there is none within reach, and a change needs %d voters: %s", n/2+1, why)
 }
 
