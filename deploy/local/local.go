@@ -12,6 +12,7 @@ package local
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -118,13 +119,14 @@ type Cluster struct {
 }
 
 // Up starts the cluster in o.Dir, a new one or what is there, and returns when every node is alive in the
-// cluster map. Nodes that run already keep running. If the founding fails, the nodes it started are stopped again and
-// the error carries the end of the failing node's log. A cluster that was founded before is returned with the error: the nodes that
+// cluster map. Nodes that run already keep running. If the founding fails, the nodes it started are stopped again, the error carries the end of the
+// failing node's log, and where no node has become a part of a cluster the next Up may have other counts and ports. A cluster that was founded before is returned with the error: the nodes that
 // are well go on without those that are not.
 func Up(ctx context.Context, o Options) (*Cluster, error) {
 	const op = "local.Up"
 	c, err := Open(o)
-	if errs.Is(err, errs.NotFound) {
+	fresh := errs.Is(err, errs.NotFound)
+	if fresh {
 		c, err = create(o.WithDefaults())
 	} else if err == nil {
 		err = errors.Join(c.noteRetired(), c.sameShape(o))
@@ -140,9 +142,25 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 		err = c.waitReady(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(err, c.stopAll(context.WithoutCancel(ctx), started, 5*time.Second))
+		err = errors.Join(err, c.stopAll(context.WithoutCancel(ctx), started, 5*time.Second))
+		if fresh {
+			err = errors.Join(err, c.forget())
+		}
+		return nil, err
 	}
 	return c, nil
+}
+
+// forget removes cluster.json if no node has a log or a view of a cluster.
+func (c *Cluster) forget() error {
+	for _, n := range c.Nodes() {
+		for _, kept := range []string{"raft", "view.json"} {
+			if _, err := os.Stat(filepath.Join(n.state(), kept)); !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return os.Remove(filepath.Join(c.dir, clusterFileName))
 }
 
 // Open returns the cluster that o.Dir holds and starts nothing; kind NotFound if there is none.
