@@ -217,6 +217,15 @@ func holding(m *Map) bool {
 	return false
 }
 
+// Lengthens reports whether a change is asked for by users and makes the state that every voter keeps longer.
+func Lengthens(cmd Command) bool {
+	switch cmd.(type) {
+	case CreateBucket, SetBucketProps, AddUser, SetUser, AddKey:
+		return true
+	}
+	return false
+}
+
 // Fenced reports whether a node that does not know of the change yet must not serve: it would act on what
 // is gone. What such a node merely lacks it asks the primary for before it answers.
 func Fenced(cmd Command) bool {

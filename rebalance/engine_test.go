@@ -154,7 +154,7 @@ func TestDeadDestination(t *testing.T) {
 	a, b := w.add("t4"), w.add("t5")
 	for _, h := range []*host{a, b} {
 		h.down()
-		h.plane.cut = true
+		h.plane.isolate()
 	}
 	w.step(cluster.JoinNode, "t4", "t5")
 	w.await("t1 gives both up", func() bool {
@@ -205,7 +205,7 @@ func TestOwnMountpathOut(t *testing.T) {
 	}
 	w.await("t1 waits for its mountpath", waits(mine))
 	dead.down()
-	dead.plane.cut = true
+	dead.plane.isolate()
 	w.step(cluster.JoinNode, "t4")
 	w.await("t1 waits for t4, too", waits("t4", mine))
 	if _, err := t1.store.Enable(t.Context(), path); err != nil {
@@ -247,7 +247,7 @@ func TestSilentDestination(t *testing.T) {
 	w.fill(200)
 	h := w.add("t4")
 	h.down()
-	h.plane.cut = true
+	h.plane.isolate()
 	silent := h.listen() // the kernel takes connections, and nobody reads
 	w.step(cluster.JoinNode, "t4")
 	w.await("all wait for an answer", func() bool {

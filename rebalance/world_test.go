@@ -120,6 +120,13 @@ func (p *plane) Latest(ctx context.Context) (*cluster.View, error) {
 	return p.View(), ctx.Err()
 }
 
+// isolate cuts the node off for good.
+func (p *plane) isolate() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = true
+}
+
 func (p *plane) isCut() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

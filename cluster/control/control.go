@@ -15,6 +15,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,9 +46,9 @@ type Config struct {
 	Timing    Timing
 	Dial      func(ctx context.Context, addr string) (net.Conn, error) // raft connections to others; nil = TCP
 
-	stall func() // tests let writes of the log hang in it
-	space space  // nil = the file system's; tests fill it
-	level int    // 0 = cluster.Level; tests play an older release
+	stall func()                               // tests let writes of the log hang in it
+	space func(dir string) (free, total int64) // nil = durable.Space; tests fill it
+	level int                                  // 0 = cluster.Level; tests play an older release
 }
 
 // Report is what a node says of itself beyond being alive.
@@ -153,7 +154,8 @@ type Control struct {
 	kickReport chan struct{}
 	reported   atomic.Pointer[Report]
 	alert      atomic.Pointer[string] // of the control plane itself; nil or "" = none
-	full       atomic.Pointer[string] // the same of the space on the disk of Dir, as last looked at
+	ails       atomic.Pointer[ailment]
+	lock       *os.File // of Dir, while Run
 
 	fatal   chan error
 	stopped chan struct{}
@@ -238,11 +240,12 @@ func firstOf(a, b string) string {
 
 // Run takes part until ctx ends, or the node's disk fails it. It may be called once.
 func (c *Control) Run(ctx context.Context) error {
-	unlock, err := statedir.Lock(c.cfg.Dir)
+	lock, err := statedir.Lock(c.cfg.Dir)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Close()
+	c.lock = lock
 	defer context.AfterFunc(ctx, func() { close(c.stopped) })()
 	g := run.NewGroup(ctx)
 	g.Log = c.log

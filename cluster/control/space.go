@@ -6,6 +6,7 @@ import (
 
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/durable"
 )
 
 // spaceKept is how much of the file system of the node's directory stays free of changes that somebody asks for and that make the
@@ -14,39 +15,39 @@ import (
 // the node.
 const spaceKept = 8 << 20
 
-// space is the free space of the file system of dir and its size, in bytes; 0 and 0 where that cannot be told.
-type space func(dir string) (free, total int64)
+// ailment is what is wrong with the node's directory: why changes that make the state longer are refused.
+type ailment struct {
+	kind errs.Kind
+	text string
+}
 
-// cramped says that the disk of the node's directory is full; "" if it is not.
-func (c ownDisk) cramped() string {
+// examine returns what is wrong with the node's directory, nil if nothing is.
+func (c ownDisk) examine() *ailment {
+	if !durable.Same(c.lock) { // its files are written on, and nobody will find them again
+		return &ailment{errs.Mountpath, fmt.Sprintf("its directory %s was removed or replaced while it runs: what it keeps of the cluster there is lost when it stops", c.cfg.Dir)}
+	}
 	free, total := c.cfg.space(c.cfg.Dir)
 	if keep := min(spaceKept, total/16); free < keep {
-		return fmt.Sprintf("the disk of its directory %s is full: %d bytes are left, %d are kept for the replicated log: free some space", c.cfg.Dir, free, keep)
+		return &ailment{errs.Full, fmt.Sprintf("the disk of its directory %s is full: %d bytes are left, %d are kept for the replicated log: free some space", c.cfg.Dir, free, keep)}
 	}
-	return ""
+	return nil
 }
 
-// look makes a report of the disk of the node's directory one of its alerts, and remembers it.
+// look makes what is wrong with the node's directory one of the report's alerts, and remembers it.
 func (c ownDisk) look(ctx context.Context, r *Report) {
-	var text string
-	if returned, _ := within(ctx, func() error { text = c.cramped(); return nil }); !returned {
+	var now *ailment
+	if returned, _ := within(ctx, func() error { now = c.examine(); return nil }); !returned {
 		return
 	}
-	c.full.Store(&text)
-	if text != "" {
-		r.Alerts = append(r.Alerts, text)
+	if c.ails.Store(now); now != nil {
+		r.Alerts = append(r.Alerts, now.text)
 	}
 }
 
-// room refuses a change that makes the state longer while this node's disk is full: kind Full.
+// room refuses a change that makes the state longer while the directory of this node, the primary, does not keep it.
 func (c ownDisk) room(cmd cluster.Command) error {
-	switch cmd.(type) {
-	case cluster.CreateBucket, cluster.SetBucketProps, cluster.AddUser, cluster.SetUser, cluster.AddKey:
-	default:
-		return nil
-	}
-	if text := c.full.Load(); text != nil && *text != "" {
-		return errs.F("control.room", cmd.Op(), errs.Full, "%s: %s", c.cfg.Self.ID, *text)
+	if a := c.ails.Load(); a != nil && cluster.Lengthens(cmd) {
+		return errs.F("control.room", cmd.Op(), a.kind, "%s: %s", c.cfg.Self.ID, a.text)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -45,5 +46,22 @@ func TestFullDirectory(t *testing.T) {
 	eventually(t, "the end of the alert", func() bool { return !alerted() })
 	if err := create("after"); err != nil {
 		t.Errorf("when there is space again: %v", err)
+	}
+}
+
+// TestRemovedDirectory: a primary whose directory was removed takes nothing any more that it would lose, and says so.
+func TestRemovedDirectory(t *testing.T) {
+	tc := newCluster(t)
+	g1 := tc.start("g1", cluster.RoleProxy, func(c *Config) { c.Bootstrap = true })
+	g1.reigning()
+	if err := os.RemoveAll(g1.cfg.Dir); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the alert", func() bool {
+		r := g1.reported.Load()
+		return r != nil && len(r.Alerts) == 1 && strings.Contains(r.Alerts[0], "was removed or replaced")
+	})
+	if _, err := g1.Propose(soon(t), cluster.CreateBucket{Name: "lost"}); !errs.Is(err, errs.Mountpath) || !strings.Contains(err.Error(), g1.cfg.Dir) {
+		t.Errorf("a bucket that would be lost: %v", err)
 	}
 }

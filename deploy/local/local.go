@@ -144,23 +144,23 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		err = errors.Join(err, c.stopAll(context.WithoutCancel(ctx), started, 5*time.Second))
 		if fresh {
-			err = errors.Join(err, c.forget())
+			err = errors.Join(err, forget(c.dir, c.Nodes()))
 		}
 		return nil, err
 	}
 	return c, nil
 }
 
-// forget removes cluster.json if no node has a log or a view of a cluster.
-func (c *Cluster) forget() error {
-	for _, n := range c.Nodes() {
+// forget removes cluster.json from dir if no node has a log or a view of a cluster.
+func forget(dir string, nodes []Node) error {
+	for _, n := range nodes {
 		for _, kept := range []string{"raft", "view.json"} {
 			if _, err := os.Stat(filepath.Join(n.state(), kept)); !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
 	}
-	return os.Remove(filepath.Join(c.dir, clusterFileName))
+	return os.Remove(filepath.Join(dir, clusterFileName))
 }
 
 // Open returns the cluster that o.Dir holds and starts nothing; kind NotFound if there is none.

@@ -65,3 +65,13 @@ func Exists(path string) (bool, error) {
 	}
 	return true, nil
 }
+
+// Same reports whether an open file is still found where it was opened; not being able to tell counts as yes.
+func Same(f *os.File) bool {
+	now, err := os.Stat(f.Name())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	held, herr := f.Stat()
+	return err != nil || herr != nil || os.SameFile(now, held)
+}

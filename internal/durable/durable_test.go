@@ -47,3 +47,24 @@ func TestOldStaysWhenItFails(t *testing.T) {
 		t.Error("a path that cannot be: no error")
 	}
 }
+
+func TestSame(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := WriteFile(path, nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if !Same(f) {
+		t.Error("the very file")
+	}
+	if err := WriteFile(path, nil); err != nil || Same(f) {
+		t.Errorf("another in its place: %v", err)
+	}
+	if err := os.Remove(path); err != nil || Same(f) {
+		t.Errorf("removed: %v", err)
+	}
+}

@@ -104,8 +104,8 @@ func Erase(dir string) error {
 	return nil
 }
 
-// Lock keeps a second process off the directory; the lock goes with the process.
-func Lock(dir string) (unlock func(), err error) {
+// Lock keeps a second process off the directory, until the file is closed or the process ends.
+func Lock(dir string) (*os.File, error) {
 	const op = "statedir.Lock"
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -115,5 +115,5 @@ func Lock(dir string) (unlock func(), err error) {
 		_ = f.Close()
 		return nil, errs.E(op, dir, err)
 	}
-	return func() { _ = f.Close() }, nil
+	return f, nil
 }

@@ -38,16 +38,16 @@ func (r *Remembered) Index() uint64 { return max(r.State.Index, r.Entries) }
 
 // Look reads what dir, the directory of a node that is stopped, knows of its cluster. Kind Conflict when the node runs, NotFound when dir knows nothing.
 func Look(dir string) (*Remembered, error) {
-	unlock, err := lockExisting(dir)
+	lock, err := lockExisting(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer func() { _ = lock.Close() }() // nothing was written to it
 	return look(dir)
 }
 
 // lockExisting is Lock of a directory that must be a node's: a wrong path is left as it is.
-func lockExisting(dir string) (unlock func(), err error) {
+func lockExisting(dir string) (*os.File, error) {
 	there, err := durable.Exists(filepath.Join(dir, identityFile))
 	if err != nil {
 		return nil, err
@@ -189,11 +189,11 @@ func (r *Remembered) configured(c raft.Configuration) {
 // must be lost for good, or at least never run again with what they have: they would be a second cluster of the same name. What they
 // had confirmed and this node had not heard of is forgotten. It returns what was found. A crash leaves the former log or the new one.
 func Recover(dir string, now time.Time) (*Remembered, error) {
-	unlock, err := lockExisting(dir)
+	lock, err := lockExisting(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer func() { _ = lock.Close() }() // nothing was written to it
 	r, err := look(dir)
 	if err != nil {
 		return nil, err
