@@ -134,6 +134,10 @@ func (j Join) apply(c *change) error {
 	}
 	c.editMap().Nodes[n.ID] = n
 	c.result.Node = n
+	if _, removed := c.Forgotten[n.ID]; j.UUID != "" && !removed && n.State == Standby && len(c.Buckets.Buckets) > 0 && len(c.Map.Targets()) > 0 {
+		// It was in this cluster, and nobody here knows of it: it joined after what is known was written (Resume). The newest copy of an object may be there.
+		c.editSources()[n.ID], c.again = Source{Stage: Moving}, true
+	}
 	return nil
 }
 
