@@ -1,8 +1,11 @@
 package control
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,5 +137,42 @@ func TestRecoverRefuses(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(fresh, "raft")); err == nil {
 		t.Error("a log was made")
+	}
+}
+
+// TestRecoverOfAnotherUser: root recovers the directory of a node that runs as another user, which must be able to open all of it then.
+func TestRecoverOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to make files of others")
+	}
+	tc, all := grow(t, 1)
+	dir := all[0].cfg.Dir
+	tc.kill(all[0].cfg.Self.ID)
+	const uid, gid = 65534, 65533
+	each := func(f func(path string) error) {
+		t.Helper()
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error { return errors.Join(err, f(path)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	each(func(path string) error { return os.Lchown(path, uid, gid) })
+	for range 2 { // with a former log, and without one
+		if _, err := statedir.Recover(dir, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		each(func(path string) error {
+			info, err := os.Lstat(path)
+			if err != nil {
+				return err
+			}
+			if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != uid || st.Gid != gid {
+				t.Errorf("%s is of user %d, group %d", path, st.Uid, st.Gid)
+			}
+			return nil
+		})
+		if err := os.RemoveAll(statedir.LogDir(dir)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -203,7 +203,12 @@ func Recover(dir string, now time.Time) (*Remembered, error) {
 	if n == nil {
 		return nil, errs.F("statedir.Recover", dir, errs.Invalid, "%s is not in the cluster map: use a node that is", r.ID)
 	}
-	write := func(tmp, id string) error { return r.begin(tmp, id, n.IntraAddr, now) }
+	write := func(tmp, id string) error {
+		if err := r.begin(tmp, id, n.IntraAddr, now); err != nil {
+			return err
+		}
+		return giveTo(dir, tmp)
+	}
 	if r.Log == "" {
 		return r, create(logs, r.ID, write)
 	}
