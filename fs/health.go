@@ -92,7 +92,7 @@ func (m *Mountpath) Probe(care func()) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	if err := m.touch(); err != nil && !full(err) {
+	if err := m.touch(); err != nil && !full(err) && !starved(err) {
 		m.Fail(err)
 	}
 	if m.Err() == nil {
@@ -102,6 +102,11 @@ func (m *Mountpath) Probe(care func()) error {
 }
 
 func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// starved reports whether a call failed because the process or the machine has no more descriptors or memory, which says nothing of the disk.
+func starved(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
 
 // touch writes the probe.
 func (m *Mountpath) touch() error {

@@ -160,7 +160,7 @@ func (m *Mountpath) Check() error {
 	if err := m.Err(); err != nil {
 		return err
 	}
-	if err := m.check(); err != nil {
+	if err := m.check(); err != nil && !starved(err) {
 		m.Fail(err)
 	}
 	return m.Err()
@@ -241,6 +241,7 @@ func (m *Mountpath) fault(op Op, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case op == OpDir && starved(err): // the directory could not be opened: nothing of the disk was asked
 	case op == OpSync || op == OpDir:
 		m.Fail(err)
 	case op == OpCreate && errors.Is(err, iofs.ErrNotExist): // a new name needs nothing but its directory

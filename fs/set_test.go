@@ -209,6 +209,33 @@ func TestGenerations(t *testing.T) {
 	must(t, s.Close())
 }
 
+// TestNoDescriptors: a process that can open no more files has no broken disks.
+func TestNoDescriptors(t *testing.T) {
+	var out atomic.Bool
+	sys := &Faulty{FS: NewMem(), Check: func(op Op, _ string) error {
+		if out.Load() && (op == OpOpen || op == OpCreate || op == OpDir) {
+			return syscall.EMFILE
+		}
+		return nil
+	}}
+	s, err := OpenSet(SetConfig{FS: sys, Paths: []string{"/a"}, NodeID: "n1", Log: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	mp := s.All()[0]
+	out.Store(true)
+	if err := mp.SyncDir("."); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("names are said to be durable: %v", err)
+	}
+	if _, err := mp.OpenFile("f", os.O_RDWR|os.O_CREATE); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("a file: %v", err)
+	}
+	if err := errors.Join(mp.Probe(func() {}), mp.Check(), mp.Err()); err != nil {
+		t.Errorf("the disk is blamed: %v", err)
+	}
+	out.Store(false)
+	must(t, errors.Join(mp.Probe(func() {}), mp.SyncDir(".")))
+}
+
 func TestMountpathFailsForGood(t *testing.T) {
 	var bad atomic.Bool
 	sys := &Faulty{FS: NewMem(), Check: func(op Op, name string) error {

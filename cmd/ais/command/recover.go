@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -75,8 +76,11 @@ func (a offlineVerbs) recoverCluster(c *cli.Context) error {
 		return a.out.Value(v)
 	}
 	if v.Recovered {
-		a.out.Printf("%s is the only voter: start it, then the others; remove who is lost (ais advanced remove-from-smap). A former log is now %s.replaced, remove it when all is well.",
-			r.ID, statedir.LogDir(dir))
+		former := ""
+		if r.Log != "" {
+			former = fmt.Sprintf(" The former log is now %s.replaced, remove it when all is well.", statedir.LogDir(dir))
+		}
+		a.out.Printf("%s is the only voter: start it, then the others; remove who is lost (ais advanced remove-from-smap).%s", r.ID, former)
 	}
 	return nil
 }
