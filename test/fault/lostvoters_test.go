@@ -23,6 +23,11 @@ func TestVotersAreLost(t *testing.T) {
 	readBack := fillBucket(t, c.Client("g2"), "kept", 40)
 	before, err := c.Client("g2").Smap(ctx)
 	must(t, err)
+	g3, err := c.Node("g3")
+	must(t, err)
+	if out, err := ais(t, "advanced", "recover-cluster", "-y", filepath.Join(g3.Dir, "state")); err == nil || !strings.Contains(out, "stop it first") {
+		t.Errorf("of a node that runs: %v %s", err, out)
+	}
 	must(t, c.KillAll(ctx))
 	for _, id := range []string{"g1", "t1", "t2"} {
 		n, err := c.Node(id)
@@ -31,14 +36,8 @@ func TestVotersAreLost(t *testing.T) {
 	}
 	g2, err := c.Node("g2")
 	must(t, err)
-	g3, err := c.Node("g3")
-	must(t, err)
 	state := filepath.Join(g2.Dir, "state")
 
-	must(t, c.Launch("g3"))
-	if out, err := ais(t, "advanced", "recover-cluster", "-y", filepath.Join(g3.Dir, "state")); err == nil || !strings.Contains(out, "stop it first") {
-		t.Errorf("of a node that runs: %v %s", err, out)
-	}
 	out, err := ais(t, "advanced", "recover-cluster", "--show", "--json", state)
 	var seen struct {
 		Node      string
