@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Nodes of one machine are neighbours: what one relays to the other goes through a socket of the kernel's that knows nothing of packets, at some
-// 60% of the processor time that TCP takes between them. A server's neighbours find it by the address that it has for everybody.
+// Nodes of one machine are neighbours: what one relays to the other goes through a socket of the kernel's that knows nothing of packets
+// (docs/design/read-path.md, "Sockets and the scheduler"). A server's neighbours find it by the address that it has for everybody.
 
 // localFrom is the length of a request's body from which TCP serves better, between whose sockets bodies move without being copied.
 const localFrom = spliceFrom

@@ -20,6 +20,9 @@ func (tc *testCluster) recoverAt(n *testNode) *testNode {
 	if _, err := statedir.Recover(n.cfg.Dir, time.Now()); err != nil {
 		tc.t.Fatal(err)
 	}
+	if st, err := os.Stat(statedir.LogDir(n.cfg.Dir)); err != nil || st.Mode().Perm() != 0o700 {
+		tc.t.Errorf("secrets lie open until the node starts: %v, %v", st.Mode(), err)
+	}
 	n = tc.restart(n)
 	n.waitReady()
 	return n

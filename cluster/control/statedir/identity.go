@@ -96,7 +96,7 @@ func SaveView(dir string, v *cluster.View) error {
 
 // Erase removes what a node that no longer runs has kept in its directory: identity, view and log.
 func Erase(dir string) error {
-	for _, name := range []string{logDir, logDir + ".new", logDir + ".old", logDir + replacedLog, logDir + freshLog, viewFile, identityFile, lockFile} {
+	for _, name := range []string{logDir, logDir + ".new", logDir + ".old", logDir + replacedLog, logDir + freshLog, logDir + freshLog + ".new", viewFile, identityFile, lockFile} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return errs.E("statedir.Erase", dir, err)
 		}

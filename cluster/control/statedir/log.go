@@ -59,6 +59,12 @@ func create(dir string, node cluster.NodeID, first func(tmp, id string) error) (
 	if err := os.RemoveAll(tmp); err != nil {
 		return errs.E(op, tmp, err)
 	}
+	if err := os.MkdirAll(filepath.Dir(tmp), 0o755); err != nil {
+		return errs.E(op, tmp, err)
+	}
+	if err := os.Mkdir(tmp, 0o700); err != nil { // log and snapshots hold the secrets of the cluster and of users
+		return errs.E(op, tmp, err)
+	}
 	if err := durable.WriteFile(filepath.Join(tmp, idFile), []byte(id)); err != nil {
 		return err
 	}
