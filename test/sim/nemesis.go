@@ -121,7 +121,7 @@ func (m *nemesis) crash() {
 		lost := w.soleCopies(n)
 		n.tell("loses its disks")
 		n.crash()
-		n.disk = newDisk() // an operator starts it under its id
+		n.disk, n.suspect = newDisk(), false // an operator starts it under its id
 		w.lose(n, lost, "without disks")
 	default:
 		m.restore(n)
