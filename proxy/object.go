@@ -23,11 +23,11 @@ func (g *Gateway) object(c *httpx.Ctx) error {
 	case err != nil:
 		return err
 	case o.Owner == nil:
-		return errs.E(op, o.String(), errs.Unavailable, "no target is in service")
+		return errs.E(op, o.String(), errs.Busy, "no target is in service")
 	case o.Owner.ID == g.node.ID && g.objects != nil:
 		return g.objects.Serve(c, o)
 	case !o.Owner.Alive:
-		return errs.F(op, o.String(), errs.Unavailable, "its owner %s does not answer: retry later", o.Owner.ID)
+		return errs.F(op, o.String(), errs.Busy, "its owner %s does not answer: retry later", o.Owner.ID)
 	}
 	c.Redirect(g.node.RedirectURL(c, &o))
 	return nil

@@ -42,11 +42,11 @@ func (t *Target) admit(c *httpx.Ctx, o *node.Object) (bool, error) {
 	}
 	switch {
 	case o.Owner == nil:
-		return false, errs.E("target.admit", o, errs.Unavailable, "no target is in service")
+		return false, errs.E("target.admit", o, errs.Busy, "no target is in service")
 	case r.MapVersion > 0: // routes by itself: it refreshes its map instead of being sent around
 		return false, errs.F("target.admit", o, errs.WrongOwner, "belongs to %s in version %d of the cluster map", o.Owner.ID, o.View.Map.Version)
 	case !o.Owner.Alive:
-		return false, errs.F("target.admit", o, errs.Unavailable, "its owner %s does not answer", o.Owner.ID)
+		return false, errs.F("target.admit", o, errs.Busy, "its owner %s does not answer", o.Owner.ID)
 	}
 	c.Redirect(t.node.RedirectURL(c, o))
 	return false, nil

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // history builds one from operations whose calls and returns are given in order of time; versions are filled in for
@@ -124,6 +125,29 @@ func TestCheckListings(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestManyUnknown: writes of unknown outcome that nobody saw do not make the search longer, however many there are, and one of them
+// still is the explanation where there is no other.
+func TestManyUnknown(t *testing.T) {
+	for _, last := range []*Op{op(Get, 1000, 1001, 1), with(op(Create, 1000, 1001, 3), Failed)} {
+		ops := []*Op{op(Put, 1, 2, 1)}
+		if last.Kind == Create {
+			ops = append(ops, op(Delete, 3, 4, 0))
+		}
+		for i := range 40 {
+			o := with(op(Put, int64(10+i), Never, 2), Unknown)
+			o.Value = uint64(1000 + i)
+			ops = append(ops, o)
+			if last.Kind == Get {
+				ops = append(ops, with(op(Delete, int64(10+i), Never, 0), Unknown))
+			}
+		}
+		began := time.Now()
+		if err := history(append(ops, last)...).Check(); err != nil {
+			t.Errorf("%s after %v: %v", last.Kind, time.Since(began), err)
+		}
 	}
 }
 

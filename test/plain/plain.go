@@ -81,13 +81,16 @@ const (
 	Unknown                // no answer, or one that leaves it open
 )
 
-// OutcomeOf classifies the error of a write. Only a 4xx, and a connection never made, say that nothing happened:
-// a 5xx may be the second thoughts of a node whose write is on disk already.
+// OutcomeOf classifies the error of a write. Only a 4xx, the kinds that are documented to say so, and a connection never made, say
+// that nothing happened: any other 5xx may be the second thoughts of a node whose write is on disk already.
 func OutcomeOf(err error) Outcome {
 	var dial *net.OpError
+	var r *Refusal
 	switch {
 	case err == nil:
 		return Done
+	case errors.As(err, &r) && (r.Kind == "busy" || r.Kind == "stale-map"):
+		return NotDone
 	case Status(err) >= 400 && Status(err) < 500:
 		return NotDone
 	case errors.As(err, &dial) && dial.Op == "dial":

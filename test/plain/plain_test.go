@@ -40,6 +40,10 @@ func TestOutcomes(t *testing.T) {
 		}), Done},
 		{"412", answer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(412) }), NotDone},
 		{"503", answer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }), Unknown},
+		{"503 busy", answer(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("ais-error-kind", "busy")
+			w.WriteHeader(503)
+		}), NotDone},
 		{"cut", answer(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), Unknown},
 		{"gone", gone.URL, NotDone},
 	} {
