@@ -3,7 +3,7 @@ package xact
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +20,7 @@ type Peers interface {
 	Start(ctx context.Context, n *cluster.Node, s *Spec) error
 	Stop(ctx context.Context, n *cluster.Node, q *api.JobQuery) (int, error)
 	Query(ctx context.Context, n *cluster.Node, q *api.JobQuery) ([]Snap, error)
+	Seal(ctx context.Context, n *cluster.Node, id string, f Final) error
 }
 
 // Jobs is the gateway's side: it acts on all targets and keeps nothing itself, so any gateway can be asked.
@@ -115,17 +116,20 @@ func asked(v *cluster.View, q *api.JobQuery) ([]*cluster.Node, error) {
 	}), nil
 }
 
-// Snaps gathers what live targets report of the matching jobs. Every target asked is a key.
+// Snaps gathers what live targets report of the matching jobs: each share once. Every target asked is a key. A share that nobody reports, as another
+// target has yet to go on with it, is reported as running; what a job that has ended had done where no target reports it any more is one more report, of no share.
 func (g *Jobs) Snaps(ctx context.Context, v *cluster.View, q *api.JobQuery) (map[cluster.NodeID][]Snap, error) {
 	nodes, err := asked(v, q)
 	if err != nil {
 		return nil, err
 	}
+	every := *q
+	every.Active = nil // whether a job runs cannot be told from one of its shares
 	got := make([][]Snap, len(nodes))
-	eg, ctx := errgroup.WithContext(ctx)
+	eg, ectx := errgroup.WithContext(ctx)
 	for i, n := range nodes {
 		eg.Go(func() (err error) {
-			if got[i], err = g.peers.Query(ctx, n, q); err != nil {
+			if got[i], err = g.peers.Query(ectx, n, &every); err != nil {
 				return errs.E("xact.Snaps", "target "+string(n.ID), err)
 			}
 			return nil
@@ -135,10 +139,94 @@ func (g *Jobs) Snaps(ctx context.Context, v *cluster.View, q *api.JobQuery) (map
 		return nil, err
 	}
 	all := make(map[cluster.NodeID][]Snap, len(nodes))
+	byID := map[string][]Snap{}
 	for i, n := range nodes {
-		all[n.ID] = got[i]
+		all[n.ID] = []Snap{}
+		for _, s := range got[i] {
+			byID[s.ID] = append(byID[s.ID], s)
+		}
+	}
+	for id, snaps := range byID {
+		shares := byShare(snaps)
+		if q.Node+q.DaemonID == "" {
+			g.complete(ctx, v, id, shares, &snaps[0])
+		}
+		for _, of := range slices.Sorted(maps.Keys(shares)) {
+			s := shares[of]
+			at := cluster.NodeID(s.Node)
+			if all[at] == nil { // of a target that is gone
+				at = nodes[0].ID
+			}
+			if q.Active == nil || !*q.Active || !s.ended() {
+				all[at] = append(all[at], *s)
+			}
+		}
+	}
+	for _, snaps := range all {
+		slices.SortStableFunc(snaps, func(a, b Snap) int { return a.Start.Compare(b.Start) })
 	}
 	return all, nil
+}
+
+// complete adds to the shares of a job what nobody reports. A job whose shares have all ended has ended once every live target knows that, so that none goes on
+// with it any more; until then one of its shares is said to run.
+func (g *Jobs) complete(ctx context.Context, v *cluster.View, id string, shares map[cluster.NodeID]*Snap, first *Snap) {
+	blank := func(of cluster.NodeID) *Snap {
+		s := &Snap{Targets: first.Targets, Of: of}
+		s.ID, s.Kind, s.Bck, s.Src, s.Dst, s.Ctl, s.Start = first.ID, first.Kind, first.Bck, first.Src, first.Dst, first.Ctl, first.Start
+		return s
+	}
+	over := false // it has ended, and that is known, or was stopped
+	for _, s := range shares {
+		over = over || s.Final != nil || s.Stopped
+	}
+	if !over {
+		var each []Snap
+		for _, of := range first.Targets {
+			switch s := shares[of]; {
+			case s == nil:
+				shares[of] = blank(of)
+			case s.ended():
+				each = append(each, *s)
+			}
+		}
+		if len(each) < len(first.Targets) {
+			return
+		}
+		f := finalOf(each)
+		if nodes, err := asked(v, &api.JobQuery{}); err != nil || seal(ctx, g.peers, nodes, id, f) != nil {
+			last := shares[first.Targets[0]]
+			last.End, last.Idle = time.Time{}, false
+			return
+		}
+		for _, s := range shares {
+			s.Final = &f
+		}
+	}
+	if rest := unreported(shares, blank("")); rest != nil {
+		shares[""] = rest
+	}
+}
+
+// unreported makes of rest what a job that has ended did in shares that no target reports any more; nil if there is none.
+func unreported(shares map[cluster.NodeID]*Snap, rest *Snap) *Snap {
+	var f *Final
+	for _, s := range shares {
+		if s.Final != nil {
+			f = s.Final
+		}
+		rest.Stats.Objects -= s.Stats.Objects
+		rest.Stats.Bytes -= s.Stats.Bytes
+		rest.Errors -= s.Errors
+	}
+	if f == nil || f.Objects+rest.Stats.Objects <= 0 && f.Errors+rest.Errors == 0 {
+		return nil
+	}
+	rest.Stats.Objects += f.Objects
+	rest.Stats.Bytes += f.Bytes
+	rest.Errors += f.Errors
+	rest.End, rest.Idle, rest.Final = f.End, true, f
+	return rest
 }
 
 // Job is one job summed up over its targets.
@@ -173,7 +261,9 @@ func (g *Jobs) List(ctx context.Context, v *cluster.View, q *api.JobQuery) ([]*J
 	byID := map[string][]Snap{}
 	for _, of := range snaps {
 		for _, s := range of {
-			byID[s.ID] = append(byID[s.ID], s)
+			if s.Of != "" {
+				byID[s.ID] = append(byID[s.ID], s)
+			}
 		}
 	}
 	jobs := make([]*Job, 0, len(byID))
@@ -192,53 +282,64 @@ func (g *Jobs) List(ctx context.Context, v *cluster.View, q *api.JobQuery) ([]*J
 	return jobs, nil
 }
 
-// sum makes one job of its shares. A target that took part and does not know the job any more (it restarted or is
-// gone) makes it aborted, unless only some of the targets were asked.
+// finalOf sums up the shares of a job that has ended.
+func finalOf(shares []Snap) Final {
+	slices.SortFunc(shares, func(a, b Snap) int { return strings.Compare(string(a.Of), string(b.Of)) })
+	var f Final
+	var faults []string
+	for i := range shares {
+		s := &shares[i]
+		if s.End.After(f.End) {
+			f.End = s.End
+		}
+		f.Aborted = f.Aborted || s.Aborted
+		if s.Err != "" {
+			faults = append(faults, "target "+string(s.Of)+": "+s.Err)
+		}
+		if s.Stats.Objects > 0 {
+			if f.Objects == 0 || s.Sizes.Min < f.Sizes.Min {
+				f.Sizes.Min = s.Sizes.Min
+			}
+			f.Sizes.Max = max(f.Sizes.Max, s.Sizes.Max)
+		}
+		f.Objects += s.Stats.Objects
+		f.Bytes += s.Stats.Bytes
+		f.Errors += s.Errors
+	}
+	f.Err = strings.Join(faults, "; ")
+	return f
+}
+
+// sum makes one job of its shares, each of which is there once; partial says that only some of the targets were asked.
 func sum(shares []Snap, partial bool) *Job {
-	slices.SortFunc(shares, func(a, b Snap) int { return strings.Compare(a.Node, b.Node) })
 	first := shares[0]
 	j := &Job{JobStatus: api.JobStatus{UUID: first.ID, Kind: first.Kind, Bck: &first.Bck}, Start: first.Start}
-	var end time.Time
-	running := false
-	var faults []string
-	missing := map[cluster.NodeID]bool{}
-	for _, id := range first.Targets {
-		missing[id] = true
-	}
+	running, stopped := false, false
+	var final *Final
 	for _, s := range shares {
-		delete(missing, cluster.NodeID(s.Node))
 		if s.Start.Before(j.Start) {
 			j.Start = s.Start
 		}
-		if s.End.After(end) {
-			end = s.End
+		if s.Final != nil {
+			final = s.Final
 		}
-		running = running || s.End.IsZero()
-		j.Aborted = j.Aborted || s.Aborted
-		if s.Err != "" {
-			faults = append(faults, "target "+s.Node+": "+s.Err)
-		}
-		if s.Stats.Objects > 0 {
-			if j.Objects == 0 || s.Sizes.Min < j.Sizes.Min {
-				j.Sizes.Min = s.Sizes.Min
-			}
-			j.Sizes.Max = max(j.Sizes.Max, s.Sizes.Max)
-		}
-		j.Objects += s.Stats.Objects
-		j.Bytes += s.Stats.Bytes
+		stopped = stopped || s.Stopped
+		running = running || !s.ended() && !(s.Left && s.Stopped)
 	}
-	if len(missing) > 0 && !partial {
-		lost := make([]string, 0, len(missing))
-		for id := range missing {
-			lost = append(lost, string(id))
-		}
-		slices.Sort(lost)
-		j.Aborted = true
-		faults = append(faults, fmt.Sprintf("%s restarted since, or is gone, and knows nothing of it: what it had left to do, if anything, is not done", strings.Join(lost, ", ")))
+	f := finalOf(shares)
+	switch {
+	case partial:
+	case final != nil:
+		f, running = *final, false
+	case stopped:
+		f.Aborted = true
 	}
+	j.Objects, j.Bytes, j.Sizes, j.Aborted, j.Err = f.Objects, f.Bytes, f.Sizes, f.Aborted, f.Err
 	if !running {
-		j.EndTime = end.UnixNano()
+		j.EndTime = f.End.UnixNano()
+		if f.End.IsZero() { // stopped, and all that had begun was on its way to others
+			j.EndTime = time.Now().UnixNano()
+		}
 	}
-	j.Err = strings.Join(faults, "; ")
 	return j
 }

@@ -9,12 +9,19 @@ import (
 	"aistore/httpx"
 )
 
-// Paths of the intra-cluster routes. Bodies are JSON: a Spec, an api.JobQuery; replies: nothing, a number, []Snap.
+// Paths of the intra-cluster routes. Bodies are JSON: a Spec, an api.JobQuery, a sealing; replies: nothing, a number, []Snap.
 const (
 	pathStart = "/intra/job"
 	pathStop  = "/intra/job/stop"
 	pathQuery = "/intra/job/query"
+	pathSeal  = "/intra/job/seal"
 )
+
+// sealing says how a job has ended.
+type sealing struct {
+	ID    string `json:"id"`
+	Final Final  `json:"final"`
+}
 
 // maxSpec bounds a Spec: a million names of the longest kind would not fit, ten thousand of them do.
 const maxSpec = 64 << 20
@@ -45,6 +52,13 @@ func (r *Runtime) Routes() []httpx.Route {
 				return err
 			}
 			return c.JSON(r.Query(&q))
+		}},
+		{Method: "POST", Path: pathSeal, Op: "job-seal", Policy: policy, Handler: func(c *httpx.Ctx) error {
+			var s sealing
+			if err := c.ReadJSON(policy.MaxBody, &s); err != nil {
+				return err
+			}
+			return r.Seal(c.Context(), s.ID, s.Final)
 		}},
 	}
 }
@@ -90,6 +104,14 @@ func (r *Remote) Query(ctx context.Context, n *cluster.Node, q *api.JobQuery) (s
 	}
 	err = r.call(ctx, n, pathQuery, q, &snaps)
 	return snaps, err
+}
+
+// Seal tells n how the job has ended.
+func (r *Remote) Seal(ctx context.Context, n *cluster.Node, id string, f Final) error {
+	if r.here(n) {
+		return r.local.Seal(ctx, id, f)
+	}
+	return r.call(ctx, n, pathSeal, sealing{id, f}, nil)
 }
 
 func (r *Remote) call(ctx context.Context, n *cluster.Node, path string, in, out any) error {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,6 +66,7 @@ type Config struct {
 	Objects Objects
 	Map     Map
 	Pages   Pages
+	Peers   Peers            // the other targets; nil: nobody looks after jobs whose targets are lost
 	Log     *slog.Logger     // nil: none
 	Now     func() time.Time // nil: time.Now
 }
@@ -72,11 +75,14 @@ type Config struct {
 type Runtime struct {
 	cfg Config
 
-	mu     sync.Mutex
-	ctx    context.Context // of Run; nil before it and after
-	jobs   []*run          // oldest first
-	undone []string        // ids of jobs that are not to begin any more, oldest first
-	active sync.WaitGroup
+	mu      sync.Mutex
+	ctx     context.Context // of Run; nil before it, after it, and from Leave on
+	jobs    []*run          // the shares here, oldest first
+	watches map[string]*watch
+	undone  []string // ids of jobs that are not to begin any more, oldest first
+	active  sync.WaitGroup
+
+	alive atomic.Pointer[time.Time] // when the lease was last seen to hold, see fenced
 }
 
 // NewRuntime returns a Runtime that takes jobs once Run is called.
@@ -87,15 +93,15 @@ func NewRuntime(cfg Config) *Runtime {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Runtime{cfg: cfg}
+	return &Runtime{cfg: cfg, watches: map[string]*watch{}}
 }
 
-// Run takes jobs until ctx ends, then stops them; every one has ended when Run returns.
+// Run takes jobs, and looks after those whose targets are lost, until ctx ends; then it stops them. Every one has ended when Run returns.
 func (r *Runtime) Run(ctx context.Context) error {
 	r.mu.Lock()
 	r.ctx = ctx
 	r.mu.Unlock()
-	<-ctx.Done()
+	r.guard(ctx)
 	r.mu.Lock()
 	r.ctx = nil
 	r.mu.Unlock()
@@ -103,8 +109,9 @@ func (r *Runtime) Run(ctx context.Context) error {
 	return nil
 }
 
-// run is one job on this target.
+// run is one share of a job on this target.
 type run struct {
+	of      cluster.NodeID // whose share it is
 	spec    Spec
 	row     Row
 	rt      *Runtime
@@ -114,31 +121,38 @@ type run struct {
 	started time.Time
 	cancel  context.CancelCauseFunc
 	ctx     context.Context
+	over    chan struct{} // closed when the work has ended
 
 	objects, bytes, failed atomic.Int64
 	workers                atomic.Int64
+	trail                  trail
+	leaves                 atomic.Bool // nothing more begins here: another goes on with the share
 
 	mu    sync.Mutex
 	ended time.Time
-	errs  []error // of objects, the first few
-	err   error   // why it stopped before its end
-	sizes Sizes
+	errs  []string // of objects, the first few
+	err   error    // why it stopped before its end
+	left  bool     // it has not ended, but is another's to go on with
 }
 
 // errStopped is why a job ends that was told to.
 var errStopped = errors.New("stopped on request")
 
-// Start begins this target's share. Starting a job again that is known is no error.
+// Start begins a share: this target's, or that of another which is given up there. Starting a share again that is known is no error.
 func (r *Runtime) Start(ctx context.Context, s Spec) error {
 	const op = "xact.Start"
 	row, ok := rowOf(s.Kind)
 	if !ok {
 		return errs.F(op, "kind", errs.Invalid, "%q is unknown", s.Kind)
 	}
-	j := &run{spec: s, row: row, rt: r}
+	j := &run{spec: s, row: row, rt: r, of: s.Of, over: make(chan struct{})}
+	if j.of == "" {
+		j.of = r.cfg.Self
+	}
 	if err := j.bind(ctx); err != nil {
 		return errs.E(op, "job "+s.ID, err)
 	}
+	j.resume(s.From)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ctx == nil {
@@ -147,27 +161,36 @@ func (r *Runtime) Start(ctx context.Context, s Spec) error {
 	if slices.Contains(r.undone, s.ID) {
 		return errs.E(op, "job "+s.ID, errs.Canceled, errStopped)
 	}
-	running := 0
+	running := map[string]bool{}
 	for _, known := range r.jobs {
-		if known.spec.ID == s.ID {
+		if known.spec.ID == s.ID && known.of == j.of && !known.gone() {
 			return nil
 		}
 		if known.running() {
-			running++
+			running[known.spec.ID] = true
 		}
 	}
-	if running >= maxRunning {
-		return errs.F(op, "job "+s.ID, errs.Busy, "%d jobs are running: wait for one to end", running)
+	if len(running) >= maxRunning && !running[s.ID] {
+		return errs.F(op, "job "+s.ID, errs.Busy, "%d jobs are running: wait for one to end", len(running))
+	}
+	r.forget(maxEnded)
+	w := r.watch(&s)
+	switch {
+	case w.final != nil || w.stopped:
+		return nil // late
+	case s.Ended != nil:
+		w.known[j.of] = *s.Ended
+		return nil
 	}
 	j.started = r.cfg.Now()
 	j.ctx, j.cancel = context.WithCancelCause(r.ctx)
-	r.forget(maxEnded)
+	r.jobs = slices.DeleteFunc(r.jobs, func(o *run) bool { return o.spec.ID == s.ID && o.of == j.of }) // given up here before
 	r.jobs = append(r.jobs, j)
 	r.active.Go(j.do)
 	return nil
 }
 
-// forget drops the oldest ended jobs until at most keep are left.
+// forget drops the oldest ended shares until at most keep are left.
 func (r *Runtime) forget(keep int) {
 	ended := 0
 	for _, j := range r.jobs {
@@ -175,13 +198,25 @@ func (r *Runtime) forget(keep int) {
 			ended++
 		}
 	}
+	left := map[string]bool{}
 	r.jobs = slices.DeleteFunc(r.jobs, func(j *run) bool {
 		if ended <= keep || j.running() {
+			left[j.spec.ID] = true
 			return false
 		}
 		ended--
 		return true
 	})
+	maps.DeleteFunc(r.watches, func(id string, _ *watch) bool { return !left[id] })
+}
+
+// resume makes the share go on behind a mark.
+func (j *run) resume(m Mark) {
+	j.trail.mark = m
+	j.objects.Store(m.Objects)
+	j.bytes.Store(m.Bytes)
+	j.failed.Store(m.Errors)
+	j.errs = slices.Clone(m.Faults)
 }
 
 // bind finds the buckets in this target's newest view.
@@ -210,21 +245,28 @@ func (j *run) bind(ctx context.Context) error {
 	return nil
 }
 
-// do runs the job to its end.
+// do runs the share to its end.
 func (j *run) do() {
+	defer close(j.over)
 	log := j.rt.cfg.Log.With("job", j.spec.ID, "kind", j.spec.Kind, "bucket", j.from.String())
-	log.Info("job started", "about", j.spec.About)
+	log.Info("job started", "about", j.spec.About, "of", j.of)
 	err := j.guarded()
+	left := j.leaves.Load()
 	if cause := context.Cause(j.ctx); cause != nil {
 		err = cause
+	} else if err != nil && !left {
+		left = j.rt.fenced() != nil // what fails without a lease is no fault of the job
+	}
+	if errors.Is(err, errLeft) || errors.Is(context.Cause(j.ctx), context.Canceled) { // the second: this process ends
+		left = true
 	}
 	j.cancel(nil)
 	j.mu.Lock()
-	j.err = err
+	j.err, j.left = err, left && !errors.Is(err, errStopped)
 	j.ended = j.rt.cfg.Now()
-	j.spec.Message = nil // may be millions of bytes of names, and many jobs are remembered
 	took := j.ended.Sub(j.started)
 	j.mu.Unlock()
+	j.rt.ended(j.spec.ID)
 	level := slog.LevelInfo
 	if err != nil || j.failed.Load() > 0 {
 		level = slog.LevelWarn
@@ -251,33 +293,43 @@ func (j *run) running() bool {
 	return j.ended.IsZero()
 }
 
+// gone reports whether the share was given up here, for another to go on with.
+func (j *run) gone() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.left
+}
+
 // handled counts an object that was worked on; a size below 0 is not known.
-func (j *run) handled(size int64) {
+func (j *run) handled(size int64) outcome {
 	j.objects.Add(1)
 	j.bytes.Add(max(size, 0))
+	return outcome{done: true, bytes: size}
 }
 
 // fail counts an object that could not be worked on. An error that will meet every object alike is returned: the
 // job cannot go on.
-func (j *run) fail(key string, err error) error {
+func (j *run) fail(key string, err error) (outcome, error) {
 	if errs.Is(err, errs.NoBucket, errs.StaleMap, errs.WrongOwner, errs.Unavailable, errs.Full, errs.Canceled) {
-		return err
+		return outcome{}, err
 	}
+	fault := fmt.Sprintf("%s/%s: %v", j.from, key, err)
 	j.failed.Add(1)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.errs) < maxErrors {
-		j.errs = append(j.errs, fmt.Errorf("%s/%s: %w", j.from, key, err))
+		j.errs = append(j.errs, fault)
 	}
-	return nil
+	return outcome{fault: fault}, nil
 }
 
-// snap reports the job as it is now.
+// snap reports the share as it is now.
 func (j *run) snap() Snap {
+	mark := j.trail.at()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	s := Snap{Targets: j.spec.Targets, Sizes: j.sizes}
-	s.ID, s.Kind, s.Start, s.End = j.spec.ID, j.spec.Kind, j.started, j.ended
+	s := Snap{Targets: j.spec.Targets, Sizes: mark.Sizes, Of: j.of, Mark: mark, Left: j.left}
+	s.ID, s.Kind, s.Start = j.spec.ID, j.spec.Kind, j.started
 	s.Bck, s.Node, s.Ctl = api.BckOf(j.from), string(j.rt.cfg.Self), j.spec.About
 	if j.to != nil {
 		src, dst := api.BckOf(j.from), api.BckOf(j.to)
@@ -285,16 +337,17 @@ func (j *run) snap() Snap {
 	}
 	s.Stats.Objects, s.Stats.Bytes = j.objects.Load(), j.bytes.Load()
 	s.Errors = uint64(j.failed.Load())
-	s.Idle = !j.ended.IsZero()
 	s.Packed = uint64(j.workers.Load()) << 10
-	if j.err != nil {
-		s.Aborted, s.AbortErr, s.Err = true, j.err.Error(), j.err.Error()
-	}
 	if n := s.Errors; n > 0 {
-		s.Err = fmt.Sprintf("%d objects failed: %v", n, errors.Join(j.errs...))
-		if s.Aborted {
-			s.Err = s.AbortErr + "; " + s.Err
-		}
+		s.Err = fmt.Sprintf("%d objects failed: %s", n, strings.Join(j.errs, "\n"))
+	}
+	if j.left {
+		return s
+	}
+	s.End, s.Idle = j.ended, !j.ended.IsZero()
+	if j.err != nil {
+		s.Aborted, s.AbortErr = true, j.err.Error()
+		s.Err = strings.TrimSuffix(s.AbortErr+"; "+s.Err, "; ")
 	}
 	return s
 }
@@ -303,7 +356,7 @@ func (j *run) matches(q *api.JobQuery) bool {
 	if q.ID != "" && q.ID != j.spec.ID || q.Kind != "" && KindOf(q.Kind) != j.spec.Kind {
 		return false
 	}
-	if q.Active != nil && *q.Active && !j.running() {
+	if q.Active != nil && *q.Active && !j.running() && !j.gone() {
 		return false
 	}
 	if node := q.Node + q.DaemonID; node != "" && node != string(j.rt.cfg.Self) {
@@ -318,23 +371,35 @@ func (j *run) matches(q *api.JobQuery) bool {
 	return is(j.from) || is(j.to)
 }
 
-// Query reports the jobs that match, oldest first.
+// Query reports the shares that match, oldest first, and those that have ended elsewhere and that nobody else may know of any more.
 func (r *Runtime) Query(q *api.JobQuery) []Snap {
 	snaps := []Snap{}
+	told := map[string]bool{}
 	for _, j := range r.all() {
-		if j.matches(q) {
-			snaps = append(snaps, j.snap())
+		if !j.matches(q) {
+			continue
+		}
+		s := j.snap()
+		elsewhere := r.about(&s)
+		snaps = append(snaps, s)
+		if q.Active == nil && q.Node+q.DaemonID == "" && !told[s.ID] {
+			told[s.ID] = true
+			snaps = append(snaps, elsewhere...)
 		}
 	}
 	return snaps
 }
 
-// Stop tells the running jobs that match to stop and returns how many there were. One that is not known is not begun any more: who starts it may have
+// Stop tells the running shares that match to stop and returns how many there were. A job that is not known is not begun any more: who starts it may have
 // given it up while its start was on its way.
 func (r *Runtime) Stop(q *api.JobQuery) int {
 	n := 0
 	for _, j := range r.known(q.ID) {
-		if j.matches(q) && j.running() {
+		if !j.matches(q) {
+			continue
+		}
+		r.stopped(j.spec.ID)
+		if j.running() {
 			j.cancel(errs.E("xact.Stop", "job "+j.spec.ID, errs.Canceled, errStopped))
 			n++
 		}

@@ -3,6 +3,7 @@ package xact
 import (
 	"context"
 	"slices"
+	"time"
 
 	"aistore/cluster"
 	"aistore/errs"
@@ -23,15 +24,15 @@ func sharesOf(ps []cluster.Placed) shares {
 	return s
 }
 
-// mine reports whether a name is of this target's share.
+// mine reports whether a name is of this share.
 func (j *run) mine(key string) bool {
 	i := cluster.Pick(cluster.Digest(j.from.Seed, key), j.shares.cands)
-	return i >= 0 && j.shares.of[i].ID == j.rt.cfg.Self
+	return i >= 0 && j.shares.of[i].ID == j.of
 }
 
-// atHome reports whether all names of this target's share are on its own disks by v.
+// atHome reports whether all names of this share are on this target's own disks by v.
 func (j *run) atHome(v *cluster.View) bool {
-	if len(v.Map.Former) > 0 {
+	if j.of != j.rt.cfg.Self || len(v.Map.Former) > 0 {
 		return false
 	}
 	return slices.EqualFunc(v.Map.Targets(), j.shares.of, func(n *cluster.Node, p cluster.Placed) bool { return n.ID == p.ID && n.Weight == p.Weight })
@@ -40,10 +41,10 @@ func (j *run) atHome(v *cluster.View) bool {
 // chunk is how many names are read at once from this target's own disks.
 const chunk = 1024
 
-// walk yields this target's share of the names under a prefix, in byte order: from its own disks as long as the share is there, otherwise from the list that
-// all targets make. Every name that is there from the walk's beginning to its end is yielded, also when names move meanwhile.
-func (j *run) walk(ctx context.Context, prefix string, yield func(key string, size int64) bool) error {
-	for after, more := "", true; more; {
+// walk yields this share of the names under a prefix, in byte order behind after: from this target's own disks as long as the share is there, otherwise
+// from the list that all targets make. Every name that is there from the walk's beginning to its end is yielded, also when names move meanwhile.
+func (j *run) walk(ctx context.Context, prefix, after string, yield func(key string, size int64) bool) error {
+	for more := true; more; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -76,8 +77,29 @@ func (j *run) someNames(ctx context.Context, prefix, after string) (some []Found
 	if j.rt.cfg.Pages == nil {
 		return nil, "", errs.E("xact.walk", "job "+j.spec.ID, errs.StaleMap, "names have moved since the job began")
 	}
-	some, next, err = j.rt.cfg.Pages(ctx, j.from.ID, prefix, after)
+	some, next, err = j.page(ctx, prefix, after)
 	return slices.DeleteFunc(some, func(f Found) bool { return !j.mine(f.Key) }), next, err
+}
+
+// Patience of a walk whose list a target does not answer: it may be starting again.
+const (
+	listPatience = 2 * time.Minute
+	listPause    = 500 * time.Millisecond
+)
+
+// page lists names over all targets, and waits for those that do not answer.
+func (j *run) page(ctx context.Context, prefix, after string) (some []Found, next string, err error) {
+	for until := j.rt.cfg.Now().Add(listPatience); ; {
+		some, next, err = j.rt.cfg.Pages(ctx, j.from.ID, prefix, after)
+		if err == nil || !errs.KindOf(err).Retryable() || j.leaves.Load() || j.rt.cfg.Now().After(until) {
+			return some, next, err
+		}
+		select {
+		case <-time.After(listPause):
+		case <-ctx.Done():
+			return nil, "", ctx.Err()
+		}
+	}
 }
 
 // ownNames reads a chunk from this target's own disks.
@@ -97,7 +119,9 @@ func (j *run) ownNames(ctx context.Context, prefix, after string) (some []Found,
 	return some, next, err
 }
 
-// underPrefix yields this target's share of the names under a prefix.
+// underPrefix yields this share of the names under a prefix.
 func (j *run) underPrefix(prefix string) names {
-	return func(ctx context.Context, yield func(string, int64) bool) error { return j.walk(ctx, prefix, yield) }
+	return func(ctx context.Context, from Mark, yield func(string, int64) bool) error {
+		return j.walk(ctx, prefix, from.After, yield)
+	}
 }

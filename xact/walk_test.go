@@ -66,14 +66,14 @@ func TestWalkWhileNamesMove(t *testing.T) {
 			}
 			return found, next, nil
 		}})
-		j := &run{rt: rt, from: c.from}
+		j := &run{rt: rt, from: c.from, of: rt.cfg.Self}
 		var ps []cluster.Placed
 		for _, n := range c.view.Map.Targets() {
 			ps = append(ps, cluster.Placed{ID: n.ID, Weight: n.Weight})
 		}
 		j.shares = sharesOf(ps)
 		var got []string
-		if err := j.walk(t.Context(), "", func(key string, size int64) bool { got = append(got, key); return size == 3 }); err != nil {
+		if err := j.walk(t.Context(), "", "", func(key string, size int64) bool { got = append(got, key); return size == 3 }); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(got, mine) {

@@ -3,6 +3,8 @@ package xact
 import (
 	"context"
 	"encoding/json"
+	"iter"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -12,21 +14,14 @@ import (
 	"aistore/object"
 )
 
-// names is a source of object names; yield returns false when it wants no more. size is -1 where it is not known.
-type names func(ctx context.Context, yield func(key string, size int64) bool) error
+// names is a source of object names behind a mark; yield returns false when it wants no more. size is -1 where it is not known.
+type names func(ctx context.Context, from Mark, yield func(key string, size int64) bool) error
 
-// selected yields this target's share of a selection. listed says that the names were given one by one, so that
+// selected yields this share's names of a selection. listed says that the names were given one by one, so that
 // one that does not exist is an error.
 func (j *run) selected(s *api.ObjectSelection) (src names, listed bool, err error) {
 	if len(s.Names) > 0 {
-		return func(_ context.Context, yield func(string, int64) bool) error {
-			for _, key := range s.Names {
-				if j.mine(key) && !yield(key, -1) {
-					break
-				}
-			}
-			return nil
-		}, true, nil
+		return j.given(slices.Values(s.Names)), true, nil
 	}
 	t, err := api.ParseTemplate(s.Template)
 	if err != nil {
@@ -35,18 +30,29 @@ func (j *run) selected(s *api.ObjectSelection) (src names, listed bool, err erro
 	if t.IsPrefix() {
 		return j.underPrefix(t.Prefix()), false, nil
 	}
-	return func(ctx context.Context, yield func(string, int64) bool) error {
-		n := 0
-		for key := range t.Names() {
+	return j.given(t.Names()), false, nil
+}
+
+// given yields the share's names of those that were given.
+func (j *run) given(all iter.Seq[string]) names {
+	return func(ctx context.Context, from Mark, yield func(string, int64) bool) error {
+		n, passed := 0, from.Names
+		for key := range all {
 			if n++; n%4096 == 0 && ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if j.mine(key) && !yield(key, -1) {
+			if !j.mine(key) {
+				continue
+			}
+			if passed--; passed >= 0 {
+				continue
+			}
+			if !yield(key, -1) {
 				break
 			}
 		}
 		return nil
-	}, false, nil
+	}
 }
 
 // spread returns how many lanes work, and how many workers each has. total > 0 is the number of workers wanted over all mountpaths, -1 a
@@ -61,14 +67,15 @@ func spread(total, mountpaths int) (lanes, workers int) {
 	return mountpaths, max(leastLane, min(perLane, maxWorkers/mountpaths))
 }
 
-// each calls do for every name of src, with workers per mountpath so that a slow disk holds up its own names only. total is spread's.
-func (j *run) each(src names, total int, do func(ctx context.Context, key string, size int64) error) error {
+// each calls do for every name of src, with workers per mountpath so that a slow disk holds up its own names only. total is spread's. An
+// error of do ends the share; the name's own is an outcome.
+func (j *run) each(src names, total int, do func(ctx context.Context, key string, size int64) (outcome, error)) error {
 	_, mountpaths := j.rt.cfg.Objects.Lane(object.Name{Bucket: j.from.ID})
 	lanes, workers := spread(total, mountpaths)
 	j.workers.Store(int64(lanes * workers))
 	g, ctx := errgroup.WithContext(j.ctx)
 	type task struct {
-		key  string
+		*step
 		size int64
 	}
 	queues := make([]chan task, lanes)
@@ -80,9 +87,17 @@ func (j *run) each(src names, total int, do func(ctx context.Context, key string
 					if ctx.Err() != nil {
 						return ctx.Err()
 					}
-					if err := do(ctx, t.key, t.size); err != nil {
+					if j.leaves.Load() {
+						continue // what is under way ends, the rest is another's
+					}
+					if err := j.rt.fenced(); err != nil {
 						return err
 					}
+					o, err := do(ctx, t.key, t.size)
+					if err != nil {
+						return err
+					}
+					j.trail.end(t.step, o)
 				}
 				return nil
 			})
@@ -94,13 +109,16 @@ func (j *run) each(src names, total int, do func(ctx context.Context, key string
 				close(q)
 			}
 		}()
-		return src(ctx, func(key string, size int64) bool {
+		return src(ctx, j.spec.From, func(key string, size int64) bool {
+			if j.leaves.Load() {
+				return false
+			}
 			lane := 0
 			if lanes > 1 {
 				lane, _ = j.rt.cfg.Objects.Lane(object.Name{Bucket: j.from.ID, Key: key})
 			}
 			select {
-			case queues[lane] <- task{key, size}:
+			case queues[lane] <- task{j.trail.begin(key), size}:
 				return true
 			case <-ctx.Done():
 				return false
@@ -130,15 +148,15 @@ func (j *run) deleteObjects() error {
 	if err != nil {
 		return err
 	}
-	return j.each(src, 0, func(ctx context.Context, key string, size int64) error {
+	return j.each(src, 0, func(ctx context.Context, key string, size int64) (outcome, error) {
 		done, err := j.rt.cfg.Objects.Delete(ctx, j.from, key)
 		switch {
 		case err == nil:
-			j.handled(max(done, size))
-		case !errs.Is(err, errs.NotFound):
-			return j.fail(key, err)
+			return j.handled(max(done, size)), nil
+		case errs.Is(err, errs.NotFound):
+			return outcome{}, nil
 		}
-		return nil
+		return j.fail(key, err)
 	})
 }
 
@@ -164,19 +182,18 @@ func (j *run) copyObjects() error {
 
 // copy copies what src yields. Without ContinueOn the first error ends the job.
 func (j *run) copy(src names, listed bool, msg *api.CopyMsg) error {
-	return j.each(src, msg.NumWorkers, func(ctx context.Context, key string, size int64) error {
+	return j.each(src, msg.NumWorkers, func(ctx context.Context, key string, size int64) (outcome, error) {
 		done, err := j.copyOne(ctx, key, size, msg)
 		switch {
 		case err == nil:
-			j.handled(max(done, size))
-			return nil
+			return j.handled(max(done, size)), nil
 		case !listed && errs.Is(err, errs.NotFound):
-			return nil // a number of the range without an object, or deleted since it was listed
+			return outcome{}, nil // a number of the range without an object, or deleted since it was listed
 		case !msg.ContinueOn:
-			if fatal := j.fail(key, err); fatal != nil {
-				return fatal
+			if _, fatal := j.fail(key, err); fatal != nil {
+				return outcome{}, fatal
 			}
-			return errs.E("xact.copy", j.from.String()+"/"+key, err)
+			return outcome{}, errs.E("xact.copy", j.from.String()+"/"+key, err)
 		}
 		return j.fail(key, err)
 	})
@@ -227,19 +244,8 @@ func (j *run) summary() error {
 	if err := j.rt.cfg.Map.Lease(); err != nil {
 		return err
 	}
-	var sizes Sizes
-	first := true
-	err := j.walk(j.ctx, msg.Prefix, func(_ string, size int64) bool {
-		if first || size < sizes.Min {
-			sizes.Min = size
-		}
-		first = false
-		sizes.Max = max(sizes.Max, size)
-		j.handled(size)
-		return true
+	return j.walk(j.ctx, msg.Prefix, j.spec.From.After, func(key string, size int64) bool {
+		j.trail.end(j.trail.begin(key), j.handled(size))
+		return !j.leaves.Load()
 	})
-	j.mu.Lock()
-	j.sizes = sizes
-	j.mu.Unlock()
-	return err
 }

@@ -2,17 +2,19 @@
 //
 // Table declares the kinds; API, help and completion are made from it. A gateway's Jobs starts a job on all targets
 // in service under one id, stops it, and gathers what they report; a target's Runtime runs its share, counts objects,
-// bytes and errors, and remembers a bounded number of ended jobs. A target decides alone what its share is: the names that were its own when the
+// bytes and errors, and remembers a bounded number of ended jobs. A share is the names that were a target's own when the
 // job began. Names that go elsewhere meanwhile are worked on by their owners on its behalf (walk.go). An object that fails is counted and named in the job's error, never passed over in silence.
 //
-// Jobs live in memory: a target that restarts forgets its share, and the job then reads as aborted, with that
-// target named. What it did is done; the job can be started again.
+// A job outlives its targets, as long as one of them is left. A share knows how far it has come (share.go); a target that ends in good order gives
+// its shares to another, and one of the targets looks after the job and goes on with the shares of those that are lost (guard.go). Jobs live in
+// memory: when all targets end at the same time their jobs are forgotten. What they did is done; a job can be started again.
 //
 // Start at Table, (*Jobs).Start and (*Runtime).Start.
 package xact
 
 import (
 	"encoding/json"
+	"time"
 
 	"aistore/api"
 	"aistore/cluster"
@@ -90,13 +92,35 @@ type Spec struct {
 
 	Message json.RawMessage `json:"message"` // api.ObjectSelection, CopyMsg, CopyObjectsMsg or SummaryMsg
 	About   string          `json:"about"`   // what was asked for, in words
+
+	Of    cluster.NodeID `json:"of,omitempty"`    // whose share; "" = that of the target that gets this
+	From  Mark           `json:"from,omitzero"`   // how far it has come elsewhere
+	Ended *Snap          `json:"ended,omitempty"` // not nil: the share has ended, and this is to be remembered of it
 }
 
-// Snap is one target's report of one job.
+// Snap is a target's report of one share of a job.
 type Snap struct {
 	api.JobSnap
 	Targets []cluster.NodeID `json:"targets"`
 	Sizes   Sizes            `json:"sizes"` // of the objects a summary counted
+
+	Of      cluster.NodeID `json:"of"`                // whose share it is
+	Mark    Mark           `json:"mark"`              // how far it has come
+	Left    bool           `json:"left,omitempty"`    // given up by Node, which may have been counted as lost; another goes on with it
+	Stopped bool           `json:"stopped,omitempty"` // the job was told to stop: nobody goes on with what is missing
+	Final   *Final         `json:"final,omitempty"`   // not nil: the whole job has ended, so
+}
+
+// Final is how a job has ended, once all its shares have. Every target that knows of the job keeps it, so that it does not matter any more which
+// of them is left.
+type Final struct {
+	End     time.Time `json:"end"`
+	Objects int64     `json:"objects"`
+	Bytes   int64     `json:"bytes"`
+	Errors  uint64    `json:"errors"`
+	Sizes   Sizes     `json:"sizes"`
+	Aborted bool      `json:"aborted,omitempty"`
+	Err     string    `json:"err,omitempty"`
 }
 
 // Sizes are the smallest and largest object of a summary, in bytes.

@@ -61,6 +61,7 @@ type App struct {
 	ballast  []byte         // see heapFloor
 
 	mover   *rebalance.Engine      // nil on a gateway
+	jobs    *xact.Runtime          // nil on a gateway
 	stop    context.CancelFunc     // ends Run
 	retired atomic.Bool            // the node is no more when its process has ended
 	wipes   atomic.Bool            // and neither are its objects
@@ -280,7 +281,8 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 		t := target.New(a.node, a.store)
 		lists := list.NewLocal(t.Objects().Names, a.control)
 		lists.SetMarks(a.store.Marks)
-		jobs := xact.NewRuntime(xact.Config{Self: who.ID, Objects: t.Objects(), Map: a.control, Pages: a.pages(lists), Log: a.log})
+		jobs := xact.NewRuntime(xact.Config{Self: who.ID, Objects: t.Objects(), Map: a.control, Pages: a.pages(lists), Peers: xact.NewRemote(a.client, who.ID, nil), Log: a.log})
+		a.jobs = jobs
 		lists.Describe(edge.Describe)
 		edge.AddRows(lists, a.store)
 		a.moveKeys(who.ID, t, reg)
@@ -368,8 +370,12 @@ func (a *App) Run(ctx context.Context) error {
 	return err
 }
 
-// land lets what is being moved to other nodes arrive before this one ends, for as long as rebalance.term_wait says. Clients are served meanwhile.
+// land lets others go on with this node's jobs, and what is being moved to other nodes arrive before this one ends, for as long as rebalance.term_wait
+// says. Clients are served meanwhile.
 func (a *App) land(ctx context.Context) {
+	if a.jobs != nil {
+		a.jobs.Leave(ctx)
+	}
 	v := a.control.View()
 	if a.mover == nil || v == nil {
 		return
