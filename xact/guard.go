@@ -308,7 +308,9 @@ func (r *Runtime) note(w *watch, all []Snap, shares map[cluster.NodeID]*Snap, un
 		seen := before.ID != ""
 		if s != nil && !s.Left {
 			if s.Node != string(r.cfg.Self) {
-				w.known[of] = *s
+				known := *s
+				known.Targets = w.spec.Targets // of a thousand shares each would have its own thousand
+				w.known[of] = known
 			}
 			continue
 		}

@@ -252,6 +252,23 @@ func (c *testCluster) status1(t *testing.T, id string) *Job {
 	return j
 }
 
+// TestKept: what a target that leaves had ended is kept by a target that takes no part in the job.
+func TestKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		rt := c.nodes["t1"].rt
+		ended := Snap{Targets: []cluster.NodeID{"t0"}, Of: "t0"}
+		ended.ID, ended.End, ended.Stats.Objects = "j", time.Now(), 7
+		s := Spec{ID: "j", Kind: DeleteObjects, Bucket: 1, Targets: ended.Targets, Of: "t0", Ended: &ended}
+		if err := rt.Start(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if j := c.status(t, "j"); j.EndTime == 0 || j.Objects != 7 {
+			t.Errorf("%+v", j)
+		}
+	})
+}
+
 // TestFence: a target that may have been counted as lost begins nothing more of its share, also when it has its lease again before anybody has looked.
 func TestFence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

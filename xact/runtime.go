@@ -387,6 +387,9 @@ func (r *Runtime) Query(q *api.JobQuery) []Snap {
 			snaps = append(snaps, elsewhere...)
 		}
 	}
+	if q.ID != "" && len(snaps) == 0 { // what others left here of a job that has no share here
+		snaps = append(snaps, r.about(&Snap{JobSnap: api.JobSnap{ID: q.ID}})...)
+	}
 	return snaps
 }
 
