@@ -350,6 +350,14 @@ func TestRebalanceAsJob(t *testing.T) {
 	if n := w.plane.View().Map.Nodes["t3"]; n.Describe() != "maintenance (done)" {
 		t.Errorf("t3 is %s", n.Describe())
 	}
+	id = w.step(api.ActDecommissionNode, "t2").body
+	m := w.plane.View().Map
+	w.plane.must(t, cluster.ReportSource{ID: "t2", Epoch: m.Epoch, Stage: cluster.Moved, Moved: &cluster.Tally{Objects: 7}})
+	w.plane.must(t, cluster.ForgetNode{ID: "t2"})
+	clear(snaps)
+	if r := w.do("GET", "/v1/cluster?what=qryxstats", api.JobQuery{ID: id}); json.Unmarshal([]byte(r.body), &snaps) != nil || len(snaps["t2"]) != 1 || snaps["t2"][0].Stats.Objects != 7 {
+		t.Errorf("what a target moved that has left: %s", r.body)
+	}
 }
 
 // TestSuperseded: a rebalance in the middle of which another begins is over, and says which one goes on with it.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -222,17 +223,21 @@ func wantsRebalance(q *api.JobQuery, m *cluster.Map) bool {
 func (g *queries) rebalanceSnaps(c *httpx.Ctx, v *cluster.View) map[cluster.NodeID]*api.JobSnap {
 	r := g.rebalanceOf(c, v)
 	snaps := map[cluster.NodeID]*api.JobSnap{}
+	ids := slices.Collect(maps.Keys(v.Map.Tallies)) // who has left among them
 	for _, n := range targetsOf(v.Map) {
-		s := &api.JobSnap{ID: r.ID, Kind: api.KindRebalance, Start: r.Started, End: r.Finished, Node: string(n.ID)}
-		if st := r.Nodes[string(n.ID)]; st != nil && st.Epoch == r.Epoch {
+		ids = append(ids, n.ID)
+	}
+	for _, id := range ids {
+		s := &api.JobSnap{ID: r.ID, Kind: api.KindRebalance, Start: r.Started, End: r.Finished, Node: string(id)}
+		if st := r.Nodes[string(id)]; st != nil && st.Epoch == r.Epoch {
 			s.Stats = api.JobStats{Objects: st.Objects, Bytes: st.Bytes, OutObjects: st.Objects, OutBytes: st.Bytes}
 			s.Errors, s.Err = st.Errors, st.LastError
 			if !st.Finished.IsZero() && r.Running {
 				s.Idle = true
 			}
 		}
-		s.Err = firstOf(s.Err, r.Missing[string(n.ID)])
-		snaps[n.ID] = s
+		s.Err = firstOf(s.Err, r.Missing[string(id)])
+		snaps[id] = s
 	}
 	return snaps
 }
