@@ -9,27 +9,35 @@ const xsi = ` xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"`
 // maxGrants bounds an ACL, as AWS does.
 const maxGrants = 100
 
-// AppendACL appends the AccessControlPolicy document of a. display returns the name that is shown of a canonical id.
+// AppendACL appends the AccessControlPolicy document of a. display returns the name that is shown of a canonical id. Grants to groups
+// come first however they were made, as those of canned ACLs do; else the order is that of a.
 func AppendACL(b []byte, a *policy.ACL, display func(id string) string) []byte {
 	b = append(b, xmlHeader+"<AccessControlPolicy"+xmlns+">"...)
 	b = appendOwner(b, "Owner", Owner{a.Owner, display(a.Owner)})
 	b = append(b, "<AccessControlList>"...)
-	for i := range a.Grants {
-		g := &a.Grants[i]
-		b = append(b, "<Grant><Grantee"+xsi...)
-		if g.Group != policy.NoGroup {
-			b = append(b, ` xsi:type="Group">`...)
-			b = appendText(b, "URI", g.Group.URI())
-		} else {
-			b = append(b, ` xsi:type="CanonicalUser">`...)
-			b = appendText(b, "ID", g.ID)
-			b = appendText(b, "DisplayName", display(g.ID))
+	for _, groups := range [...]bool{true, false} {
+		for i := range a.Grants {
+			if g := &a.Grants[i]; (g.Group != policy.NoGroup) == groups {
+				b = appendGrant(b, g, display)
+			}
 		}
-		b = append(b, "</Grantee>"...)
-		b = appendText(b, "Permission", g.Permission.String())
-		b = append(b, "</Grant>"...)
 	}
 	return append(b, "</AccessControlList></AccessControlPolicy>"...)
+}
+
+func appendGrant(b []byte, g *policy.Grant, display func(id string) string) []byte {
+	b = append(b, "<Grant><Grantee"+xsi...)
+	if g.Group != policy.NoGroup {
+		b = append(b, ` xsi:type="Group">`...)
+		b = appendText(b, "URI", g.Group.URI())
+	} else {
+		b = append(b, ` xsi:type="CanonicalUser">`...)
+		b = appendText(b, "ID", g.ID)
+		b = appendText(b, "DisplayName", display(g.ID))
+	}
+	b = append(b, "</Grantee>"...)
+	b = appendText(b, "Permission", g.Permission.String())
+	return append(b, "</Grant>"...)
 }
 
 // ParseACL reads an AccessControlPolicy document. Grantees must be known to u. An owner that is not named is "".

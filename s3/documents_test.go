@@ -28,6 +28,37 @@ func TestXMLRefuses(t *testing.T) {
 	}
 }
 
+// TestACLOrder: however grants were made, those to groups are shown first, and else in the order they were given in.
+func TestACLOrder(t *testing.T) {
+	grant := func(who, permission string) string {
+		return "<Grant><Grantee>" + who + "</Grantee><Permission>" + permission + "</Permission></Grant>"
+	}
+	all, auth := "<URI>"+policy.AllUsers.URI()+"</URI>", "<URI>"+policy.AuthenticatedUsers.URI()+"</URI>"
+	doc := "<AccessControlPolicy><AccessControlList>" + grant("<ID>zoe</ID>", "FULL_CONTROL") + grant(auth, "READ") + grant("<ID>bob</ID>", "READ") + grant(all, "READ_ACP") + "</AccessControlList></AccessControlPolicy>"
+	a, err := ParseACL([]byte(doc), policy.Users{ByID: func(id string) string { return id }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown struct {
+		Grants []struct {
+			ID         string `xml:"Grantee>ID"`
+			URI        string `xml:"Grantee>URI"`
+			Permission string
+		} `xml:"AccessControlList>Grant"`
+	}
+	if err := xml.Unmarshal(AppendACL(nil, a, func(id string) string { return id }), &shown); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, g := range shown.Grants {
+		got = append(got, g.ID+g.URI+" "+g.Permission)
+	}
+	want := []string{policy.AuthenticatedUsers.URI() + " READ", policy.AllUsers.URI() + " READ_ACP", "zoe FULL_CONTROL", "bob READ"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("grants shown as %q, want %q", got, want)
+	}
+}
+
 // What is written must be read alike by another implementation.
 // TestTextInManyPieces: what strangers may send as a document costs what its length costs.
 func TestTextInManyPieces(t *testing.T) {
