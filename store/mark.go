@@ -124,7 +124,8 @@ func markIn(v *volume, n object.Name) (epoch uint64, err error) {
 	return epoch, nil
 }
 
-// markFirst notes the mark before the part of an upload, which may be on a mountpath that is none of the key's homes.
+// markFirst notes the mark before the part of an upload, which may be on a mountpath that is none of the key's homes. Whether the key is still this
+// node's is asked before: the mark of an epoch in which it is another's would hold against all that the owner has changed since.
 func (s *multipart) markFirst(n object.Name, o *PartOptions) error {
 	if o.Newest != nil {
 		_, o.Mark = o.Newest()
@@ -142,6 +143,11 @@ func (s *multipart) markFirst(n object.Name, o *PartOptions) error {
 	}
 	if m == nil || err != nil {
 		return err
+	}
+	if o.Guard != nil {
+		if err := o.Guard(); err != nil {
+			return err
+		}
 	}
 	home, err := s.home(n)
 	if err != nil {

@@ -126,3 +126,44 @@ func TestVersionsMove(t *testing.T) {
 		t.Errorf("%q %v", got.body, got.Header)
 	}
 }
+
+// TestPartOnItsWay: a part whose key goes to another owner before it has arrived leaves nothing that would hold against what that one changes: parts that it
+// acknowledged stay, and what it deleted does not come back, when the key returns.
+func TestPartOnItsWay(t *testing.T) {
+	for name, away := range map[string][]cluster.NodeID{"gone": {"t2"}, "back": {"t2", "t1"}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 2)
+			w.place("t1")
+			w.want(200, "", call{method: "PUT", bucket: "plain", key: "k", body: []byte("deleted by t2")})
+			u := w.begin("plain", "k")
+			u.put([]byte("at t1"))
+			late := []byte("arrives when the key is another's")
+			who := alice
+			who.Body.Decoded = int64(len(late))
+			a := w.do(call{method: "PUT", bucket: "plain", key: "k", query: u.query(9), who: &who, header: []string{"Expect", "100-continue"}, stream: &meanwhile{
+				it: func() {
+					for i, id := range away {
+						w.place(id)
+						if i == 0 {
+							w.want(204, "", call{method: "DELETE", bucket: "plain", key: "k"})
+							u.put([]byte("at t2"))
+						}
+					}
+				},
+				Reader: bytes.NewReader(late),
+			}})
+			if name == "gone" && a.StatusCode == 200 {
+				t.Fatal("the former owner has taken the part")
+			}
+			u.put([]byte("after it"))
+			w.place("t1")
+			w.want(404, "NoSuchKey", call{method: "GET", bucket: "plain", key: "k"})
+			parts := string(w.want(200, "", call{method: "GET", bucket: "plain", key: "k", query: "uploadId=" + u.id}).body)
+			for i, e := range u.etags {
+				if !strings.Contains(parts, strings.Trim(e, `"`)) {
+					t.Errorf("part %d is lost: %s", i+1, parts)
+				}
+			}
+		})
+	}
+}
