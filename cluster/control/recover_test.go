@@ -1,13 +1,20 @@
 package control
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"aistore/cluster"
 	"aistore/cluster/control/statedir"
@@ -161,6 +168,9 @@ func TestRecoverOfAnotherUser(t *testing.T) {
 	}
 	each(func(path string) error { return os.Lchown(path, uid, gid) })
 	for range 2 { // with a former log, and without one
+		if err := os.Remove(filepath.Join(dir, "lock")); err != nil { // as in a directory that comes from a backup
+			t.Fatal(err)
+		}
 		if _, err := statedir.Recover(dir, time.Now()); err != nil {
 			t.Fatal(err)
 		}
@@ -177,5 +187,173 @@ func TestRecoverOfAnotherUser(t *testing.T) {
 		if err := os.RemoveAll(statedir.LogDir(dir)); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// rememberingDir returns the directory of a stopped node that was alone in its cluster, in which there is the bucket kept.
+func rememberingDir(t *testing.T) string {
+	t.Helper()
+	tc, all := grow(t, 1)
+	n := all[0]
+	n.create("kept")
+	eventually(t, "the view on disk", func() bool {
+		v, err := statedir.LoadView(n.cfg.Dir)
+		return err == nil && v != nil && hasBucket("kept")(v)
+	})
+	tc.kill(n.cfg.Self.ID)
+	return n.cfg.Dir
+}
+
+// TestDamagedLogsAreRecovered: whatever has become of the copy of the log, what can be read counts, and the rest is kept.
+func TestDamagedLogsAreRecovered(t *testing.T) {
+	intact := rememberingDir(t)
+	cut := func(pages int64) func(string) error {
+		return func(raft string) error {
+			return os.Truncate(filepath.Join(raft, "log.db"), pages*int64(os.Getpagesize()))
+		}
+	}
+	overwrite := func(pages ...int64) func(string) error {
+		return func(raft string) error {
+			f, err := os.OpenFile(filepath.Join(raft, "log.db"), os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			for _, p := range pages {
+				_, werr := f.WriteAt(bytes.Repeat([]byte{0xff}, os.Getpagesize()), p*int64(os.Getpagesize()))
+				err = errors.Join(err, werr)
+			}
+			return errors.Join(err, f.Close())
+		}
+	}
+	for name, damage := range map[string]func(raft string) error{
+		"nothing":               func(string) error { return nil },
+		"a configuration entry": spoilConfiguration,
+		"cut to a byte":         func(raft string) error { return os.Truncate(filepath.Join(raft, "log.db"), 1) },
+		"emptied":               cut(0), "cut to 2 pages": cut(2), "cut to 3 pages": cut(3), "cut to 4 pages": cut(4), "cut to 5 pages": cut(5), "cut to 7 pages": cut(7), "cut to 9 pages": cut(9),
+		"overwritten": overwrite(2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12), "pages 2 to 6": overwrite(2, 3, 4, 5, 6), "page 3": overwrite(3), "page 5": overwrite(5), "page 7": overwrite(7), "page 8": overwrite(8),
+		"without log.db":  func(raft string) error { return os.Remove(filepath.Join(raft, "log.db")) },
+		"without a name":  func(raft string) error { return os.Remove(filepath.Join(raft, "id")) },
+		"nothing is left": func(raft string) error { return errors.Join(os.RemoveAll(raft), os.Mkdir(raft, 0o700)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state")
+			if err := os.CopyFS(dir, os.DirFS(intact)); err != nil {
+				t.Fatal(err)
+			}
+			if err := damage(statedir.LogDir(dir)); err != nil {
+				t.Fatal(err)
+			}
+			before := tree(t, dir)
+			r, err := statedir.Look(dir)
+			if err != nil || r.State.Buckets.Get("", "kept") == nil {
+				t.Fatalf("found %+v, %v", r, err)
+			}
+			if after := tree(t, dir); !maps.Equal(before, after) {
+				t.Errorf("looking changed the directory: %v became %v", before, after)
+			}
+			t.Log(r.Damaged)
+			if r, err = statedir.Recover(dir, time.Now()); err != nil || r.Kept != statedir.LogDir(dir)+".replaced" {
+				t.Fatalf("recovered %+v, %v", r, err)
+			}
+			if id, err := statedir.LogID(r.Kept); err != nil || id != r.Log {
+				t.Errorf("the former log is not kept: %q, %v", id, err)
+			}
+			again, err := statedir.Look(dir)
+			if err != nil || again.Damaged != nil || again.State.Buckets.Get("", "kept") == nil || again.Index() < r.Index()+1000 || again.Log == r.Log {
+				t.Errorf("it goes on with %+v, %v", again, err)
+			}
+		})
+	}
+}
+
+// spoilConfiguration makes something else of the first configuration in a log.
+func spoilConfiguration(dir string) error {
+	store, err := statedir.OpenStore(dir)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	for i := uint64(1); ; i++ {
+		var l raft.Log
+		if err := store.GetLog(i, &l); err != nil {
+			return err
+		}
+		if l.Type == raft.LogConfiguration {
+			l.Data = []byte("no configuration")
+			return store.StoreLog(&l)
+		}
+	}
+}
+
+// tree returns the contents of all files below dir, and "/" for directories, by path.
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			found[path] = "/"
+			return err
+		}
+		b, err := os.ReadFile(path)
+		found[path] = fmt.Sprintf("%d bytes, crc %x", len(b), crc32.ChecksumIEEE(b))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestFormerLogsAreKept: no recovery removes what an earlier one has put aside, nor the former log that one which was cut short had just exchanged.
+func TestFormerLogsAreKept(t *testing.T) {
+	dir := rememberingDir(t)
+	logs := statedir.LogDir(dir)
+	var former []string
+	for i := range 4 {
+		r, err := statedir.Recover(dir, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		former = append(former, r.Log)
+		if i == 1 { // as if it had been killed between the exchange and the last name
+			if err := os.Rename(r.Kept, logs+".recovered"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var kept []string
+	for _, name := range []string{".replaced", ".replaced.2", ".replaced.3", ".replaced.4"} {
+		id, err := statedir.LogID(logs + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, id)
+	}
+	if !slices.Equal(kept, former) {
+		t.Errorf("the logs %q were replaced, and kept are %q", former, kept)
+	}
+	if err := statedir.Erase(dir); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("erased, and there is still %v, %v", left, err)
+	}
+}
+
+// TestMixedDirectoryIsRefused: the view of another cluster would become the state of this one.
+func TestMixedDirectoryIsRefused(t *testing.T) {
+	dir, other := rememberingDir(t), rememberingDir(t)
+	if err := os.RemoveAll(statedir.LogDir(dir)); err != nil {
+		t.Fatal(err)
+	}
+	v, err := statedir.LoadView(other)
+	if err == nil {
+		err = statedir.SaveView(dir, v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := statedir.Recover(dir, time.Now()); !errs.Is(err, errs.Invalid) {
+		t.Errorf("recovered %+v, %v", r, err)
 	}
 }

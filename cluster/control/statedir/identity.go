@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"aistore/cluster"
 	"aistore/errs"
@@ -96,9 +97,20 @@ func SaveView(dir string, v *cluster.View) error {
 
 // Erase removes what a node that no longer runs has kept in its directory: identity, view and log.
 func Erase(dir string) error {
-	for _, name := range []string{logDir, logDir + ".new", logDir + ".old", logDir + replacedLog, logDir + freshLog, logDir + freshLog + ".new", viewFile, identityFile, lockFile} {
+	const op = "statedir.Erase"
+	there, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errs.E(op, dir, err)
+	}
+	names := []string{logDir}
+	for _, e := range there {
+		if strings.HasPrefix(e.Name(), logDir+".") { // beginnings of logs, and former ones
+			names = append(names, e.Name())
+		}
+	}
+	for _, name := range append(names, viewFile, identityFile, lockFile) {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
-			return errs.E("statedir.Erase", dir, err)
+			return errs.E(op, dir, err)
 		}
 	}
 	return nil

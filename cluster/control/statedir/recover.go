@@ -5,21 +5,28 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/hashicorp/raft"
+	"go.etcd.io/bbolt"
 
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/internal/durable"
 )
 
-// replacedLog is appended to the name of the log that Recover has replaced. It stays, for whoever wants to look what it said.
+// replacedLog is appended to the name of the log that Recover has replaced, and a number to those of later recoveries. They stay, for whoever wants
+// to look what they said: what a recovery overrules is nowhere else.
 const replacedLog = ".replaced"
 
-// freshLog is appended to that of the new one until it is complete.
+// freshLog is appended to the name of the new one until it is complete, and for a moment it is the name of the former one.
 const freshLog = ".recovered"
+
+// snapshotDir is where the library keeps snapshots, below the directory of the log.
+const snapshotDir = "snapshots"
 
 // Remembered is what a directory knows of its cluster.
 type Remembered struct {
@@ -31,9 +38,13 @@ type Remembered struct {
 	Voters    []cluster.NodeID // by the newest configuration in the copy, or else by the view
 	State     *cluster.Machine // the newer of both
 	Damaged   error            // why the copy of the log cannot be read: only the view counts then; nil if it can
+	Kept      string           // where Recover has put the former copy of the log; "" = there was none
+
+	hasLog bool // there is a copy of the log, though it may have lost its name
 }
 
-// Index says how new State is, to compare it with what other nodes remember.
+// Index says how new State is, to compare it with what other nodes remember: of two copies of the log the one with the later Term is newer, and if
+// the terms are the same the one with the higher Index; a node that has only a view, which was confirmed, is newer if its Index is higher.
 func (r *Remembered) Index() uint64 { return max(r.State.Index, r.Entries) }
 
 // Look reads what dir, the directory of a node that is stopped, knows of its cluster. Kind Conflict when the node runs, NotFound when dir knows nothing.
@@ -55,7 +66,14 @@ func lockExisting(dir string) (*os.File, error) {
 	if !there {
 		return nil, errs.F("statedir.Look", dir, errs.NotFound, "is not the directory (`dir`) of a node: it has no %s", identityFile)
 	}
-	return Lock(dir)
+	lock, err := Lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := giveTo(dir, lock.Name()); err != nil { // it may be new
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
 }
 
 func look(dir string) (*Remembered, error) {
@@ -65,13 +83,16 @@ func look(dir string) (*Remembered, error) {
 	if r.Identity, err = LoadIdentity(dir); err != nil {
 		return nil, err
 	}
+	if r.hasLog, err = durable.Exists(LogDir(dir)); err != nil {
+		return nil, err
+	}
 	if r.Log, err = LogID(LogDir(dir)); err != nil {
 		return nil, err
 	}
-	if r.Log != "" {
+	if r.hasLog {
 		err := r.readLog(LogDir(dir))
-		if errs.Is(err, errs.Corrupt) {
-			*r = Remembered{Identity: r.Identity, Log: r.Log, State: cluster.NewMachine(), Damaged: err}
+		if errs.Is(err, errs.Corrupt, errs.Mountpath) {
+			*r = Remembered{Identity: r.Identity, Log: r.Log, hasLog: true, State: cluster.NewMachine(), Damaged: err}
 		} else if err != nil {
 			return nil, err
 		}
@@ -87,6 +108,9 @@ func look(dir string) (*Remembered, error) {
 		}
 		return nil, errs.E(op, dir, errs.NotFound, "knows of no cluster: it holds neither entries of the replicated log nor a view")
 	}
+	if r.Cluster != "" && r.State.Map.UUID != r.Cluster {
+		return nil, errs.F(op, dir, errs.Invalid, "belongs to cluster %s, and what it remembers is of cluster %s: it was mixed from the directories of two nodes", r.Cluster, r.State.Map.UUID)
+	}
 	if r.Voters == nil {
 		for _, n := range r.State.Map.All() {
 			if n.Voter {
@@ -97,19 +121,22 @@ func look(dir string) (*Remembered, error) {
 	return r, nil
 }
 
-// readLog replays the copy of the log, all of it: what no majority has confirmed may have been, by voters that are lost.
+// readLog replays the copy of the log, all of it: what no majority has confirmed may have been, by voters that are lost. It changes nothing on disk.
 func (r *Remembered) readLog(dir string) (err error) {
 	const op = "statedir.readLog"
-	store, err := OpenStore(dir)
+	// The libraries panic at what they do not understand, and a page behind the end of a file that was cut is a fault of memory.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = errs.F(op, dir, errs.Corrupt, "the replicated log is damaged: %v", p)
+		}
+	}()
+	store, err := openLog(dir, &bbolt.Options{ReadOnly: true}) // does not look for free pages either, at whose damage bbolt ends the process
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	snaps, err := raft.NewFileSnapshotStore(dir, 2, io.Discard)
-	if err != nil {
-		return errs.E(op, dir, err)
-	}
-	if err := r.readSnapshot(snaps); err != nil {
+	if err := r.readSnapshots(dir); err != nil {
 		return errs.E(op, dir, errs.Corrupt, err)
 	}
 	last, err := store.LastIndex()
@@ -128,8 +155,15 @@ func (r *Remembered) readLog(dir string) (err error) {
 	return nil
 }
 
-// readSnapshot begins with the newest snapshot that can be read.
-func (r *Remembered) readSnapshot(snaps raft.SnapshotStore) error {
+// readSnapshots begins with the newest snapshot that can be read.
+func (r *Remembered) readSnapshots(dir string) error {
+	if there, err := durable.Exists(filepath.Join(dir, snapshotDir)); err != nil || !there {
+		return err
+	}
+	snaps, err := raft.NewFileSnapshotStore(dir, 2, io.Discard)
+	if err != nil {
+		return err
+	}
 	list, err := snaps.List()
 	if err != nil {
 		return err
@@ -187,8 +221,10 @@ func (r *Remembered) configured(c raft.Configuration) {
 
 // Recover makes the node whose directory is dir, and which is stopped, the only voter of its cluster, with what it remembers. The other voters
 // must be lost for good, or at least never run again with what they have: they would be a second cluster of the same name. What they
-// had confirmed and this node had not heard of is forgotten. It returns what was found. A crash leaves the former log or the new one.
+// had confirmed and this node had not heard of is forgotten. It returns what was found, and where the former log is kept. A crash leaves the
+// former log or the new one.
 func Recover(dir string, now time.Time) (*Remembered, error) {
+	const op = "statedir.Recover"
 	lock, err := lockExisting(dir)
 	if err != nil {
 		return nil, err
@@ -198,10 +234,9 @@ func Recover(dir string, now time.Time) (*Remembered, error) {
 	if err != nil {
 		return nil, err
 	}
-	logs := LogDir(dir)
 	n := r.State.Map.Nodes[r.ID]
 	if n == nil {
-		return nil, errs.F("statedir.Recover", dir, errs.Invalid, "%s is not in the cluster map: use a node that is", r.ID)
+		return nil, errs.F(op, dir, errs.Invalid, "%s is not in the cluster map: use a node that is", r.ID)
 	}
 	write := func(tmp, id string) error {
 		if err := r.begin(tmp, id, n.IntraAddr, now); err != nil {
@@ -209,20 +244,40 @@ func Recover(dir string, now time.Time) (*Remembered, error) {
 		}
 		return giveTo(dir, tmp)
 	}
-	if r.Log == "" {
-		return r, create(logs, r.ID, write)
-	}
+	logs := LogDir(dir)
 	fresh := logs + freshLog
-	if err := os.RemoveAll(fresh); err != nil {
-		return nil, errs.E("statedir.Recover", fresh, err)
+	if _, err := keep(fresh, logs); err != nil { // of a recovery that was cut short: it may be the former log
+		return nil, err
+	}
+	if !r.hasLog {
+		return r, create(logs, r.ID, write)
 	}
 	if err := create(fresh, r.ID, write); err != nil {
 		return nil, err
 	}
 	if err := exchange(logs, fresh); err != nil {
-		return nil, errs.E("statedir.Recover", logs, err)
+		return nil, errs.E(op, logs, err)
 	}
-	return r, aside(fresh, logs+replacedLog)
+	r.Kept, err = keep(fresh, logs)
+	return r, err
+}
+
+// keep gives a log the first name for those that were replaced which is free, and returns it; "" if there is no such log.
+func keep(log, logs string) (string, error) {
+	if there, err := durable.Exists(log); err != nil || !there {
+		return "", err
+	}
+	for i := 1; ; i++ {
+		name := logs + replacedLog
+		if i > 1 {
+			name += "." + strconv.Itoa(i)
+		}
+		if there, err := durable.Exists(name); err != nil {
+			return "", err
+		} else if !there {
+			return name, aside(log, name)
+		}
+	}
 }
 
 // begin writes the beginning of the cluster's further life into an empty log: a snapshot behind all that any node can have heard of.

@@ -48,6 +48,25 @@ func TestDamagedLog(t *testing.T) {
 	}
 }
 
+// TestLostLogIsNotMadeAnew: the library would make an empty log where there is none, and the voter could vote twice in a term.
+func TestLostLogIsNotMadeAnew(t *testing.T) {
+	dir := t.TempDir()
+	if err := makeStore(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, lose := range []func() error{func() error { return os.Truncate(logFile(dir), 0) }, func() error { return os.Remove(logFile(dir)) }} {
+		if err := lose(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := OpenStore(dir); !errs.Is(err, errs.Corrupt) {
+			t.Errorf("opened %v, %v", s, err)
+		}
+	}
+	if _, err := os.Stat(logFile(dir)); err == nil {
+		t.Error("a log was made")
+	}
+}
+
 // TestBrokenLogIsNotRetried fails one write; a later success must not hide it.
 func TestBrokenLogIsNotRetried(t *testing.T) {
 	dir := t.TempDir()

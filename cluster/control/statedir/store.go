@@ -2,6 +2,8 @@ package statedir
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -67,28 +69,44 @@ func makeStore(dir string) error {
 	return nil
 }
 
-// OpenStore opens the log in DIR/raft.
+// OpenStore opens the log in DIR/raft, which must be there: the library would make an empty one, and a voter forget its promises.
 func OpenStore(dir string) (*Store, error) {
-	b, err := raftboltdb.New(raftboltdb.Options{
-		Path: logFile(dir),
-		BoltOptions: &bbolt.Options{
-			Timeout:        2 * time.Second, // for the lock of another process on the same directory
-			NoFreelistSync: true,            // rebuilt when opened: one page less to sync per write
-			FreelistType:   bbolt.FreelistMapType,
-		},
-		MsgpackUseNewTimeFormat: true,
+	b, err := openLog(dir, &bbolt.Options{
+		NoFreelistSync: true, // rebuilt when opened: one page less to sync per write
+		FreelistType:   bbolt.FreelistMapType,
 	})
-	if errors.Is(err, bbolt.ErrTimeout) {
-		return nil, errs.E("statedir.OpenStore", dir, errs.Conflict, "is in use by another process")
-	}
-	if errors.Is(err, bbolt.ErrInvalid) || errors.Is(err, bbolt.ErrChecksum) || errors.Is(err, bbolt.ErrVersionMismatch) {
-		return nil, errs.F("statedir.OpenStore", dir, errs.Corrupt,
-			"the replicated log is damaged: %w; if the other nodes of the cluster run, move this directory aside and the node gets what they have; else restore it from a backup", err)
-	}
 	if err != nil {
-		return nil, errs.E("statedir.OpenStore", dir, err)
+		return nil, err
 	}
 	return &Store{BoltStore: b, Failed: make(chan struct{})}, nil
+}
+
+// openLog opens a log that was made. Kind Conflict when another process has it, Corrupt when it is none any more.
+func openLog(dir string, o *bbolt.Options) (*raftboltdb.BoltStore, error) {
+	const op = "statedir.openLog"
+	damaged := func(why error) error {
+		return errs.F(op, dir, errs.Corrupt,
+			"the replicated log is damaged: %w; if the other nodes of the cluster run, move this directory aside and the node gets what they have; else restore it from a backup", why)
+	}
+	switch info, err := os.Stat(logFile(dir)); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, damaged(err)
+	case err != nil:
+		return nil, errs.E(op, dir, err)
+	case info.Size() < 2*int64(os.Getpagesize()): // both its heads
+		return nil, damaged(fmt.Errorf("%s has %d bytes", logFile(dir), info.Size()))
+	}
+	o.Timeout = 2 * time.Second // for the lock of another process on the same directory
+	b, err := raftboltdb.New(raftboltdb.Options{Path: logFile(dir), BoltOptions: o, MsgpackUseNewTimeFormat: true})
+	switch {
+	case errors.Is(err, bbolt.ErrTimeout):
+		return nil, errs.E(op, dir, errs.Conflict, "is in use by another process")
+	case errors.Is(err, bbolt.ErrInvalid) || errors.Is(err, bbolt.ErrChecksum) || errors.Is(err, bbolt.ErrVersionMismatch):
+		return nil, damaged(err)
+	case err != nil:
+		return nil, errs.E(op, dir, err)
+	}
+	return b, nil
 }
 
 // write runs f unless an earlier write failed.

@@ -18,7 +18,8 @@ func (a offlineVerbs) recoverCommand() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "recover-cluster", Usage: "go on without the nodes that voted, when most of them are lost for good", ArgsUsage: "DIRECTORY",
 		Description: "DIRECTORY is the directory (`dir`) of a node that is left, and stopped; the node becomes the only voter. Compare the nodes that are left\n" +
-			"with --show, and take the one with the highest index: what was decided later (buckets, settings, users, nodes) is forgotten, and objects of\n" +
+			"with --show, and take the one with the highest term, and of these the highest index; one with term 0 has no readable copy of the log, and\n" +
+			"is taken if its index is higher still. What was decided later (buckets, settings, users, nodes) is forgotten, and objects of\n" +
 			"buckets that it does not know are lost. The former voters must not run again with what they have in their directories, though\n" +
 			"one that comes back alone is taken in. Then start the node, and the others; a rebalance looks at all objects, and nodes that are\n" +
 			"lost are removed with `ais advanced remove-from-smap`.",
@@ -37,6 +38,7 @@ type rememberedJSON struct {
 	Buckets   int              `json:"buckets"`
 	Damaged   string           `json:"damaged,omitempty"` // why its copy of the log cannot be read
 	Recovered bool             `json:"recovered"`
+	Kept      string           `json:"kept,omitempty"` // where the former copy of the log is then
 }
 
 func (a offlineVerbs) recoverCluster(c *cli.Context) error {
@@ -67,18 +69,18 @@ func (a offlineVerbs) recoverCluster(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := statedir.Recover(dir, time.Now()); err != nil {
+		if r, err = statedir.Recover(dir, time.Now()); err != nil {
 			return stoppedNode(dir, err)
 		}
-		v.Recovered = true
+		v.Recovered, v.Kept = true, r.Kept
 	}
 	if a.out.JSON {
 		return a.out.Value(v)
 	}
 	if v.Recovered {
 		former := ""
-		if r.Log != "" {
-			former = fmt.Sprintf(" The former log is now %s.replaced, remove it when all is well.", statedir.LogDir(dir))
+		if r.Kept != "" {
+			former = fmt.Sprintf(" The former log is now %s, remove it when all is well.", r.Kept)
 		}
 		a.out.Printf("%s is the only voter: start it, then the others; remove who is lost (ais advanced remove-from-smap).%s", r.ID, former)
 	}
