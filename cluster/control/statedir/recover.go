@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -90,7 +89,7 @@ func look(dir string) (*Remembered, error) {
 		return nil, err
 	}
 	if r.hasLog {
-		err := r.readLog(LogDir(dir))
+		err := guarded(func() error { return r.readLog(LogDir(dir)) })
 		if errs.Is(err, errs.Corrupt, errs.Mountpath) {
 			*r = Remembered{Identity: r.Identity, Log: r.Log, hasLog: true, State: cluster.NewMachine(), Damaged: err}
 		} else if err != nil {
@@ -124,14 +123,7 @@ func look(dir string) (*Remembered, error) {
 // readLog replays the copy of the log, all of it: what no majority has confirmed may have been, by voters that are lost. It changes nothing on disk.
 func (r *Remembered) readLog(dir string) (err error) {
 	const op = "statedir.readLog"
-	// The libraries panic at what they do not understand, and a page behind the end of a file that was cut is a fault of memory.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = errs.F(op, dir, errs.Corrupt, "the replicated log is damaged: %v", p)
-		}
-	}()
-	store, err := openLog(dir, &bbolt.Options{ReadOnly: true}) // does not look for free pages either, at whose damage bbolt ends the process
+	store, err := openLog(dir, &bbolt.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}

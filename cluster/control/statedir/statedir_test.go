@@ -3,6 +3,7 @@ package statedir
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -46,6 +47,56 @@ func TestDamagedLog(t *testing.T) {
 	if _, err := OpenStore(dir); !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "move this directory aside") {
 		t.Error(err)
 	}
+}
+
+// TestDamagedPages: bbolt ends the process when a page is not what it should be, or lies behind the end of the file.
+func TestDamagedPages(t *testing.T) {
+	dir := t.TempDir()
+	err := makeStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenStore(dir)
+	for i := uint64(1); i <= 60 && err == nil; i++ {
+		err = s.StoreLog(&raft.Log{Index: i, Data: make([]byte, 900*(1+i%9))}) // some need several pages
+	}
+	if err = errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	intact, err := os.ReadFile(logFile(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := os.Getpagesize()
+	last := len(bytes.TrimRight(intact, "\x00"))/page + 1
+	refused := 0
+	try := func(what string, log []byte) {
+		t.Helper()
+		if err := os.WriteFile(logFile(dir), log, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := OpenStore(dir)
+		switch {
+		case errs.Is(err, errs.Corrupt):
+			refused++
+		case err != nil:
+			t.Errorf("%s: %v", what, err)
+		default:
+			if err := s.Close(); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+	for p := range last {
+		damaged := bytes.Clone(intact)
+		copy(damaged[p*page:], bytes.Repeat([]byte{0xff}, page))
+		try(fmt.Sprintf("page %d overwritten", p), damaged)
+		try(fmt.Sprintf("cut to %d pages", p), intact[:p*page])
+	}
+	if refused < last {
+		t.Errorf("%d of %d damaged logs are refused", refused, 2*last)
+	}
+	t.Logf("%d of %d damaged logs are refused", refused, 2*last)
 }
 
 // TestLostLogIsNotMadeAnew: the library would make an empty log where there is none, and the voter could vote twice in a term.

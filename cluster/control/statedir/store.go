@@ -1,11 +1,13 @@
 package statedir
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,8 +99,14 @@ func openLog(dir string, o *bbolt.Options) (*raftboltdb.BoltStore, error) {
 		return nil, damaged(fmt.Errorf("%s has %d bytes", logFile(dir), info.Size()))
 	}
 	o.Timeout = 2 * time.Second // for the lock of another process on the same directory
-	b, err := raftboltdb.New(raftboltdb.Options{Path: logFile(dir), BoltOptions: o, MsgpackUseNewTimeFormat: true})
+	err := guarded(func() error { return readThrough(logFile(dir), o.Timeout) })
+	var b *raftboltdb.BoltStore
+	if err == nil {
+		b, err = raftboltdb.New(raftboltdb.Options{Path: logFile(dir), BoltOptions: o, MsgpackUseNewTimeFormat: true})
+	}
 	switch {
+	case errs.Is(err, errs.Corrupt):
+		return nil, damaged(err)
 	case errors.Is(err, bbolt.ErrTimeout):
 		return nil, errs.E(op, dir, errs.Conflict, "is in use by another process")
 	case errors.Is(err, bbolt.ErrInvalid) || errors.Is(err, bbolt.ErrChecksum) || errors.Is(err, bbolt.ErrVersionMismatch):
@@ -107,6 +115,41 @@ func openLog(dir string, o *bbolt.Options) (*raftboltdb.BoltStore, error) {
 		return nil, errs.E(op, dir, err)
 	}
 	return b, nil
+}
+
+// readThrough reads all that is in a file of bbolt, which ends the process when it is opened for writing and a page is not what it should be.
+func readThrough(path string, patience time.Duration) (err error) {
+	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: patience})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }() // also in a panic: the lock would stay
+	var copied []byte
+	return db.View(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+			var last []byte
+			return b.ForEach(func(k, v []byte) error {
+				if last != nil && bytes.Compare(k, last) <= 0 {
+					return errs.F("statedir.readThrough", path, errs.Corrupt, "in %s, key %x follows %x", name, k, last)
+				}
+				last = k
+				copied = append(copied[:0], v...) // a value goes over several pages
+				return nil
+			})
+		})
+	})
+}
+
+// guarded calls f, which reads with libraries that panic at what they do not understand, and makes that an error of kind Corrupt. It makes
+// one of a fault of memory, too: a page behind the end of a file that was cut.
+func guarded(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = errs.F("statedir.guarded", "the replicated log", errs.Corrupt, "%v", p)
+		}
+	}()
+	return f()
 }
 
 // write runs f unless an earlier write failed.
