@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"testing"
 
 	"aistore/test/linear"
@@ -24,6 +26,22 @@ func rounds(short, many int) int {
 	}
 	return short
 }
+
+// asked returns those of points that were asked for: all, or the ones that the regular expression AIS_POINTS matches, so that a long form
+// can be run in parts.
+func asked[P any](t *testing.T, points []P, name func(P) string) []P {
+	t.Helper()
+	re, err := regexp.Compile(os.Getenv("AIS_POINTS"))
+	must(t, err)
+	points = slices.DeleteFunc(points, func(p P) bool { return !re.MatchString(name(p)) })
+	if len(points) == 0 {
+		t.Skipf("AIS_POINTS=%s matches no point of this test", re)
+	}
+	return points
+}
+
+// itself is the name of what is a name.
+func itself(name string) string { return name }
 
 // judge fails the test if the history has no explanation, and keeps it.
 func judge(t *testing.T, dir string, h *linear.History) {

@@ -43,6 +43,7 @@ func TestKillAtFailpoints(t *testing.T) {
 	if len(names) == 0 {
 		t.Fatal("the source has no failpoints in the paths of writes")
 	}
+	names = asked(t, names, itself)
 	ctx := context.Background()
 	seed := procs.Seed(t)
 	dir := procs.Dir(t)

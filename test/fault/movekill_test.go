@@ -34,6 +34,7 @@ func TestKillAtMoves(t *testing.T) {
 	if len(names) < 8 {
 		t.Errorf("%d failpoints of moves were found", len(names))
 	}
+	names = asked(t, names, itself)
 	ctx := context.Background()
 	dir := procs.Dir(t)
 	c := procs.Start(t, local.Options{Dir: dir, Gateways: 1, Targets: 2, Mountpaths: 3, Binary: procs.Node(t, "failpoints")})

@@ -39,6 +39,7 @@ func TestKillAtS3Failpoints(t *testing.T) {
 	if len(names) == 0 {
 		t.Fatal("the source has no failpoints in the paths of uploads, copies and versions")
 	}
+	names = asked(t, names, itself)
 	ctx := context.Background()
 	c := procs.Start(t, local.Options{Gateways: 1, Targets: 2, Mountpaths: 2, Binary: procs.Node(t, "failpoints")})
 	k := newS3Killer(t, c, procs.Seed(t))
