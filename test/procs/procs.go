@@ -253,11 +253,39 @@ func (c *Cluster) Up(ctx context.Context) time.Duration {
 	return time.Since(began)
 }
 
-// FreePorts returns the first of n ports in 25000..25999 that nobody listens on.
+// Ports of tests: slots of as many ports as one process may need, below those that the kernel gives to connections.
+const (
+	firstSlot = 26000
+	slots     = 24
+	slotSize  = 250
+)
+
+// slot is the first of this process's own ports. It holds the one before while it runs: suites run side by side, and the port of a node that is down for a
+// moment looks free.
+var slot = sync.OnceValues(func() (int, error) {
+	from := rand.IntN(slots)
+	for i := range slots {
+		p := firstSlot + (from+i)%slots*slotSize
+		if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(p)); err == nil {
+			held = l
+			return p + 1, nil
+		}
+	}
+	return 0, fmt.Errorf("none of %d slots of ports from %d on is free", slots, firstSlot)
+})
+
+// held keeps the listener of slot from being closed by the garbage collector.
+var held net.Listener
+
+// FreePorts returns the first of n ports in a row that nobody listens on, and that no other process of tests is given.
 func FreePorts(t testing.TB, n int) int {
 	t.Helper()
+	mine, err := slot()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 200 {
-		first := 25000 + rand.IntN(1000-n)
+		first := mine + rand.IntN(slotSize-n)
 		free := true
 		for p := first; p < first+n && free; p++ {
 			l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(p))
@@ -271,7 +299,7 @@ func FreePorts(t testing.TB, n int) int {
 			return first
 		}
 	}
-	t.Fatalf("no %d free ports in a row in 25000..25999", n)
+	t.Fatalf("no %d free ports in a row in %d..%d", n, mine, mine+slotSize-2)
 	return 0
 }
 
