@@ -80,7 +80,7 @@ func (r *Runtime) stopped(id string) {
 func (r *Runtime) ended(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if w := r.watches[id]; w != nil && (w.final != nil || w.stopped || r.cfg.Peers == nil || len(w.spec.Targets) < 2) {
+	if w := r.watches[id]; w != nil && (w.final != nil || w.stopped || r.cfg.Peers == nil) {
 		r.release(w)
 	}
 }

@@ -252,6 +252,40 @@ func (c *testCluster) status1(t *testing.T, id string) *Job {
 	return j
 }
 
+// TestAlone: a target that has no other to give its share to goes on with it, and with nothing but what was selected.
+func TestAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		for _, k := range strings.Fields("a1 a2 a3 b1") {
+			c.put(c.from, k, 1)
+		}
+		n := c.nodes["t0"]
+		n.gate = make(chan struct{}, 1)
+		n.gate <- struct{}{}
+		id, err := c.jobs.Start(t.Context(), c.view, Spec{Kind: DeleteObjects, Bucket: 1, Message: json.RawMessage(`{"template":"a"}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(begunBy)
+		n.lost.Store(true)
+		time.Sleep(2 * guardEvery)
+		n.lost.Store(false)
+		close(n.gate)
+		time.Sleep(5 * guardEvery)
+		if j := c.status(t, id); j.EndTime == 0 || j.Aborted || c.keys(c.from) != "b1" {
+			t.Errorf("left %q: %+v", c.keys(c.from), j)
+		}
+		without := Spec{ID: "none", Kind: DeleteObjects, Bucket: 1, Targets: []cluster.NodeID{"t0"}, Placement: []cluster.Placed{{ID: "t0", Weight: 100}}}
+		if err := n.rt.Start(t.Context(), without); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * guardEvery)
+		if j := c.status(t, "none"); !j.Aborted || c.keys(c.from) != "b1" {
+			t.Errorf("without a message: left %q, %+v", c.keys(c.from), j)
+		}
+	})
+}
+
 // TestKept: what a target that leaves had ended is kept by a target that takes no part in the job.
 func TestKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

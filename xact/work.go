@@ -20,6 +20,9 @@ type names func(ctx context.Context, from Mark, yield func(key string, size int6
 // selected yields this share's names of a selection. listed says that the names were given one by one, so that
 // one that does not exist is an error.
 func (j *run) selected(s *api.ObjectSelection) (src names, listed bool, err error) {
+	if len(j.spec.Message) == 0 { // nothing selected must never read as everything
+		return nil, false, errs.E("xact.selected", "message of job "+j.spec.ID, errs.Invalid, "is missing")
+	}
 	if len(s.Names) > 0 {
 		return j.given(slices.Values(s.Names)), true, nil
 	}
