@@ -35,6 +35,7 @@ type Headers struct {
 	ExpectedOwner, ExpectedSourceOwner         string
 	Attributes, MaxParts, PartNumberMarker     string
 	Unserved                                   string // a header that asks for what is not served
+	Encryption                                 Encryption
 	Lock                                       string // a header of object lock
 	UserAgent, Referer                         string
 
@@ -262,7 +263,10 @@ func (h *Headers) copying(rest []byte) *string {
 // addUnserved notes headers that ask for a service this endpoint has not: ignoring them would be a promise.
 func (h *Headers) addUnserved(key []byte, value string) {
 	switch k := string(key); {
-	case strings.HasPrefix(k, "x-amz-server-side-encryption"), strings.HasPrefix(k, "x-amz-copy-source-server-side-encryption"):
+	case strings.HasPrefix(k, encryptionPrefix):
+		h.Unserved = k
+		h.Encryption.add(k, value)
+	case strings.HasPrefix(k, "x-amz-copy-source-server-side-encryption"):
 		h.Unserved = k
 	case k == "x-amz-write-offset-bytes":
 		h.Unserved = k
@@ -277,18 +281,27 @@ const (
 	maxSystem = 8 << 10
 )
 
-// Check refuses what no operation takes: too much metadata, encryption, object lock.
+// Check refuses what no operation takes: too much metadata, object lock.
 func (h *Headers) Check() error {
 	const op = "s3.Headers"
 	switch {
 	case h.metaSize > maxMeta:
 		return E(op, "x-amz-meta", "MetadataTooLarge", "", Field{"Size", itoa(h.metaSize)}, Field{"MaxSizeAllowed", itoa(maxMeta)})
-	case h.Unserved != "":
-		return E(op, h.Unserved, "NotImplemented", "The header "+h.Unserved+" asks for what is not implemented here.")
 	case h.Lock != "":
 		return E(op, h.Lock, "InvalidRequest", "Bucket is missing Object Lock Configuration")
 	}
 	return nil
+}
+
+// CheckServed refuses a request that asks for what is not served: with AWS's error if AWS would refuse it too, else as not implemented.
+func (h *Headers) CheckServed(op Op) error {
+	if h.Unserved == "" {
+		return nil
+	}
+	if err := h.Encryption.check(op); err != nil {
+		return err
+	}
+	return E("s3.Headers", h.Unserved, "NotImplemented", "The header "+h.Unserved+" asks for what is not implemented here.")
 }
 
 // Keys of object.Info.System that are this dialect's; native does not show them.

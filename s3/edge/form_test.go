@@ -139,7 +139,7 @@ func TestFormRefused(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d %s: %.300s", name, a.StatusCode, a.code(), c.status, c.code, a.body)
 		}
 	}
-	for name, value := range map[string]string{"x-amz-server-side-encryption": "AES256", "x-amz-server-side-encryption-customer-algorithm": "AES256"} { // what a PUT is refused for
+	for name, value := range map[string]string{"x-amz-server-side-encryption": "AES256", "x-amz-server-side-encryption-bucket-key-enabled": "true"} { // what a PUT is refused for
 		open := fmt.Sprintf(`{"expiration":"2999-01-01T00:00:00Z","conditions":[{"bucket":"data"},["starts-with","$key",""],["starts-with","$x-amz-meta-note",""],["starts-with","$success_action_status",""],["starts-with","$success_action_redirect",""],{%q:%q}]}`, name, value)
 		w.want(501, "NotImplemented", newForm("up/x", text(20)).set(name, value).sign(open, alice).call())
 	}

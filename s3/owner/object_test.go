@@ -235,6 +235,35 @@ func TestNothingIsServedWithoutALease(t *testing.T) {
 	w.want(404, "NoSuchKey", call{method: "GET", bucket: "plain", key: "new"})
 }
 
+// TestEncryptionIsRefused: whoever may write is told that nothing is encrypted, and whom the policy denies it for what is asked, that.
+func TestEncryptionIsRefused(t *testing.T) {
+	w := newWorld(t, 1)
+	put := func(key string, more ...string) call {
+		return call{method: "PUT", bucket: "plain", key: key, body: []byte("x"), header: more}
+	}
+	const sse = "x-amz-server-side-encryption"
+	w.want(200, "", put("k"))
+	w.want(501, "NotImplemented", put("k", sse, "AES256"))
+	w.want(400, "InvalidArgument", put("k", sse, "AES192"))
+	w.want(400, "InvalidArgument", call{method: "GET", bucket: "plain", key: "k", header: []string{sse, "AES256"}})
+	stranger := put("k", sse, "AES256")
+	stranger.who = &bob
+	w.want(403, "AccessDenied", stranger)
+
+	w.configure("plain", func(p *cluster.S3Props) {
+		p.Policy = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::plain/*","Condition":{"StringNotEquals":{"s3:x-amz-server-side-encryption":"aws:kms"}}},
+			{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::plain/*","Condition":{"StringLike":{"s3:x-amz-server-side-encryption-aws-kms-key-id":"other*"}}},
+			{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::plain/tagged","Condition":{"Null":{"s3:RequestObjectTag/open":"true"}}}]}`
+	})
+	w.want(403, "AccessDenied", put("k"))
+	w.want(403, "AccessDenied", put("k", sse, "AES256"))
+	w.want(403, "AccessDenied", call{method: "POST", bucket: "plain", key: "k", query: "uploads", header: []string{sse, "AES256"}})
+	w.want(403, "AccessDenied", put("k", sse, "aws:kms", sse+"-aws-kms-key-id", "other-key"))
+	w.want(501, "NotImplemented", put("k", sse, "aws:kms", sse+"-aws-kms-key-id", "key"))
+	w.want(403, "AccessDenied", put("tagged", sse, "aws:kms"))
+	w.want(501, "NotImplemented", put("tagged", sse, "aws:kms", "x-amz-tagging", "open=yes"))
+}
+
 // TestDocumentsAreWhatWasSent: the checksums of documents are compared, too.
 func TestDocumentsAreWhatWasSent(t *testing.T) {
 	w := newWorld(t, 1)

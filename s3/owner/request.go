@@ -50,12 +50,33 @@ func (r *request) check() error {
 	}
 	if r.c.RawQuery() != "" {
 		if r.version = r.c.Query("versionId"); r.version != "" {
-			return r.checkVersion()
+			if err := r.checkVersion(); err != nil {
+				return err
+			}
 		} else if r.c.HasQuery("versionId") {
 			return s3.E(op, "versionId", "InvalidArgument", "Version id cannot be the empty string")
 		}
 	}
-	return nil
+	return r.checkServed()
+}
+
+// checkServed refuses what asks for a service that is not there. A write that a policy denies for the encryption it asks for, as the policies
+// in AWS's guide do, is denied.
+func (r *request) checkServed() error {
+	if r.h.Unserved == "" {
+		return nil
+	}
+	switch r.op.Op {
+	case s3.PutObject, s3.CopyObject, s3.CreateMultipartUpload, s3.UploadPart, s3.UploadPartCopy:
+		var err error
+		if r.tags, err = s3.ParseTagHeader(r.h.Tagging); err != nil {
+			return err
+		}
+		if err = r.authorize(); err != nil {
+			return err
+		}
+	}
+	return r.h.CheckServed(r.op.Op)
 }
 
 // checkVersion refuses a version that cannot be, and any with what makes a new one: its client means to change an old one.
@@ -330,6 +351,12 @@ func (r values) header(key string) string {
 		return r.h.MetadataDirective
 	case "s3:x-amz-storage-class":
 		return r.h.Class
+	case "s3:x-amz-server-side-encryption":
+		return r.h.Encryption.Method
+	case "s3:x-amz-server-side-encryption-aws-kms-key-id":
+		return r.h.Encryption.KMSKey
+	case "s3:x-amz-server-side-encryption-customer-algorithm":
+		return r.h.Encryption.Algorithm
 	case "s3:if-match":
 		return r.h.IfMatch
 	case "s3:if-none-match":

@@ -11,7 +11,8 @@ import (
 )
 
 func accessChecks() []check {
-	return []check{{"policy", accessPolicy}, {"policy with conditions", accessConditions}, {"malformed policy", accessMalformed}, {"canned ACLs", accessCanned}, {"public access block", accessBlock}}
+	return []check{{"policy", accessPolicy}, {"policy with conditions", accessConditions}, {"policy about encryption", accessEncryption},
+		{"malformed policy", accessMalformed}, {"canned ACLs", accessCanned}, {"public access block", accessBlock}}
 }
 
 func (e *env) policy(t *testing.T, b *string, statement string) {
@@ -51,6 +52,18 @@ func accessConditions(t *testing.T, e *env) {
 	wantCode(t, err, "AccessDenied", 403)
 	must[*s3.PutObjectTaggingOutput](t)(e.s3.PutObjectTagging(ctx, &s3.PutObjectTaggingInput{Bucket: b, Key: aws.String("a"), Tagging: tags("open", "yes")}))
 	must[*s3.GetObjectOutput](t)(e.nobody.GetObject(ctx, &s3.GetObjectInput{Bucket: b, Key: aws.String("a")}))
+}
+
+// accessEncryption: what a policy denies is denied before anything else is said of the encryption that is asked for.
+func accessEncryption(t *testing.T, e *env) {
+	b, ctx := e.bucket(t), t.Context()
+	e.policy(t, b, `{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::BUCKET/*","Condition":{"StringNotEquals":{"s3:x-amz-server-side-encryption":"aws:kms"}}}`)
+	_, err := e.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: b, Key: aws.String("k"), Body: strings.NewReader("x")})
+	wantCode(t, err, "AccessDenied", 403)
+	_, err = e.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: b, Key: aws.String("k"), Body: strings.NewReader("x"), ServerSideEncryption: types.ServerSideEncryptionAes256})
+	wantCode(t, err, "AccessDenied", 403)
+	_, err = e.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: b, Key: aws.String("k"), ServerSideEncryption: types.ServerSideEncryptionAes256})
+	wantCode(t, err, "AccessDenied", 403)
 }
 
 func accessMalformed(t *testing.T, e *env) {
