@@ -199,6 +199,22 @@ func TestLifecycle(t *testing.T) {
 	if at, _, _ := l.Expires(&object.Info{Key: "t/x", Created: t0}, day); at.Year() != 2026 {
 		t.Errorf("date: %v", at)
 	}
+	for _, c := range []struct {
+		created, want string
+		day           time.Duration
+	}{
+		{"2026-01-01T23:59:59Z", "2026-01-02T00:00:00Z", calendarDay}, {"2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z", calendarDay},
+		{"2026-01-05T11:20:00Z", "2026-01-06T00:00:00Z", calendarDay}, {"2026-01-01T23:59:59Z", "2026-01-02T00:00:00Z", day}, {"2026-01-05T11:20:00Z", "2026-01-05T11:20:10Z", day},
+	} {
+		created, err := time.Parse(time.RFC3339, c.created)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info := object.Info{Key: "t/x", Created: created}
+		if at, _, _ := l.Expires(&info, c.day); at.Format(time.RFC3339) != c.want {
+			t.Errorf("written %s, days of %v: goes %v, want %s", c.created, c.day, at, c.want)
+		}
+	}
 	v := object.Info{Key: "n/x", Size: 11, Tags: map[string]string{"a": "b", "c": "d"}}
 	for _, c := range []struct {
 		newer int

@@ -25,6 +25,19 @@ func due(from time.Time, days int, day time.Duration) time.Time {
 	return t
 }
 
+// dueOn is when a rule with a date takes what was written at from: on that date, and what is written later at the end of the day, since AWS
+// looks once a day, at midnight. A shorter day ends that long after the write.
+func dueOn(date, from time.Time, day time.Duration) time.Time {
+	end := from.UTC().Add(day)
+	if day == calendarDay {
+		end = end.Truncate(calendarDay)
+	}
+	if from.Before(date) {
+		return date
+	}
+	return end
+}
+
 // matches reports whether the filter speaks of an object.
 func (f *LifecycleFilter) matches(info *object.Info) bool {
 	for _, p := range f.Prefixes {
@@ -69,7 +82,7 @@ func (l *Lifecycle) Expires(info *object.Info, day time.Duration) (at time.Time,
 		if !r.Enabled || r.Days == 0 && r.Date.IsZero() || !r.Filter.matches(info) {
 			continue
 		}
-		t := r.Date
+		t := dueOn(r.Date, info.Created, day)
 		if r.Days > 0 {
 			t = due(info.Created, r.Days, day)
 		}
@@ -99,7 +112,7 @@ func (l *Lifecycle) MarkerExpires(marker *object.Info, day time.Duration, now ti
 		if !r.Enabled || len(r.Filter.Tags) > 0 || r.Filter.Greater >= 0 || r.Filter.Less >= 0 || !r.Filter.matches(marker) {
 			continue
 		}
-		if r.ExpiredMarkers || r.Days > 0 && !now.Before(due(marker.Created, r.Days, day)) || !r.Date.IsZero() && !now.Before(r.Date) {
+		if r.ExpiredMarkers || r.Days > 0 && !now.Before(due(marker.Created, r.Days, day)) || !r.Date.IsZero() && !now.Before(dueOn(r.Date, marker.Created, day)) {
 			return true
 		}
 	}
