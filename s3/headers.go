@@ -382,18 +382,18 @@ func (h *Headers) checkRedirect() error {
 	return nil
 }
 
-// withoutChunked removes "aws-chunked" from a Content-Encoding: it is of the transfer, not of the object.
+// withoutChunked removes "aws-chunked" from a Content-Encoding: it is of the transfer, not of the object. What else is there stays as it was sent.
 func withoutChunked(v string) string {
 	if !strings.Contains(v, "aws-chunked") {
 		return v
 	}
 	var keep []string
 	for _, p := range strings.Split(v, ",") {
-		if p = strings.TrimSpace(p); p != "" && p != "aws-chunked" {
+		if name := strings.TrimSpace(p); name != "" && name != "aws-chunked" {
 			keep = append(keep, p)
 		}
 	}
-	return strings.Join(keep, ",")
+	return strings.TrimSpace(strings.Join(keep, ","))
 }
 
 // CheckClass returns the storage class: "" is STANDARD. Every class of AWS is kept as a name, without effect.

@@ -45,6 +45,19 @@ func TestHeadersKeepWhatBelongsToTheObject(t *testing.T) {
 	}
 }
 
+// TestTransferEncodingIsDropped: over TLS SDKs append theirs to what the object has, whose text is kept.
+func TestTransferEncodingIsDropped(t *testing.T) {
+	for sent, want := range map[string]string{
+		"gzip": "gzip", "deflate, gzip": "deflate, gzip", "deflate, gzip,aws-chunked": "deflate, gzip", "gzip, aws-chunked,aws-chunked": "gzip",
+		"aws-chunked, gzip": "gzip", "gzip,aws-chunked, br": "gzip, br", "gzip,br,aws-chunked": "gzip,br", "aws-chunked": "", "aws-chunked, aws-chunked": "",
+	} {
+		sys, err := headersOf("Content-Encoding", sent).System(nil)
+		if err != nil || sys["content-encoding"] != want {
+			t.Errorf("%q is kept as %q (%v), want %q", sent, sys["content-encoding"], err, want)
+		}
+	}
+}
+
 func TestHeadersRefuse(t *testing.T) {
 	for _, c := range []struct{ name, value, code string }{
 		{"x-amz-meta-a", strings.Repeat("x", 2048), "MetadataTooLarge"},
