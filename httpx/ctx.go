@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"strconv"
@@ -191,8 +192,15 @@ const headerTimeout = "Ais-Timeout-Ms"
 func (c *Ctx) BodyLen() int64 { return c.inLen }
 
 // Body returns the request body as a stream. Reading it first asks a client that waits for "100 Continue".
-// What the handler leaves unread the server drops.
-func (c *Ctx) Body() io.Reader { return &c.in }
+// What the handler leaves unread the server drops. What BodyBytes has returned comes from its beginning: whoever serves a request once more gets all.
+func (c *Ctx) Body() io.Reader {
+	if c.peeked > 0 || c.small != nil {
+		if b, ok := c.BodyBytes(); ok {
+			return bytes.NewReader(b)
+		}
+	}
+	return &c.in
+}
 
 // LimitBody makes reading more than n bytes of the body an error of kind TooLarge, where the route's own limit
 // is higher.

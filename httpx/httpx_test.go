@@ -97,6 +97,35 @@ func (p *pieces) WriteBody(w io.Writer) error {
 
 func (p *pieces) Close() { p.closed++ }
 
+// TestBodyAfterBytes: a body that was taken as bytes can be read as a stream, as often as it is asked for.
+func TestBodyAfterBytes(t *testing.T) {
+	echo := func(c *httpx.Ctx) error {
+		first, ok := c.BodyBytes()
+		if !ok {
+			return errs.E("test", "body", errs.Invalid, "is not at hand")
+		}
+		for range 2 {
+			if b, err := io.ReadAll(c.Body()); err != nil || !bytes.Equal(b, first) {
+				return errs.F("test", "body", errs.Invalid, "%d bytes after %d: %v", len(b), len(first), err)
+			}
+		}
+		return c.SendBytes(first)
+	}
+	url, _ := start(t, []httpx.Route{{Method: "PUT", Path: "/echo/*", Op: "echo", Policy: dataPolicy, Handler: echo}})
+	cl := httpx.NewClient(httpx.ClientConfig{})
+	defer cl.Close()
+	for _, n := range []int{0, 1, 100, 15 << 10, 64 << 10} { // some arrive together with the header, some do not
+		body := data(n)
+		rep, err := cl.Do(t.Context(), &httpx.Call{Method: "PUT", URL: url + "/echo/a", Body: body})
+		if err != nil {
+			t.Fatalf("%d: %v", n, err)
+		}
+		if got, err := rep.ReadAll(1 << 20); err != nil || !bytes.Equal(got, body) {
+			t.Errorf("%d: %d bytes came back, %v", n, len(got), err)
+		}
+	}
+}
+
 func TestEcho(t *testing.T) {
 	echo := func(c *httpx.Ctx) error {
 		c.SetHeader("x-len", c.Header("Content-Length"))

@@ -78,12 +78,30 @@ type control struct {
 	lease error
 	guard func(n int) error // what the n-th look at the lease finds
 	looks int
+	seen  func(n int) // is told before the n-th look at the view
+	views int
 
 	starting atomic.Bool // its start is not accepted yet
 }
 
-func (c *control) View() *cluster.View { return c.get() }
-func (c *control) Ready() bool         { return !c.starting.Load() }
+func (c *control) View() *cluster.View {
+	c.mu.Lock()
+	c.views++
+	n, seen := c.views, c.seen
+	c.mu.Unlock()
+	if seen != nil {
+		seen(n)
+	}
+	return c.get()
+}
+
+func (c *control) onView(seen func(n int)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen, c.views = seen, 0
+}
+
+func (c *control) Ready() bool { return !c.starting.Load() }
 
 func (c *control) Lease() error {
 	c.mu.Lock()

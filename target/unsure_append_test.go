@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"aistore/api"
+	"aistore/cluster"
 )
 
 // TestAppendOutOfReach: a session that may be on a mountpath that is out of service is not said to be gone, and goes on when that is back.
@@ -46,6 +47,32 @@ func TestAppendOutOfReach(t *testing.T) {
 		}
 		for key, h := range handles {
 			o.want(t, 200, call{method: "PUT", path: objects + "bk/" + key + "?append_type=flush&append_handle=" + h})
+		}
+	}
+}
+
+// TestAppendJudgedAnew: an append that is acknowledged has appended all its bytes, at whatever step of it its key has gone to another target and come back.
+func TestAppendJudgedAnew(t *testing.T) {
+	e := newEpochs(t, 2, 2)
+	o := e.targets[0]
+	for look := 1; look <= 8; look++ {
+		path := objects + "bk/" + e.keyOf(o, "bk", fmt.Sprint("look", look, "-"))
+		handle := o.want(t, 200, call{method: "PUT", path: path + "?append_type=append&append_handle=", body: []byte("one ")}).Header.Get(api.HeaderAppendHandle)
+		o.ctl.onView(func(n int) {
+			if n == look {
+				e.move(cluster.StartMaintenance, "t1")
+				e.move(cluster.StopMaintenance, "t1")
+			}
+		})
+		want := "one "
+		a := o.do(t, call{method: "PUT", path: path + "?append_type=append&append_handle=" + handle, body: []byte("two")})
+		if a.StatusCode == 200 {
+			handle, want = a.Header.Get(api.HeaderAppendHandle), "one two"
+		}
+		o.ctl.onView(nil)
+		o.want(t, 200, call{method: "PUT", path: path + "?append_type=flush&append_handle=" + handle})
+		if g := o.want(t, 200, call{method: "GET", path: path}); string(g.body) != want {
+			t.Errorf("owners changed before look %d at the view: append answered %d, and there is %q, want %q", look, a.StatusCode, g.body, want)
 		}
 	}
 }

@@ -167,3 +167,24 @@ func TestPartOnItsWay(t *testing.T) {
 		})
 	}
 }
+
+// TestPartJudgedAnew: a part is stored whole or refused for the moment, at whatever step its key has gone to another target and come back.
+func TestPartJudgedAnew(t *testing.T) {
+	w := newWorld(t, 2)
+	w.place("t1")
+	u := w.begin("plain", "k")
+	for look := 1; look <= 8; look++ {
+		data := random(100)
+		w.targets[0].ctl.onView(func(n int) {
+			if n == look {
+				w.place("t2")
+				w.place("t1")
+			}
+		})
+		a := w.do(call{method: "PUT", bucket: "plain", key: "k", query: u.query(look), body: data})
+		w.targets[0].ctl.onView(nil)
+		if a.StatusCode != 503 && (a.StatusCode != 200 || a.Header.Get("ETag") != etag(data)) {
+			t.Errorf("owners changed before look %d at the view: %d %s %s", look, a.StatusCode, a.code(), a.Header.Get("ETag"))
+		}
+	}
+}

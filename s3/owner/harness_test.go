@@ -64,9 +64,27 @@ func (p *plane) get() *cluster.View {
 type control struct {
 	*plane
 	lease error
+	seen  func(n int) // is told before the n-th look at the view
+	views int
 }
 
-func (c *control) View() *cluster.View                           { return c.get() }
+func (c *control) View() *cluster.View {
+	c.mu.Lock()
+	c.views++
+	n, seen := c.views, c.seen
+	c.mu.Unlock()
+	if seen != nil {
+		seen(n)
+	}
+	return c.get()
+}
+
+func (c *control) onView(seen func(n int)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen, c.views = seen, 0
+}
+
 func (c *control) Ready() bool                                   { return true }
 func (c *control) Latest(context.Context) (*cluster.View, error) { return c.get(), nil }
 
