@@ -207,6 +207,10 @@ func rememberingDir(t *testing.T) string {
 // TestDamagedLogsAreRecovered: whatever has become of the copy of the log, what can be read counts, and the rest is kept.
 func TestDamagedLogsAreRecovered(t *testing.T) {
 	intact := rememberingDir(t)
+	former, err := statedir.Look(intact)
+	if err != nil {
+		t.Fatal(err)
+	}
 	cut := func(pages int64) func(string) error {
 		return func(raft string) error {
 			return os.Truncate(filepath.Join(raft, "log.db"), pages*int64(os.Getpagesize()))
@@ -261,6 +265,9 @@ func TestDamagedLogsAreRecovered(t *testing.T) {
 			again, err := statedir.Look(dir)
 			if err != nil || again.Damaged != nil || again.State.Buckets.Get("", "kept") == nil || again.Index() < r.Index()+1000 || again.Log == r.Log {
 				t.Errorf("it goes on with %+v, %v", again, err)
+			}
+			if again.Term <= former.Term {
+				t.Errorf("its term is %d, and a log of the former life, of term %d, would count as newer", again.Term, former.Term)
 			}
 		})
 	}

@@ -279,6 +279,7 @@ func (r *Remembered) begin(dir, id, addr string, now time.Time) (err error) {
 		return err
 	}
 	m.Index = max(m.Index, r.Entries+1)
+	term := max(r.Term+1, m.Index) // later than that of any log of the former life, as what is compared after a further loss: terms are never more than entries
 	b, err := m.Snapshot()
 	if err != nil {
 		return err
@@ -287,7 +288,7 @@ func (r *Remembered) begin(dir, id, addr string, now time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	sink, err := snaps.Create(raft.SnapshotVersionMax, m.Index, r.Term+1, alone(id, addr), 1, noTransport(addr))
+	sink, err := snaps.Create(raft.SnapshotVersionMax, m.Index, term, alone(id, addr), 1, noTransport(addr))
 	if err != nil {
 		return err
 	}
@@ -301,6 +302,6 @@ func (r *Remembered) begin(dir, id, addr string, now time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	err = store.SetUint64([]byte("CurrentTerm"), r.Term+1) // as the library keeps it: its term is never behind its snapshot's
+	err = store.SetUint64([]byte("CurrentTerm"), term) // as the library keeps it: its term is never behind its snapshot's
 	return errors.Join(err, store.Close())
 }
