@@ -79,7 +79,7 @@ func objectMetadata(t *testing.T, e *env) {
 	must[*s3.PutObjectOutput](t)(e.s3.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: b, Key: k, Body: strings.NewReader("x"), Metadata: map[string]string{"one": "1", "empty": "", "spaced": "a b  c"},
 		ContentType: aws.String("text/x-test"), CacheControl: aws.String("max-age=3"), ContentDisposition: aws.String(`attachment; filename="f"`),
-		ContentEncoding: aws.String("gzip"), ContentLanguage: aws.String("de"), Expires: aws.Time(time.Unix(2_000_000_000, 0)),
+		ContentEncoding: aws.String("deflate, gzip"), ContentLanguage: aws.String("de"), Expires: aws.Time(time.Unix(2_000_000_000, 0)),
 	}))
 	h := must[*s3.HeadObjectOutput](t)(e.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: b, Key: k}))
 	equal(t, "meta one", h.Metadata["one"], "1")
@@ -90,7 +90,7 @@ func objectMetadata(t *testing.T, e *env) {
 	equal(t, "type", aws.ToString(h.ContentType), "text/x-test")
 	equal(t, "cache control", aws.ToString(h.CacheControl), "max-age=3")
 	equal(t, "disposition", aws.ToString(h.ContentDisposition), `attachment; filename="f"`)
-	equal(t, "encoding", aws.ToString(h.ContentEncoding), "gzip")
+	equal(t, "encoding", aws.ToString(h.ContentEncoding), "deflate, gzip")
 	equal(t, "language", aws.ToString(h.ContentLanguage), "de")
 	equal(t, "expires", aws.ToString(h.ExpiresString), "Wed, 18 May 2033 03:33:20 GMT")
 	e.put(t, b, "k", "y")
