@@ -241,6 +241,11 @@ func (c *Ctx) BodyBytes() ([]byte, bool) {
 	return *c.small, true
 }
 
+// BodyGone reports whether some of the body was read that cannot be read again: the request cannot be served from the beginning any more.
+func (c *Ctx) BodyGone() bool {
+	return c.in.read > 0 && c.peeked == 0 && (c.small == nil || c.in.err != nil || c.in.read != c.inLen)
+}
+
 // ReadJSON decodes the body, at most limit bytes, into v. An empty or malformed body is kind Invalid.
 func (c *Ctx) ReadJSON(limit int64, v any) error {
 	const op = "httpx.ReadJSON"

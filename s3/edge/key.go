@@ -27,7 +27,7 @@ func (r *request) toOwner() error {
 	for try := 1; ; try++ {
 		o := r.object(r.key)
 		err := r.deliver(&o)
-		if !errs.Is(err, errs.WrongOwner, errs.StaleMap) || r.c.Sent() || try == deliverTries {
+		if !errs.Is(err, errs.WrongOwner, errs.StaleMap) || r.c.Sent() || r.c.BodyGone() || try == deliverTries {
 			return err
 		}
 		if renewed, rerr := r.renew(); rerr != nil {
@@ -38,7 +38,7 @@ func (r *request) toOwner() error {
 	}
 }
 
-// deliverTries is by how many views a request is routed. A body that has begun to go out is never sent again: the relay refuses that.
+// deliverTries is by how many views a request is routed. A body that has begun to go out, or that this node has read as the owner, is never sent again.
 const deliverTries = 3
 
 // renew takes the newest view; false when nobody tells.
