@@ -68,7 +68,11 @@ func (l *List) limits(b []byte) []byte {
 func AppendListV1(b []byte, l *List) []byte {
 	b = append(b, xmlHeader+"<ListBucketResult"+xmlns+">"...)
 	b = appendText(b, "Name", l.Bucket)
-	b = appendText(b, "Prefix", l.Prefix) // as sent, with encoding-type too: no SDK decodes it here
+	if l.URL && strings.ContainsFunc(l.Prefix, noText) {
+		b = l.name(b, "Prefix", l.Prefix) // for else parsers of XML 1.0, which SDKs have, refuse the document
+	} else {
+		b = appendText(b, "Prefix", l.Prefix) // as sent, with encoding-type too: no SDK decodes it here
+	}
 	b = l.name(b, "Marker", l.Marker)
 	if l.Truncated && l.NextMarker != "" {
 		b = l.name(b, "NextMarker", l.NextMarker)

@@ -46,7 +46,7 @@ func AppendXMLText(b []byte, s string) []byte {
 		case c == 0:
 			esc = "\uFFFD"
 		case c < ' ' || c == 0x7f:
-			if c != '\t' && c != '\n' && c != '\r' && c != 0x7f {
+			if noText(rune(c)) {
 				needVersion11(b)
 			}
 			b = append(b, s[last:i]...)
@@ -80,6 +80,11 @@ func wideRune(s string) (instead string, n int) {
 		return "&#x" + strconv.FormatUint(uint64(r), 16) + ";", n //nolint:gosec // positive
 	}
 	return "", n
+}
+
+// noText reports whether XML 1.0 has no place for a character, even as a reference.
+func noText(r rune) bool {
+	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == '\uFFFE' || r == '\uFFFF'
 }
 
 // needVersion11 makes a document that begins with xmlHeader one of XML 1.1.
