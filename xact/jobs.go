@@ -71,14 +71,19 @@ func (g *Jobs) Start(ctx context.Context, v *cluster.View, s Spec) (string, erro
 	return s.ID, nil
 }
 
-// undo stops what has begun of a job that could not begin everywhere, as far as targets answer; where they do not,
-// the job's other parts are missing and it reads as aborted.
+// undo stops what has begun of a job that could not begin everywhere. All targets are told at once: one that hangs keeps the word from no other, of which
+// one would go on with the whole job, and is told by those that have heard it.
 func (g *Jobs) undo(ctx context.Context, targets []*cluster.Node, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	var eg errgroup.Group
 	for _, n := range targets {
-		_, _ = g.peers.Stop(ctx, n, &api.JobQuery{ID: id})
+		eg.Go(func() error {
+			_, _ = g.peers.Stop(ctx, n, &api.JobQuery{ID: id})
+			return nil
+		})
 	}
+	_ = eg.Wait() // no error is returned
 }
 
 // Stop stops the running jobs that match on all targets.

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"aistore/api"
 	"aistore/cluster"
@@ -32,6 +33,7 @@ type node struct {
 	gate    chan struct{}    // not nil: Delete waits for it
 	waiting atomic.Int64     // how many have come to the gate
 	down    atomic.Bool
+	hangs   atomic.Bool // it takes calls and answers none
 	stop    func()
 
 	lost atomic.Bool // the lease
@@ -200,10 +202,25 @@ func (c *testCluster) keys(b *cluster.Bucket) string {
 	return strings.Join(all, " ")
 }
 
+// hang is what a call comes to that has no time left, or whose process stands still.
+func (n *node) hang(ctx context.Context) error {
+	if !n.hangs.Load() {
+		return ctx.Err()
+	}
+	select {
+	case <-time.After(patience):
+	case <-ctx.Done():
+	}
+	return errs.E("test", string(n.id), errs.Unavailable)
+}
+
 func (c *testCluster) Start(ctx context.Context, n *cluster.Node, s *Spec) error {
 	t := c.nodes[n.ID]
 	if t.down.Load() {
 		return errs.E("test", string(n.ID), errs.Unavailable)
+	}
+	if err := t.hang(ctx); err != nil {
+		return err
 	}
 	return t.cur.Load().Start(ctx, *s)
 }
@@ -230,14 +247,20 @@ func (c *testCluster) page(_ context.Context, bucket uint64, prefix, after strin
 	return found, "", nil
 }
 
-func (c *testCluster) Stop(_ context.Context, n *cluster.Node, q *api.JobQuery) (int, error) {
+func (c *testCluster) Stop(ctx context.Context, n *cluster.Node, q *api.JobQuery) (int, error) {
+	if err := c.nodes[n.ID].hang(ctx); err != nil {
+		return 0, err
+	}
 	return c.nodes[n.ID].cur.Load().Stop(q), nil
 }
 
 // Query passes the reports through JSON, as the intra-cluster route does.
-func (c *testCluster) Query(_ context.Context, n *cluster.Node, q *api.JobQuery) (snaps []Snap, err error) {
+func (c *testCluster) Query(ctx context.Context, n *cluster.Node, q *api.JobQuery) (snaps []Snap, err error) {
 	if c.nodes[n.ID].down.Load() {
 		return nil, errs.E("test", string(n.ID), errs.Unavailable)
+	}
+	if err := c.nodes[n.ID].hang(ctx); err != nil {
+		return nil, err
 	}
 	raw, err := json.Marshal(c.nodes[n.ID].cur.Load().Query(q))
 	if err == nil {
@@ -432,6 +455,34 @@ func TestStartAllOrNone(t *testing.T) {
 	if _, err := cl.jobs.Start(context.Background(), cl.view, Spec{Kind: DeleteObjects, Bucket: 1}); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("with a dead target: %v", err)
 	}
+}
+
+// TestStartHangs: a job that could not begin because a target hangs goes on nowhere, and nobody begins the share of that target later.
+func TestStartHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cl := newCluster(t, 3)
+		cl.moved.Store(true)
+		for i := range 30 {
+			cl.put(cl.from, fmt.Sprintf("k%02d", i), 1)
+		}
+		hanging := cl.nodes["t0"] // the first that is told
+		hanging.hangs.Store(true)
+		for _, n := range cl.nodes {
+			n.gate = make(chan struct{})
+		}
+		_, err := cl.jobs.Start(t.Context(), cl.view, Spec{Kind: DeleteObjects, Bucket: 1, Message: json.RawMessage(`{"all":true}`)})
+		if !errs.Is(err, errs.Unavailable) {
+			t.Errorf("got %v", err)
+		}
+		for _, n := range cl.nodes {
+			close(n.gate)
+		}
+		cl.see(func(m *cluster.Map) { m.Nodes["t0"].Alive = false })
+		time.Sleep(2 * begunBy)
+		if left := len(strings.Fields(cl.keys(cl.from))); left != 30 {
+			t.Errorf("%d of 30 are left", left)
+		}
+	})
 }
 
 // TestStoppedBeforeItCame: the start of a job that was given up meanwhile, and arrives behind the stop, begins nothing.
