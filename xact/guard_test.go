@@ -168,6 +168,44 @@ func TestStopStays(t *testing.T) {
 	})
 }
 
+// slow is targets of which t0 refuses connections, and the others take a while to be told that a job is to stop.
+type slow struct{ *testCluster }
+
+func (s slow) Stop(ctx context.Context, n *cluster.Node, q *api.JobQuery) (int, error) {
+	if n.ID == "t0" {
+		return 0, errs.E("test", string(n.ID), errs.Unavailable)
+	}
+	select {
+	case <-time.After(time.Millisecond):
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	return s.testCluster.Stop(ctx, n, q)
+}
+
+// TestStopTellsAll: a target that has just been killed keeps no other from being told to stop.
+func TestStopTellsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		id, _ := begin(t, c)
+		if n, err := NewJobs(slow{c}).Stop(t.Context(), c.view, &api.JobQuery{ID: id}); n != 2 || !errs.Is(err, errs.Unavailable) {
+			t.Errorf("%d, %v", n, err)
+		}
+		time.Sleep(2 * guardEvery) // t0 hears it of the others
+		left := c.keys(c.from)
+		for _, n := range c.nodes {
+			close(n.gate)
+		}
+		time.Sleep(2 * guardEvery)
+		if now := c.keys(c.from); now != left {
+			t.Errorf("left %q, and later %q", left, now)
+		}
+		if j := c.status(t, id); !j.Aborted || j.EndTime == 0 {
+			t.Errorf("%+v", j)
+		}
+	})
+}
+
 // TestLateStart: a target that has not begun its share yet is waited for.
 func TestLateStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

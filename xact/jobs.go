@@ -93,7 +93,7 @@ func (g *Jobs) Stop(ctx context.Context, v *cluster.View, q *api.JobQuery) (stop
 		return 0, err
 	}
 	counts := make([]int, len(nodes))
-	eg, ctx := errgroup.WithContext(ctx)
+	var eg errgroup.Group // one that does not answer keeps no other from being told
 	for i, n := range nodes {
 		eg.Go(func() (err error) {
 			counts[i], err = g.peers.Stop(ctx, n, q)
