@@ -206,6 +206,41 @@ func TestStopTellsAll(t *testing.T) {
 	})
 }
 
+// TestBucketGoes: a job whose bucket was destroyed ends, also where the share of a target that is lost, or that leaves, has to be taken over.
+func TestBucketGoes(t *testing.T) {
+	for name, leaves := range map[string]bool{"lost": false, "left": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 3)
+				id, _ := begin(t, c)
+				c.view = (&cluster.View{
+					Map: c.view.Map, Config: c.view.Config, Buckets: &cluster.BucketMap{Buckets: map[string]*cluster.Bucket{c.to.Key(): c.to}},
+				}).Freeze()
+				c.now.Store(c.view)
+				gone := c.nodes["t2"]
+				if leaves {
+					gone.rt.Leave(t.Context())
+				}
+				gone.stop()
+				gone.down.Store(true)
+				c.see(func(m *cluster.Map) { m.Nodes["t2"].Alive = false })
+				for _, n := range c.nodes {
+					n.bad = map[string]error{}
+					for k := range n.objs[1] {
+						n.bad[k] = errs.E("test", k, errs.NoBucket)
+					}
+					close(n.gate)
+				}
+				time.Sleep(5 * guardEvery)
+				j := c.status(t, id)
+				if !j.Aborted || j.EndTime == 0 || !strings.Contains(j.Err, "target t2: ") || j.Bck.Name != "src" || j.Objects < 10 {
+					t.Errorf("%+v of %+v", j, j.Bck)
+				}
+			})
+		})
+	}
+}
+
 // TestLateStart: a target that has not begun its share yet is waited for.
 func TestLateStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -149,10 +149,17 @@ func (r *Runtime) Start(ctx context.Context, s Spec) error {
 	if j.of == "" {
 		j.of = r.cfg.Self
 	}
-	if err := j.bind(ctx); err != nil {
-		return errs.E(op, "job "+s.ID, err)
-	}
 	j.resume(s.From)
+	var gone error
+	if s.Ended == nil {
+		err := j.bind(ctx)
+		if s.Of != "" && errs.Is(err, errs.NoBucket) { // nobody can go on with it, here or elsewhere
+			gone, err = err, nil
+		}
+		if err != nil {
+			return errs.E(op, "job "+s.ID, err)
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ctx == nil {
@@ -181,6 +188,9 @@ func (r *Runtime) Start(ctx context.Context, s Spec) error {
 	case s.Ended != nil:
 		w.known[j.of] = *s.Ended
 		return nil
+	case gone != nil:
+		w.known[j.of] = r.endedBy(j, gone)
+		return nil
 	}
 	j.started = r.cfg.Now()
 	j.ctx, j.cancel = context.WithCancelCause(r.ctx)
@@ -188,6 +198,18 @@ func (r *Runtime) Start(ctx context.Context, s Spec) error {
 	r.jobs = append(r.jobs, j)
 	r.active.Go(j.do)
 	return nil
+}
+
+// endedBy reports a share that ends, where it had come to, because of err; r.mu is held.
+func (r *Runtime) endedBy(j *run, err error) Snap {
+	j.from, j.to = &cluster.Bucket{ID: j.spec.Bucket}, nil
+	for _, known := range r.jobs { // they had names
+		if known.spec.ID == j.spec.ID {
+			j.from, j.to = known.from, known.to
+		}
+	}
+	j.started, j.ended, j.err = r.cfg.Now(), r.cfg.Now(), err
+	return j.snap()
 }
 
 // forget drops the oldest ended shares until at most keep are left.
