@@ -206,6 +206,45 @@ func TestStopTellsAll(t *testing.T) {
 	})
 }
 
+// TestAbortedWithTheEnd: a share that cannot go on does not make the others look aborted, which clients take for the end of the job.
+func TestAbortedWithTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		id, _ := begin(t, c)
+		full := c.nodes["t1"]
+		full.mu.Lock()
+		for k := range full.objs[1] {
+			full.bad[k] = errs.E("test", k, errs.Full)
+		}
+		full.mu.Unlock()
+		close(full.gate)
+		time.Sleep(2 * guardEvery)
+		aborted := func() (n int) {
+			snaps, err := c.jobs.Snaps(t.Context(), c.view, &api.JobQuery{ID: id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, of := range snaps {
+				for _, s := range of {
+					if s.Aborted {
+						n++
+					}
+				}
+			}
+			return n
+		}
+		if j := c.status(t, id); aborted() != 0 || j.Aborted || j.EndTime != 0 || !strings.Contains(j.Err, "full") {
+			t.Errorf("while two shares go on: %d aborted, %+v", aborted(), j)
+		}
+		close(c.nodes["t0"].gate)
+		close(c.nodes["t2"].gate)
+		time.Sleep(2 * guardEvery)
+		if j := c.status(t, id); aborted() != 1 || !j.Aborted || j.EndTime == 0 {
+			t.Errorf("in the end: %d aborted, %+v", aborted(), j)
+		}
+	})
+}
+
 // TestBucketGoes: a job whose bucket was destroyed ends, also where the share of a target that is lost, or that leaves, has to be taken over.
 func TestBucketGoes(t *testing.T) {
 	for name, leaves := range map[string]bool{"lost": false, "left": true} {

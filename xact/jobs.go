@@ -156,8 +156,10 @@ func (g *Jobs) Snaps(ctx context.Context, v *cluster.View, q *api.JobQuery) (map
 		if q.Node+q.DaemonID == "" {
 			g.complete(ctx, v, id, shares, &snaps[0])
 		}
+		on := goesOn(shares)
 		for _, of := range slices.Sorted(maps.Keys(shares)) {
 			s := shares[of]
+			s.Aborted = s.Aborted && !on // AIStore's clients take one that was for the end of the job
 			at := cluster.NodeID(s.Node)
 			if all[at] == nil { // of a target that is gone
 				at = nodes[0].ID
@@ -171,6 +173,18 @@ func (g *Jobs) Snaps(ctx context.Context, v *cluster.View, q *api.JobQuery) (map
 		slices.SortStableFunc(snaps, func(a, b Snap) int { return a.Start.Compare(b.Start) })
 	}
 	return all, nil
+}
+
+// goesOn reports whether one of a job's shares is still worked on, or will be.
+func goesOn(shares map[cluster.NodeID]*Snap) bool {
+	open := false
+	for _, s := range shares {
+		if s.Final != nil {
+			return false
+		}
+		open = open || !s.ended() && !(s.Left && s.Stopped)
+	}
+	return open
 }
 
 // complete adds to the shares of a job what nobody reports. A job whose shares have all ended has ended once every live target knows that, so that none goes on

@@ -125,7 +125,7 @@ func (j *Job) Wait(ctx context.Context) error {
 		switch {
 		case s.Superseded != "":
 			return errs.F(op, j.ID, errs.Conflict, "was superseded by %s, which goes on with what it had not moved: `ais wait rebalance %s` waits for that", s.Superseded, s.Superseded)
-		case s.Aborted:
+		case s.EndTime != 0 && s.Aborted: // not before: some targets may have stopped, or failed, and others still be at work
 			return errs.F(op, "job "+j.ID, errs.Canceled, "was stopped: %s", s.Err)
 		case s.EndTime != 0 && s.Err != "":
 			return errs.F(op, "job "+j.ID, errs.Other, "failed: %s", s.Err)

@@ -34,3 +34,27 @@ func TestWaitSuperseded(t *testing.T) {
 		t.Errorf("after %d questions: %v", polls, err)
 	}
 }
+
+// TestWaitAborted: a job that some targets have given up has not ended before the others have.
+func TestWaitAborted(t *testing.T) {
+	f := newFake(t, 1, 1)
+	polls := 0
+	f.setFault("g0", func(w http.ResponseWriter, r *http.Request) bool {
+		switch r.URL.Query().Get(api.QueryWhat) {
+		case api.WhatStatus:
+			s := api.JobStatus{UUID: "j", Kind: api.ActCopyBucket, Aborted: true, Err: "stopped on request"}
+			if polls++; polls > 2 {
+				s.EndTime = 1
+			}
+			_ = json.NewEncoder(w).Encode(s)
+		case api.WhatJobStats:
+			_ = json.NewEncoder(w).Encode(map[string][]api.JobSnap{"t0": {{ID: "j", Idle: true, Aborted: true}}, "t1": {{ID: "j"}}})
+		default:
+			return false
+		}
+		return true
+	})
+	if err := f.client(nil).Job("j").Wait(t.Context()); !errs.Is(err, errs.Canceled) || polls != 3 {
+		t.Errorf("after %d questions: %v", polls, err)
+	}
+}
