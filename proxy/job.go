@@ -221,8 +221,8 @@ func (g *Gateway) stopJobs(c *httpx.Ctx, m *api.ActionMsg) error {
 		return g.stopRebalance(c, v.Map, &q)
 	}
 	if q.ID != "" {
-		if _, err := g.jobs.Status(c.Context(), v, q.ID); err != nil {
-			return err // stopping what has ended is no error, stopping what never was is
+		if _, err := g.jobs.Status(c.Context(), v, q.ID); errs.Is(err, errs.NotFound) {
+			return err // stopping what has ended is no error, stopping what never was is; a target that does not answer keeps nobody from being told
 		}
 	}
 	n, err := g.jobs.Stop(c.Context(), v, &q)

@@ -301,3 +301,22 @@ func TestRemovedGateway(t *testing.T) {
 		}
 	}
 }
+
+// TestStopWithoutAll: a target that does not answer keeps no other from being told to stop a job.
+func TestStopWithoutAll(t *testing.T) {
+	w := start(t)
+	w.action(200, "POST", "/v1/buckets/bk", api.ActCreateBucket, nil)
+	w.objs.put(w.bucket("bk"), "a", 1)
+	w.objs.held = make(chan struct{})
+	id := w.action(202, "DELETE", "/v1/buckets/bk", api.ActDeleteObjects, api.ObjectSelection{All: true}).body
+	w.plane.must(t, cluster.Join{Node: cluster.Node{ID: "t2", Role: cluster.RoleTarget, PublicURL: "http://127.0.0.1:2", IntraAddr: "127.0.0.1:2", Weight: 100}})
+	w.plane.must(t, cluster.SetAlive{Back: []cluster.NodeID{"t2"}})
+	w.action(503, "PUT", "/v1/cluster", api.ActStop, api.JobQuery{ID: id})
+	w.plane.must(t, cluster.SetAlive{Lost: []cluster.NodeID{"t2"}})
+	if s := w.ended(id); !s.Aborted {
+		t.Errorf("%+v", s)
+	}
+	if r := w.do("PUT", "/v1/cluster", `{"action":"stop","value":{"id":"nobody"}}`); r.status != 404 {
+		t.Errorf("stopping what never was: %d %s", r.status, r.body)
+	}
+}

@@ -100,7 +100,8 @@ func (p *plane) Health(context.Context) ([]control.NodeHealth, error) {
 type objects struct {
 	mu   sync.Mutex
 	sets map[uint64]map[string]int64
-	seen []string // requests served in process
+	seen []string      // requests served in process
+	held chan struct{} // not nil: Delete waits for it
 }
 
 func (o *objects) put(b *cluster.Bucket, key string, size int64) {
@@ -152,7 +153,14 @@ func (o *objects) stat(n object.Name) (object.Info, error) {
 	return object.Info{Key: n.Key, Size: size}, nil
 }
 
-func (o *objects) Delete(_ context.Context, b *cluster.Bucket, key string) (int64, error) {
+func (o *objects) Delete(ctx context.Context, b *cluster.Bucket, key string) (int64, error) {
+	if o.held != nil {
+		select {
+		case <-o.held:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	size, ok := o.sets[b.ID][key]
