@@ -289,16 +289,11 @@ func (r *Runtime) note(w *watch, all []Snap, shares map[cluster.NodeID]*Snap, un
 			return nil
 		case s.Final != nil:
 			w.final = s.Final
-			r.release(w)
+			r.end(w, errLeft)
 			return nil
 		case s.Stopped:
 			w.stopped = true
-			r.release(w)
-			for _, j := range r.jobs {
-				if j.spec.ID == w.spec.ID && j.running() {
-					j.cancel(errs.E("xact.Stop", "job "+j.spec.ID, errs.Canceled, errStopped))
-				}
-			}
+			r.end(w, errs.E("xact.Stop", "job "+w.spec.ID, errs.Canceled, errStopped))
 			return nil
 		}
 	}
@@ -327,11 +322,24 @@ func (r *Runtime) note(w *watch, all []Snap, shares map[cluster.NodeID]*Snap, un
 	return lost
 }
 
+// end ends what runs here of a job that is over, as others told; r.mu is held.
+func (r *Runtime) end(w *watch, why error) {
+	r.release(w)
+	for _, j := range r.jobs {
+		if j.spec.ID == w.spec.ID && j.running() {
+			j.cancel(why)
+		}
+	}
+}
+
 // Seal notes how the job has ended. What still runs here of it, though others have done the same, is ended before.
 func (r *Runtime) Seal(ctx context.Context, id string, f Final) error {
 	r.mu.Lock()
 	w := r.watches[id]
 	if w == nil || w.final != nil {
+		if w == nil {
+			r.never(id)
+		}
 		r.mu.Unlock()
 		return nil
 	}

@@ -46,8 +46,14 @@ func begin(t *testing.T, c *testCluster) (id string, total int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(begunBy) // whatever is not there now does not come
+	elapse(begunBy) // whatever is not there now does not come
 	return id, total
+}
+
+// elapse lets the time of the test's bubble go on, and all that is due by then be done.
+func elapse(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 // status is what a gateway says.
@@ -90,7 +96,7 @@ func TestTargetsGo(t *testing.T) {
 		},
 		"without its lease": func(_ *testCluster, n *node) {
 			n.lost.Store(true)
-			time.Sleep(3 * guardEvery)
+			elapse(3 * guardEvery)
 			n.lost.Store(false)
 		},
 	}
@@ -101,14 +107,14 @@ func TestTargetsGo(t *testing.T) {
 					c := newCluster(t, 3)
 					id, total := begin(t, c)
 					go_(c, c.nodes[victim])
-					time.Sleep(3 * guardEvery)
+					elapse(3 * guardEvery)
 					if j := c.status(t, id); j.EndTime != 0 || j.Aborted {
 						t.Errorf("while others work: %+v", j)
 					}
 					for _, n := range c.nodes {
 						close(n.gate)
 					}
-					time.Sleep(5 * guardEvery)
+					elapse(5 * guardEvery)
 					j := c.status(t, id)
 					few := int64(2 * perLane) // that were deleted behind the mark, which is where others began
 					if left := c.keys(c.from); left != "" || j.EndTime == 0 || j.Aborted || j.Err != "" || j.Objects > int64(total) || j.Objects < int64(total)-few || j.Bytes != 2*j.Objects {
@@ -158,7 +164,7 @@ func TestStopStays(t *testing.T) {
 		for _, n := range c.nodes {
 			close(n.gate)
 		}
-		time.Sleep(5 * guardEvery)
+		elapse(5 * guardEvery)
 		if n := len(strings.Fields(c.keys(c.from))); n < total-3*(5+2*perLane) || n == 0 {
 			t.Errorf("%d of %d are left", n, total)
 		}
@@ -191,12 +197,12 @@ func TestStopTellsAll(t *testing.T) {
 		if n, err := NewJobs(slow{c}).Stop(t.Context(), c.view, &api.JobQuery{ID: id}); n != 2 || !errs.Is(err, errs.Unavailable) {
 			t.Errorf("%d, %v", n, err)
 		}
-		time.Sleep(2 * guardEvery) // t0 hears it of the others
+		elapse(2 * guardEvery) // t0 hears it of the others
 		left := c.keys(c.from)
 		for _, n := range c.nodes {
 			close(n.gate)
 		}
-		time.Sleep(2 * guardEvery)
+		elapse(2 * guardEvery)
 		if now := c.keys(c.from); now != left {
 			t.Errorf("left %q, and later %q", left, now)
 		}
@@ -218,7 +224,7 @@ func TestAbortedWithTheEnd(t *testing.T) {
 		}
 		full.mu.Unlock()
 		close(full.gate)
-		time.Sleep(2 * guardEvery)
+		elapse(2 * guardEvery)
 		aborted := func() (n int) {
 			snaps, err := c.jobs.Snaps(t.Context(), c.view, &api.JobQuery{ID: id})
 			if err != nil {
@@ -238,7 +244,7 @@ func TestAbortedWithTheEnd(t *testing.T) {
 		}
 		close(c.nodes["t0"].gate)
 		close(c.nodes["t2"].gate)
-		time.Sleep(2 * guardEvery)
+		elapse(2 * guardEvery)
 		if j := c.status(t, id); aborted() != 1 || !j.Aborted || j.EndTime == 0 {
 			t.Errorf("in the end: %d aborted, %+v", aborted(), j)
 		}
@@ -270,7 +276,7 @@ func TestBucketGoes(t *testing.T) {
 					}
 					close(n.gate)
 				}
-				time.Sleep(5 * guardEvery)
+				elapse(5 * guardEvery)
 				j := c.status(t, id)
 				if !j.Aborted || j.EndTime == 0 || !strings.Contains(j.Err, "target t2: ") || j.Bck.Name != "src" || j.Objects < 10 {
 					t.Errorf("%+v of %+v", j, j.Bck)
@@ -294,7 +300,7 @@ func TestLateStart(t *testing.T) {
 		if err := c.nodes["t0"].rt.Start(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * guardEvery)
+		elapse(5 * guardEvery)
 		if left := c.keys(c.from); left == "" {
 			t.Error("nothing is left for the target that had not begun") // and the cluster tells of names worked on by others
 		}
@@ -304,7 +310,7 @@ func TestLateStart(t *testing.T) {
 		if err := c.nodes["t1"].rt.Start(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * guardEvery)
+		elapse(2 * guardEvery)
 		if j := c.status(t, "j"); j.EndTime == 0 || j.Aborted || j.Objects != 20 {
 			t.Errorf("%+v", j)
 		}
@@ -336,7 +342,7 @@ func TestSeal(t *testing.T) {
 			t.Errorf("one target does not know, and yet %+v", j)
 		}
 		c.nodes["t0"].down.Store(false)
-		time.Sleep(3 * guardEvery)
+		elapse(3 * guardEvery)
 		j := c.status(t, id)
 		if j.EndTime == 0 || j.Aborted || j.Objects < 120-2*perLane {
 			t.Errorf("%+v", j)
@@ -378,12 +384,12 @@ func TestAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(begunBy)
+		elapse(begunBy)
 		n.lost.Store(true)
-		time.Sleep(2 * guardEvery)
+		elapse(2 * guardEvery)
 		n.lost.Store(false)
 		close(n.gate)
-		time.Sleep(5 * guardEvery)
+		elapse(5 * guardEvery)
 		if j := c.status(t, id); j.EndTime == 0 || j.Aborted || c.keys(c.from) != "b1" {
 			t.Errorf("left %q: %+v", c.keys(c.from), j)
 		}
@@ -391,11 +397,69 @@ func TestAlone(t *testing.T) {
 		if err := n.rt.Start(t.Context(), without); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * guardEvery)
+		elapse(2 * guardEvery)
 		if j := c.status(t, "none"); !j.Aborted || c.keys(c.from) != "b1" {
 			t.Errorf("without a message: left %q, %+v", c.keys(c.from), j)
 		}
 	})
+}
+
+// TestOver: of a job that has ended nothing is active, a stop changes nothing of it, and nothing begins any more, also where it was not known.
+func TestOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		id, _ := begin(t, c)
+		spec := c.nodes["t0"].rt.watches[id].spec
+		for _, n := range c.nodes {
+			close(n.gate)
+		}
+		elapse(time.Millisecond)
+		if _, err := c.jobs.Stop(t.Context(), c.view, &api.JobQuery{ID: id}); err != nil { // all is done, and not yet sealed
+			t.Fatal(err)
+		}
+		if j := c.status(t, id); j.EndTime == 0 || j.Aborted || j.Err != "" || j.Objects != 120 {
+			t.Errorf("stopped after its last name: %+v", j)
+		}
+		id = "known"
+		spec.ID, spec.Of = id, ""
+		for _, n := range c.nodes {
+			if err := n.rt.Start(t.Context(), spec); err != nil {
+				t.Fatal(err)
+			}
+		}
+		elapse(3 * guardEvery)
+		yes := true
+		for _, n := range c.nodes {
+			if snaps := n.rt.Query(&api.JobQuery{Active: &yes, ID: id}); len(snaps) > 0 {
+				t.Errorf("%s: active %+v", n.id, snaps)
+			}
+			if snaps := n.rt.Query(&api.JobQuery{ID: id}); len(snaps) == 0 || snaps[0].Final == nil {
+				t.Errorf("%s: %+v", n.id, snaps)
+			}
+		}
+		rt := c.nodes["t1"].rt
+		if err := rt.Seal(t.Context(), "late", Final{}); err != nil {
+			t.Fatal(err)
+		}
+		c.put(c.from, "new", 1)
+		spec.ID, spec.Of = "late", "t0"
+		if err := rt.Start(t.Context(), spec); !errs.Is(err, errs.Canceled) {
+			t.Errorf("begun after its end: %v", err)
+		}
+		elapse(3 * guardEvery)
+		if c.keys(c.from) != "new" {
+			t.Errorf("left %q", c.keys(c.from))
+		}
+	})
+}
+
+// TestStoppedAndLost: a job that was stopped while a target was lost says so.
+func TestStoppedAndLost(t *testing.T) {
+	s := Snap{Of: "t0", Targets: []cluster.NodeID{"t0", "t1"}, Stopped: true}
+	s.ID, s.Start, s.End = "j", time.Now().Add(-time.Minute), time.Now()
+	if j := sum([]Snap{s}, false); !j.Aborted || j.EndTime == 0 || j.Err != "stopped on request" {
+		t.Errorf("%+v", j)
+	}
 }
 
 // TestKept: what a target that leaves had ended is kept by a target that takes no part in the job.
@@ -420,7 +484,7 @@ func TestFence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		n := c.nodes["t0"]
-		time.Sleep(guardEvery)
+		elapse(guardEvery)
 		if err := n.rt.fenced(); err != nil {
 			t.Fatal(err)
 		}
@@ -429,7 +493,7 @@ func TestFence(t *testing.T) {
 		if n.rt.fenced() == nil {
 			t.Error("goes on")
 		}
-		time.Sleep(2 * guardEvery)
+		elapse(2 * guardEvery)
 		if err := n.rt.fenced(); err != nil {
 			t.Errorf("stays fenced: %v", err)
 		}

@@ -124,17 +124,26 @@ func asked(v *cluster.View, q *api.JobQuery) ([]*cluster.Node, error) {
 // Snaps gathers what live targets report of the matching jobs: each share once. Every target asked is a key. A share that nobody reports, as another
 // target has yet to go on with it, is reported as running; what a job that has ended had done where no target reports it any more is one more report, of no share.
 func (g *Jobs) Snaps(ctx context.Context, v *cluster.View, q *api.JobQuery) (map[cluster.NodeID][]Snap, error) {
+	all, err := g.shares(ctx, v, q)
+	if q.Active != nil && *q.Active {
+		for id := range all {
+			all[id] = slices.DeleteFunc(all[id], func(s Snap) bool { return s.ended() })
+		}
+	}
+	return all, err
+}
+
+// shares is Snaps with the shares that have ended of jobs that are active.
+func (g *Jobs) shares(ctx context.Context, v *cluster.View, q *api.JobQuery) (map[cluster.NodeID][]Snap, error) {
 	nodes, err := asked(v, q)
 	if err != nil {
 		return nil, err
 	}
-	every := *q
-	every.Active = nil // whether a job runs cannot be told from one of its shares
 	got := make([][]Snap, len(nodes))
 	eg, ectx := errgroup.WithContext(ctx)
 	for i, n := range nodes {
 		eg.Go(func() (err error) {
-			if got[i], err = g.peers.Query(ectx, n, &every); err != nil {
+			if got[i], err = g.peers.Query(ectx, n, q); err != nil {
 				return errs.E("xact.Snaps", "target "+string(n.ID), err)
 			}
 			return nil
@@ -164,9 +173,7 @@ func (g *Jobs) Snaps(ctx context.Context, v *cluster.View, q *api.JobQuery) (map
 			if all[at] == nil { // of a target that is gone
 				at = nodes[0].ID
 			}
-			if q.Active == nil || !*q.Active || !s.ended() {
-				all[at] = append(all[at], *s)
-			}
+			all[at] = append(all[at], *s)
 		}
 	}
 	for _, snaps := range all {
@@ -271,9 +278,7 @@ func (g *Jobs) Status(ctx context.Context, v *cluster.View, id string) (*Job, er
 
 // List sums up the matching jobs, oldest first. q.Active keeps those that still run somewhere.
 func (g *Jobs) List(ctx context.Context, v *cluster.View, q *api.JobQuery) ([]*Job, error) {
-	all := *q
-	all.Active = nil // a share that has ended belongs to a job that has not
-	snaps, err := g.Snaps(ctx, v, &all)
+	snaps, err := g.shares(ctx, v, q)
 	if err != nil {
 		return nil, err
 	}
@@ -333,7 +338,7 @@ func finalOf(shares []Snap) Final {
 func sum(shares []Snap, partial bool) *Job {
 	first := shares[0]
 	j := &Job{JobStatus: api.JobStatus{UUID: first.ID, Kind: first.Kind, Bck: &first.Bck}, Start: first.Start}
-	running, stopped := false, false
+	running, stopped, done := false, false, map[cluster.NodeID]bool{}
 	var final *Final
 	for _, s := range shares {
 		if s.Start.Before(j.Start) {
@@ -344,14 +349,16 @@ func sum(shares []Snap, partial bool) *Job {
 		}
 		stopped = stopped || s.Stopped
 		running = running || !s.ended() && !(s.Left && s.Stopped)
+		done[s.Of] = s.ended()
 	}
 	f := finalOf(shares)
 	switch {
 	case partial:
 	case final != nil:
 		f, running = *final, false
-	case stopped:
+	case stopped && !f.Aborted && slices.ContainsFunc(first.Targets, func(id cluster.NodeID) bool { return !done[id] }):
 		f.Aborted = true
+		f.Err = strings.TrimPrefix(f.Err+"; "+errStopped.Error(), "; ")
 	}
 	j.Objects, j.Bytes, j.Sizes, j.Aborted, j.Err = f.Objects, f.Bytes, f.Sizes, f.Aborted, f.Err
 	if !running {

@@ -23,7 +23,7 @@ const (
 	maxRunning = 64  // jobs at once
 	maxEnded   = 512 // remembered after their end
 	maxErrors  = 5   // objects named in a job's error; all are counted
-	maxStopped = 64  // jobs remembered that were stopped before they came
+	maxStopped = 64  // jobs remembered that were stopped, or had ended, before they came
 	perLane    = 16  // workers of a mountpath, who share a sync of its index: 4 did a quarter of the deletes and copies
 	leastLane  = 4   // and of one of very many
 	maxWorkers = 256 // of a job on a node
@@ -378,9 +378,6 @@ func (j *run) matches(q *api.JobQuery) bool {
 	if q.ID != "" && q.ID != j.spec.ID || q.Kind != "" && KindOf(q.Kind) != j.spec.Kind {
 		return false
 	}
-	if q.Active != nil && *q.Active && !j.running() && !j.gone() {
-		return false
-	}
 	if node := q.Node + q.DaemonID; node != "" && node != string(j.rt.cfg.Self) {
 		return false
 	}
@@ -393,23 +390,28 @@ func (j *run) matches(q *api.JobQuery) bool {
 	return is(j.from) || is(j.to)
 }
 
-// Query reports the shares that match, oldest first, and those that have ended elsewhere and that nobody else may know of any more.
+// Query reports the shares that match, oldest first, and those that have ended elsewhere and that nobody else may know of any more. Those of jobs that
+// may not be over are all active: of one share it cannot be told.
 func (r *Runtime) Query(q *api.JobQuery) []Snap {
 	snaps := []Snap{}
 	told := map[string]bool{}
+	active := q.Active != nil && *q.Active
 	for _, j := range r.all() {
 		if !j.matches(q) {
 			continue
 		}
 		s := j.snap()
 		elsewhere := r.about(&s)
+		if active && s.Final != nil {
+			continue
+		}
 		snaps = append(snaps, s)
-		if q.Active == nil && q.Node+q.DaemonID == "" && !told[s.ID] {
+		if q.Node+q.DaemonID == "" && !told[s.ID] {
 			told[s.ID] = true
 			snaps = append(snaps, elsewhere...)
 		}
 	}
-	if q.ID != "" && len(snaps) == 0 { // what others left here of a job that has no share here
+	if q.ID != "" && len(snaps) == 0 && !active { // what others left here of a job that has no share here
 		snaps = append(snaps, r.about(&Snap{JobSnap: api.JobSnap{ID: q.ID}})...)
 	}
 	return snaps
@@ -437,9 +439,14 @@ func (r *Runtime) known(id string) []*run {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if id != "" && !slices.ContainsFunc(r.jobs, func(j *run) bool { return j.spec.ID == id }) {
-		r.undone = append(r.undone[max(0, len(r.undone)+1-maxStopped):], id)
+		r.never(id)
 	}
 	return slices.Clone(r.jobs)
+}
+
+// never has nothing begin here of a job that is not known; r.mu is held.
+func (r *Runtime) never(id string) {
+	r.undone = append(r.undone[max(0, len(r.undone)+1-maxStopped):], id)
 }
 
 func (r *Runtime) all() []*run {

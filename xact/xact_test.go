@@ -478,7 +478,7 @@ func TestStartHangs(t *testing.T) {
 			close(n.gate)
 		}
 		cl.see(func(m *cluster.Map) { m.Nodes["t0"].Alive = false })
-		time.Sleep(2 * begunBy)
+		elapse(2 * begunBy)
 		if left := len(strings.Fields(cl.keys(cl.from))); left != 30 {
 			t.Errorf("%d of 30 are left", left)
 		}
