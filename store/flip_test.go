@@ -108,7 +108,7 @@ func flippable(t *testing.T, clean bool) (*fs.Mem, map[string][]byte) {
 	}
 	if clean {
 		must(t, s.Close())
-		return mem, want
+		return mem.Crash(nil), want
 	}
 	must(t, s.volumes()[0].seal()) // as Run does when writing pauses; without it the very last batch would be unproved
 	crashed := mem.Crash(nil)

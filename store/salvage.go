@@ -46,7 +46,7 @@ func (r *rebuilder) readLog(old *volume, n uint64, take func(repr []byte) error)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := indexfs.CheckLog(data, n); err != nil { // otherwise it just ends there
+	if err := indexfs.CheckLog(data, n, old.ifs.Proved[n]); err != nil { // otherwise it just ends there
 		r.damage(fmt.Sprintf("%s: %v", name, err))
 	}
 	for at := int64(0); at < int64(len(data)); {

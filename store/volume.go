@@ -193,6 +193,7 @@ func (v *volume) drain(bound time.Duration) bool {
 
 // closeIndex closes pebble when no one uses it any more. A failed mountpath's index is closed for its memory alone.
 func (v *volume) closeIndex(counter uint64) (err error) {
+	defer v.ifs.Note.Close()
 	defer recoverFatal("store.Close", &err)
 	if v.db == nil {
 		v.ifs.Release()

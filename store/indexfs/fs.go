@@ -53,6 +53,9 @@ type FS struct {
 	Stuck   atomic.Int32 // those of them that were compacting
 	Damaged atomic.Int64 // blocks of value files that did not match their checksum
 
+	Note   Note             // of how much of the log is durable
+	Proved map[uint64]int64 // since opening: how much of logs was durable, as the note and later logs know
+
 	OnLog    func(number uint64) // offline: hears of every log that is opened
 	HideLogs bool                // offline: the index is opened without its logs
 }
@@ -71,11 +74,14 @@ type Owner interface {
 
 // New returns an adapter for the index on mp.
 func New(mp *fs.Mountpath, log *slog.Logger, owner Owner) *FS {
-	return &FS{mp: mp, log: log, owner: owner, closed: make(chan struct{})}
+	return &FS{mp: mp, log: log, owner: owner, closed: make(chan struct{}), Note: Note{mp: mp}}
 }
 
 // Release lets go what waits in a frozen index, before the database is closed.
-func (x *FS) Release() { x.once.Do(func() { close(x.closed) }) }
+func (x *FS) Release() {
+	x.Note.end()
+	x.once.Do(func() { close(x.closed) })
+}
 
 // released reports whether Release was called.
 func (x *FS) released() bool {

@@ -24,7 +24,7 @@ import (
 // silently be gone. So every batch carries a mark, an entry that pebble keeps in its log and nowhere
 // else: the log's number and up to where it was known to be durable when the batch was made. A mark
 // found behind the place where a log stops to parse, and speaking of bytes beyond it, proves damage. Run
-// adds a mark when writing pauses, so what is not covered is the last moments before a crash.
+// adds a mark when writing pauses. What is cut off takes its marks along: synced.go.
 
 // markLength is the length of a mark: markMagic, and number and length packed.
 const (
@@ -85,7 +85,7 @@ func (x *FS) examine(name string, f vfs.File, err error) error {
 		}
 		data, err := readWhole(f)
 		if err == nil {
-			err = CheckLog(data, n)
+			err = CheckLog(data, n, x.Proved[n])
 		}
 		return closeOn(f, err)
 	}
@@ -120,14 +120,16 @@ func closeOn(f io.Closer, err error) error {
 	return err
 }
 
-// CheckLog reports a log in which acknowledged batches can no longer be read. A batch longer than a block may have been durable
+// CheckLog reports a log in which acknowledged batches can no longer be read. known is how much of it is known to have been durable from
+// elsewhere, 0 if nothing is. A batch longer than a block may have been durable
 // in part when a mark was made; what is whole of it says nothing, so the mark must speak of bytes behind that.
-func CheckLog(data []byte, number uint64) error {
-	stopped, proved := readableTo(data, 0, number)
-	if stopped < 0 {
+func CheckLog(data []byte, number uint64, known int64) error {
+	stopped, proper, proved := readableTo(data, 0, number)
+	proved = max(proved, known)
+	whole := wholeTo(data, stopped, number)
+	if proper && proved <= whole {
 		return nil
 	}
-	whole := wholeTo(data, stopped, number)
 	// What comes behind is of use only for what it proves. Records in one piece are found by trying every
 	// byte, longer ones begin anew somewhere in each block.
 	for at := stopped; at < int64(len(data)) && proved <= whole; {
@@ -137,7 +139,7 @@ func CheckLog(data []byte, number uint64) error {
 			proved = max(proved, provedLength(repr, number))
 		}
 		if at < int64(len(data)) {
-			_, p := readableTo(data, at, number)
+			_, _, p := readableTo(data, at, number)
 			proved = max(proved, p)
 		}
 	}
@@ -148,13 +150,16 @@ func CheckLog(data []byte, number uint64) error {
 	return nil
 }
 
-// wholeTo returns how far from at, where a record stops to parse, the log consists of whole pieces of records, and of the zeros
-// at the end of a block that leave no room for one.
+// wholeTo returns how far from at, where a record stops to parse, the log consists of whole pieces of records, of the zeros
+// at the end of a block that leave no room for one, and of what pebble writes behind the last one when it closes a log.
 func wholeTo(data []byte, at int64, number uint64) int64 {
 	for at < int64(len(data)) {
 		b := data[at:min((at/LogBlock+1)*LogBlock, int64(len(data)))]
 		payload, size := piece(b, number)
 		if payload == nil {
+			if n := trailer(b, number); n > 0 {
+				return at + n
+			}
 			if size = int64(len(b)); size >= syncedHead || !allZero(b) {
 				return at
 			}
@@ -173,16 +178,13 @@ func allZero(b []byte) bool {
 	return true
 }
 
-// readableTo reads records from a block on. stopped is where they end to parse, -1 at a proper end.
-func readableTo(data []byte, from int64, number uint64) (stopped, proved int64) {
+// readableTo reads records from a block on. stopped is where they end; proper tells the end of a log from what does not parse.
+func readableTo(data []byte, from int64, number uint64) (stopped int64, proper bool, proved int64) {
 	stopped, broken, _ := EachBatch(data, from, number, func(repr []byte) error {
 		proved = max(proved, provedLength(repr, number))
 		return nil
 	})
-	if broken == nil {
-		return -1, proved
-	}
-	return stopped, proved
+	return stopped, broken == nil, proved
 }
 
 // Types of pieces of records, and the lengths of their headers. Of either group the first is a whole record, the others are the first,
@@ -217,6 +219,21 @@ func piece(b []byte, number uint64) (payload []byte, size int64) {
 		return nil, 0
 	}
 	return b[head:end], int64(end)
+}
+
+// trailer returns the length of what ends a log that was closed, 0 if b does not begin with it: the header of a record that has no
+// bytes, no checksum and the number of the next log.
+func trailer(b []byte, number uint64) int64 {
+	if len(b) < plainHead || !allZero(b[:6]) || binary.LittleEndian.Uint32(b[7:]) != uint32(number+1) {
+		return 0
+	}
+	switch {
+	case b[6] == plain:
+		return plainHead
+	case b[6] == synced && len(b) >= syncedHead:
+		return syncedHead
+	}
+	return 0
 }
 
 // maskedCRC is the CRC32C that LevelDB's formats store.

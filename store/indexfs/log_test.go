@@ -55,19 +55,19 @@ func TestTornWithinRecord(t *testing.T) {
 		data, ends := writeLog(t, syncOffsets, first, long, markedBatch(t, 100, LogBlock))
 		torn := bytes.Clone(data)
 		clear(torn[LogBlock:ends[1]])
-		if err := CheckLog(torn, testLog); err != nil {
+		if err := CheckLog(torn, testLog, 0); err != nil {
 			t.Errorf("sync offsets %v: %v", syncOffsets, err)
 		}
 		for _, at := range []int64{ends[0] - 100, ends[0] + 100, LogBlock - 1} {
 			flipped := bytes.Clone(torn)
 			flipped[at] ^= 4
-			if err := CheckLog(flipped, testLog); !errs.Is(err, errs.Corrupt) {
+			if err := CheckLog(flipped, testLog, 0); !errs.Is(err, errs.Corrupt) {
 				t.Errorf("sync offsets %v: bit flipped at %d: %v", syncOffsets, at, err)
 			}
 		}
 		proved, _ := writeLog(t, syncOffsets, first, long, markedBatch(t, 100, ends[1]))
 		clear(proved[LogBlock:ends[1]])
-		if err := CheckLog(proved, testLog); !errs.Is(err, errs.Corrupt) {
+		if err := CheckLog(proved, testLog, 0); !errs.Is(err, errs.Corrupt) {
 			t.Errorf("sync offsets %v: the end of an acknowledged batch is gone: %v", syncOffsets, err)
 		}
 	}
@@ -83,7 +83,7 @@ func TestTornBehindPadding(t *testing.T) {
 		if gap := LogBlock - ends[0]; gap < 0 || gap > 40 {
 			t.Fatalf("the first batch ends %d bytes before the block does", gap)
 		}
-		if err := CheckLog(data, testLog); err != nil {
+		if err := CheckLog(data, testLog, 0); err != nil {
 			t.Errorf("%d bytes left: %v", left, err)
 		}
 	}

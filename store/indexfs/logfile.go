@@ -111,8 +111,14 @@ func (l *logFile) SyncData() error {
 		l.fail(err)
 		return nil
 	}
-	l.x.synced.Store(packMark(l.number, l.end))
+	l.synced()
 	return nil
+}
+
+// synced tells that all that was written is durable.
+func (l *logFile) synced() {
+	l.x.synced.Store(packMark(l.number, l.end))
+	l.x.Note.set(l.name, l.number, l.end)
 }
 
 // store makes durable what was written.
@@ -217,7 +223,7 @@ func (l *logFile) Close() error {
 	err := l.store()
 	l.fail(err)
 	if err == nil && l.end > 0 {
-		l.x.synced.Store(packMark(l.number, l.end))
+		l.synced()
 	}
 	return l.indexFile.Close()
 }

@@ -4,11 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
-	"os"
-	"path"
-	"slices"
 
 	pebblelog "github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -35,14 +31,10 @@ func (x *FS) checkManifest(name string, f vfs.File) error {
 			return errs.F(op, name, errs.Corrupt, "it cannot be read from byte %d on, and goes on at byte %d", stopped, at)
 		}
 	}
-	missing, by, err := x.missingLog(path.Dir(name), needed)
-	if err == nil && missing > 0 {
-		err = errs.F(op, name, errs.Corrupt, "it says that log %d is still needed, which is gone, as log %d knows: its last edit is lost", missing, by)
-	}
-	return err
+	return x.checkLogs(name, needed)
 }
 
-// readManifest reads edits until they end. needed is the first log whose changes may not be in tables, 0 = none was named; stopped is
+// readManifest reads edits until they end. needed is the first log whose changes may not be in tables, 0 = none was named: all are needed; stopped is
 // where what cannot be read begins, if it is not whole.
 func readManifest(data []byte) (needed uint64, stopped int64, whole bool) {
 	lr := newLogReader(pebblelog.NewReader, bytes.NewReader(data), 0)
@@ -104,40 +96,4 @@ func nextEdit(data []byte, stopped int64) int64 {
 		}
 	}
 	return -1
-}
-
-// missingLog returns a log from needed on that is gone, and the one that knows of it; 0 if there is none.
-func (x *FS) missingLog(dir string, needed uint64) (missing, by uint64, err error) {
-	names, err := x.mp.ReadDir(dir)
-	if err != nil {
-		return 0, 0, err
-	}
-	var logs []uint64
-	for _, n := range names {
-		if log, ok := LogNumber(n); ok && log >= needed {
-			logs = append(logs, log)
-		}
-	}
-	if needed == 0 || len(logs) == 0 {
-		return 0, 0, nil
-	}
-	oldest := slices.Min(logs)
-	f, err := x.mp.OpenFile(path.Join(dir, fmt.Sprintf("%06d.log", oldest)), os.O_RDONLY)
-	if err != nil {
-		return 0, 0, err
-	}
-	data, err := io.ReadAll(f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return 0, 0, err
-	}
-	_, _, err = EachBatch(data, 0, oldest, func(repr []byte) error {
-		eachMark(repr, func(number uint64, _ int64) {
-			// Marks have a number's low bits. What they speak of is not newer than the log they are in.
-			if log := oldest - (oldest-number)&markNumbers; log >= needed && log < oldest {
-				missing, by = log, oldest
-			}
-		})
-		return nil
-	})
-	return missing, by, err
 }
