@@ -25,10 +25,12 @@ func write(t *testing.T, text string) string {
 }
 
 func TestDefaults(t *testing.T) {
+	here := t.TempDir()
+	t.Chdir(here)
 	n, err := Load(nil, nil)
 	want := Node{
-		Role: RoleAll, Dir: "./data", Host: "127.0.0.1", Port: 8080, IntraPort: 18080, PublicURL: "http://127.0.0.1:8080",
-		Mountpaths: []string{"data/mp1"}, Bootstrap: On, Weight: 100, CacheSize: 64 * MiB, Log: Log{"info", "text"},
+		Role: RoleAll, Dir: here + "/data", Host: "127.0.0.1", Port: 8080, IntraPort: 18080, PublicURL: "http://127.0.0.1:8080",
+		Mountpaths: []string{here + "/data/mp1"}, Bootstrap: On, Weight: 100, CacheSize: 64 * MiB, Log: Log{"info", "text"},
 		Root: Root{"aisadmin", "aisadmin-secret"},
 	}
 	if err != nil || !reflect.DeepEqual(n, want) {
@@ -56,6 +58,10 @@ func TestDefaults(t *testing.T) {
 	if n, err := Load([]string{"--host", "::1", "--port", "9000", "--dir", "/d"}, nil); err != nil ||
 		n.PublicURL != "http://[::1]:9000" || n.IntraPort != 19000 || n.Mountpaths[0] != "/d/mp1" {
 		t.Errorf("derived defaults: %+v, %v", n, err)
+	}
+	if n, err := Load([]string{"--dir", "d/../e", "--mountpaths", "m1,/abs/m2/"}, nil); err != nil ||
+		n.Dir != here+"/e" || !reflect.DeepEqual(n.Mountpaths, []string{here + "/m1", "/abs/m2"}) {
+		t.Errorf("relative folders: %+v, %v", n, err)
 	}
 	if n, err := Load([]string{"--public-url", "https://ais.example.org/"}, nil); err != nil || n.PublicURL != "https://ais.example.org" {
 		t.Errorf("public URL: %+v, %v", n, err)
@@ -230,7 +236,7 @@ func TestFaults(t *testing.T) {
 		{args: "--weight 200000", says: []string{"weight: 200000 is outside 1..100000"}},
 		{args: "--cache-size 1KiB", says: []string{"cache_size: 1KiB is outside 1MiB..1TiB"}},
 		{args: "--role proxy --mountpaths /a", says: []string{`mountpaths: a node in role "proxy" keeps no objects`}},
-		{args: "--mountpaths /a,/b/../a", says: []string{"mountpaths: /b/../a stands there twice"}},
+		{args: "--mountpaths /a,/b/../a", says: []string{"mountpaths: /a stands there twice"}},
 		{args: "--mountpaths /a,/a/b", says: []string{"mountpaths: /a and /a/b lie one inside the other"}},
 		{args: "--mountpaths /a/b,/a", says: []string{"mountpaths: /a/b and /a lie one inside the other"}},
 	} {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -28,7 +29,7 @@ const (
 
 // Load reads the configuration from the file that --config or AIS_NODE_CONFIG names, if any, then
 // from environ (as os.Environ gives it), then from args (without the program's name), fills in
-// defaults and validates. All faults of a stage are joined. With -h or --help the error is
+// defaults, makes folders absolute and validates. All faults of a stage are joined. With -h or --help the error is
 // flag.ErrHelp: call Usage.
 func Load(args, environ []string) (Node, error) {
 	var n Node
@@ -49,7 +50,26 @@ func Load(args, environ []string) (Node, error) {
 		return n, err
 	}
 	n = n.WithDefaults()
+	if err := n.absolute(); err != nil {
+		return n, err
+	}
 	return n, n.Validate()
+}
+
+// absolute writes the node's folders from the root: the cluster shows mountpaths as they are written, and takes them so.
+func (n *Node) absolute() (err error) {
+	if n.Dir, err = filepath.Abs(n.Dir); err != nil {
+		return errs.E("config.Load", "dir", err)
+	}
+	for i, m := range n.Mountpaths {
+		if m == "" {
+			continue // Validate refuses it
+		}
+		if n.Mountpaths[i], err = filepath.Abs(m); err != nil {
+			return errs.E("config.Load", "mountpaths", err)
+		}
+	}
+	return nil
 }
 
 // configFile finds the name of the file, before the file can be read and the rest can override it.

@@ -1,7 +1,9 @@
 package fs
 
 import (
+	"encoding/json"
 	"errors"
+	"path/filepath"
 	"slices"
 )
 
@@ -45,6 +47,32 @@ type setRecord struct {
 	Emptied     []string   `json:"emptied,omitempty"`  // of those, the ids of mountpaths that had nothing any more
 	Detached    []string   `json:"detached,omitempty"` // paths of members that were given up, or are elsewhere now, unless there is another by now
 	Moved       bool       `json:"moved,omitempty"`    // what can be read is at home
+}
+
+// UnmarshalJSON reads a record with all paths absolute. Earlier releases wrote them as they were configured, and none that begins where the
+// process stands would be known again by the path that is configured now.
+func (r *setRecord) UnmarshalJSON(b []byte) error {
+	type asWritten setRecord
+	if err := json.Unmarshal(b, (*asWritten)(r)); err != nil {
+		return err
+	}
+	var paths []*string
+	for _, members := range append(slices.Clone(r.Generations), r.Others) {
+		for i := range members {
+			paths = append(paths, &members[i].Path)
+		}
+	}
+	for i := range r.Detached {
+		paths = append(paths, &r.Detached[i])
+	}
+	for _, p := range paths {
+		abs, err := filepath.Abs(*p)
+		if err != nil {
+			return err
+		}
+		*p = abs
+	}
+	return nil
 }
 
 // maxRetired bounds how many ids are remembered.

@@ -313,3 +313,31 @@ func FuzzReadDoc(f *testing.F) {
 		}
 	})
 }
+
+// TestRelativePathsInRecord: a set that was opened by relative paths is the same by absolute ones. What is found at the path of a disk that is
+// missing is not taken for a new one.
+func TestRelativePathsInRecord(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	s := openSet(t, OS{}, "n1", "a", "b", "c")
+	ids := map[string]string{}
+	for _, mp := range s.All() {
+		ids[dir+"/"+mp.Path()] = mp.ID()
+	}
+	must(t, s.Close())
+	must(t, os.Rename("b", "unmounted"))
+	must(t, os.Mkdir("b", 0o755))
+	s = openSet(t, OS{}, "n1", dir+"/a", dir+"/b", dir+"/c")
+	if len(s.All()) != 3 {
+		t.Errorf("the set has %d mountpaths, want 3", len(s.All()))
+	}
+	for _, mp := range s.All() {
+		if mp.ID() != ids[mp.Path()] {
+			t.Errorf("%s is %q, was %q", mp.Path(), mp.ID(), ids[mp.Path()])
+		}
+		if failed := mp.Err() != nil; failed != (mp.Path() == dir+"/b") {
+			t.Errorf("%s: %v", mp.Path(), mp.Err())
+		}
+	}
+	must(t, s.Close())
+}
