@@ -208,7 +208,7 @@ func (r RemoveKey) apply(c *change) error {
 	const op = "cluster.RemoveKey"
 	owner, _ := c.Users.ByAccess(r.Access)
 	if owner == nil {
-		return errs.F(op, "access key", errs.NotFound, "%.130q is unknown", r.Access)
+		return errs.E(op, r.Access, errs.NotFound, "no such access key")
 	}
 	before := c.Users
 	u := *owner

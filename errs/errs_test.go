@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"syscall"
 	"testing"
 )
@@ -65,6 +66,10 @@ func TestPlain(t *testing.T) {
 		{errors.New("gone (since today)"), "gone (since today)"},
 		{errors.New("x: gone (store.Open); gave up after 2 attempts"), "x: gone; gave up after 2 attempts"},
 		{errors.New("t2: start it first (refused (httpx.Do)) (proxy.step)"), "t2: start it first (refused)"},
+		{errors.New("x: many (cluster.Config)\ny: gone (cluster.Config) (httpx.Do)\nz: few"), "x: many\ny: gone\nz: few"},
+		{E("a.B", "x", &fs.PathError{Op: "stat", Path: "x", Err: fs.ErrNotExist}), "x: file does not exist"},
+		{E("a.B", "x", &fs.PathError{Op: "mkdir", Path: "x", Err: fs.ErrExist}), "x: mkdir x: file already exists"},
+		{E("a.B", "x", &fs.PathError{Op: "open", Path: "y", Err: fs.ErrNotExist}), "x: open y: file does not exist"},
 		{E("a.B", "x", NotFound), "x: not found"},
 		{E("a.B", "x", E("c.D", "x", NotFound, "gone")), "x: gone"},
 		{E("a.B", "ais://b/o", E("c.D", "disk", Full, "no space")), "ais://b/o: disk: no space"},

@@ -2,12 +2,15 @@ package errs
 
 import (
 	"errors"
+	"io/fs"
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// opSuffix is how Error ends: the name of a function of ours, or in a server's message of the server's. It may stand inside of parentheses.
-var opSuffix = regexp.MustCompile(`( \([a-z]+\.[A-Za-z.]+\))+(\)*(?:; gave up after [0-9]+ attempts)?)$`)
+// opSuffix is how Error ends: the name of a function of ours, or in a server's message of the server's. It may stand inside of parentheses, and
+// in a server's message of several errors at the end of each line.
+var opSuffix = regexp.MustCompile(`(?m)( \([a-z]+\.[A-Za-z.]+\))+(\)*(?:; gave up after [0-9]+ attempts)?)$`)
 
 // Plain is the error's text for people who run a program: without the names of functions, and with what it is about named once. Errors that
 // were joined have a line each.
@@ -37,6 +40,10 @@ func (e *Error) plain() string {
 	cause := strings.ReplaceAll(e.Kind.String(), "-", " ")
 	if e.Err != nil {
 		cause = Plain(e.Err)
+	}
+	//nolint:errorlint // one further down has its own name before it
+	if p, ok := e.Err.(*fs.PathError); ok && p.Path == e.Name && slices.Contains([]string{"open", "stat", "lstat"}, p.Op) {
+		cause = p.Err.Error()
 	}
 	if e.Name == "" {
 		return cause

@@ -35,7 +35,7 @@ func TestUsage(t *testing.T) {
 		{"no such file", []string{"--config=/nonexistent.yaml"}, nil, exitConfig, "/nonexistent.yaml"},
 		{"impossible dir", []string{"--dir=/proc/x", "--port=21901"}, nil, exitFailed, "cannot start: mountpaths: /proc/x/mp1: mkdir /proc/x: no such file or directory: name directories that can be made"},
 		{"dir that is none", []string{"--dir=/proc/version", "--port=21901"}, nil, exitFailed, "dir: /proc/version is no directory: name one, or one to be made, with --dir"},
-		{"mountpath that is none", []string{"--dir=/proc/x", "--mountpaths=/proc/version", "--port=21901"}, nil, exitFailed, "mountpaths: /proc/version: open /proc/version: not a directory: name directories"},
+		{"mountpath that is none", []string{"--dir=/proc/x", "--mountpaths=/proc/version", "--port=21901"}, nil, exitFailed, "mountpaths: /proc/version: not a directory: name directories"},
 		{"two faults", []string{"--port=99999", "--role=king"}, nil, exitConfig, "intra_port: 109999 is outside 1..65535; it is port + 10000 unless set\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

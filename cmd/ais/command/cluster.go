@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strconv"
@@ -455,11 +457,8 @@ func (a clusterVerbs) configure(ctx context.Context, settings map[string]string)
 		return err
 	}
 	if err := sdk.SetConfig(ctx, settings); err != nil {
-		known := settable(a.view.Config)
-		for key := range settings {
-			if errs.Is(err, errs.Invalid) && len(settings) == 1 && !slices.Contains(known, key) {
-				return noSetting(key) // as the cluster says, and which may be meant
-			}
+		if errs.Is(err, errs.Invalid) {
+			return a.refusedSettings(settings, err)
 		}
 		return err
 	}
@@ -472,7 +471,29 @@ func (a clusterVerbs) configure(ctx context.Context, settings map[string]string)
 	return nil
 }
 
+// refusedSettings is what the cluster has said of settings, and for each name that it does not know which may be meant.
+func (a clusterVerbs) refusedSettings(settings map[string]string, err error) error {
+	known, left := settable(a.view.Config), maps.Clone(settings)
+	var faults []error
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		if !slices.Contains(known, key) {
+			faults = append(faults, noSetting(key))
+			delete(left, key)
+		}
+	}
+	if len(faults) == 0 {
+		return err
+	}
+	if _, err := a.view.Config.With(left); err != nil {
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
+}
+
 func (a clusterVerbs) showConfig(c *cli.Context) error {
+	if c.NArg() > 1 && c.Args().First() != "" {
+		return usageError("%s shows one setting, or those below one name: to change it write %s=VALUE, without blanks", fullName(c), c.Args().First())
+	}
 	if err := count(c, 0, 1); err != nil {
 		return err
 	}

@@ -75,6 +75,11 @@ func TestWrongUsage(t *testing.T) {
 		{"delete ais://b/x", []string{"did you mean rm?"}},
 		{"bucket list", []string{"did you mean ls?"}},
 		{"version", []string{"did you mean --version?"}},
+		{"status", []string{"did you mean `ais show cluster` or `ais dev status`?"}},
+		{"cluster status", []string{"did you mean `ais show cluster`?"}},
+		{"config set list.page_size=5", []string{"did you mean `ais config cluster KEY=VALUE`?"}},
+		{"config show", []string{"did you mean `ais config cluster`?"}},
+		{"config cluster list.page_size 500", []string{"write list.page_size=VALUE, without blanks"}},
 		{"up", []string{"did you mean `ais dev up`?"}}, // and not cp, which is written alike
 		{"check", []string{"did you mean `ais cluster check` or `ais advanced store check`?"}},
 		{"summary", []string{"did you mean `ais bucket summary`?"}}, // once, though `ais object` has verbs again

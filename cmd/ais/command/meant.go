@@ -18,14 +18,24 @@ func synonyms() map[string][]string {
 	}
 }
 
+// phrases are what is said for a command that is called quite otherwise here.
+func phrases() map[string]string {
+	config := "`ais config cluster`"
+	return map[string]string{
+		"ais version": "--version", "ais status": "`ais show cluster` or `ais dev status`", "ais cluster status": "`ais show cluster`",
+		"ais config set": "`ais config cluster KEY=VALUE`", "ais config reset": "`ais config cluster --reset`",
+		"ais config show": config, "ais config get": config, "ais config ls": config, "ais config list": config,
+	}
+}
+
 // shownElsewhere is how many commands are named at most when one of the name is not where it was looked for.
 const shownElsewhere = 4
 
 // meant returns which command may be meant by a name that a group has none of, "" if there is no guess: one of that name below the group
 // or elsewhere, one that other tools call so, or one that is written alike.
 func meant(root *cli.App, group string, within []*cli.Command, name string) string {
-	if name == "version" && group == root.Name {
-		return "--version"
+	if phrase := phrases()[group+" "+name]; phrase != "" {
+		return phrase
 	}
 	if below := called(name, group, within); len(below) == 1 {
 		return below[0]
