@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -11,17 +12,32 @@ import (
 	"aistore/errs"
 )
 
-// Start runs a stopped node and returns when it is alive in the cluster map; env ("KEY=VALUE") is added to its
+// Start runs a node that is stopped, or ends just now, and returns when it is alive in the cluster map; env ("KEY=VALUE") is added to its
 // environment for this start alone.
 func (c *Cluster) Start(ctx context.Context, id string, env ...string) error {
 	n, err := c.Node(id)
 	if err != nil {
 		return err
 	}
+	started, err := c.start(n, env)
+	if err != nil {
+		return err
+	}
+	err = c.waitNode(ctx, n)
+	if started || !ended(n) {
+		return err
+	}
 	if _, err := c.start(n, env); err != nil {
 		return err
 	}
 	return c.waitNode(ctx, n)
+}
+
+// ended reports whether a node that ran when it was to be started was about to end, as after `ais cluster shutdown`, and has: it is to be
+// started after all.
+func ended(n Node) bool {
+	_, runs := runningProcess(n)
+	return !runs && !n.retired()
 }
 
 // Launch runs a stopped node and does not wait for it to become ready, for nodes that are meant to fail.
@@ -127,19 +143,32 @@ func (c *Cluster) startAll(ctx context.Context) (started []Node, err error) {
 // resume starts what there is of a founded cluster and returns when all that is well is ready. Who cannot be started, ends, or does not become
 // ready is in the error and keeps nobody from going on; one that ends as it was decommissioned is not missed.
 func (c *Cluster) resume(ctx context.Context) error {
+	ran, err := resumeOnce(ctx, c)
+	if ctx.Err() == nil && slices.ContainsFunc(ran, ended) {
+		_, err = resumeOnce(ctx, c)
+	}
+	return err
+}
+
+// resumeOnce is resume for nodes of which none is about to end. It returns those that ran before.
+func resumeOnce(ctx context.Context, c *Cluster) (ran []Node, err error) {
 	var up []Node
 	var all []error
 	for _, n := range c.Nodes() {
-		if _, err := c.start(n, nil); err != nil {
+		started, err := c.start(n, nil)
+		if err != nil {
 			all = append(all, err)
 			continue
 		}
 		up = append(up, n)
+		if !started {
+			ran = append(ran, n)
+		}
 	}
 	up, faults := well(up, func(n Node) error { return c.ready(ctx, n) })
 	all = append(all, faults)
 	_, faults = well(up, func(n Node) error { return c.seesAll(ctx, n, up) })
-	return errors.Join(append(all, faults)...)
+	return ran, errors.Join(append(all, faults)...)
 }
 
 // well calls f for all nodes at once and returns those it is well with, and what is wrong with others that are still part of the cluster.

@@ -119,7 +119,7 @@ type Cluster struct {
 }
 
 // Up starts the cluster in o.Dir, a new one or what is there, and returns when every node is alive in the
-// cluster map. Nodes that run already keep running. If the founding fails, the nodes it started are stopped again, the error carries the end of the
+// cluster map. Nodes that run already keep running, and are started anew if they were about to end. If the founding fails, the nodes it started are stopped again, the error carries the end of the
 // failing node's log, and where no node has become a part of a cluster the next Up may have other counts and ports. A cluster that was founded before is returned with the error: the nodes that
 // are well go on without those that are not.
 func Up(ctx context.Context, o Options) (*Cluster, error) {

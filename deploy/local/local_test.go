@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -75,7 +76,13 @@ func fakeNode(config string, args []string) error {
 		return err
 	}
 	mux := http.NewServeMux()
+	asked := make(chan struct{}, 1)
 	mux.HandleFunc("/v1/health", func(w http.ResponseWriter, _ *http.Request) {
+		if _, err := os.Stat(filepath.Join(conf["dir"], "draining")); err == nil {
+			http.Error(w, "draining", http.StatusServiceUnavailable)
+			asked <- struct{}{}
+			return
+		}
 		if os.Getenv("FAKE_UNREADY") == conf["id"] {
 			http.Error(w, "still thinking", http.StatusServiceUnavailable)
 		}
@@ -105,6 +112,13 @@ func fakeNode(config string, args []string) error {
 	})
 	go http.Serve(ln, mux) //nolint:errcheck // ends with the process
 	<-term
+	if drain := filepath.Join(conf["dir"], "draining"); os.Getenv("FAKE_DRAIN") == conf["id"] { // until somebody asks how it is
+		if err := os.WriteFile(drain, nil, 0o644); err != nil {
+			return err
+		}
+		<-asked
+		return os.Remove(drain)
+	}
 	if os.Getenv("FAKE_STUBBORN") == conf["id"] {
 		select {}
 	}
@@ -491,6 +505,32 @@ func TestStubborn(t *testing.T) {
 	}
 	if s := states(c); strings.Contains(s, "running") {
 		t.Errorf("after down: %s", s)
+	}
+}
+
+// TestUpOfEnding: a node that is found running and ends, as it was told before, is started after all: by up, and by start.
+func TestUpOfEnding(t *testing.T) {
+	o := options(t, 24290)
+	o.Env = []string{"FAKE_DRAIN=t1"}
+	c := up(t, o)
+	n := c.Nodes()[1]
+	for how, start := range map[string]func() error{
+		"up":    func() error { _, err := Up(t.Context(), Options{Dir: o.Dir, Binary: o.Binary, Env: o.Env}); return err },
+		"start": func() error { return c.Start(t.Context(), "t1") },
+	} {
+		before, _ := runningProcess(n)
+		if err := c.Signal("t1", syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		for _, err := os.Stat(filepath.Join(n.state(), "draining")); err != nil; _, err = os.Stat(filepath.Join(n.state(), "draining")) {
+			runtime.Gosched()
+		}
+		if err := start(); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+		if now, runs := runningProcess(n); !runs || now == before {
+			t.Errorf("%s: %s runs as %d, before as %d", how, n.ID, now.PID, before.PID)
+		}
 	}
 }
 
