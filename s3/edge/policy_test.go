@@ -2,6 +2,7 @@ package edge_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -109,9 +110,9 @@ func TestPolicyMustAllowWhatHeadersAsk(t *testing.T) {
 // TestPolicyPrincipalsAreKnown: a policy that speaks of a user whom nobody knows, such as one that was mistyped, is refused.
 func TestPolicyPrincipalsAreKnown(t *testing.T) {
 	w := newWorld(t, 1)
-	put := func(principal string, status int, code string) {
+	put := func(principal string, status int, code string) *answer {
 		t.Helper()
-		w.want(status, code, call{method: "PUT", path: "/data?policy", body: []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":` + principal + `,"Action":"s3:GetObject","Resource":"arn:aws:s3:::data/*"}]}`)})
+		return w.want(status, code, call{method: "PUT", path: "/data?policy", body: []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":` + principal + `,"Action":"s3:GetObject","Resource":"arn:aws:s3:::data/*"}]}`)})
 	}
 	for _, p := range []string{
 		`"*"`, `{"AWS":"*"}`, `{"AWS":"bob"}`, `{"AWS":"bob-id"}`, `{"AWS":"arn:aws:iam:::user/bob"}`, `{"AWS":"arn:aws:iam::bob-id:user/bob"}`, `{"AWS":"arn:aws:iam::bob-id:root"}`, `{"CanonicalUser":"bob-id"}`,
@@ -123,6 +124,9 @@ func TestPolicyPrincipalsAreKnown(t *testing.T) {
 		`{"AWS":"bobb"}`, `{"AWS":["bob","bobb"]}`, `{"AWS":"arn:aws:iam:::user/bobb"}`, `{"AWS":"arn:aws:iam::alice-id:user/bob"}`, `{"AWS":"arn:aws:iam::123456789012:user/bob"}`, `{"CanonicalUser":"bob"}`,
 	} {
 		put(p, 400, "MalformedPolicy")
+	}
+	if a := put(`{"AWS":["bob","bobb"]}`, 400, "MalformedPolicy"); !strings.Contains(string(a.body), "<Message>Invalid principal in policy: bobb is no user") {
+		t.Errorf("the reply does not say who is unknown: %s", a.body)
 	}
 	w.want(403, "AccessDenied", call{method: "PUT", path: "/data?policy", who: &bob, body: []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"bobb"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::data/*"}]}`)}) // users are not his to find out
 }

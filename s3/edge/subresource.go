@@ -175,7 +175,7 @@ func (r *configuration) parsePolicy(doc []byte) (string, error) {
 		return ""
 	}
 	if who := p.Unknown(policy.Named{ByName: byName, ByID: r.users().ByID}); who != "" {
-		return "", s3.E("edge.parsePolicy", who, "MalformedPolicy", "Invalid principal in policy", s3.Field{Name: "Detail", Value: who})
+		return "", s3.E("edge.parsePolicy", who, "MalformedPolicy", "Invalid principal in policy: "+who+" is no user, or one that never had a key", s3.Field{Name: "Detail", Value: who})
 	}
 	return string(doc), r.set.Block.CheckPolicy(p)
 }
