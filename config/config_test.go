@@ -208,7 +208,8 @@ func TestFaults(t *testing.T) {
 		{env: "AIS_ROOT_SECRET=hush-hush", says: []string{"AIS_ROOT_SECRET: no such key, only AIS_ROOT_ACCESS_KEY and AIS_ROOT_SECRET_KEY"}},
 		{args: "--prot 1", says: []string{"--prot: no such flag, did you mean port?"}},
 		{args: "--port", says: []string{"flag needs an argument: -port"}},
-		{args: "--port x", says: []string{`"x" is no whole number`, "port"}},
+		{args: "--port x", says: []string{`--port: "x" is no whole number`}},
+		{args: "--bootstrap=perhaps", says: []string{`--bootstrap: "perhaps" is neither true nor false`}},
 		{args: "target", says: []string{"target: want only flags"}},
 
 		{args: "--role server --log-level loud --log-format xml", says: []string{`role: "server" is unknown: use proxy, target, all`, `log.level: "loud"`, `log.format: "xml"`}},

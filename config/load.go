@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -257,6 +258,9 @@ func (n *Node) flagSet() *flag.FlagSet {
 	return flags
 }
 
+// badFlag is how package flag refuses the value of a flag, whose own error, the second group, has it too.
+var badFlag = regexp.MustCompile(`^invalid (?:boolean )?value "(?s:.*)" for (?:flag )?-([a-z0-9-]+): (.*)$`)
+
 func parseFlags(flags *flag.FlagSet, args []string) error {
 	const op = "config.Load"
 	err := flags.Parse(args)
@@ -267,6 +271,9 @@ func parseFlags(flags *flag.FlagSet, args []string) error {
 		if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
 			var n Node
 			return errs.F(op, "--"+name, errs.Invalid, "no such flag%s", meant(name, names(n.fields(), field.flagName)))
+		}
+		if m := badFlag.FindStringSubmatch(err.Error()); m != nil {
+			return errs.E(op, "--"+m[1], errs.Invalid, m[2])
 		}
 		return errs.E(op, nil, errs.Invalid, err)
 	case flags.NArg() > 0:
