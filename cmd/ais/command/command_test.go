@@ -100,6 +100,7 @@ func TestWrongUsage(t *testing.T) {
 		{"dev up --all=x", []string{`ais dev up: --all "x": is no value of it`}},
 		{"show rebalance --refresh x", []string{`ais show rebalance: --refresh "x": is no value of it: write a time, as 2s, or a number of seconds`}},
 		{"nonsense --nope", []string{`ais has no command "nonsense"`}},
+		{"dev kill t1 --timeout 5s", []string{"ais dev kill has no option --timeout"}}, // it waits for nothing to become ready
 		{"dev add gateway --mountpaths 2", []string{"ais dev add gateway has no option --mountpaths"}},
 		{"dev add target --mountpaths 0", []string{"--mountpaths 0: give at least 1"}},
 		{"dev add gateway --standby", []string{"ais dev add gateway has no option --standby"}},

@@ -29,9 +29,9 @@ func (a devVerbs) command() *cli.Command {
 		return append([]cli.Flag{&cli.StringFlag{Name: "dir", Usage: "`DIR` of the cluster", Value: defaultDevDir}}, more...)
 	}
 	within := &cli.DurationFlag{Name: "timeout", Usage: "wait `TIME` for a node to become ready", Value: time.Minute}
-	one := func(name, usage string, act func(context.Context, *local.Cluster, string) error) *cli.Command {
+	one := func(name, usage string, act func(context.Context, *local.Cluster, string) error, more ...cli.Flag) *cli.Command {
 		return a.verb(&cli.Command{
-			Name: name, Usage: usage, ArgsUsage: "NODE", Flags: dir(within),
+			Name: name, Usage: usage, ArgsUsage: "NODE", Flags: dir(more...),
 			Action: func(c *cli.Context) error { return a.node(c, act) },
 		}, argDevNode)
 	}
@@ -79,8 +79,8 @@ func (a devVerbs) command() *cli.Command {
 			}},
 			one("kill", "end a node at once (SIGKILL)", func(ctx context.Context, d *local.Cluster, id string) error { return d.Kill(ctx, id) }),
 			one("stop", "stop a node (it drains first)", func(ctx context.Context, d *local.Cluster, id string) error { return d.Stop(ctx, id) }),
-			one("start", "start a node and wait until it is ready", func(ctx context.Context, d *local.Cluster, id string) error { return d.Start(ctx, id) }),
-			one("restart", "stop a node, if it runs, and start it", func(ctx context.Context, d *local.Cluster, id string) error { return d.Restart(ctx, id) }),
+			one("start", "start a node and wait until it is ready", func(ctx context.Context, d *local.Cluster, id string) error { return d.Start(ctx, id) }, within),
+			one("restart", "stop a node, if it runs, and start it", func(ctx context.Context, d *local.Cluster, id string) error { return d.Restart(ctx, id) }, within),
 			a.verb(&cli.Command{Name: "logs", Usage: "print a node's log", ArgsUsage: "NODE", Flags: dir(), Action: a.logs}, argDevNode),
 		},
 	}
