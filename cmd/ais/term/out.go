@@ -35,6 +35,7 @@ type Out struct {
 
 	outColor, errColor bool
 	inTTY, errTTY      bool
+	framed             bool // a frame was shown
 
 	mu     sync.Mutex
 	screen io.Writer // where lines go while progress bars stand below them; nil = err
@@ -183,9 +184,10 @@ func (o *Out) Frame(draw func() error) error {
 	case o.JSON:
 	case tty:
 		frame.WriteString("\x1b[H\x1b[2J\x1b[3J") // to the top left corner, wipe the screen and what scrolled away
-	default:
+	case o.framed:
 		frame.WriteByte('\n')
 	}
+	o.framed = true
 	o.out = &frame
 	err := draw()
 	o.out = out

@@ -207,3 +207,17 @@ func TestProgressWithoutTerminal(t *testing.T) {
 		t.Errorf("counted %d objects, %d bytes, wrote %q", objects, n, out.String())
 	}
 }
+
+// TestFrames: where output is no terminal a blank line stands between frames, and none before the first.
+func TestFrames(t *testing.T) {
+	var out bytes.Buffer
+	o := New(nil, &out, nil, noEnv)
+	for range 2 {
+		if err := o.Frame(func() error { o.Printf("frame"); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out.String() != "frame\n\nframe\n" {
+		t.Errorf("%q", out.String())
+	}
+}
