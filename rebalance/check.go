@@ -120,6 +120,8 @@ func (k *check) one(n object.Name) error {
 	switch {
 	case errs.Is(err, errs.NoBucket) || err == nil && !s.Exists:
 		return nil // a mark alone takes no place in the cluster
+	case errs.Is(err, errs.Mountpath):
+		return nil // what its disk, which is out, has of it is not known
 	case err != nil:
 		k.fault(&k.out.Corrupt, "corrupt", b, n)
 		return nil

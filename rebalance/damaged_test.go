@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"aistore/api"
 	"aistore/cluster"
+	"aistore/errs"
 	"aistore/object"
 	"aistore/store"
 )
@@ -92,6 +94,51 @@ func TestCheckOfVersions(t *testing.T) {
 		if k.out.CheckCounts != want {
 			t.Errorf("deep %t: %+v, want %+v", deep, k.out.CheckCounts, want)
 		}
+	}
+}
+
+// TestCheckWithoutMountpath: a misplaced key that cannot be read because a mountpath is out which may have a newer version is not called corrupt.
+func TestCheckWithoutMountpath(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	t1 := w.hosts["t1"]
+	out := t1.store.Mountpaths()[0].Path
+	if err := t1.store.Disable(out); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		n := object.Name{Bucket: w.bucket.ID, Key: fmt.Sprintf("key-%02d", i)}
+		if _, err := t1.store.Put(t.Context(), n, content(n.Key, 0, 100), store.PutOptions{Epoch: 1, Size: 100}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := t1.store.Enable(t.Context(), out); err != nil {
+		t.Fatal(err)
+	}
+	if err := t1.store.Disable(out); err != nil { // nothing has gone home meanwhile: nobody resilvers here
+		t.Fatal(err)
+	}
+	w.add("t2")
+	w.step(cluster.JoinNode, "t2")
+	w.await("t1 waits for its mountpath", func() bool {
+		s, err := t1.engine.Status("")
+		return err == nil && len(s.Waiting) == 1 && strings.Contains(s.Waiting[0], out)
+	})
+	v, unsure := w.view(), 0
+	for i := range 40 {
+		n := object.Name{Bucket: w.bucket.ID, Key: fmt.Sprintf("key-%02d", i)}
+		if _, err := t1.store.KeyState(n); v.Owner(w.bucket, n.Key).ID == "t2" && errs.Is(err, errs.Mountpath) {
+			unsure++
+		}
+	}
+	if unsure == 0 {
+		t.Fatal("every key can be read: this shows nothing")
+	}
+	k := &check{Engine: t1.engine, ctx: t.Context(), view: v, asked: map[cluster.NodeID][]offered{}}
+	if err := k.run(); err != nil {
+		t.Fatal(err)
+	}
+	if k.out.Corrupt != 0 || k.out.Out[out] == "" {
+		t.Errorf("%d keys are called corrupt, %d cannot be read without %s: %v", k.out.Corrupt, unsure, out, k.out)
 	}
 }
 
