@@ -128,17 +128,14 @@ func unpackSynced(b []byte) (number uint64, length int64, ok bool) {
 	return binary.LittleEndian.Uint64(b), int64(binary.LittleEndian.Uint64(b[8:])), true
 }
 
-// readNote returns what the note in dir says; ok is false if there is none.
-func readNote(mp *fs.Mountpath, dir string) (number uint64, length int64, ok bool, err error) {
+// readNote returns what the note in dir says; ok is false if there is none that can be read: it may be missing, and is no reason to keep
+// an index shut.
+func readNote(mp *fs.Mountpath, dir string) (number uint64, length int64, ok bool) {
 	data, err := readFile(mp, path.Join(dir, syncedName))
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, 0, false, nil
-	}
 	if err != nil {
-		return 0, 0, false, err
+		return 0, 0, false
 	}
-	number, length, ok = unpackSynced(data)
-	return number, length, ok, nil
+	return unpackSynced(data)
 }
 
 func readFile(mp *fs.Mountpath, name string) ([]byte, error) {
@@ -153,11 +150,7 @@ func readFile(mp *fs.Mountpath, name string) ([]byte, error) {
 // provedLogs returns of logs from needed on how much of them was durable: what the note says, and the marks in each of the one before it.
 func provedLogs(mp *fs.Mountpath, dir string, needed uint64, logs []uint64) (map[uint64]int64, error) {
 	proved := make(map[uint64]int64)
-	number, length, ok, err := readNote(mp, dir)
-	if err != nil {
-		return nil, err
-	}
-	if ok && number >= needed {
+	if number, length, ok := readNote(mp, dir); ok && number >= needed {
 		proved[number] = length
 	}
 	for _, log := range logs {
