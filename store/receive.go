@@ -195,10 +195,15 @@ func (s *transfer) receive(ctx context.Context, r *frameReader, wanted func(*arr
 	return a, nil
 }
 
-// settleAt gives a its volume, which is not released before a has finished.
+// settleAt gives a its volume, which is not released before a has finished. A key with nothing in it needs no more room than a delete.
 func (s *transfer) settleAt(a *arrival, size int64) error {
 	return s.steady(func() (err error) {
-		if a.vol, err = s.room(a.n, size); err == nil {
+		if a.state.Exists {
+			a.vol, err = s.room(a.n, size)
+		} else {
+			a.vol, err = s.home(a.n)
+		}
+		if err == nil {
 			err = a.vol.writers.enter()
 			a.held = err == nil
 		}

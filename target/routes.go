@@ -91,7 +91,7 @@ func (t *Target) serveOwned(r *request) (began bool, err error) {
 			holder, err = t.OwnToRead(r.c.Context(), &r.Object)
 		case "DELETE":
 			if err = t.OwnToDelete(r.c.Context(), &r.Object); MayBury(&r.Object, err, conditions(r.c)) {
-				return false, r.deleteUnread(t)
+				return false, r.deleteUnread(t, err)
 			}
 		default:
 			err = t.Own(r.c.Context(), &r.Object)

@@ -49,11 +49,12 @@ func (x *touches) OwnToRead(ctx context.Context, o *node.Object) (holder *cluste
 	return x.own(ctx, o, true)
 }
 
-// OwnToDelete is Own for a delete: nobody who wants less to be stored is told that the disk is full, but that it is for a while.
+// OwnToDelete is Own for a delete: nobody who wants less to be stored is told that the disk is full, but that it is for a while. MayBury says whether the
+// delete can do without the key.
 func (x *touches) OwnToDelete(ctx context.Context, o *node.Object) error {
 	err := x.Own(ctx, o)
 	if errs.Is(err, errs.Full) {
-		return errs.F("target.touch", o, errs.Busy, "is elsewhere, and cannot come here to be deleted: %w", err)
+		return errs.F("target.touch", o, errs.Busy, "%w to be deleted: %w", errNoRoom, err)
 	}
 	return err
 }

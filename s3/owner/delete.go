@@ -61,7 +61,7 @@ func (r write) removeUnread(why error) error {
 	if err := r.authorize(); err != nil {
 		return err
 	}
-	if err := target.Bury(r.c.Context(), r.w.target, &r.Object); err != nil {
+	if err := target.Bury(r.c.Context(), r.w.target, &r.Object, why); err != nil {
 		return r.writeFault("owner.delete", err)
 	}
 	r.c.Status(204)
@@ -268,7 +268,7 @@ func (w *Owner) deleteOne(ctx context.Context, o *node.Object, caller *s3.Caller
 		return store.Deleted{}, err
 	}
 	if unread != nil {
-		return store.Deleted{}, target.Bury(ctx, w.target, o)
+		return store.Deleted{}, target.Bury(ctx, w.target, o, unread)
 	}
 	return w.delete(ctx, o, it.VersionID, cond)
 }
