@@ -208,6 +208,7 @@ func (a clusterVerbs) showNodes(ctx context.Context, sdk *client.Client) error {
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(nodes, func(a, b api.NodeInfo) int { return term.Naturally(a.ID, b.ID) })
 	var blind error
 	if slices.ContainsFunc(nodes, func(n api.NodeInfo) bool { return strings.HasSuffix(n.Health, api.HealthUnknown) }) {
 		blind = errs.F("", "", errs.Unavailable, "no primary within reach: what is shown is what a gateway knew last (map version %d)", view.Map.Version)
@@ -226,6 +227,13 @@ func (a clusterVerbs) showNodes(ctx context.Context, sdk *client.Client) error {
 	}
 	a.out.Printf("\n%s", summaryLine(view, nodes))
 	return blind
+}
+
+// inOrder returns all nodes as people order their ids.
+func inOrder(m *cluster.Map) []*cluster.Node {
+	nodes := m.All()
+	slices.SortFunc(nodes, func(a, b *cluster.Node) int { return term.Naturally(a.ID, b.ID) })
+	return nodes
 }
 
 func (a clusterVerbs) nodeCells(n *api.NodeInfo) []term.Cell {
@@ -291,7 +299,7 @@ func (a clusterVerbs) showSmap(ctx context.Context, sdk *client.Client) error {
 		return err
 	}
 	t := a.out.NewTable(term.Columns("NODE", "ROLE", "STATE", "ALIVE", "WEIGHT>", "ZONE", "VOTER", "PUBLIC URL", "INTRA-CLUSTER", "JOINED")...)
-	for _, n := range view.Map.All() {
+	for _, n := range inOrder(view.Map) {
 		if err := t.Add(string(n.ID), string(n.Role), n.Describe(), yesNo(n.Alive), strconv.FormatUint(uint64(n.Weight), 10), n.Zone, yesNo(n.Voter),
 			n.PublicURL, n.IntraAddr, stamp(n.Joined)); err != nil {
 			return err
@@ -372,7 +380,7 @@ func (a clusterVerbs) showNode(ctx context.Context, sdk *client.Client, id strin
 	}
 	a.out.Printf("")
 	t := a.out.NewTable(term.Columns("MOUNTPATH", "STATE", "USED>", "CAPACITY>", "ERRORS>", "REASON")...)
-	sort.Slice(s.Mountpaths.Details, func(i, j int) bool { return s.Mountpaths.Details[i].Path < s.Mountpaths.Details[j].Path })
+	sortMountpaths(s.Mountpaths.Details)
 	for _, m := range s.Mountpaths.Details {
 		style := term.Green
 		if m.State != "enabled" {

@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -221,6 +222,10 @@ func (a storageVerbs) rescanOne(ctx context.Context, sdk *client.Client, id stri
 	return sdk.ChangeMountpath(ctx, id, api.ActMountpathRescan, "", client.MountpathOptions{})
 }
 
+func sortMountpaths(ms []api.Mountpath) {
+	slices.SortFunc(ms, func(a, b api.Mountpath) int { return term.Naturally(a.Path, b.Path) })
+}
+
 func sortedKeys(m map[string]string) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
@@ -252,7 +257,7 @@ func (a storageVerbs) targets(args []string) (ids []string) {
 	if len(args) > 0 {
 		return ids
 	}
-	for _, n := range a.view.Map.All() {
+	for _, n := range inOrder(a.view.Map) {
 		if n.Role.Target() {
 			ids = append(ids, string(n.ID))
 		}
@@ -315,7 +320,7 @@ func (a storageVerbs) show(ctx context.Context, sdk *client.Client, ids []string
 		if all[id] == nil {
 			continue
 		}
-		sort.Slice(all[id].Details, func(i, j int) bool { return all[id].Details[i].Path < all[id].Details[j].Path })
+		sortMountpaths(all[id].Details)
 		for i := range all[id].Details {
 			m := &all[id].Details[i]
 			if err := t.AddCells(append([]term.Cell{{Text: id, Style: term.Bold}}, a.mountpathCells(m)...)...); err != nil {

@@ -1,10 +1,10 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -118,18 +118,8 @@ func compare(before, after *api.ClusterStats, node string) performanceJSON {
 			p.addNode(id, now, older(before, id), diff)
 		}
 	}
-	sort.Slice(p.Ops, func(i, j int) bool {
-		if p.Ops[i].Node != p.Ops[j].Node {
-			return p.Ops[i].Node < p.Ops[j].Node
-		}
-		return p.Ops[i].Op < p.Ops[j].Op
-	})
-	sort.Slice(p.Disks, func(i, j int) bool {
-		if p.Disks[i].Node != p.Disks[j].Node {
-			return p.Disks[i].Node < p.Disks[j].Node
-		}
-		return p.Disks[i].Path < p.Disks[j].Path
-	})
+	slices.SortFunc(p.Ops, func(a, b opJSON) int { return cmp.Or(term.Naturally(a.Node, b.Node), cmp.Compare(a.Op, b.Op)) })
+	slices.SortFunc(p.Disks, func(a, b diskJSON) int { return cmp.Or(term.Naturally(a.Node, b.Node), term.Naturally(a.Path, b.Path)) })
 	return p
 }
 

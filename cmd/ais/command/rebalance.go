@@ -1,7 +1,6 @@
 package command
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -177,7 +176,7 @@ func (a rebalanceVerbs) show(ctx context.Context, sdk *client.Client, id string)
 		ids = append(ids, id)
 	}
 	ids = append(ids, r.Unknown...)
-	slices.Sort(ids)
+	slices.SortFunc(ids, term.Naturally)
 	ids = slices.Compact(ids)
 	for _, id := range ids {
 		if err := t.AddCells(a.cells(id, r)...); err != nil {
@@ -376,13 +375,13 @@ func (a rebalanceVerbs) printCheck(rep *api.CheckReport) error {
 	for id := range rep.Nodes {
 		ids = append(ids, id)
 	}
-	slices.SortFunc(ids, cmp.Compare[string])
+	slices.SortFunc(ids, term.Naturally)
 	for _, id := range ids {
 		if err := row(id, &rep.Nodes[id].CheckCounts, checkNote(rep.Nodes[id])); err != nil {
 			return err
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(rep.Unchecked)) {
+	for _, id := range slices.SortedFunc(maps.Keys(rep.Unchecked), term.Naturally) {
 		if err := row(id, &api.CheckCounts{}, "no answer: "+message(errors.New(rep.Unchecked[id]))); err != nil {
 			return err
 		}
@@ -402,7 +401,7 @@ func (a rebalanceVerbs) printCheck(rep *api.CheckReport) error {
 			a.out.Printf("  %s: and %s more", id, term.Count(more))
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(rep.Kept)) {
+	for _, id := range slices.SortedFunc(maps.Keys(rep.Kept), term.Naturally) {
 		a.out.Printf("What %s has was not looked at, and nobody needs it: it is %s.", id, rep.Kept[id])
 	}
 	switch {
