@@ -161,6 +161,7 @@ type Control struct {
 	stopped chan struct{}
 
 	retired atomic.Bool
+	twin    atomic.Pointer[string] // where another process served under this node's id, as the primary has told since this one started; nil = none did
 
 	beats, missed, proposals, reigns atomic.Uint64
 }

@@ -128,6 +128,7 @@ func (c pulse) heed(ctx context.Context, rep heartbeatReply, sent time.Time, inv
 		if c.missed.Add(1); c.lease.off.Load() == nil { // once
 			c.log.Error("another process serves under this node's id; this one does not serve", "node", c.cfg.Self.ID, "there", rep.Twin)
 		}
+		c.twin.Store(&rep.Twin)
 		c.lease.refuse("another process serves under this node's id at " + rep.Twin + ": a copied disk carries its node's identity; stop one of the two")
 		return
 	case rep.Announce:

@@ -14,8 +14,9 @@ type Disks interface {
 	// Boot is the id of this start. It is on every disk.
 	Boot() string
 	// Judge reports whether the disks know of the start that was accepted last; "" = none was. If not, what they hold is of an earlier time, and the process
-	// is about to end and put it aside.
-	Judge(last string) (known bool, err error)
+	// is about to end and put it aside. twin is where another process served under the node's id while this one waited, "" = none did: the node's own disks are
+	// with that one, if those here do not know; an error ends the process.
+	Judge(last, twin string) (known bool, err error)
 }
 
 // starter is how a start of this target is let in.
@@ -55,7 +56,11 @@ func (c starter) announce(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		known, err := c.cfg.Disks.Judge(last)
+		twin := ""
+		if at := c.twin.Load(); at != nil {
+			twin = *at
+		}
+		known, err := c.cfg.Disks.Judge(last, twin)
 		if err != nil {
 			return err
 		}

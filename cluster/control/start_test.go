@@ -19,7 +19,7 @@ type testDisks struct {
 
 func (d *testDisks) Boot() string { return d.boot }
 
-func (d *testDisks) Judge(last string) (bool, error) {
+func (d *testDisks) Judge(last, _ string) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked = append(d.asked, last)

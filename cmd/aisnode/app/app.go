@@ -95,7 +95,7 @@ func (a *App) open(ctx context.Context, logs *node.Logs, version string) error {
 	if st, err := os.Stat(a.cfg.Dir); err == nil && !st.IsDir() {
 		return errs.F("app.open", "dir", errs.Invalid, "%s is no directory: name one, or one to be made, with --dir", a.cfg.Dir)
 	}
-	if err := refuseRetired(a.cfg.Dir); err != nil {
+	if err := refuse(a.cfg.Dir); err != nil {
 		return err
 	}
 	if err := rootKey(&a.cfg).Validate(); err != nil {

@@ -53,9 +53,13 @@ type disks struct{ *App }
 // Boot implements control.Disks.
 func (a disks) Boot() string { return a.store.Boot() }
 
-// Judge implements control.Disks.
-func (a disks) Judge(last string) (known bool, err error) {
+// Judge implements control.Disks. Whoever has waited for another process under the node's id, and finds that the last start was not of these disks, ends, and is
+// not started again: the disks that have what the cluster acknowledged are with that process, and would be set aside in their turn if this one went on.
+func (a disks) Judge(last, twin string) (known bool, err error) {
 	old, err := a.store.Judge(last)
+	if err == nil && len(old) > 0 && twin != "" {
+		return false, a.copied(twin)
+	}
 	if err == nil && len(old) > 0 {
 		a.log.Error("disks do not know of this node's last start: they are a copy of an earlier time, as of a snapshot or backup. What they hold is set aside, not served; "+
 			"what was only on the disks that were here is lost", "node", a.node.ID, "mountpaths", old, "last_start", last)

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"aistore/cluster/control/statedir"
 	"aistore/errs"
 	disk "aistore/fs"
+	"aistore/internal/durable"
 	"aistore/node"
 	"aistore/store"
 )
@@ -20,17 +22,36 @@ import (
 // retiredFile says in DIR that the node was decommissioned: its id is refused for ever, so nothing is started there again.
 const retiredFile = "decommissioned"
 
-// refuseRetired fails if the directory is that of a decommissioned node.
-func refuseRetired(dir string) error {
-	path := filepath.Join(dir, retiredFile)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// copiedFile says in DIR that it and its mountpaths are a copy of those of a node that was seen to serve.
+const copiedFile = "copied"
+
+// refuse fails if a file in the directory says that nothing is to be started there.
+func refuse(dir string) error {
+	for _, no := range []struct{ name, text string }{
+		{retiredFile, "is the directory of %s: start with another directory, or remove this one and the mountpaths"},
+		{copiedFile, "is a copy of that of %s: start that one. If its disks are lost, remove the file " + copiedFile + " here: the node goes on without what these disks hold, which is set aside"},
+	} {
+		path := filepath.Join(dir, no.name)
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return errs.E("app.Open", path, err)
+		}
+		return errs.F("app.Open", dir, errs.Forbidden, no.text, b)
 	}
-	if err != nil {
-		return errs.E("app.Open", path, err)
+	return nil
+}
+
+// copied notes that the process that served at twin has the node's disks, and that those here are a copy of an earlier time. It returns why the process ends.
+func (a *App) copied(twin string) error {
+	text := fmt.Sprintf("node %s, which served at %s on %s with disks that know of a later start", a.node.ID, twin, time.Now().UTC().Format(time.DateOnly))
+	path := filepath.Join(a.cfg.Dir, copiedFile)
+	if err := durable.WriteFile(path, []byte(text)); err != nil {
+		return errs.E("app.copied", path, err)
 	}
-	return errs.F("app.Open", dir, errs.Forbidden, "is the directory of %s: start with another directory, or remove this one and the mountpaths", b)
+	return refuse(a.cfg.Dir)
 }
 
 // end begins the end of the process.
