@@ -311,12 +311,17 @@ func (r *form) posted(f *sigv4.Form, etag, version string) error {
 	if to == "" {
 		to = f.Fields["redirect"]
 	}
-	if u, err := url.Parse(to); to != "" && err == nil {
+	if u, err := url.Parse(to); err == nil && u.Scheme != "" && u.Host != "" { // what is no URL of a page counts as not sent
+		// What is added belongs to the query: behind the fragment it would never leave the browser.
+		page, fragment := to, ""
+		if i := strings.IndexByte(to, '#'); i >= 0 {
+			page, fragment = to[:i], to[i:]
+		}
 		sep := "?"
 		if u.RawQuery != "" {
 			sep = "&"
 		}
-		c.SetHeader("Location", to+sep+"bucket="+url.QueryEscape(r.name)+"&key="+url.QueryEscape(r.key)+"&etag="+url.QueryEscape(etag))
+		c.SetHeader("Location", page+sep+"bucket="+url.QueryEscape(r.name)+"&key="+url.QueryEscape(r.key)+"&etag="+url.QueryEscape(etag)+fragment)
 		c.Status(303)
 		return nil
 	}

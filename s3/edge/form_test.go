@@ -103,6 +103,16 @@ func TestForm(t *testing.T) {
 	if l := a.Header.Get("Location"); !strings.HasPrefix(l, "http://elsewhere/?x=y&bucket=data&key=up%2Fthere&etag=%22") {
 		t.Errorf("sent to %s", l)
 	}
+	a = w.want(303, "", newForm("up/there", text(20)).set("success_action_redirect", "http://elsewhere/?x=y#part").call())
+	if l := a.Header.Get("Location"); !strings.HasPrefix(l, "http://elsewhere/?x=y&bucket=data&key=up%2Fthere&etag=%22") || !strings.HasSuffix(l, "%22#part") {
+		t.Errorf("sent to %s", l)
+	}
+	for _, to := range []string{"not a url", "/there", "javascript:there"} { // as if none had been sent
+		a = w.want(204, "", newForm("up/there", text(20)).set("success_action_redirect", to).call())
+		if l := a.Header.Get("Location"); !strings.HasSuffix(l, "/data/up/there") {
+			t.Errorf("%q: location %s", to, l)
+		}
+	}
 	f = newForm("up/first", text(20))
 	f.more = func(mw *multipart.Writer) { _ = mw.WriteField("key", "up/second") }
 	w.want(204, "", f.call()) // what follows the file does not count
