@@ -153,7 +153,7 @@ func TestCopySource(t *testing.T) {
 		"/b/k":                    {"b", "k", ""},
 		"b/k/l":                   {"b", "k/l", ""},
 		"b/a%2Bb%20c?versionId=1": {"b", "a+b c", "1"},
-		"b/a+b":                   {"b", "a+b", ""},
+		"b/a+b":                   {"b", "a b", ""}, // as s5cmd escapes a space
 		"b%2Fk":                   {"b", "k", ""},
 		"b/%3FversionId=x":        {"b", "?versionId=x", ""},
 		"b//k":                    {"b", "/k", ""},

@@ -83,7 +83,7 @@ func ParseCopySource(h string) (CopySource, error) {
 		}
 		s.VersionID = v
 	}
-	path, ok := unescape(path, false) // "+" is a plus here: SDKs escape a space as %20
+	path, ok := unescape(path, true) // "+" is a space, as with AWS: so s5cmd writes it, and all SDKs escape a plus
 	if !ok {
 		return bad()
 	}
