@@ -150,13 +150,14 @@ func TestChecksums(t *testing.T) {
 
 func TestCopySource(t *testing.T) {
 	for in, want := range map[string]CopySource{
-		"/b/k":                    {"b", "k", ""},
-		"b/k/l":                   {"b", "k/l", ""},
-		"b/a%2Bb%20c?versionId=1": {"b", "a+b c", "1"},
-		"b/a+b":                   {"b", "a b", ""}, // as s5cmd escapes a space
-		"b%2Fk":                   {"b", "k", ""},
-		"b/%3FversionId=x":        {"b", "?versionId=x", ""},
-		"b//k":                    {"b", "/k", ""},
+		"/b/k":                    {Bucket: "b", Key: "k"},
+		"b/k/l":                   {Bucket: "b", Key: "k/l"},
+		"b/a%2Bb%20c?versionId=1": {Bucket: "b", Key: "a+b c", VersionID: "1"},
+		"b/a+b":                   {Bucket: "b", Key: "a b", Literal: "a+b"}, // as s5cmd escapes a space, or a plus that was not escaped
+		"b/a+%2B?versionId=1":     {Bucket: "b", Key: "a +", VersionID: "1", Literal: "a++"},
+		"b%2Fk":                   {Bucket: "b", Key: "k"},
+		"b/%3FversionId=x":        {Bucket: "b", Key: "?versionId=x"},
+		"b//k":                    {Bucket: "b", Key: "/k"},
 	} {
 		got, err := ParseCopySource(in)
 		if err != nil || got != want {

@@ -63,8 +63,9 @@ func CheckKey(key string) error {
 	return nil
 }
 
-// CopySource is what x-amz-copy-source names.
-type CopySource struct{ Bucket, Key, VersionID string }
+// CopySource is what x-amz-copy-source names. A "+" in it is a space, as with AWS, and so s5cmd writes one; programs that escape a path themselves often
+// leave a plus as it is: Literal is the key to look for when there is none so, "" if no "+" was sent.
+type CopySource struct{ Bucket, Key, VersionID, Literal string }
 
 // ParseCopySource reads "/bucket/key?versionId=id": percent-encoded, with or without the first slash. The
 // "?versionId=" is told from a question mark in the key by being sent unescaped and last.
@@ -83,13 +84,17 @@ func ParseCopySource(h string) (CopySource, error) {
 		}
 		s.VersionID = v
 	}
-	path, ok := unescape(path, true) // "+" is a space, as with AWS: so s5cmd writes it, and all SDKs escape a plus
+	literal, _ := unescape(path, false)
+	path, ok := unescape(path, true)
 	if !ok {
 		return bad()
 	}
 	s.Bucket, s.Key, ok = strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	if !ok || s.Bucket == "" || s.Key == "" {
 		return bad()
+	}
+	if literal != path {
+		_, s.Literal, _ = strings.Cut(strings.TrimPrefix(literal, "/"), "/") // no bucket has a plus in its name
 	}
 	return s, CheckKey(s.Key)
 }

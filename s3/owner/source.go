@@ -53,7 +53,6 @@ func (s *source) Close() {
 
 // openSource finds the source that the copy's header names, for its caller. Conditions and range were judged.
 func (r *request) openSource() (*source, node.Object, error) {
-	const op = "owner.openSource"
 	name, err := s3.ParseCopySource(r.h.CopySource)
 	if err != nil {
 		return nil, node.Object{}, err
@@ -63,9 +62,21 @@ func (r *request) openSource() (*source, node.Object, error) {
 			return nil, node.Object{}, err
 		}
 	}
+	s, src, err := r.sourceNamed(name)
+	if name.Literal != "" && s3.IsCode(err, "NoSuchKey") {
+		name.Key = name.Literal
+		return r.sourceNamed(name)
+	}
+	return s, src, err
+}
+
+// sourceNamed finds a source by its name.
+func (r *request) sourceNamed(name s3.CopySource) (*source, node.Object, error) {
+	const op = "owner.openSource"
 	ctx := r.c.Context()
 	v, b := r.View, r.View.Buckets.Get("", name.Bucket)
 	if b == nil {
+		var err error
 		if v, b, err = r.w.node.FindBucket(ctx, api.Bck{Name: name.Bucket}); err != nil {
 			return nil, node.Object{}, s3.E(op, name.Bucket, "NoSuchBucket", "", s3.Field{Name: "BucketName", Value: name.Bucket})
 		}

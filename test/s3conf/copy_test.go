@@ -80,6 +80,11 @@ func copyNames(t *testing.T, e *env) {
 		must[*s3.CopyObjectOutput](t)(e.s3.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: b, Key: aws.String("copy of " + n), CopySource: source(b, n)}))
 		equal(t, n, e.get(t, b, "copy of "+n), n)
 	}
+	e.put(t, b, "pl us", "space") // a plus that is not escaped is a space, if that is there
+	must[*s3.CopyObjectOutput](t)(e.s3.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: b, Key: aws.String("copy of a plus"), CopySource: source(b, "pl+us")}))
+	equal(t, "a plus", e.get(t, b, "copy of a plus"), "space")
+	must[*s3.CopyObjectOutput](t)(e.s3.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: b, Key: aws.String("copy of a plus"), CopySource: aws.String(*b + "/pl%2Bus")}))
+	equal(t, "an escaped plus", e.get(t, b, "copy of a plus"), "pl+us")
 }
 
 func copyConditions(t *testing.T, e *env) {
