@@ -387,6 +387,7 @@ func FuzzDecodeQuery(f *testing.F) {
 
 func FuzzDecodeToken(f *testing.F) {
 	f.Add(EncodeToken("a/b"))
+	f.Add("AX0\r")
 	f.Fuzz(func(t *testing.T, s string) {
 		after, err := DecodeToken(s)
 		if err == nil && EncodeToken(after) != s {

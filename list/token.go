@@ -2,6 +2,7 @@ package list
 
 import (
 	"encoding/base64"
+	"strings"
 
 	"aistore/errs"
 	"aistore/object"
@@ -31,7 +32,7 @@ func DecodeToken(token string) (after string, err error) {
 		return "", errs.F(op, "continuation_token", errs.Invalid, "has %d characters: it is not one of ours", len(token))
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(raw) < 2 {
+	if err != nil || len(raw) < 2 || strings.ContainsAny(token, "\r\n") { // which base64 skips
 		return "", errs.F(op, "continuation_token", errs.Invalid, "%.40q is not one of ours: pass back what the last page gave", token)
 	}
 	if raw[0] != tokenVersion {

@@ -275,8 +275,8 @@ func ParseToken(token string) (after string, err error) {
 	if token == "" {
 		return "", nil
 	}
-	raw, err := base64.URLEncoding.DecodeString(token)
-	if err != nil || len(raw) < 2 || raw[0] != tokenVersion || len(raw) > 2*MaxKeyLen {
+	raw, err := base64.URLEncoding.Strict().DecodeString(token)
+	if err != nil || len(raw) < 2 || raw[0] != tokenVersion || len(raw) > 2*MaxKeyLen || strings.ContainsAny(token, "\r\n") { // which base64 skips
 		return "", E("s3.ParseToken", "continuation-token", "InvalidArgument", "The continuation token provided is incorrect",
 			Field{"ArgumentName", "continuation-token"}, Field{"ArgumentValue", strings.ToValidUTF8(token, "?")})
 	}
