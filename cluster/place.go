@@ -27,9 +27,10 @@ func Mix(name, node uint64) uint64 {
 
 // Score is -weight / ln(u) where u is Mix's upper 53 bits as (x+0.5)/2^53, inside (0,1). Higher wins.
 func Score(mix uint64, weight uint32) float64 {
-	u := (float64(mix>>11) + 0.5) / (1 << 53)
-	return -float64(weight) / math.Log(u)
+	return -float64(weight) / math.Log(unit(mix))
 }
+
+func unit(mix uint64) float64 { return (float64(mix>>11) + 0.5) / (1 << 53) }
 
 // Candidate is what placement needs to know of a target or a mountpath.
 type Candidate struct {
@@ -38,7 +39,8 @@ type Candidate struct {
 }
 
 // Pick returns the index of the winner among cs for a name digest, -1 if there is none with weight. Equal
-// weights are compared by Mix alone, which orders as Score does.
+// weights are compared by Mix alone, which orders as Score does. Of different ones most need no logarithm
+// either: -ln(u) is at least 1-u, so a Score is at most weight / (1-u).
 func Pick(name uint64, cs []Candidate) int {
 	best, equal := -1, true
 	for i := 1; i < len(cs); i++ {
@@ -58,12 +60,19 @@ func Pick(name uint64, cs []Candidate) int {
 		if c.Weight == 0 {
 			continue
 		}
-		if s := Score(Mix(name, c.Digest), c.Weight); best < 0 || s > top {
+		m := Mix(name, c.Digest)
+		if float64(c.Weight) < top*(1-unit(m))*rounding {
+			continue
+		}
+		if s := Score(m, c.Weight); best < 0 || s > top {
 			best, top = i, s
 		}
 	}
 	return best
 }
+
+// rounding is more than what floating point can add to the bound of a Score.
+const rounding = 1 - 1e-9
 
 type placement struct {
 	nodes []*Node // in service, ordered by id: equal scores go to the lower id

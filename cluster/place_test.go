@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strconv"
@@ -147,6 +148,43 @@ func TestPickAgreesWithScore(t *testing.T) {
 	}
 	if Pick(1, nil) != -1 || Pick(1, []Candidate{{1, 0}, {2, 0}}) != -1 || Pick(1, []Candidate{{1, 0}, {2, 1}}) != 1 {
 		t.Error("no candidate, or none with weight")
+	}
+}
+
+// Nor must the bound that saves most logarithms where weights differ.
+func TestPickByWeightAgreesWithScore(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // numbers for a test
+	for i := range 50_000 {
+		cs := make([]Candidate, 1+rnd.IntN(40))
+		for j := range cs {
+			cs[j] = Candidate{rnd.Uint64(), uint32(rnd.IntN(4)) * uint32(1+rnd.IntN(1<<(1+rnd.IntN(30))))} //nolint:gosec // fits
+		}
+		name, best := rnd.Uint64(), -1
+		for j, c := range cs {
+			if c.Weight > 0 && (best < 0 || Score(Mix(name, c.Digest), c.Weight) > Score(Mix(name, cs[best].Digest), cs[best].Weight)) {
+				best = j
+			}
+		}
+		if got := Pick(name, cs); got != best {
+			t.Fatalf("round %d: picked %d of %v, the best score has %d", i, got, cs, best)
+		}
+	}
+}
+
+// Nanoseconds per owner among so many candidates, of one weight and of weights that differ.
+func BenchmarkPick(b *testing.B) {
+	for _, n := range []int{4, 100, 1000} {
+		for _, weights := range []uint32{1, 50} {
+			cs := make([]Candidate, n)
+			for i := range cs {
+				cs[i] = Candidate{NodeDigest(strconv.Itoa(i)), 100 + uint32(i)%weights} //nolint:gosec // small
+			}
+			b.Run(fmt.Sprintf("candidates=%d/weights=%d", n, weights), func(b *testing.B) {
+				for i := 0; b.Loop(); i++ {
+					Pick(uint64(i)*0x9e3779b97f4a7c15, cs) //nolint:gosec // wraps
+				}
+			})
+		}
 	}
 }
 
