@@ -88,9 +88,9 @@ func (c *Control) beatNow() {
 }
 
 func (c pulse) logMissed(failed int, err error) {
-	if failed == 1 {
+	if failed < 4 {
 		c.log.Debug("no primary answers heartbeats yet", "err", err) // as at every start, and while a new one is elected
-	} else if failed&(failed-1) == 0 { // 2, 4, 8 ...: soon, then ever more seldom
+	} else if failed&(failed-1) == 0 { // 4, 8 ...: soon, then ever more seldom
 		hint := ""
 		if failed >= 64 {
 			hint = "if most voters are lost for good, see ais advanced recover-cluster --help"
