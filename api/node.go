@@ -255,7 +255,12 @@ type OpStats struct {
 	LatencyNS uint64 `json:"latency_ns"` // sum over Count
 	P50NS     uint64 `json:"p50_ns"`     // of all since start, from the histogram
 	P99NS     uint64 `json:"p99_ns"`
+
+	Latencies []LatencyBucket `json:"latencies,omitempty"` // with what=stats: those since start, shortest first; buckets without requests are left out
 }
+
+// LatencyBucket is [from, to, count]: so many requests took from nanoseconds or more, and less than to.
+type LatencyBucket [3]uint64
 
 // NodeStats answers what=stats of a node. Counters only grow; two samples give rates.
 type NodeStats struct {

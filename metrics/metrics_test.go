@@ -215,6 +215,10 @@ func TestSnapshot(t *testing.T) {
 	if got[0].Errors != 0 {
 		t.Errorf("%+v", got[0])
 	}
+	want := []Bucket{{0, 1024, 1}, {9216, 10240, 1}, {28672, 30720, 1}} // ns; less than none counts as none
+	if !slices.Equal(p.Buckets, want) {
+		t.Errorf("buckets %v, want %v", p.Buckets, want)
+	}
 	if r.Op("put") != put {
 		t.Error("the same name gave another Op")
 	}

@@ -66,6 +66,13 @@ type OpStats struct {
 	P90      time.Duration
 	P99      time.Duration
 	Max      time.Duration
+	Buckets  []Bucket // those with requests in them, shortest first: the differences of two samples are the latencies of the time between
+}
+
+// Bucket counts the requests that took From or longer, and less than To.
+type Bucket struct {
+	From, To time.Duration
+	Count    uint64
 }
 
 // Snapshot returns the counts of every operation that has occurred, by name.
@@ -106,6 +113,11 @@ func (o *Op) stats() OpStats {
 	s.Count, s.BytesIn, s.BytesOut = t.count, t.bytesIn, t.bytesOut
 	s.Latency, s.Mean, s.Max = time.Duration(t.sum), t.mean(), time.Duration(t.max)
 	s.P50, s.P90, s.P99 = t.quantile(0.5), t.quantile(0.9), t.quantile(0.99)
+	for i, n := range t.buckets {
+		if n > 0 {
+			s.Buckets = append(s.Buckets, Bucket{From: time.Duration(floorOf(i)), To: time.Duration(floorOf(i + 1)), Count: n})
+		}
+	}
 	return s
 }
 

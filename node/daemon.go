@@ -37,7 +37,7 @@ func (n *Node) queries() map[string]httpx.Handler {
 		api.WhatNodeStatus:    reply(func(v *cluster.View) any { return n.status(v) }),
 		api.WhatStatus:        reply(func(v *cluster.View) any { return n.status(v) }),
 		api.WhatConfig:        func(c *httpx.Ctx) error { return c.JSON(n.cfg.Settings) },
-		api.WhatStats:         func(c *httpx.Ctx) error { return c.JSON(n.stats()) },
+		api.WhatStats:         func(c *httpx.Ctx) error { return c.JSON(n.stats(true)) },
 		api.WhatSysInfo:       func(c *httpx.Ctx) error { return c.JSON(sysInfo()) },
 		api.WhatMountpaths:    n.getMountpaths,
 		api.WhatLog:           n.getLog,
@@ -71,7 +71,7 @@ func (n *Node) snode(v *cluster.View) *api.Snode {
 func (n *Node) status(v *cluster.View) *api.NodeStatus {
 	s := &api.NodeStatus{
 		Snode: n.snode(v), SmapVersion: v.Map.Version, Version: n.cfg.Version, PID: os.Getpid(),
-		UptimeNS: time.Since(n.started).Nanoseconds(), Stats: n.stats(), Mountpaths: n.mountpaths(),
+		UptimeNS: time.Since(n.started).Nanoseconds(), Stats: n.stats(false), Mountpaths: n.mountpaths(),
 	}
 	if s.Status = string(s.Snode.State); n.Ready() != nil {
 		s.Status = "offline"
@@ -79,16 +79,23 @@ func (n *Node) status(v *cluster.View) *api.NodeStatus {
 	return s
 }
 
-func (n *Node) stats() *api.NodeStats {
+// stats are this node's counters; each operation's latencies are many numbers, which are left out unless they are asked for.
+func (n *Node) stats(latencies bool) *api.NodeStats {
 	s := &api.NodeStats{
 		Node: string(n.ID), Role: n.Role, TimeNS: time.Now().UnixNano(),
 		Ops: map[string]api.OpStats{}, Sys: sysInfo(),
 	}
 	for _, o := range n.Metrics.Snapshot() {
-		s.Ops[o.Op] = api.OpStats{
+		op := api.OpStats{
 			Count: o.Count, Errors: o.Errors, Bytes: o.BytesIn + o.BytesOut,
 			LatencyNS: count(int64(o.Latency)), P50NS: count(int64(o.P50)), P99NS: count(int64(o.P99)),
 		}
+		if latencies {
+			for _, b := range o.Buckets {
+				op.Latencies = append(op.Latencies, api.LatencyBucket{count(int64(b.From)), count(int64(b.To)), b.Count})
+			}
+		}
+		s.Ops[o.Op] = op
 	}
 	if m := n.mountpaths(); m != nil {
 		s.Disks = m.Details

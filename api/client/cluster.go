@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"net/url"
 	"time"
@@ -115,6 +116,8 @@ type Rate struct {
 	Bytes   float64       // per second
 	Errors  float64       // per second
 	Latency time.Duration // mean
+
+	P50, P99 time.Duration // of an operation; 0 if the node does not tell
 }
 
 // Performance is the difference of two samples of the cluster's counters.
@@ -178,9 +181,49 @@ func opRates(was, now *api.NodeStats, sec float64) map[string]Rate {
 		if count > 0 {
 			r.Latency = time.Duration(grown(w.LatencyNS, n.LatencyNS) / count)
 		}
+		between := grownBuckets(w.Latencies, n.Latencies)
+		r.P50, r.P99 = quantile(between, 0.5), quantile(between, 0.99)
 		rates[op] = r
 	}
 	return rates
+}
+
+// grownBuckets are the requests that were counted between two samples.
+func grownBuckets(was, now []api.LatencyBucket) []api.LatencyBucket {
+	old := make(map[uint64]uint64, len(was))
+	for _, b := range was {
+		old[b[0]] = b[2]
+	}
+	var all []api.LatencyBucket
+	for _, b := range now {
+		if b[2] < old[b[0]] { // the node was started again
+			return now
+		}
+		if b[2] -= old[b[0]]; b[2] > 0 {
+			all = append(all, b)
+		}
+		delete(old, b[0])
+	}
+	if len(old) > 0 {
+		return now
+	}
+	return all
+}
+
+// quantile returns the latency that a share q (0 to 1) of the requests did not exceed, 0 without any.
+func quantile(buckets []api.LatencyBucket, q float64) time.Duration {
+	var total, below uint64
+	for _, b := range buckets {
+		total += b[2]
+	}
+	rank := uint64(math.Ceil(q * float64(total)))
+	for _, b := range buckets {
+		if from, to, n := b[0], max(b[0], b[1]), b[2]; below+n >= rank {
+			return time.Duration(from) + time.Duration(float64(to-from)*float64(rank-below)/float64(n))
+		}
+		below += b[2]
+	}
+	return 0
 }
 
 func diskRates(was, now *api.NodeStats, sec float64) map[string]Rate {

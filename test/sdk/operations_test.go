@@ -537,6 +537,9 @@ func clusterQueries(t *testing.T, cl *client.Client) {
 	if err != nil || len(p.Nodes) != 4 || len(p.Disks) != 3 || p.Over < 40*time.Millisecond {
 		t.Errorf("performance: %+v, %v", p, err)
 	}
+	if stats, err := cl.Stats(ctx); err != nil || len(stats.Proxies["g1"].Ops["get-cluster"].Latencies) == 0 {
+		t.Errorf("latencies: %+v, %v", stats.Proxies["g1"], err)
+	}
 	for id := range m.Tmap {
 		if s, err := cl.NodeStatus(ctx, id); err != nil || s.Snode.ID != id || s.PID == 0 {
 			t.Errorf("status of %s: %+v, %v", id, s, err)

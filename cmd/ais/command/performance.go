@@ -19,9 +19,10 @@ import (
 func (a clusterVerbs) performanceCommand() *cli.Command {
 	return a.verb(&cli.Command{
 		Name: "performance", Usage: "show throughput and latency by node and operation, and by disk", ArgsUsage: "[NODE]",
-		Description: "Two samples of the nodes' counters are taken, --interval apart. Rates and the mean latency are of that time;\n" +
-			"P50 and P99 are of everything since the node was started. Operations that never happened are left out, and so are\n" +
-			"those by which the nodes talk to each other, unless --all is given.",
+		Description: "Two samples of the nodes' counters are taken, --interval apart. Rates and latencies are of that time;\n" +
+			"where nothing happened in it, P50 and P99 are in brackets, and of everything since the node was started.\n" +
+			"Operations that never happened are left out, and so are those by which the nodes talk to each other, unless\n" +
+			"--all is given.",
 		Flags: append(refreshFlags(),
 			&cli.BoolFlag{Name: "all", Usage: "also the traffic between nodes", DisableDefaultText: true},
 			&cli.DurationFlag{Name: "interval", Usage: "time between the two samples", Value: time.Second},
@@ -48,6 +49,8 @@ type opJSON struct {
 	Latency float64 `json:"mean_us"`
 	P50     float64 `json:"p50_us"`
 	P99     float64 `json:"p99_us"`
+	AllP50  float64 `json:"since_start_p50_us"`
+	AllP99  float64 `json:"since_start_p99_us"`
 	Count   uint64  `json:"count"` // since the node was started
 }
 
@@ -145,7 +148,7 @@ func (p *performanceJSON) addNode(id string, now, was *api.NodeStats, diff *clie
 		r := diff.Nodes[id][op]
 		p.Ops = append(p.Ops, opJSON{
 			Node: id, Op: op, Rate: r.Ops, Bytes: r.Bytes, Errors: r.Errors, Latency: micros(r.Latency),
-			P50: float64(s.P50NS) / 1e3, P99: float64(s.P99NS) / 1e3, Count: s.Count,
+			P50: micros(r.P50), P99: micros(r.P99), AllP50: float64(s.P50NS) / 1e3, AllP99: float64(s.P99NS) / 1e3, Count: s.Count,
 		})
 	}
 	if was == nil || now.TimeNS <= was.TimeNS {
@@ -181,6 +184,12 @@ func (a clusterVerbs) printPerformance(p performanceJSON) error {
 	number := func(f float64) string { return term.Count(int64(f + 0.5)) }
 	size := func(f float64) string { return a.out.Units.Bytes(int64(f)) + "/s" }
 	latency := func(us float64) string { return term.Latency(time.Duration(us * 1e3)) }
+	quantile := func(us, sinceStart float64) string {
+		if us == 0 && sinceStart > 0 {
+			return "(" + latency(sinceStart) + ")"
+		}
+		return latency(us)
+	}
 	t := a.out.NewTable(term.Columns("NODE", "OPERATION", "OPS/S>", "THROUGHPUT>", "ERRORS/S>", "MEAN>", "P50>", "P99>", "TOTAL>")...)
 	for _, o := range p.Ops {
 		style := term.Plain
@@ -188,8 +197,8 @@ func (a clusterVerbs) printPerformance(p performanceJSON) error {
 			style = term.Amber
 		}
 		if err := t.AddCells(term.Cell{Text: o.Node}, term.Cell{Text: o.Op}, term.Cell{Text: number(o.Rate)}, term.Cell{Text: size(o.Bytes)},
-			term.Cell{Text: number(o.Errors), Style: style}, term.Cell{Text: latency(o.Latency)}, term.Cell{Text: latency(o.P50)},
-			term.Cell{Text: latency(o.P99)}, term.Cell{Text: term.Count(int64(o.Count))}); err != nil {
+			term.Cell{Text: number(o.Errors), Style: style}, term.Cell{Text: latency(o.Latency)},
+			term.Cell{Text: quantile(o.P50, o.AllP50)}, term.Cell{Text: quantile(o.P99, o.AllP99)}, term.Cell{Text: term.Count(int64(o.Count))}); err != nil {
 			return err
 		}
 	}
