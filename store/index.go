@@ -48,6 +48,7 @@ func (v *volume) indexOptions(readOnly bool) *pebble.Options {
 		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                1000,
 		WALMinSyncInterval:          v.pace.Next,
+		FlushDelayDeleteRange:       flushDestroyed,
 		CompactionConcurrencyRange: func() (int, int) { // one that is stuck does not count
 			stuck := int(v.ifs.Stuck.Load())
 			return 1 + stuck, max(1, runtime.GOMAXPROCS(0)/2) + stuck
@@ -65,7 +66,7 @@ func (v *volume) indexOptions(readOnly bool) *pebble.Options {
 	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		p := pebble.ValueSeparationPolicy{
 			Enabled: true, MinimumSize: separateFrom, MaxBlobReferenceDepth: 10,
-			RewriteMinimumAge: time.Minute, TargetGarbageRatio: 0.3,
+			RewriteMinimumAge: time.Minute, TargetGarbageRatio: v.garbage(),
 		}
 		if v.ifs.Stuck.Load() > 0 {
 			p.TargetGarbageRatio = 1 // no rewriting: see (*indexFile).ReadAt

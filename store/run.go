@@ -56,6 +56,7 @@ func (s *Store) Run(ctx context.Context) error {
 	var beside sync.WaitGroup
 	beside.Go(func() { keepTidy(ctx, s) })
 	beside.Go(func() { keepReplaced(ctx, s) })
+	beside.Go(func() { keepRoom(ctx, s) })
 	ended := make(chan struct{})
 	go func() { beside.Wait(); close(ended) }()
 	told := ctx.Done()

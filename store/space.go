@@ -22,6 +22,7 @@ type space struct {
 
 	budget atomic.Int64 // bytes that may be written before looking at the disk again
 	full   atomic.Bool
+	scarce atomic.Bool // so little is left that what is deleted should make room soon
 
 	mu    sync.Mutex
 	given atomic.Uint64 // counts how often the reserve was given back
@@ -105,6 +106,7 @@ func (s *space) look() {
 	if err != nil {
 		return
 	}
+	s.scarce.Store(c.Free <= 2*s.low)
 	if c.Free <= s.low {
 		s.full.Store(true)
 		s.budget.Store(0) // the next write asks

@@ -55,8 +55,9 @@ type volume struct {
 	writers   blobWriters
 	claims    claims
 
-	space space
-	keys  keyPool
+	space     space
+	reclaimed uint64 // bytes written to the log when the index last gave back room
+	keys      keyPool
 }
 
 // blobDir is one of the directories below blobs/.

@@ -1,0 +1,80 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Deletes make room at once where blobs go. Where small objects go it is the index that has to give back their room, and it does so as
+// more is written. A disk without room takes no writes, so there it is asked to.
+
+// Bounds of how often. Each time the youngest tables are written anew, with those of the next level that they overlap: 64 MiB and more.
+const (
+	reclaimEvery = 5 * time.Second
+	reclaimShare = 10 // of the time, one part at most
+)
+
+// Shares of garbage from which files of values are written anew.
+const (
+	garbageKept   = 0.3
+	garbageScarce = 0.1 // while room is scarce
+)
+
+// keepRoom has the indexes of disks whose room is scarce give back what was deleted, until ctx ends.
+func keepRoom(ctx context.Context, s *Store) {
+	next := make(map[*volume]time.Time)
+	tick := time.NewTicker(s.cfg.HealthEvery)
+	defer tick.Stop()
+	for {
+		for _, v := range s.volumes() {
+			begun := time.Now()
+			if !v.space.scarce.Load() || v.err() != nil || begun.Before(next[v]) {
+				continue
+			}
+			if err := v.reclaim(ctx); err != nil && v.err() == nil && ctx.Err() == nil {
+				v.log.Warn("the index could not give back the room of what was deleted", "mountpath", v.mp.Path(), "err", err)
+			}
+			next[v] = time.Now().Add(max(reclaimEvery, reclaimShare*time.Since(begun)))
+		}
+		for v := range next {
+			if v.closed.Load() {
+				delete(next, v)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reclaim has the index give back room, unless nothing was written since it did, and what it keeps is little.
+func (v *volume) reclaim(ctx context.Context) (err error) {
+	if err := v.gate.Enter(); err != nil {
+		return nil // it is closing
+	}
+	defer v.gate.Leave()
+	defer recoverFatal("store.reclaim", &err)
+	m := v.db.Metrics()
+	if m.WAL.BytesIn == v.reclaimed && float64(m.BlobFiles.ReferencedValueSize) >= (1-garbageScarce)*float64(m.BlobFiles.ValueSize) {
+		return nil
+	}
+	if err := v.ifs.Reclaim(ctx, v.db, v.gate); err != nil {
+		return err
+	}
+	v.reclaimed = m.WAL.BytesIn
+	v.space.look()
+	return nil
+}
+
+// garbage is the share of values nobody needs from which pebble writes a file of them anew.
+func (v *volume) garbage() float64 {
+	if v.space.scarce.Load() {
+		return garbageScarce
+	}
+	return garbageKept
+}
+
+// flushDestroyed is how long pebble keeps in memory that a bucket was destroyed; until then the index gives back nothing of it.
+const flushDestroyed = 2 * time.Second

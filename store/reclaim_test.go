@@ -1,0 +1,91 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"aistore/errs"
+	"aistore/fs"
+	"aistore/object"
+)
+
+// A disk that small objects have filled takes writes again once half of them were deleted: their room is the index's, which
+// gives it back by itself only when as much again is written, and that it cannot be.
+func TestDeletesMakeRoom(t *testing.T) {
+	dir := loopDisk(t, 96)
+	s := testStore(t, Config{FS: fs.OS{}, Mountpaths: []string{dir + "/mp"}, HealthEvery: 200 * time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	var run sync.WaitGroup
+	defer run.Wait()
+	defer cancel()
+	run.Go(func() { must(t, s.Run(ctx)) })
+	data := make([]byte, 4<<10)
+	put := func(key string) error {
+		_, err := s.Put(t.Context(), object.Name{Bucket: 1, Key: key}, data, PutOptions{Durability: "volatile"})
+		return err
+	}
+	n := 0
+	var err error
+	for ; err == nil; n++ {
+		err = put(fmt.Sprintf("d/%08d", n))
+	}
+	if !errs.Is(err, errs.Full) {
+		t.Fatal(err)
+	}
+	must(t, s.volumes()[0].db.Compact(t.Context(), []byte{0}, []byte{0xff}, false)) // what it comes to some time later
+	for i := range n / 2 {                                                          // had every other one gone, it would take a minute: pebble lets values age before it writes their neighbours anew
+		if _, err := s.Delete(t.Context(), object.Name{Bucket: 1, Key: fmt.Sprintf("d/%08d", i)}, DeleteOptions{Durability: "volatile"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, want := 0, n/4
+	await(t, fmt.Sprintf("%d more objects find room", want), func() bool {
+		for again < want {
+			if put(fmt.Sprintf("again/%08d", again)) != nil {
+				return false
+			}
+			again++
+		}
+		return true
+	})
+}
+
+// The room of a bucket of small objects comes back although nothing else is written, and the disk is not full.
+func TestDestroyMakesRoom(t *testing.T) {
+	dir := t.TempDir()
+	s := testStore(t, Config{FS: fs.OS{}, Mountpaths: []string{dir}})
+	data := make([]byte, 32<<10)
+	for i := range 1000 {
+		if _, err := s.Put(t.Context(), object.Name{Bucket: 7, Key: fmt.Sprint(i)}, data, PutOptions{Durability: "volatile"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t, s.volumes()[0].ifs.Flush(s.volumes()[0].db))
+	tables := func() (size int64) {
+		must(t, filepath.WalkDir(dir+"/index", func(name string, d os.DirEntry, err error) error {
+			if err == nil && (strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")) {
+				fi, ferr := d.Info()
+				if err = ferr; err == nil {
+					size += fi.Size()
+				}
+			}
+			if errors.Is(err, os.ErrNotExist) { // pebble has removed it meanwhile
+				return nil
+			}
+			return err
+		}))
+		return size
+	}
+	if size := tables(); size < 30<<20 {
+		t.Fatalf("%d bytes of tables", size)
+	}
+	must(t, s.DestroyBucket(context.Background(), 7))
+	await(t, "the room of the bucket", func() bool { return tables() < 8<<20 }) // but for tables that have other keys as well
+}
