@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"aistore/store/indexfs"
 )
 
 // Deletes make room at once where blobs go. Where small objects go it is the index that has to give back their room, and it does so as
@@ -31,7 +33,7 @@ func keepRoom(ctx context.Context, s *Store) {
 			if !v.space.scarce.Load() || v.err() != nil || begun.Before(next[v]) {
 				continue
 			}
-			if err := v.reclaim(ctx); err != nil && v.err() == nil && ctx.Err() == nil {
+			if err := reclaim(ctx, v); err != nil && v.err() == nil && ctx.Err() == nil {
 				v.log.Warn("the index could not give back the room of what was deleted", "mountpath", v.mp.Path(), "err", err)
 			}
 			next[v] = time.Now().Add(max(reclaimEvery, reclaimShare*time.Since(begun)))
@@ -50,7 +52,7 @@ func keepRoom(ctx context.Context, s *Store) {
 }
 
 // reclaim has the index give back room, unless nothing was written since it did, and what it keeps is little.
-func (v *volume) reclaim(ctx context.Context) (err error) {
+func reclaim(ctx context.Context, v *volume) (err error) {
 	if err := v.gate.Enter(); err != nil {
 		return nil // it is closing
 	}
@@ -60,7 +62,7 @@ func (v *volume) reclaim(ctx context.Context) (err error) {
 	if m.WAL.BytesIn == v.reclaimed && float64(m.BlobFiles.ReferencedValueSize) >= (1-garbageScarce)*float64(m.BlobFiles.ValueSize) {
 		return nil
 	}
-	if err := v.ifs.Reclaim(ctx, v.db, v.gate); err != nil {
+	if err := indexfs.Reclaim(ctx, v.mp, v.db, v.gate); err != nil {
 		return err
 	}
 	v.reclaimed = m.WAL.BytesIn
@@ -69,8 +71,8 @@ func (v *volume) reclaim(ctx context.Context) (err error) {
 }
 
 // garbage is the share of values nobody needs from which pebble writes a file of them anew.
-func (v *volume) garbage() float64 {
-	if v.space.scarce.Load() {
+func (s *space) garbage() float64 {
+	if s.scarce.Load() {
 		return garbageScarce
 	}
 	return garbageKept

@@ -5,17 +5,19 @@ import (
 	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"aistore/fs"
 )
 
 // Reclaim brings what was deleted where pebble gives back its room. Left alone pebble keeps deletes in memory, and then in the youngest
 // tables, until as much again was written, which on a full disk is never: what they delete lies in older tables. The rest of the way pebble
-// goes by itself, table by table. It ends early when the mountpath fails or the gate is shut; the caller is inside the gate.
-func (x *FS) Reclaim(ctx context.Context, db *pebble.DB, g *Gate) error {
+// goes by itself, table by table. It ends early when ctx does, the mountpath fails or the gate is shut; the caller is inside the gate.
+func Reclaim(ctx context.Context, mp *fs.Mountpath, db *pebble.DB, g *Gate) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
 		select {
-		case <-x.mp.Down():
+		case <-mp.Down():
 		case <-g.shut:
 		case <-ctx.Done():
 		}
