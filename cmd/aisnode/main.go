@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
 	"aistore/cmd/aisnode/app"
 	"aistore/config"
 	"aistore/errs"
@@ -37,7 +39,20 @@ const (
 
 func main() {
 	slack.Coarse()
+	limitMemory(os.Stderr)
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// memoryShare is what Go may have of the memory of a container; the kernel's buffers and the page cache have the rest.
+const memoryShare = 0.75
+
+// limitMemory has Go collect more often as it comes near to what a container may have, instead of being killed for it. GOMEMLIMIT, if it
+// is set, and AUTOMEMLIMIT, a share or "off", come first.
+func limitMemory(stderr io.Writer) {
+	_, err := memlimit.Set(memlimit.WithRatio(memoryShare))
+	if err != nil && !errors.Is(err, memlimit.ErrNoCgroup) && !errors.Is(err, memlimit.ErrCgroupsNotSupported) {
+		fmt.Fprintf(stderr, "aisnode: memory is not limited: %v\n", err)
+	}
 }
 
 func run(args, environ []string, stdout, stderr io.Writer) int {

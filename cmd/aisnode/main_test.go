@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,4 +120,69 @@ func TestStoppedWhileOpening(t *testing.T) {
 		}
 	}
 	t.Logf("%d were ended before they listened for signals", early)
+}
+
+// TestContainerMemory: the heap of a node in a container that may have 256 MiB stays below three quarters of it, unless somebody says otherwise.
+func TestContainerMemory(t *testing.T) {
+	t.Parallel()
+	group := container(t, 256<<20)
+	for _, c := range []struct {
+		env  string
+		want string
+	}{
+		{"", "go_gc_gomemlimit_bytes 2.01326592e+08\n"},
+		{"GOMEMLIMIT=100MiB", "go_gc_gomemlimit_bytes 1.048576e+08\n"},
+		{"AUTOMEMLIMIT=0.5", "go_gc_gomemlimit_bytes 1.34217728e+08\n"},
+	} {
+		port := strconv.Itoa(procs.FreePort(t))
+		cmd := exec.Command("sh", "-c", `echo $$ > "$0"/cgroup.procs && exec "$@"`, group, os.Args[0],
+			"--dir", t.TempDir(), "--host", "127.0.0.1", "--port", port, "--intra-port", strconv.Itoa(procs.FreePort(t)))
+		cmd.Env = append(os.Environ(), "AIS_TEST_NODE=1", c.env)
+		var log bytes.Buffer
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Stderr = &log
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		late := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
+		ready, _ := bufio.NewReader(out).ReadString('\n') // or the process has ended
+		if rep, err := http.Get("http://127.0.0.1:" + port + "/metrics"); err != nil {
+			t.Errorf("%s%v\n%s", ready, err, log.Bytes())
+		} else {
+			text, _ := io.ReadAll(rep.Body)
+			_ = rep.Body.Close()
+			if !bytes.Contains(text, []byte(c.want)) {
+				t.Errorf("with %q: not %s%s", c.env, c.want, regexp.MustCompile("(?m)^go_gc_gomemlimit.*").Find(text))
+			}
+		}
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v\n%s", err, log.Bytes())
+		}
+		late.Stop()
+	}
+}
+
+// container makes a group of processes that may have so many bytes of memory together, and returns where; it needs root.
+func container(t *testing.T, bytes int) string {
+	t.Helper()
+	name := "ais-test-" + strconv.Itoa(os.Getpid())
+	for _, c := range []struct{ dir, limit string }{{"/sys/fs/cgroup", "memory.max"}, {"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}} {
+		dir := filepath.Join(c.dir, name)
+		if os.Mkdir(dir, 0o755) != nil {
+			continue
+		}
+		t.Cleanup(func() { _ = os.Remove(dir) })
+		if f, err := os.OpenFile(filepath.Join(dir, c.limit), os.O_WRONLY, 0); err == nil {
+			_, err = f.WriteString(strconv.Itoa(bytes))
+			if _ = f.Close(); err == nil {
+				return dir
+			}
+		}
+	}
+	t.Skip("making a control group of memory needs root, and a kernel and a container that let it")
+	return ""
 }

@@ -26,6 +26,7 @@ func homes() []home {
 		{"github.com/minio/crc64nvme", []string{"cksum"}, false},
 		{"github.com/urfave/cli", []string{"cmd/ais", "cmd/ais/..."}, false},
 		{"github.com/vbauerster/mpb", []string{"cmd/ais", "cmd/ais/..."}, false},
+		{"github.com/KimMachineGun/automemlimit", []string{"cmd/aisnode"}, false},
 		{"github.com/cockroachdb/pebble", []string{"store", "store/indexfs"}, false},
 		{"github.com/hashicorp/raft", []string{"cluster/control", "cluster/control/statedir"}, false},
 		{"github.com/hashicorp/raft-boltdb", []string{"cluster/control/statedir"}, false},
