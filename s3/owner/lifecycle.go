@@ -163,9 +163,26 @@ func (x *sweep) look(ctx context.Context) error {
 			x.judge(ctx, info)
 		}
 		x.since = info.Created
-		return ctx.Err() == nil
+		return ctx.Err() == nil && x.holds(x.w.node.Control().View())
 	})
 	x.endKey(ctx)
+	return err
+}
+
+// holds reports whether the round still does what v says. A round of a large bucket takes long: rules that were changed or removed, a longer day,
+// and versions that were switched on count from when that was acknowledged.
+func (x *sweep) holds(v *cluster.View) bool {
+	b := v.BucketByID(x.bucket.ID)
+	return b != nil && b.Props.S3.Lifecycle == x.bucket.Props.S3.Lifecycle && b.Props.S3.Versioning == x.bucket.Props.S3.Versioning &&
+		v.Config.S3.LifecycleDay.D() == x.day
+}
+
+// guarded is the guard of a change that a rule wants.
+func (x *sweep) guarded(c *target.Commit) error {
+	err := c.Guard()
+	if err == nil && !x.holds(x.w.node.Control().View()) {
+		err = errs.E("owner.sweep", x.bucket.Name, errs.Precondition, "the rules of the bucket have changed")
+	}
 	return err
 }
 
@@ -219,7 +236,7 @@ func (x *sweep) remove(ctx context.Context, d *doomed) error {
 	}
 	c := x.w.target.Commit(&o)
 	opts := store.DeleteOptions{
-		Epoch: o.View.Map.Epoch, Newest: c.Newest, Durability: x.bucket.Props.Durability, Versioning: target.VersioningOf(x.bucket), VersionID: d.version,
+		Epoch: o.View.Map.Epoch, Newest: c.Newest, Durability: o.Bucket.Props.Durability, Versioning: target.VersioningOf(o.Bucket), VersionID: d.version,
 		Guard: func() error {
 			info, err := x.w.store.StatVersion(o.Name(), d.version)
 			if err != nil {
@@ -228,7 +245,7 @@ func (x *sweep) remove(ctx context.Context, d *doomed) error {
 			if !d.still(&info) {
 				return errs.E(op, &o, errs.Precondition, "the rule does not apply any more")
 			}
-			return c.Guard()
+			return x.guarded(c)
 		},
 	}
 	if d.version == "" {
@@ -251,7 +268,7 @@ func (x *sweep) sure(ctx context.Context, key string) (node.Object, bool, error)
 	if err := x.w.node.Refresh(&o); err != nil {
 		return o, false, nil //nolint:nilerr // the bucket is gone, or this node is no member: nothing to do
 	}
-	if o.Owner == nil || o.Owner.ID != x.w.node.ID {
+	if o.Owner == nil || o.Owner.ID != x.w.node.ID || !x.holds(o.View) {
 		return o, false, nil
 	}
 	if !x.w.target.Sure(&o) {
@@ -276,9 +293,11 @@ func (x *sweep) uploads(ctx context.Context) error {
 		o, ok, err := x.sure(ctx, old[i].Key)
 		if err == nil && ok {
 			c := x.w.target.Commit(&o)
-			err = x.w.store.AbortUpload(ctx, o.Name(), old[i].ID, store.AbortOptions{Epoch: o.View.Map.Epoch, Newest: c.Newest, Guard: c.Guard})
+			err = x.w.store.AbortUpload(ctx, o.Name(), old[i].ID, store.AbortOptions{
+				Epoch: o.View.Map.Epoch, Newest: c.Newest, Guard: func() error { return x.guarded(c) },
+			})
 		}
-		if err != nil && !errs.Is(err, errs.NotFound, errs.StaleMap) {
+		if err != nil && !errs.Is(err, errs.NotFound, errs.Precondition, errs.StaleMap) {
 			return err
 		}
 	}

@@ -180,3 +180,70 @@ func TestLifecycleOfUploads(t *testing.T) {
 	w.round(8) // s3.upload_ttl
 	w.want(404, "NoSuchUpload", call{method: "GET", bucket: "plain", key: "b", query: "uploadId=" + other.id})
 }
+
+// TestLifecycleChangesInARound: what was acknowledged in the middle of a round holds for what the round has not removed yet.
+func TestLifecycleChangesInARound(t *testing.T) {
+	rule := `<Rule><ID>1</ID><Status>Enabled</Status><Filter><Prefix>k</Prefix></Filter><Expiration><Days>1</Days></Expiration><AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>`
+	changes := map[string]func(w *world){
+		"the rules were removed": func(w *world) { w.configure("plain", func(p *cluster.S3Props) { p.Lifecycle = "" }) },
+		"another rule": func(w *world) {
+			w.rules("plain", `<Rule><ID>1</ID><Status>Disabled</Status><Filter/><Expiration><Days>1</Days></Expiration></Rule>`)
+		},
+		"versions were switched on": func(w *world) {
+			w.configure("plain", func(p *cluster.S3Props) { p.Versioning = cluster.VersioningEnabled })
+		},
+		"a longer day": func(w *world) {
+			w.plane.set(func(v *viewT) { v.Config.S3.LifecycleDay = cluster.Duration(1000 * time.Hour) })
+		},
+	}
+	for what, change := range changes {
+		for _, look := range []string{"uploads", "objects"} {
+			t.Run(what+"/"+look, func(t *testing.T) {
+				w := newWorld(t, 1)
+				for at := 2; w.changesAt(t, look, at, rule, change); at++ { // each look of the round at the view
+					if t.Failed() {
+						return
+					}
+				}
+			})
+		}
+	}
+}
+
+// changesAt makes the change before the given look of a round at the view, and finds what the rule would remove still there; false when the round does
+// not look so often.
+func (w *world) changesAt(t *testing.T, what string, at int, rule string, change func(*world)) bool {
+	w.plane.set(func(v *viewT) { v.Config.S3.LifecycleDay = cluster.Duration(time.Hour) })
+	w.rules("plain", rule)
+	w.configure("plain", func(p *cluster.S3Props) { p.Versioning = "" })
+	it := call{method: "DELETE", bucket: "plain", key: "k"}
+	if what == "uploads" {
+		it.query = "uploadId=" + w.begin("plain", "k").id
+	} else {
+		w.want(200, "", call{method: "PUT", bucket: "plain", key: "k", body: []byte("x")})
+	}
+	changed := false
+	ctl := w.targets[0].ctl
+	ctl.onView(func(n int) {
+		if n == at {
+			changed = true
+			change(w)
+		}
+	})
+	w.round(2)
+	ctl.onView(nil)
+	if !changed {
+		if at < 5 {
+			t.Errorf("the round looks only %d times at the view", at-1)
+		}
+		return false
+	}
+	w.configure("plain", func(p *cluster.S3Props) { p.Versioning = "" })
+	read := it
+	read.method = "GET"
+	if a := w.do(read); a.StatusCode != 200 {
+		t.Errorf("removed, though it changed before look %d: %d", at, a.StatusCode)
+	}
+	w.want(204, "", it)
+	return true
+}
