@@ -83,6 +83,15 @@ func (n *Node) HasGateway() bool { return n.Role == RoleProxy || n.Role == RoleA
 // IntraAddr is the "host:port" for other nodes.
 func (n *Node) IntraAddr() string { return net.JoinHostPort(n.Host, strconv.Itoa(n.IntraPort)) }
 
+// PublicHost is the host name, or address, of PublicURL.
+func (n *Node) PublicHost() string {
+	u, err := url.Parse(n.PublicURL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
 // WithDefaults returns n with every unset field filled but ID, Join, Zone, TLSPort and S3Domain.
 func (n Node) WithDefaults() Node {
 	n.Role = orElse(n.Role, RoleAll)

@@ -347,6 +347,8 @@ func TestRouter(t *testing.T) {
 		"bad path":        {change(func(r *httpx.Route) { r.Path = "a" })},
 		"inner wildcard":  {change(func(r *httpx.Route) { r.Path = "/*/a" })},
 		"half wildcard":   {change(func(r *httpx.Route) { r.Path = "/a*" })},
+		"host and path":   {change(func(r *httpx.Route) { r.Method, r.Hosts = "*", func(string) bool { return true } })},
+		"host and method": {change(func(r *httpx.Route) { r.Path, r.Hosts = "/*", func(string) bool { return true } })},
 	} {
 		if _, err := httpx.NewRouter(rs); !errs.Is(err, errs.Invalid) {
 			t.Errorf("%s: %v", name, err)

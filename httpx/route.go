@@ -55,6 +55,10 @@ type Route struct {
 	Policy  Policy
 	Handler Handler
 	Fault   FaultWriter // nil = the JSON of the native API
+
+	// Hosts, unless nil, makes the route one of hosts and not of a path: it serves every method and path of requests to a host (the Host
+	// header as sent) of which it says true, before all other routes. Method is then "*" and Path "/*".
+	Hosts func(host string) bool
 }
 
 // methods is the order of node.byMethod. Methods beyond these are served by "*" routes only.
@@ -76,6 +80,7 @@ type Router struct {
 	routes   []Route
 	exact    map[string]*endpoint
 	prefixes []*endpoint // longest first
+	hosted   []*route    // those of hosts
 }
 
 // NewRouter builds the table. It refuses doubles, bad paths, and routes without operation, handler or policy.
@@ -98,6 +103,12 @@ func NewRouter(routes []Route) (*Router, error) {
 			return nil, errs.E(op, name, errs.Invalid, "the policy names no class")
 		case rt.Policy.MaxBody < NoLimit:
 			return nil, errs.E(op, name, errs.Invalid, "the policy has a negative body limit")
+		case rt.Hosts != nil && (rt.Method != "*" || rt.Path != "/*"):
+			return nil, errs.E(op, name, errs.Invalid, "a route of hosts serves all methods and paths")
+		}
+		if rt.Hosts != nil {
+			r.hosted = append(r.hosted, &route{Route: rt})
+			continue
 		}
 		prefix, wild := strings.CutSuffix(rt.Path, "*")
 		if strings.Contains(prefix, "*") || wild && !strings.HasSuffix(prefix, "/") {
@@ -140,6 +151,16 @@ func methodIndex(m string) int {
 		}
 	}
 	return -1
+}
+
+// of is find for a request whose head was read: routes of hosts come first.
+func (r *Router) of(l Listener, c *Ctx) (rt *route, rest, allow string) {
+	for _, rt := range r.hosted {
+		if rt.Policy.Listener&l != 0 && rt.Hosts(c.Host()) {
+			return rt, strings.TrimPrefix(c.path, "/"), ""
+		}
+	}
+	return r.find(l, c.Method(), c.path)
 }
 
 // find returns the route of a request on a listener and what "*" matched. A nil route means that no path

@@ -17,8 +17,8 @@ func (cn *connection) handle() bool {
 	c.target = string(c.hdr.RequestURI())
 	err := c.parseTarget()
 	if err != nil {
-		c.close = true                                                          // nobody has looked for a body: it would be taken for the next request
-		c.route, _, _ = cn.s.router.find(cn.s.cfg.Listener, c.Method(), c.path) // who words the error
+		c.close = true                                       // nobody has looked for a body: it would be taken for the next request
+		c.route, _, _ = cn.s.router.of(cn.s.cfg.Listener, c) // who words the error
 	}
 	if p := c.hdr.Protocol(); err == nil && string(p) != "HTTP/1.1" && string(p) != "HTTP/1.0" {
 		c.close = true
@@ -41,7 +41,7 @@ func (cn *connection) handle() bool {
 func (cn *connection) dispatch() error {
 	c := &cn.ctx
 	const op = "httpx.dispatch"
-	rt, rest, allow := cn.s.router.find(cn.s.cfg.Listener, c.Method(), c.path)
+	rt, rest, allow := cn.s.router.of(cn.s.cfg.Listener, c)
 	c.route, c.rest = rt, rest
 	if err := cn.setBody(); err != nil {
 		c.close = true // where this message ends is not certain: nothing after it can be trusted

@@ -39,6 +39,7 @@ type Config struct {
 	Owner    Owner       // nil on a gateway
 	Lists    *list.Local // nil on a gateway
 	Domains  []string    // of virtual-host style: requests to BUCKET.DOMAIN
+	Host     string      // of this node's public URL, without a port: never a bucket's, also where it is below one of Domains
 }
 
 // Edge serves S3 clients.
@@ -50,6 +51,7 @@ type Edge struct {
 	lister   *list.Lister
 	remote   *list.Remote
 	domains  []string
+	host     string
 	settings s3.Cache
 
 	documents    budget
@@ -62,7 +64,7 @@ func New(cfg Config) *Edge {
 	n := cfg.Node
 	e := &Edge{
 		node: n, ctl: cfg.Control, verifier: cfg.Verifier, owner: cfg.Owner,
-		remote: list.NewRemote(n.Client, n.ID, cfg.Lists), sealPatience: sealPatience,
+		remote: list.NewRemote(n.Client, n.ID, cfg.Lists), sealPatience: sealPatience, host: strings.ToLower(cfg.Host),
 	}
 	e.lister = list.NewLister(e.remote)
 	for _, d := range cfg.Domains {
@@ -71,13 +73,17 @@ func New(cfg Config) *Edge {
 	return e
 }
 
-// Routes are those of S3 clients, at the root and below /s3, and those that keep names of the native API from being taken for
+// Routes are those of S3 clients, at the root, below /s3 and of buckets' own hosts, and those that keep names of the native API from being taken for
 // buckets.
 func (e *Edge) Routes() []httpx.Route {
 	p := httpx.Policy{Listener: httpx.Public, Class: httpx.ClassData, MaxBody: httpx.NoLimit} // every operation has its own limit
 	var rs []httpx.Route
 	for _, path := range [...]string{"/", "/*", "/s3", "/s3/*"} {
 		rs = append(rs, httpx.Route{Method: "*", Path: path, Op: "s3", Ops: s3.Metrics(), Policy: p, Handler: e.serve, Fault: fault})
+	}
+	if len(e.domains) > 0 { // a key may be named as what the native API has at this path
+		hosts := func(host string) bool { return e.bucketOfHost(host) != "" }
+		rs = append(rs, httpx.Route{Method: "*", Path: "/*", Hosts: hosts, Op: "s3", Ops: s3.Metrics(), Policy: p, Handler: e.serve, Fault: fault})
 	}
 	for _, path := range [...]string{"/v1", "/v1/*", "/ui", "/ui/*", "/health", "/health/*", "/metrics/*"} {
 		p := httpx.Policy{Listener: httpx.Public, Class: httpx.ClassControl, MaxBody: httpx.NoLimit}

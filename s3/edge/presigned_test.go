@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,6 +72,32 @@ func TestHostNamesTheBucket(t *testing.T) {
 		if a := w.want(200, "", call{method: "GET", path: "/k", host: "data.s3.test", via: via}); string(a.body) != "k in data" {
 			t.Errorf("by host, version 4: %q", a.body)
 		}
+	}
+}
+
+// TestKeysNamedAsNativePaths: on a bucket's own host every path is a key, also one that the native API, or /s3, has on other hosts.
+func TestKeysNamedAsNativePaths(t *testing.T) {
+	w := newWorld(t, 1)
+	for via := range w.urls {
+		for _, key := range []string{"v1", "v1/train/0.tar", "v1/objects/data/k", "v1/buckets/data", "v1/health", "metrics", "metrics/x", "health", "ui/", "ui/index.html", "s3", "s3/k"} {
+			for _, host := range []string{"data.s3.test", "DATA.S3.test:8080"} {
+				body := []byte(key + " of " + host)
+				w.want(200, "", call{method: "PUT", path: "/" + key, host: host, body: body, via: via})
+				for _, c := range []call{{path: "/" + key, host: host}, {path: "/data/" + key}} {
+					c.method, c.via = "GET", via
+					if a := w.want(200, "", c); !bytes.Equal(a.body, body) {
+						t.Errorf("%s at %q: %q", key, c.host, a.body)
+					}
+				}
+				w.want(204, "", call{method: "DELETE", path: "/" + key, host: host, via: via})
+				w.want(404, "NoSuchKey", call{method: "GET", path: "/data/" + key, via: via})
+			}
+		}
+	}
+	w.want(200, "", call{method: "PUT", path: "/data/k", body: []byte("x")})
+	for _, host := range []string{"s3.test", "g1.s3.test", "G1.s3.test.:80"} { // a node's own name is no bucket's
+		w.want(200, "", call{method: "GET", path: "/data/k", host: host})
+		w.want(200, "", call{method: "GET", path: "/v1/health", host: host, who: &nobody})
 	}
 }
 

@@ -107,7 +107,9 @@ func (e *Edge) bucketOfHost(host string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host = strings.ToLower(strings.TrimSuffix(host, ".")); host == e.host {
+		return ""
+	}
 	for _, d := range e.domains {
 		if name, ok := strings.CutSuffix(host, d); ok {
 			return name

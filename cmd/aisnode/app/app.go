@@ -276,7 +276,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 	a.parts = []node.Part{{Name: "control", Run: a.control.Run}, {Name: "root-key", Run: a.watchRoot}, {Name: "life", Run: a.live}, {Name: "set-aside", Run: a.watchAside}}
 
 	gw := proxy.Config{Node: a.node, Control: a.control}
-	ec := edge.Config{Node: a.node, Control: a.control, Verifier: sigv4.New(), Domains: cfg.S3Domain}
+	ec := edge.Config{Node: a.node, Control: a.control, Verifier: sigv4.New(), Domains: cfg.S3Domain, Host: cfg.PublicHost()}
 	if a.store != nil {
 		t := target.New(a.node, a.store)
 		lists := list.NewLocal(t.Objects().Names, a.control)
