@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -50,7 +51,7 @@ type Edge struct {
 	owner    Owner
 	lister   *list.Lister
 	remote   *list.Remote
-	domains  []string
+	domains  []string // each with a dot before it, the longest first
 	host     string
 	settings s3.Cache
 
@@ -70,6 +71,7 @@ func New(cfg Config) *Edge {
 	for _, d := range cfg.Domains {
 		e.domains = append(e.domains, "."+strings.ToLower(strings.Trim(d, ".")))
 	}
+	slices.SortFunc(e.domains, func(a, b string) int { return len(b) - len(a) }) // one may lie in another
 	return e
 }
 

@@ -154,7 +154,7 @@ func (w *world) run(id cluster.NodeID, role cluster.Role) {
 	}
 	client := httpx.NewClient(httpx.ClientConfig{})
 	nd := node.New(node.Config{ID: id, Role: role, Control: w.plane, Client: client, Metrics: metrics.New(nil), Logs: logs})
-	ec := edge.Config{Node: nd, Control: w.plane, Verifier: sigv4.New(), Domains: []string{"s3.test"}, Host: string(id) + ".S3.test"}
+	ec := edge.Config{Node: nd, Control: w.plane, Verifier: sigv4.New(), Domains: []string{"s3.test", "eu.s3.test", "store"}, Host: string(id) + ".S3.test"}
 	routes := nd.Routes()
 	parts := []node.Part{}
 	end := func() {}

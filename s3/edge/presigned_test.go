@@ -101,6 +101,20 @@ func TestKeysNamedAsNativePaths(t *testing.T) {
 	}
 }
 
+// TestDomainInADomain: a host belongs to the longest of the domains, and the domains themselves are no buckets.
+func TestDomainInADomain(t *testing.T) {
+	w := newWorld(t, 1)
+	w.want(200, "", call{method: "PUT", path: "/data/k", body: []byte("x")})
+	for _, c := range []struct{ host, path string }{
+		{"data.s3.test", "/k"}, {"data.eu.s3.test", "/k"}, {"data.store", "/k"},
+		{"s3.test", "/data/k"}, {"eu.s3.test", "/data/k"}, {"store", "/data/k"}, {"mystore", "/data/k"}, {"us3.test", "/data/k"},
+	} {
+		if a := w.want(200, "", call{method: "GET", path: c.path, host: c.host}); string(a.body) != "x" {
+			t.Errorf("%s at %s: %q", c.path, c.host, a.body)
+		}
+	}
+}
+
 // TestLocationOfAnUpload: the URL that completing an upload tells is that of the object, whatever names the bucket.
 func TestLocationOfAnUpload(t *testing.T) {
 	w := newWorld(t, 2)

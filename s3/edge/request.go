@@ -111,8 +111,8 @@ func (e *Edge) bucketOfHost(host string) string {
 		return ""
 	}
 	for _, d := range e.domains {
-		if name, ok := strings.CutSuffix(host, d); ok {
-			return name
+		if name, ok := strings.CutSuffix("."+host, d); ok {
+			return strings.TrimPrefix(name, ".") // "" = the domain itself
 		}
 	}
 	return ""
