@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"aistore/cluster"
 	"aistore/errs"
@@ -186,5 +187,36 @@ func TestPartJudgedAnew(t *testing.T) {
 		if a.StatusCode != 503 && (a.StatusCode != 200 || a.Header.Get("ETag") != etag(data)) {
 			t.Errorf("owners changed before look %d at the view: %d %s %s", look, a.StatusCode, a.code(), a.Header.Get("ETag"))
 		}
+	}
+}
+
+// TestLifecycleBesideSilence: an upload about which a node must be asked that does not answer keeps no object and no other upload from what rules say.
+func TestLifecycleBesideSilence(t *testing.T) {
+	w := newWorld(t, 2)
+	w.place("t1")
+	asked := w.begin("plain", "a/asked")
+	w.place("t2") // which may have changed the upload since
+	w.place("t1")
+	later := w.begin("plain", "b/later")
+	w.want(200, "", call{method: "PUT", bucket: "plain", key: "object", body: []byte("x")})
+	w.rules("plain", `<Rule><ID>1</ID><Status>Enabled</Status><Filter/><Expiration><Days>1</Days></Expiration><AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>`)
+	w.plane.set(func(v *viewT) {
+		v.Map.Nodes = maps.Clone(v.Map.Nodes)
+		silent := *v.Map.Nodes["t2"]
+		silent.Alive, silent.IntraAddr = false, "127.0.0.1:1"
+		v.Map.Nodes["t2"] = &silent
+	})
+	o := w.targets[0]
+	if err := o.owner.Round(t.Context(), w.began.Add(72*time.Hour)); !errs.Is(err, errs.Busy, errs.Unavailable) {
+		t.Errorf("the node that must be asked does not answer: %v", err)
+	}
+	if _, err := o.store.Stat(w.name("plain", "object")); !errs.Is(err, errs.NotFound) {
+		t.Errorf("the object was not expired: %v", err)
+	}
+	if _, err := o.store.Upload(w.name("plain", "b/later"), later.id); !errs.Is(err, errs.NotFound) {
+		t.Errorf("the other upload was not aborted: %v", err)
+	}
+	if _, err := o.store.Upload(w.name("plain", "a/asked"), asked.id); err != nil {
+		t.Errorf("nobody knows whether it got parts elsewhere: %v", err)
 	}
 }

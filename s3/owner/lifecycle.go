@@ -2,6 +2,7 @@ package owner
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"aistore/cluster"
@@ -124,14 +125,18 @@ type doomed struct {
 const sweepers = 16
 
 func (x *sweep) run(ctx context.Context) error {
+	var uploads, versions error // neither waits for what keeps the other
 	if x.rules.AbortsUploads() {
-		if err := x.uploads(ctx); err != nil {
-			return err
-		}
+		uploads = x.uploads(ctx)
 	}
-	if !x.rules.ExpiresVersions() {
-		return nil
+	if x.rules.ExpiresVersions() {
+		versions = x.versions(ctx)
 	}
+	return errors.Join(uploads, versions)
+}
+
+// versions removes those objects, versions and delete markers that a rule wants gone.
+func (x *sweep) versions(ctx context.Context) error {
 	g := run.NewGroup(ctx)
 	x.out = make(chan doomed, sweepers)
 	g.Go("look", func(ctx context.Context) error {
@@ -277,11 +282,13 @@ func (x *sweep) sure(ctx context.Context, key string) (node.Object, bool, error)
 	return o, true, nil
 }
 
-// uploads aborts those that a rule wants gone.
+// uploads aborts those that a rule wants gone. Those that cannot be aborted now, since a node that may know better does not answer, stay; the error is the
+// first one's.
 func (x *sweep) uploads(ctx context.Context) error {
 	var old []store.Upload
 	err := x.w.store.ListUploads(ctx, store.UploadQuery{Bucket: x.bucket.ID, Prefix: x.rules.Prefix()}, func(u *store.Upload) bool {
-		if x.rules.UploadExpires(u.Key, u.Initiated, x.day, x.now) {
+		o := x.view.Owner(x.bucket, u.Key)
+		if o != nil && o.ID == x.w.node.ID && x.rules.UploadExpires(u.Key, u.Initiated, x.day, x.now) {
 			old = append(old, *u)
 		}
 		return len(old) < s3.MaxKeys // the next round finds more
@@ -289,17 +296,26 @@ func (x *sweep) uploads(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var first error
 	for i := range old {
-		o, ok, err := x.sure(ctx, old[i].Key)
-		if err == nil && ok {
-			c := x.w.target.Commit(&o)
-			err = x.w.store.AbortUpload(ctx, o.Name(), old[i].ID, store.AbortOptions{
-				Epoch: o.View.Map.Epoch, Newest: c.Newest, Guard: func() error { return x.guarded(c) },
-			})
-		}
-		if err != nil && !errs.Is(err, errs.NotFound, errs.Precondition, errs.StaleMap) {
-			return err
+		if err := x.abort(ctx, &old[i]); err != nil && first == nil {
+			first = err
 		}
 	}
-	return nil
+	return first
+}
+
+// abort aborts an upload if its rule still says so.
+func (x *sweep) abort(ctx context.Context, u *store.Upload) error {
+	o, ok, err := x.sure(ctx, u.Key)
+	if err == nil && ok {
+		c := x.w.target.Commit(&o)
+		err = x.w.store.AbortUpload(ctx, o.Name(), u.ID, store.AbortOptions{
+			Epoch: o.View.Map.Epoch, Newest: c.Newest, Guard: func() error { return x.guarded(c) },
+		})
+	}
+	if errs.Is(err, errs.NotFound, errs.Precondition, errs.StaleMap) {
+		return nil
+	}
+	return err
 }
