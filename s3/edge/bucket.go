@@ -3,6 +3,7 @@ package edge
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"aistore/auth/policy"
 	"aistore/cluster"
@@ -191,9 +192,9 @@ func (r *request) again(want *cluster.S3Props) error {
 }
 
 // change replaces sub-resources of the bucket; f works on a copy and may refuse. It is tried again when somebody else has changed others
-// meanwhile.
+// meanwhile: of those who change some at the same time one gets ahead each time, and clients do not repeat what is refused for a conflict.
 func (r *request) change(f func(p *cluster.S3Props) error) error {
-	for try := 0; ; try++ {
+	for began := now(); ; {
 		b := r.bucket
 		props := b.Props
 		if err := f(&props.S3); err != nil {
@@ -203,14 +204,20 @@ func (r *request) change(f func(p *cluster.S3Props) error) error {
 			return err
 		}
 		_, err := r.e.ctl.Propose(r.c.Context(), cluster.SetBucketProps{Name: b.Name, Props: props, Version: b.Version})
-		if !errs.Is(err, errs.Conflict) || try == 3 {
+		if !errs.Is(err, errs.Conflict) || now().Sub(began) > changeWithin {
 			return err
 		}
 		if err := r.findLatest(); err != nil {
 			return err
 		}
-		if r.bucket.ID != b.ID {
+		switch {
+		case r.bucket.ID != b.ID:
 			return noBucket(r.name)
+		case r.bucket.Version == b.Version:
+			return err // it conflicts with something else
 		}
 	}
 }
+
+// changeWithin is how long one change of a bucket is tried.
+const changeWithin = 10 * time.Second

@@ -138,6 +138,44 @@ func TestStrangersAreAnsweredWithALease(t *testing.T) {
 }
 
 // TestErrorsAreXML asks what nobody could answer.
+// TestChangesAtTheSameTime: who changes one document of a bucket is not refused because others change others, however many they are, and the
+// seal of a bucket that is not deleted after all is taken away.
+func TestChangesAtTheSameTime(t *testing.T) {
+	const most = 12
+	w := newWorld(t, 1)
+	others := 0
+	another := func() {
+		if others == most {
+			return
+		}
+		others++
+		b := w.plane.View().Buckets.Get("", "data")
+		props := b.Props
+		props.S3.Tags = fmt.Sprintf("<Tagging><TagSet><Tag><Key>n</Key><Value>%d</Value></Tag></TagSet></Tagging>", others)
+		if _, err := w.plane.propose(cluster.SetBucketProps{Name: "data", Props: props, Version: b.Version}); err != nil {
+			t.Error(err)
+		}
+	}
+	w.plane.before = func(cluster.Command) { another() }
+	w.want(200, "", call{method: "PUT", path: "/data?versioning", body: []byte("<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>")})
+	if p := w.plane.View().Buckets.Get("", "data").Props.S3; others != most || p.Versioning != cluster.VersioningSuspended || !strings.Contains(p.Tags, ">12<") {
+		t.Errorf("%d others, %+v", others, p)
+	}
+
+	others = 0
+	w.plane.before = func(cmd cluster.Command) {
+		if set, ok := cmd.(cluster.SetBucketProps); ok && set.Props.S3.Sealed == 0 {
+			another()
+		} else if ok && others == 0 {
+			w.want(200, "", call{method: "PUT", path: "/data/k", body: []byte("x")})
+		}
+	}
+	w.want(409, "BucketNotEmpty", call{method: "DELETE", path: "/data"})
+	if p := w.plane.View().Buckets.Get("", "data").Props.S3; others != most || p.Sealed != 0 {
+		t.Errorf("%d others, %+v", others, p)
+	}
+}
+
 func TestErrorsAreXML(t *testing.T) {
 	w := newWorld(t, 1)
 	if a := w.do(call{method: "PATCH", path: "/data/k"}); a.StatusCode != 405 || a.Header.Get("Allow") != "GET, HEAD, PUT, DELETE" { // RFC 9110, 15.5.6

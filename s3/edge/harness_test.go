@@ -40,6 +40,7 @@ type plane struct {
 	view    *cluster.View
 	news    chan struct{}
 	applied func(cluster.Command) // hears of changes
+	before  func(cluster.Command) // hears of what nodes propose, before it is judged
 	away    error                 // of the primary
 	lease   error                 // of every node
 }
@@ -84,6 +85,9 @@ func (p *plane) Watch(after uint64) <-chan struct{} {
 }
 
 func (p *plane) Propose(_ context.Context, cmd cluster.Command) (cluster.Result, error) {
+	if p.before != nil {
+		p.before(cmd)
+	}
 	res, err := p.propose(cmd)
 	if err == nil && p.applied != nil {
 		p.applied(cmd)

@@ -87,7 +87,7 @@ func (r *removal) seal() (until time.Time, err error) {
 func (r *removal) unseal(until time.Time) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.c.Context()), sealMargin)
 	defer cancel()
-	for try := 0; ; try++ {
+	for refused := uint64(0); ; {
 		v, err := r.e.ctl.Latest(ctx)
 		if err != nil {
 			return err
@@ -99,9 +99,10 @@ func (r *removal) unseal(until time.Time) error {
 		props := b.Props
 		props.S3.Sealed = 0
 		_, err = r.e.ctl.Propose(ctx, cluster.SetBucketProps{Name: b.Name, Props: props, Version: b.Version})
-		if !errs.Is(err, errs.Conflict) || try == 3 { // else somebody has changed other properties meanwhile
+		if !errs.Is(err, errs.Conflict) || b.Version == refused { // else somebody has changed other properties meanwhile
 			return err
 		}
+		refused = b.Version
 	}
 }
 
