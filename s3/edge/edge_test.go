@@ -137,7 +137,6 @@ func TestStrangersAreAnsweredWithALease(t *testing.T) {
 	}
 }
 
-// TestErrorsAreXML asks what nobody could answer.
 // TestChangesAtTheSameTime: who changes one document of a bucket is not refused because others change others, however many they are, and the
 // seal of a bucket that is not deleted after all is taken away.
 func TestChangesAtTheSameTime(t *testing.T) {
@@ -176,6 +175,7 @@ func TestChangesAtTheSameTime(t *testing.T) {
 	}
 }
 
+// TestErrorsAreXML asks what nobody could answer.
 func TestErrorsAreXML(t *testing.T) {
 	w := newWorld(t, 1)
 	if a := w.do(call{method: "PATCH", path: "/data/k"}); a.StatusCode != 405 || a.Header.Get("Allow") != "GET, HEAD, PUT, DELETE" { // RFC 9110, 15.5.6
