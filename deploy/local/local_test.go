@@ -250,8 +250,15 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(pair.Certificate) != 2 {
+		t.Fatalf("%d certificates in a chain, want the nodes' and its authority's", len(pair.Certificate))
+	}
+	authority, err := x509.ParseCertificate(pair.Certificate[1])
+	if err != nil || !authority.IsCA || pair.Leaf.IsCA {
+		t.Fatalf("the nodes' own certificate is an authority's, which rustls refuses: %v, or its authority is none: %v", pair.Leaf.IsCA, err)
+	}
 	roots := x509.NewCertPool()
-	roots.AddCert(pair.Leaf)
+	roots.AddCert(authority)
 	for _, name := range []string{"127.0.0.1", "::1", "localhost"} {
 		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: time.Now().AddDate(9, 11, 0)}); err != nil {
 			t.Errorf("%s: %v", name, err)

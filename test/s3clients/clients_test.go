@@ -23,7 +23,7 @@ const access, secret = "CLIENTSACCESSKEY", "secret-of-the-clients-tests"
 // suites are the environments and what runs in each.
 func suites() map[string][]string {
 	m := map[string][]string{
-		"clients.txt": {"test_boto3.py", "test_awscli.py", "test_pyarrow.py", "test_crt.py", "test_tools.py"},
+		"clients.txt": {"test_boto3.py", "test_awscli.py", "test_pyarrow.py", "test_crt.py", "test_obstore.py", "test_tools.py"},
 		"s3fs.txt":    {"test_s3fs.py"},
 	}
 	if os.Getenv("AIS_LONG") != "" {
@@ -75,7 +75,7 @@ func TestRedirected(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("S3_REDIRECTS", "1")
-	pytest(t, venv.Python(t, "clients.txt"), gateway, "", []string{"test_redirect.py", "test_tools.py", "test_pyarrow.py", "test_crt.py"})
+	pytest(t, venv.Python(t, "clients.txt"), gateway, "", []string{"test_redirect.py", "test_tools.py", "test_pyarrow.py", "test_crt.py", "test_obstore.py"})
 	pytest(t, venv.Python(t, "s3fs.txt"), gateway, "", suites()["s3fs.txt"])
 }
 
