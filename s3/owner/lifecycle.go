@@ -282,27 +282,36 @@ func (x *sweep) sure(ctx context.Context, key string) (node.Object, bool, error)
 	return o, true, nil
 }
 
+// uploadsAtOnce bounds the uploads that are held in memory.
+const uploadsAtOnce = 1000
+
 // uploads aborts those that a rule wants gone. Those that cannot be aborted now, since a node that may know better does not answer, stay; the error is the
 // first one's.
-func (x *sweep) uploads(ctx context.Context) error {
-	var old []store.Upload
-	err := x.w.store.ListUploads(ctx, store.UploadQuery{Bucket: x.bucket.ID, Prefix: x.rules.Prefix()}, func(u *store.Upload) bool {
-		o := x.view.Owner(x.bucket, u.Key)
-		if o != nil && o.ID == x.w.node.ID && x.rules.UploadExpires(u.Key, u.Initiated, x.day, x.now) {
-			old = append(old, *u)
+func (x *sweep) uploads(ctx context.Context) (first error) {
+	q := store.UploadQuery{Bucket: x.bucket.ID, Prefix: x.rules.Prefix()}
+	for {
+		var old []store.Upload
+		err := x.w.store.ListUploads(ctx, q, func(u *store.Upload) bool {
+			o := x.view.Owner(x.bucket, u.Key)
+			if o != nil && o.ID == x.w.node.ID && x.rules.UploadExpires(u.Key, u.Initiated, x.day, x.now) {
+				old = append(old, *u)
+			}
+			return len(old) < uploadsAtOnce
+		})
+		if err != nil {
+			return err
 		}
-		return len(old) < s3.MaxKeys // the next round finds more
-	})
-	if err != nil {
-		return err
-	}
-	var first error
-	for i := range old {
-		if err := x.abort(ctx, &old[i]); err != nil && first == nil {
-			first = err
+		for i := range old {
+			if err := x.abort(ctx, &old[i]); err != nil && first == nil {
+				first = err
+			}
 		}
+		if len(old) < uploadsAtOnce || ctx.Err() != nil || !x.holds(x.w.node.Control().View()) {
+			return first
+		}
+		last := &old[len(old)-1]
+		q.After, q.AfterID = last.Key, last.ID
 	}
-	return first
 }
 
 // abort aborts an upload if its rule still says so.

@@ -13,6 +13,7 @@ import (
 	"aistore/cksum"
 	"aistore/cluster"
 	"aistore/s3"
+	"aistore/store"
 )
 
 type viewT = cluster.View
@@ -179,6 +180,23 @@ func TestLifecycleOfUploads(t *testing.T) {
 	w.want(200, "", call{method: "GET", bucket: "plain", key: "b", query: "uploadId=" + other.id})
 	w.round(8) // s3.upload_ttl
 	w.want(404, "NoSuchUpload", call{method: "GET", bucket: "plain", key: "b", query: "uploadId=" + other.id})
+}
+
+// TestLifecycleOfManyUploads: all of them go in one round, however many there are, of many keys and of one.
+func TestLifecycleOfManyUploads(t *testing.T) {
+	w := newWorld(t, 1)
+	for i := range 1200 { // a node looks at 1,000 at a time
+		w.begin("plain", fmt.Sprintf("k%d", i/3))
+	}
+	w.rules("plain", `<Rule><ID>1</ID><Status>Enabled</Status><Filter/><AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>`)
+	if err := w.targets[0].owner.Round(t.Context(), w.began.Add(72*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	err := w.targets[0].store.ListUploads(t.Context(), store.UploadQuery{Bucket: w.name("plain", "k").Bucket}, func(*store.Upload) bool { left++; return true })
+	if err != nil || left > 0 {
+		t.Errorf("%d are left, %v", left, err)
+	}
 }
 
 // TestLifecycleChangesInARound: what was acknowledged in the middle of a round holds for what the round has not removed yet.
