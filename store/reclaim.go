@@ -13,7 +13,8 @@ import (
 // Bounds of how often. Each time the youngest tables are written anew, with those of the next level that they overlap: 64 MiB and more.
 const (
 	reclaimEvery = 5 * time.Second
-	reclaimShare = 10 // of the time, one part at most
+	reclaimShare = 10          // of the time, one part at most
+	reclaimAgain = time.Minute // after it failed: there may be no room to write tables anew
 )
 
 // Shares of garbage from which files of values are written anew.
@@ -33,10 +34,12 @@ func keepRoom(ctx context.Context, s *Store) {
 			if !v.space.scarce.Load() || v.err() != nil || begun.Before(next[v]) {
 				continue
 			}
+			pause := reclaimEvery
 			if err := reclaim(ctx, v); err != nil && v.err() == nil && ctx.Err() == nil {
 				v.log.Warn("the index could not give back the room of what was deleted", "mountpath", v.mp.Path(), "err", err)
+				pause = reclaimAgain
 			}
-			next[v] = time.Now().Add(max(reclaimEvery, reclaimShare*time.Since(begun)))
+			next[v] = time.Now().Add(max(pause, reclaimShare*time.Since(begun)))
 		}
 		for v := range next {
 			if v.closed.Load() {
