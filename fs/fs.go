@@ -81,6 +81,8 @@ type Capacity struct {
 	Total int64 `json:"total"`
 	Free  int64 `json:"free"`
 
+	Inodes, FreeInodes int64 `json:"-"` // files that it can hold, and could hold besides those that it has; 0 and 0 where it does not count them
+
 	ReadOnly bool `json:"-"` // nothing can be written at all
 }
 

@@ -165,7 +165,10 @@ func (r *osRoot) Statfs() (Capacity, error) {
 	if err := retry(func() error { return unix.Fstatfs(r.fd, &st) }); err != nil {
 		return Capacity{}, r.fail("statfs", "", err)
 	}
-	return Capacity{Total: int64(st.Blocks) * st.Bsize, Free: int64(st.Bavail) * st.Bsize, ReadOnly: st.Flags&unix.ST_RDONLY != 0}, nil
+	return Capacity{
+		Total: int64(st.Blocks) * st.Bsize, Free: int64(st.Bavail) * st.Bsize, Inodes: int64(st.Files), FreeInodes: int64(st.Ffree), //nolint:gosec // of a disk
+		ReadOnly: st.Flags&unix.ST_RDONLY != 0,
+	}, nil
 }
 
 func (r *osRoot) Lock(name string) (io.Closer, error) {

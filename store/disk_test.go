@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// loopDisk mounts an ext4 of so many MiB and returns where; it needs root and loop devices.
-func loopDisk(t *testing.T, mib int64) string {
+// loopDisk mounts an ext4 of so many MiB, made with options of mkfs.ext4, and returns where; it needs root and loop devices.
+func loopDisk(t *testing.T, mib int64, options ...string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("mounting needs root")
@@ -20,7 +20,7 @@ func loopDisk(t *testing.T, mib int64) string {
 	must(t, err)
 	must(t, f.Truncate(mib<<20))
 	must(t, f.Close())
-	for _, cmd := range []string{"mkfs.ext4 -q -m 0 " + image, "mount -o loop " + image + " " + mnt} {
+	for _, cmd := range []string{"mkfs.ext4 -q -m 0 " + strings.Join(append(options, image), " "), "mount -o loop " + image + " " + mnt} {
 		if out, err := exec.Command("sh", "-c", cmd).CombinedOutput(); err != nil {
 			t.Skipf("%s: %v %s", cmd, err, strings.TrimSpace(string(out)))
 		}

@@ -89,3 +89,36 @@ func TestDestroyMakesRoom(t *testing.T) {
 	must(t, s.DestroyBucket(context.Background(), 7))
 	await(t, "the room of the bucket", func() bool { return tables() < 8<<20 }) // but for tables that have other keys as well
 }
+
+// Blobs that use up the inodes of a disk, long before its bytes, leave some to the index: the mountpath stays in service, and deletes make room.
+func TestInodesRunOut(t *testing.T) {
+	dir := loopDisk(t, 192, "-N", "300")
+	s := testStore(t, Config{FS: fs.OS{}, Mountpaths: []string{dir + "/mp"}})
+	put := func(key string, size int) error {
+		_, err := s.Put(t.Context(), object.Name{Bucket: 1, Key: key}, make([]byte, size), PutOptions{Durability: "volatile"})
+		return err
+	}
+	n := 0
+	var err error
+	for ; err == nil && n < 1000; n++ {
+		err = put(fmt.Sprintf("large/%d", n), 100<<10)
+	}
+	if !errs.Is(err, errs.Full) || !strings.Contains(err.Error(), "inodes") || n < 100 {
+		t.Fatalf("after %d blobs: %v", n, err)
+	}
+	for i := range 2000 { // which would be too much for one log
+		if err := put(fmt.Sprintf("small/%d", i), 4<<10); err != nil && !errs.Is(err, errs.Full) {
+			t.Fatal(err)
+		}
+	}
+	if infos := s.Mountpaths(); infos[0].State != fs.Enabled || !infos[0].Full {
+		t.Errorf("%+v", infos[0])
+	}
+	for i := range n - 1 {
+		if _, err := s.Delete(t.Context(), object.Name{Bucket: 1, Key: fmt.Sprintf("large/%d", i)}, DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t, put("large/again", 100<<10))
+	must(t, put("small/again", 4<<10))
+}

@@ -54,6 +54,13 @@ func (s *space) bounds(total int64) {
 // recheck bounds what is written between two looks at the disk.
 const recheck = 64 << 20
 
+// keptInodes is how many inodes are kept for the index, which needs them for its log and tables: blobs can use up those of a file system
+// that was made for larger files, long before its bytes.
+func keptInodes(c fs.Capacity) int64 { return min(max(c.Inodes/16, 64), 1024) }
+
+// fewInodes reports whether no more files fit.
+func fewInodes(c fs.Capacity) bool { return c.Inodes > 0 && c.FreeInodes <= keptInodes(c) }
+
 // admit asks for room for n more bytes; kind Full when there is none.
 func (s *space) admit(n int64) error {
 	if s.budget.Add(-n) >= 0 {
@@ -71,8 +78,18 @@ func (s *space) admit(n int64) error {
 		s.budget.Store(0)
 		return errs.F("store.admit", s.mp.Path(), errs.Full, "the disk has %d bytes left, of which %d are kept for deletes", max(c.Free, 0), s.low)
 	}
+	if fewInodes(c) {
+		s.full.Store(true)
+		s.budget.Store(0)
+		return errs.F("store.admit", s.mp.Path(), errs.Full, "the file system has %d inodes left of %d, of which %d are kept for deletes: delete objects, or make it anew for files of this size (mkfs -T, -N)",
+			c.FreeInodes, c.Inodes, keptInodes(c))
+	}
 	s.full.Store(false)
-	s.budget.Store(min(room/4, recheck) - n)
+	budget := min(room/4, recheck)
+	if c.Inodes > 0 { // a blob asks for a chunk at least
+		budget = min(budget, (c.FreeInodes-keptInodes(c))*chunkSize/4)
+	}
+	s.budget.Store(budget - n)
 	return nil
 }
 
@@ -107,7 +124,7 @@ func (s *space) look() {
 		return
 	}
 	s.scarce.Store(c.Free <= 2*s.low)
-	if c.Free <= s.low {
+	if c.Free <= s.low || fewInodes(c) {
 		s.full.Store(true)
 		s.budget.Store(0) // the next write asks
 	} else if s.full.Load() {
