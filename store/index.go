@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -66,7 +65,7 @@ func (v *volume) indexOptions(readOnly bool) *pebble.Options {
 	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		p := pebble.ValueSeparationPolicy{
 			Enabled: true, MinimumSize: separateFrom, MaxBlobReferenceDepth: 10,
-			RewriteMinimumAge: time.Minute, TargetGarbageRatio: v.space.garbage(),
+			RewriteMinimumAge: rewriteAge(v.total), TargetGarbageRatio: v.space.garbage(),
 		}
 		if v.ifs.Stuck.Load() > 0 {
 			p.TargetGarbageRatio = 1 // no rewriting: see (*indexFile).ReadAt

@@ -23,6 +23,12 @@ const (
 	garbageScarce = 0.1 // while room is scarce
 )
 
+// rewriteAge is how old a file of values has to be before it is written anew without those that nobody needs: soon its others may be gone
+// as well. On a small disk there is no time for that: it could be written full meanwhile.
+func rewriteAge(total int64) time.Duration {
+	return min(max(time.Duration(total/(64<<20))*time.Second, 2*time.Second), time.Minute)
+}
+
 // keepRoom has the indexes of disks whose room is scarce give back what was deleted, until ctx ends.
 func keepRoom(ctx context.Context, s *Store) {
 	next := make(map[*volume]time.Time)

@@ -40,7 +40,7 @@ func TestDeletesMakeRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, s.volumes()[0].db.Compact(t.Context(), []byte{0}, []byte{0xff}, false)) // what it comes to some time later
-	for i := range n / 2 {                                                          // had every other one gone, it would take a minute: pebble lets values age before it writes their neighbours anew
+	for i := 0; i < n-1; i += 2 {                                                   // each beside one that stays
 		if _, err := s.Delete(t.Context(), object.Name{Bucket: 1, Key: fmt.Sprintf("d/%08d", i)}, DeleteOptions{Durability: "volatile"}); err != nil {
 			t.Fatal(err)
 		}
