@@ -60,13 +60,17 @@ func keepRoom(ctx context.Context, s *Store) {
 	}
 }
 
-// reclaim has the index give back room, unless nothing was written since it did, and what it keeps is little.
+// reclaim has the index give back room, unless nothing was written since it did, and what it keeps is little. Tables are written before
+// others go: where others have left no room for that, the reserve would be used up that deletes and the next start need.
 func reclaim(ctx context.Context, v *volume) (err error) {
 	if err := v.gate.Enter(); err != nil {
 		return nil // it is closing
 	}
 	defer v.gate.Leave()
 	defer recoverFatal("store.reclaim", &err)
+	if v.space.look(); !v.space.scarce.Load() {
+		return nil
+	}
 	m := v.db.Metrics()
 	if m.WAL.BytesIn == v.reclaimed && float64(m.BlobFiles.ReferencedValueSize) >= (1-garbageScarce)*float64(m.BlobFiles.ValueSize) {
 		return nil

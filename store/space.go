@@ -22,7 +22,7 @@ type space struct {
 
 	budget atomic.Int64 // bytes that may be written before looking at the disk again
 	full   atomic.Bool
-	scarce atomic.Bool // so little is left that what is deleted should make room soon
+	scarce atomic.Bool // so little is left that what is deleted should make room soon, and enough to write tables anew for it
 
 	mu    sync.Mutex
 	given atomic.Uint64 // counts how often the reserve was given back
@@ -123,7 +123,7 @@ func (s *space) look() {
 	if err != nil {
 		return
 	}
-	s.scarce.Store(c.Free <= 2*s.low)
+	s.scarce.Store(c.Free <= 2*s.low && c.Free >= s.low/2)
 	if c.Free <= s.low || fewInodes(c) {
 		s.full.Store(true)
 		s.budget.Store(0) // the next write asks
