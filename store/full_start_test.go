@@ -4,14 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"aistore/errs"
 	"aistore/fs"
 )
 
-// fillDisk has foreign files take whatever is free.
-func fillDisk(t *testing.T, mem *fs.Mem) (empty func()) {
+// fillDisk has foreign files take all but so many bytes of what is free.
+func fillDisk(t *testing.T, mem *fs.Mem, left int64) (empty func()) {
 	t.Helper()
 	must(t, mem.MkdirAll("/foreign"))
 	r, err := mem.OpenRoot("/foreign")
@@ -20,9 +21,9 @@ func fillDisk(t *testing.T, mem *fs.Mem) (empty func()) {
 	must(t, err)
 	c, err := r.Statfs()
 	must(t, err)
-	must(t, f.Truncate(c.Free))
+	must(t, f.Truncate(c.Free-left))
 	must(t, errors.Join(f.Sync(), f.Close(), r.SyncDir(".")))
-	if c, err := r.Statfs(); err != nil || c.Free != 0 {
+	if c, err := r.Statfs(); err != nil || c.Free != left {
 		t.Fatalf("%d bytes are free (%v)", c.Free, err)
 	}
 	return func() { must(t, errors.Join(r.Remove("filler"), r.SyncDir("."), r.Close())) }
@@ -40,7 +41,7 @@ func TestFullAtStart(t *testing.T) {
 	for i := range 200 {
 		put(t, s, fmt.Sprint(i), random(4000+i%2*200_000))
 	}
-	_ = fillDisk(t, mem)
+	_ = fillDisk(t, mem, 0)
 	mem = mem.Crash(nil)
 	cfg.FS, cfg.Boot = mem, "2"
 	s, err = Open(t.Context(), cfg)
@@ -70,6 +71,38 @@ func TestFullAtStart(t *testing.T) {
 		if _, err := v.mp.Stat(fs.ReserveName); err != nil {
 			t.Errorf("%s has no reserve: %v", v.mp.Path(), err)
 		}
+	}
+	must(t, s.Close())
+}
+
+// TestFullAtStartWithoutReserve: where even the reserve is used up, so that what the log has cannot be written into tables, the mountpath is
+// left out at the start, which ends, and serves all it had once there is room.
+func TestFullAtStartWithoutReserve(t *testing.T) {
+	mem := fs.NewMem()
+	mem.SetTotal(64 << 20)
+	cfg := Config{FS: mem, Mountpaths: []string{"/a"}, NodeID: "n", Boot: "1"}
+	s, err := Open(t.Context(), cfg)
+	must(t, err)
+	must(t, s.AcceptStart())
+	for i := range 100 {
+		put(t, s, fmt.Sprint(i), random(4000))
+	}
+	must(t, s.volumes()[0].mp.Remove(fs.ReserveName))
+	_ = fillDisk(t, mem, 64<<10)
+	mem = mem.Crash(nil)
+	cfg.FS, cfg.Boot = mem, "2"
+	if _, err := Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "make room for the index") {
+		t.Fatalf("a start on a disk without room: %v", err)
+	}
+	r, err := mem.OpenRoot("/foreign")
+	must(t, err)
+	must(t, errors.Join(r.Remove("filler"), r.Close()))
+	cfg.Boot = "3"
+	s, err = Open(t.Context(), cfg)
+	must(t, err)
+	must(t, s.AcceptStart())
+	for i := range 100 {
+		get(t, s, b1(fmt.Sprint(i)))
 	}
 	must(t, s.Close())
 }

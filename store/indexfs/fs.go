@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -201,6 +202,8 @@ func (x *FS) open(name string, flag int) (vfs.File, error) {
 func (x *FS) refused(name string, err error) (vfs.File, error) {
 	if journal(name) {
 		x.mp.Fail(err)
+	} else if awaited(x) {
+		failOpening(x, err)
 	}
 	if x.frozen() {
 		return x.openFrozen(name)
@@ -216,8 +219,20 @@ func (x *FS) hold() {
 	}
 }
 
+// awaited reports whether the caller is the flush that opening waits for, which pebble repeats until it succeeds. It must not fail: what
+// it cannot write fails the mountpath, and the rest is swallowed.
+func awaited(x *FS) bool { return x.Opening.Load() && CalledBy("pebble/v2.(*DB).flush1") }
+
+// failOpening fails the mountpath for what the awaited flush could not write.
+func failOpening(x *FS, err error) {
+	if full(err) {
+		err = fmt.Errorf("%w: the disk is full, and its reserve used up: make room for the index, then enable the mountpath or start again", err)
+	}
+	x.mp.Fail(err)
+}
+
 func (x *FS) openFrozen(name string) (vfs.File, error) {
-	if journal(name) {
+	if journal(name) || awaited(x) {
 		return &indexFile{x: x, f: nullFile{}, name: name}, nil
 	}
 	x.hold() // a flush or compaction: it would only fail and be tried again without end
@@ -480,7 +495,11 @@ func (f *indexFile) write(p []byte, off int64) (int, error) {
 	})
 	if !journal(f.name) {
 		f.x.outgrew(err)
-		return done, err
+		if err == nil || !awaited(f.x) {
+			return done, err
+		}
+		failOpening(f.x, err)
+		return len(p), nil
 	}
 	if err != nil { // pebble cannot go on after this, also when the disk is merely full
 		f.x.mp.Fail(err)
