@@ -35,6 +35,11 @@ type watch struct {
 	known   map[cluster.NodeID]Snap // other targets' shares, as they were seen last
 	stopped bool                    // on request
 	final   *Final
+
+	written  time.Time // to the ledger
+	cluster  string    // uuid of that in which it began, once it is in the ledger
+	restored time.Time // when it was read from the ledger; zero: it has come since this process began
+	unsure   bool      // it is only known from the ledger, see confirm
 }
 
 // watch returns that of a job, and makes it; r.mu is held.
@@ -56,24 +61,27 @@ func (r *Runtime) about(s *Snap) (elsewhere []Snap) {
 	if w == nil {
 		return nil
 	}
-	s.Stopped, s.Final = w.stopped, w.final
+	s.Stopped, s.Final, s.Restored = w.stopped, w.final, w.unsure
 	for _, k := range w.known {
 		if k.ended() {
-			k.Stopped, k.Final = w.stopped, w.final
+			k.Stopped, k.Final, k.Restored = w.stopped, w.final, w.unsure
 			elsewhere = append(elsewhere, k)
 		}
 	}
 	return elsewhere
 }
 
-// stopped has nobody go on with what is missing of a job.
-func (r *Runtime) stopped(id string) {
+// stopped has nobody go on with what is missing of a job, and reports whether that is news.
+func (r *Runtime) stopped(id string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if w := r.watches[id]; w != nil && w.final == nil {
-		w.stopped = true
-		r.release(w)
+	w := r.watches[id]
+	if w == nil || w.final != nil || w.stopped {
+		return false
 	}
+	w.stopped = true
+	r.release(w)
+	return true
 }
 
 // ended forgets what is only needed as long as shares may have to be begun: the message may be millions of bytes of names.
@@ -191,6 +199,7 @@ func (r *Runtime) lookAfter(ctx context.Context) {
 	if r.cfg.Peers == nil || v == nil {
 		return
 	}
+	r.disown(v)
 	r.mu.Lock()
 	var open []*watch
 	for _, w := range r.watches {
@@ -256,10 +265,19 @@ func (r *Runtime) check(ctx context.Context, v *cluster.View, w *watch) {
 	unsure := slices.Contains(silent, true)
 	shares := byShare(all)
 	lost := r.note(w, all, shares, unsure)
+	if over := r.over(w); over {
+		r.save(id)
+		return
+	}
+	if sure, why := r.confirm(v, w, others, told, silent); !sure {
+		if why != "" {
+			r.abandon(ctx, others, id, why)
+		}
+		return
+	}
 	for _, s := range lost {
 		s.Epoch = v.Map.Epoch
-		r.cfg.Log.Warn("the share of a job is gone on with here", "job", id, "of", s.Of, "objects", s.From.Objects)
-		if err := r.Start(ctx, s); err != nil {
+		if err := r.goOn(ctx, v, w, &s); err != nil {
 			r.cfg.Log.Warn("the share of a job could not be gone on with: it is tried again", "job", id, "of", s.Of, "err", err)
 		}
 	}
@@ -277,6 +295,28 @@ func (r *Runtime) check(ctx context.Context, v *cluster.View, w *watch) {
 	if err := seal(ctx, r.cfg.Peers, others, id, finalOf(each)); err == nil {
 		_ = r.Seal(ctx, id, finalOf(each)) // only ctx can end it
 	}
+}
+
+// over reports whether no share of a job will begin any more.
+func (r *Runtime) over(w *watch) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return w.final != nil || w.stopped
+}
+
+// goOn begins a share that nobody works on: here, or, when all targets were restarted and each has its own to go on with, at its target.
+func (r *Runtime) goOn(ctx context.Context, v *cluster.View, w *watch, s *Spec) error {
+	n := v.Map.Nodes[s.Of]
+	if !w.restored.IsZero() && n != nil && n.ID != r.cfg.Self && n.Alive && n.InService() {
+		ctx, cancel := context.WithTimeout(ctx, askWithin)
+		err := r.cfg.Peers.Start(ctx, n, s)
+		cancel()
+		if err == nil {
+			return nil
+		}
+	}
+	r.cfg.Log.Warn("the share of a job is gone on with here", "job", s.ID, "of", s.Of, "objects", s.From.Objects)
+	return r.Start(ctx, *s)
 }
 
 // note remembers what was told of the job, and returns the shares that have to be begun here.
@@ -354,6 +394,7 @@ func (r *Runtime) Seal(ctx context.Context, id string, f Final) error {
 	})
 	r.release(w)
 	r.mu.Unlock()
+	defer r.save(id)
 	for _, j := range extra {
 		j.cancel(errLeft)
 	}
@@ -391,6 +432,7 @@ func (r *Runtime) Leave(ctx context.Context) {
 		return
 	}
 	for _, j := range mine {
+		r.save(j.spec.ID)
 		r.mu.Lock()
 		w := r.watches[j.spec.ID]
 		var spec Spec

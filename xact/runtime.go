@@ -67,6 +67,7 @@ type Config struct {
 	Map     Map
 	Pages   Pages
 	Peers   Peers            // the other targets; nil: nobody looks after jobs whose targets are lost
+	Dir     string           // where jobs are kept for when all targets have ended; "": nowhere
 	Log     *slog.Logger     // nil: none
 	Now     func() time.Time // nil: time.Now
 }
@@ -82,10 +83,12 @@ type Runtime struct {
 	undone  []string // ids of jobs that are not to begin any more, oldest first
 	active  sync.WaitGroup
 
+	ledger ledger
+
 	alive atomic.Pointer[time.Time] // when the lease was last seen to hold, see fenced
 }
 
-// NewRuntime returns a Runtime that takes jobs once Run is called.
+// NewRuntime returns a Runtime that takes jobs once Run is called, and knows those in cfg.Dir.
 func NewRuntime(cfg Config) *Runtime {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -93,7 +96,11 @@ func NewRuntime(cfg Config) *Runtime {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Runtime{cfg: cfg, watches: map[string]*watch{}}
+	r := &Runtime{cfg: cfg, watches: map[string]*watch{}}
+	if cfg.Dir != "" {
+		r.restore()
+	}
+	return r
 }
 
 // Run takes jobs, and looks after those whose targets are lost, until ctx ends; then it stops them. Every one has ended when Run returns.
@@ -101,6 +108,11 @@ func (r *Runtime) Run(ctx context.Context) error {
 	r.mu.Lock()
 	r.ctx = ctx
 	r.mu.Unlock()
+	var marks sync.WaitGroup
+	defer marks.Wait()
+	if r.cfg.Dir != "" {
+		marks.Go(func() { r.saveMarks(ctx) })
+	}
 	r.guard(ctx)
 	r.mu.Lock()
 	r.ctx = nil
@@ -140,6 +152,15 @@ var errStopped = errors.New("stopped on request")
 
 // Start begins a share: this target's, or that of another which is given up there. Starting a share again that is known is no error.
 func (r *Runtime) Start(ctx context.Context, s Spec) error {
+	if err := r.start(ctx, s); err != nil {
+		return err
+	}
+	r.save(s.ID)
+	r.ledger.prune(r.remembers)
+	return nil
+}
+
+func (r *Runtime) start(ctx context.Context, s Spec) error {
 	const op = "xact.Start"
 	row, ok := rowOf(s.Kind)
 	if !ok {
@@ -182,6 +203,7 @@ func (r *Runtime) Start(ctx context.Context, s Spec) error {
 	}
 	r.forget(maxEnded)
 	w := r.watch(&s)
+	w.unsure = false // by whoever is sure
 	switch {
 	case w.final != nil || w.stopped:
 		return nil // late
@@ -192,7 +214,9 @@ func (r *Runtime) Start(ctx context.Context, s Spec) error {
 		w.known[j.of] = r.endedBy(j, gone)
 		return nil
 	}
-	j.started = r.cfg.Now()
+	if j.started = r.cfg.Now(); !w.restored.IsZero() {
+		j.started = w.began
+	}
 	j.ctx, j.cancel = context.WithCancelCause(r.ctx)
 	r.jobs = slices.DeleteFunc(r.jobs, func(o *run) bool { return o.spec.ID == s.ID && o.of == j.of }) // given up here before
 	r.jobs = append(r.jobs, j)
@@ -210,6 +234,13 @@ func (r *Runtime) endedBy(j *run, err error) Snap {
 	}
 	j.started, j.ended, j.err = r.cfg.Now(), r.cfg.Now(), err
 	return j.snap()
+}
+
+// remembers reports whether anything is known of a job.
+func (r *Runtime) remembers(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.watches[id] != nil
 }
 
 // forget drops the oldest ended shares until at most keep are left.
@@ -289,6 +320,7 @@ func (j *run) do() {
 	took := j.ended.Sub(j.started)
 	j.mu.Unlock()
 	j.rt.ended(j.spec.ID)
+	j.rt.save(j.spec.ID)
 	level := slog.LevelInfo
 	if err != nil || j.failed.Load() > 0 {
 		level = slog.LevelWarn
@@ -425,7 +457,9 @@ func (r *Runtime) Stop(q *api.JobQuery) int {
 		if !j.matches(q) {
 			continue
 		}
-		r.stopped(j.spec.ID)
+		if r.stopped(j.spec.ID) {
+			defer r.save(j.spec.ID)
+		}
 		if j.running() {
 			j.cancel(errs.E("xact.Stop", "job "+j.spec.ID, errs.Canceled, errStopped))
 			n++

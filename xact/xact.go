@@ -5,9 +5,9 @@
 // bytes and errors, and remembers a bounded number of ended jobs. A share is the names that were a target's own when the
 // job began. Names that go elsewhere meanwhile are worked on by their owners on its behalf (walk.go). An object that fails is counted and named in the job's error, never passed over in silence.
 //
-// A job outlives its targets, as long as one of them is left. A share knows how far it has come (share.go); a target that ends in good order gives
-// its shares to another, and one of the targets looks after the job and goes on with the shares of those that are lost (guard.go). Jobs live in
-// memory: when all targets end at the same time their jobs are forgotten. What they did is done; a job can be started again.
+// A job outlives its targets. A share knows how far it has come (share.go); a target that ends in good order gives
+// its shares to another, and one of the targets looks after the job and goes on with the shares of those that are lost (guard.go). Each target keeps what it
+// knows of jobs on disk (ledger.go), so that they go on when all targets have ended and are started again, and their results are known.
 //
 // Start at Table, (*Jobs).Start and (*Runtime).Start.
 package xact
@@ -109,6 +109,8 @@ type Snap struct {
 	Left    bool           `json:"left,omitempty"`    // given up by Node, which may have been counted as lost; another goes on with it
 	Stopped bool           `json:"stopped,omitempty"` // the job was told to stop: nobody goes on with what is missing
 	Final   *Final         `json:"final,omitempty"`   // not nil: the whole job has ended, so
+
+	Restored bool `json:"restored,omitempty"` // known from before Node's start alone; nobody has said since that the job is to go on
 }
 
 // Final is how a job has ended, once all its shares have. Every target that knows of the job keeps it, so that it does not matter any more which

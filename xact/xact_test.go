@@ -35,6 +35,7 @@ type node struct {
 	down    atomic.Bool
 	hangs   atomic.Bool // it takes calls and answers none
 	stop    func()
+	dir     string // "": jobs are not kept
 
 	lost atomic.Bool // the lease
 }
@@ -56,7 +57,7 @@ func newCluster(t *testing.T, targets int) *testCluster {
 		to:    &cluster.Bucket{ID: 2, Name: "dst", Seed: 22},
 		nodes: map[cluster.NodeID]*node{},
 	}
-	m := &cluster.Map{Version: 1, Epoch: 1, Nodes: map[cluster.NodeID]*cluster.Node{}}
+	m := &cluster.Map{UUID: "cluster", Version: 1, Epoch: 1, Nodes: map[cluster.NodeID]*cluster.Node{}}
 	for i := range targets {
 		id := cluster.NodeID(fmt.Sprintf("t%d", i))
 		m.Nodes[id] = &cluster.Node{
@@ -77,7 +78,7 @@ func newCluster(t *testing.T, targets int) *testCluster {
 }
 
 func (n *node) start() {
-	n.rt = NewRuntime(Config{Self: n.id, Objects: n, Map: n, Peers: n.c, Pages: n.c.page})
+	n.rt = NewRuntime(Config{Self: n.id, Objects: n, Map: n, Peers: n.c, Pages: n.c.page, Dir: n.dir})
 	n.cur.Store(n.rt)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

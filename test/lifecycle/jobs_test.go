@@ -5,13 +5,15 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"aistore/api"
 	"aistore/api/client"
 	"aistore/deploy/local"
 )
 
-// TestJobsGoOn: copies of a bucket go on while a target is shut down, another is killed, and a third is decommissioned: the jobs end as if nothing
-// had been, and every object has been copied.
+// TestJobsGoOn: copies of a bucket go on while a target is shut down, another is killed, all nodes are killed, and a target is decommissioned: the
+// jobs end as if nothing had been, and every object has been copied.
 func TestJobsGoOn(t *testing.T) {
 	const n, writers = 900, 8
 	s := start(t, local.Options{Gateways: 1, Targets: 4})
@@ -39,6 +41,17 @@ func TestJobsGoOn(t *testing.T) {
 		func() {
 			s.must(s.Kill(s.ctx, "t4"))
 			s.must(s.Start(s.ctx, "t4"))
+		},
+		func() {
+			all := []string{"g1", "t2", "t3", "t4"}
+			for _, id := range all {
+				s.must(s.Kill(s.ctx, id))
+			}
+			var up errgroup.Group
+			for _, id := range all {
+				up.Go(func() error { return s.Start(s.ctx, id) })
+			}
+			s.must(up.Wait())
 		},
 		func() {
 			_, err := s.sdk.Life().DecommissionNodes(s.ctx, nodes("t3"))

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,6 +45,9 @@ type Options struct {
 	Version string
 	Log     io.Writer // nil: nothing is logged
 }
+
+// jobsDir is what the node's directory keeps of jobs.
+const jobsDir = "jobs"
 
 // App is one node.
 type App struct {
@@ -281,7 +285,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 		t := target.New(a.node, a.store)
 		lists := list.NewLocal(t.Objects().Names, a.control)
 		lists.SetMarks(a.store.Marks)
-		jobs := xact.NewRuntime(xact.Config{Self: who.ID, Objects: t.Objects(), Map: a.control, Pages: a.pages(lists), Peers: xact.NewRemote(a.client, who.ID, nil), Log: a.log})
+		jobs := xact.NewRuntime(xact.Config{Self: who.ID, Objects: t.Objects(), Map: a.control, Pages: a.pages(lists), Peers: xact.NewRemote(a.client, who.ID, nil), Dir: filepath.Join(cfg.Dir, jobsDir), Log: a.log})
 		a.jobs = jobs
 		lists.Describe(edge.Describe)
 		edge.AddRows(lists, a.store)

@@ -131,8 +131,10 @@ func (a *App) retire() error {
 			return errs.E(op, "mountpaths", err)
 		}
 	}
-	if err := os.RemoveAll(filepath.Join(a.cfg.Dir, disk.HomeName)); err != nil {
-		return errs.E(op, a.cfg.Dir, err)
+	for _, name := range []string{disk.HomeName, jobsDir} {
+		if err := os.RemoveAll(filepath.Join(a.cfg.Dir, name)); err != nil {
+			return errs.E(op, a.cfg.Dir, err)
+		}
 	}
 	return statedir.Erase(a.cfg.Dir)
 }

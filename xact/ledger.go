@@ -1,0 +1,340 @@
+package xact
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"aistore/api"
+	"aistore/cluster"
+	"aistore/errs"
+	"aistore/internal/durable"
+)
+
+// ledgerFormat is the newest format of a file of the ledger.
+const ledgerFormat = 1
+
+// maxLedgerFile bounds a file of the ledger that is read: a Spec, and what is known of its shares.
+const maxLedgerFile = 2 * maxSpec
+
+// ledgerEvery is how often marks are written, and a second more for each MiB of the job's message, which is written with them.
+const ledgerEvery = 5 * time.Second
+
+// ledger keeps what a target knows of jobs on disk, one file each, for when all targets have ended. docs/format/jobs.md describes it.
+// Where it cannot be written jobs go on, and are remembered as long as the process lives.
+type ledger struct {
+	dir string
+
+	mu   sync.Mutex      // held while a file is written
+	kept map[string]bool // ids of jobs with a file
+	bad  bool            // the last write failed
+}
+
+// entry is a file of the ledger.
+type entry struct {
+	Format  int       `json:"format"`  // ledgerFormat
+	Cluster string    `json:"cluster"` // uuid: of another cluster the buckets' ids say nothing
+	Began   time.Time `json:"began"`
+	Spec    Spec      `json:"spec"` // without the message of a job of which no share will begin any more
+
+	Shares  []Snap `json:"shares"`           // that are or were this target's to work on
+	Others  []Snap `json:"others,omitempty"` // of other targets, as they were seen last
+	Stopped bool   `json:"stopped,omitempty"`
+	Final   *Final `json:"final,omitempty"`
+}
+
+func (l *ledger) path(id string) string { return filepath.Join(l.dir, id+".json") }
+
+// keeps reports whether jobs of a kind are in the ledger. Who counts objects can count them again.
+func keeps(kind string) bool { return kind != SummaryBucket }
+
+// save writes what is known of a job. What was known when save was called is durable when it returns, or the log says why not.
+func (r *Runtime) save(id string) {
+	if r.cfg.Dir == "" {
+		return
+	}
+	l := &r.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := r.entry(id)
+	if e == nil {
+		return
+	}
+	b, err := json.Marshal(e)
+	if err == nil {
+		err = durable.WriteFile(l.path(id), b)
+	}
+	l.kept[id] = true
+	if failed := err != nil; failed != l.bad {
+		if l.bad = failed; failed {
+			r.cfg.Log.Warn("jobs are not written down: they are forgotten if all targets end", "err", err)
+		}
+	}
+}
+
+// entry is what is to be written of a job; nil if it is not kept or not known.
+func (r *Runtime) entry(id string) *entry {
+	v := r.cfg.Map.View()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := r.watches[id]
+	if w == nil || v == nil || !keeps(w.spec.Kind) || w.cluster != "" && w.cluster != v.Map.UUID {
+		return nil
+	}
+	w.written, w.cluster = r.cfg.Now(), v.Map.UUID
+	e := &entry{Format: ledgerFormat, Cluster: w.cluster, Began: w.began, Spec: w.spec, Stopped: w.stopped, Final: w.final}
+	for _, j := range r.jobs {
+		if j.spec.ID == id {
+			s := j.snap()
+			s.Targets = nil // they are the spec's
+			e.Shares = append(e.Shares, s)
+		}
+	}
+	for _, of := range slices.Sorted(maps.Keys(w.known)) {
+		s := w.known[of]
+		s.Targets = nil
+		e.Others = append(e.Others, s)
+	}
+	return e
+}
+
+// saveMarks writes the marks of what runs here, of each job in its turn.
+func (r *Runtime) saveMarks(ctx context.Context) {
+	tick := time.NewTicker(ledgerEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		r.mu.Lock()
+		due := map[string]bool{}
+		for _, j := range r.jobs {
+			w := r.watches[j.spec.ID]
+			if j.running() && w != nil && r.cfg.Now().Sub(w.written) >= ledgerEvery+time.Duration(len(w.spec.Message)>>20)*time.Second {
+				due[j.spec.ID] = true
+			}
+		}
+		r.mu.Unlock()
+		for id := range due {
+			r.save(id)
+		}
+	}
+}
+
+// prune removes the files of jobs that are remembered no more.
+func (l *ledger) prune(remembered func(id string) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id := range l.kept {
+		if remembered(id) {
+			continue
+		}
+		if err := os.Remove(l.path(id)); err == nil || errors.Is(err, fs.ErrNotExist) {
+			delete(l.kept, id)
+		}
+	}
+}
+
+// restore reads the ledger. Files that cannot be used are left alone, and the log says why.
+func (r *Runtime) restore() {
+	r.ledger = ledger{dir: r.cfg.Dir, kept: map[string]bool{}}
+	files, err := os.ReadDir(r.cfg.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.cfg.Log.Warn("jobs before this start are not known", "err", err)
+	}
+	var all []*entry
+	for _, f := range files {
+		id, ok := strings.CutSuffix(f.Name(), ".json")
+		if !ok {
+			continue
+		}
+		e, err := readEntry(r.ledger.path(id))
+		if err == nil && e.Spec.ID != id {
+			err = errs.F("xact.restore", f.Name(), errs.Corrupt, "is of job %q", e.Spec.ID)
+		}
+		if err != nil {
+			r.cfg.Log.Warn("a job from before this start is not known", "err", err)
+			continue
+		}
+		all = append(all, e)
+		r.ledger.kept[id] = true
+	}
+	slices.SortFunc(all, func(a, b *entry) int { return a.Began.Compare(b.Began) })
+	for _, e := range all {
+		r.recall(e)
+	}
+}
+
+func readEntry(path string) (*entry, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // opened for reading only
+	b, err := io.ReadAll(io.LimitReader(f, maxLedgerFile+1))
+	if err == nil && len(b) > maxLedgerFile {
+		err = errs.F("xact.restore", path, errs.Corrupt, "has more than %d bytes", maxLedgerFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e, err := decodeEntry(b)
+	if err != nil {
+		return nil, errs.E("xact.restore", path, err)
+	}
+	return e, nil
+}
+
+// decodeEntry reads a file of the ledger; kind Corrupt, or Unsupported if it is of a newer release.
+func decodeEntry(b []byte) (*entry, error) {
+	const op = "xact.decodeEntry"
+	e := new(entry)
+	if err := json.Unmarshal(b, e); err != nil {
+		return nil, errs.E(op, "", errs.Corrupt, err)
+	}
+	if _, ok := rowOf(e.Spec.Kind); e.Format > ledgerFormat || !ok && e.Spec.Kind != "" {
+		return nil, errs.F(op, "", errs.Unsupported, "format %d, job kind %q: use a newer release", e.Format, e.Spec.Kind)
+	}
+	if e.Format != ledgerFormat || e.Spec.ID == "" || e.Spec.Kind == "" || len(e.Spec.Targets) == 0 {
+		return nil, errs.E(op, "", errs.Corrupt, "it is no job")
+	}
+	for _, s := range slices.Concat(e.Shares, e.Others) {
+		if s.Of == "" {
+			return nil, errs.E(op, "", errs.Corrupt, "a share is nobody's")
+		}
+	}
+	return e, nil
+}
+
+// recall takes up a job of the ledger. Shares that were worked on here count as given up.
+func (r *Runtime) recall(e *entry) {
+	w := r.watch(&e.Spec)
+	w.began, w.cluster, w.stopped, w.final = e.Began, e.Cluster, e.Stopped, e.Final
+	w.restored, w.unsure = r.cfg.Now(), true
+	for _, s := range e.Others {
+		s.Targets = e.Spec.Targets
+		w.known[s.Of] = s
+	}
+	for _, s := range e.Shares {
+		r.jobs = append(r.jobs, recallShare(r, &e.Spec, &s))
+	}
+}
+
+func recallShare(r *Runtime, spec *Spec, s *Snap) *run {
+	j := &run{of: s.Of, spec: *spec, rt: r, over: make(chan struct{}), cancel: func(error) {}, started: s.Start, ended: s.End, from: bucketOf(s.Bck, spec.Bucket)}
+	close(j.over)
+	j.row, _ = rowOf(spec.Kind)
+	if s.Dst != nil {
+		j.to = bucketOf(*s.Dst, spec.To)
+	}
+	j.resume(s.Mark)
+	if s.AbortErr != "" {
+		j.err = errors.New(s.AbortErr)
+	}
+	if s.ended() {
+		j.objects.Store(s.Stats.Objects)
+		j.bytes.Store(s.Stats.Bytes)
+		j.failed.Store(int64(s.Errors))
+	} else {
+		j.left, j.ended = true, r.cfg.Now()
+	}
+	return j
+}
+
+// bucketOf is what a share reports of its bucket.
+func bucketOf(b api.Bck, id uint64) *cluster.Bucket {
+	return &cluster.Bucket{ID: id, Name: b.Name, Namespace: b.Namespace.Name}
+}
+
+// disown forgets the jobs of another cluster: the node has left it.
+func (r *Runtime) disown(v *cluster.View) {
+	r.mu.Lock()
+	foreign := false
+	for id, w := range r.watches {
+		if w.cluster != "" && w.cluster != v.Map.UUID {
+			foreign = true
+			delete(r.watches, id)
+			r.jobs = slices.DeleteFunc(r.jobs, func(j *run) bool { return j.spec.ID == id })
+		}
+	}
+	r.mu.Unlock()
+	if foreign {
+		r.ledger.prune(r.remembers)
+	}
+}
+
+// confirm decides whether a job that this target knows from before its start is gone on with, by what the other live targets told. While it is not
+// over, every one of those that take part knows it: who has not heard of it may have forgotten it since its end. So it is gone on with if one of them
+// works on it, or if all of them have it from before their starts like this one, of whom there must be another. Otherwise why says what is in the way, for ever, or "" until more
+// of them answer.
+func (r *Runtime) confirm(v *cluster.View, w *watch, others []*cluster.Node, told [][]Snap, silent []bool) (sure bool, why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !w.unsure {
+		return true, ""
+	}
+	early := r.cfg.Now().Sub(w.restored) < begunBy
+	for _, id := range w.spec.Targets {
+		if n := v.Map.Nodes[id]; n != nil && !n.Alive && early {
+			return false, "" // it may be starting, too
+		}
+	}
+	sure = len(w.spec.Targets) == 1
+	for i, n := range others {
+		for _, s := range told[i] {
+			if !s.Restored {
+				w.unsure = false
+				return true, ""
+			}
+		}
+		switch {
+		case !slices.Contains(w.spec.Targets, n.ID):
+		case silent[i]:
+			return false, ""
+		case len(told[i]) == 0:
+			why = "all targets that took part were restarted, and " + string(n.ID) + " does not know of it: start it again if it is still wanted"
+		default:
+			sure = true
+		}
+	}
+	if why != "" {
+		return false, why
+	}
+	w.unsure = !sure
+	return sure, ""
+}
+
+// abandon ends a job that nobody goes on with, and with it the shares that are this target's.
+func (r *Runtime) abandon(ctx context.Context, others []*cluster.Node, id, why string) {
+	for _, j := range r.all() {
+		if j.spec.ID == id {
+			j.giveUp(errs.E("xact.abandon", "job "+id, errs.Canceled, why))
+		}
+	}
+	f := finalOf(r.Query(&api.JobQuery{ID: id}))
+	f.Aborted, f.End = true, r.cfg.Now()
+	r.cfg.Log.Warn("a job from before this start is not gone on with", "job", id, "why", why)
+	if err := seal(ctx, r.cfg.Peers, others, id, f); err == nil {
+		_ = r.Seal(ctx, id, f) // only ctx can end it
+	}
+}
+
+// giveUp ends a share that was left and that nobody goes on with.
+func (j *run) giveUp(why error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.left {
+		j.left, j.err = false, why
+	}
+}
