@@ -172,6 +172,15 @@ func (cn *connection) logFault(err error) {
 	}
 	log := cn.s.cfg.Log
 	if ctx := cn.s.base; log.Enabled(ctx, level) {
+		if level > slog.LevelDebug {
+			ok, held := cn.s.faults.admit(time.Now())
+			if !ok {
+				return
+			}
+			if held > 0 {
+				log = log.With("not_told", held)
+			}
+		}
 		log.Log(ctx, level, "request failed", "op", c.Op(), "method", c.Method(), "path", c.path,
 			"kind", errs.KindOf(err).String(), "err", err, "request", c.RequestID(), "client", c.RemoteAddr(), "cut", c.sent)
 	}

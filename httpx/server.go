@@ -92,6 +92,7 @@ type Server struct {
 	readers readerPool
 	pipes   pipePool
 	limits  atomic.Pointer[Limits]
+	faults  faultLog
 
 	inflight  [classCount]atomic.Int64
 	documents atomic.Int64 // bytes of long bodies that requests hold: maxDocuments
