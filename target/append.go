@@ -9,9 +9,12 @@ import (
 	"aistore/store"
 )
 
-// appendObject adds the request's body to an append session, which an empty handle begins, or makes the
+// appends is what a Target does to write an object piece by piece.
+type appends struct{ *Target }
+
+// appendObject adds the request's body to an append session, which an empty handle begins with what the object has, or makes the
 // session's bytes the object. Nothing is visible before that.
-func (t *Target) appendObject(r *request) (err error) {
+func (t appends) appendObject(r *request) (err error) {
 	const op = "target.append"
 	c := r.c
 	handle := c.Query(api.QueryAppendHandle)
@@ -39,6 +42,9 @@ func (t *Target) appendObject(r *request) (err error) {
 				_ = t.store.AbortAppend(r.c.Context(), r.Name(), first) // else it is given up when it is old
 			}
 		}()
+		if handle, err = t.appendExisting(r, handle); err != nil {
+			return r.fault(op, err)
+		}
 	} else if handle, err = t.adopt(c.Context(), &r.Object, handle); err != nil {
 		return r.fault(op, err)
 	}
@@ -58,11 +64,52 @@ func (t *Target) appendObject(r *request) (err error) {
 		}
 		return nil
 	}
+	if err := t.keepMeta(r, &o); err != nil {
+		return r.fault(op, err)
+	}
 	info, err := t.store.FlushAppend(c.Context(), r.Name(), handle, o)
 	if err != nil {
 		return r.fault(op, err)
 	}
 	return t.acknowledge(r, &info)
+}
+
+// appendExisting puts what the object has, if there is one, at the beginning of a session and returns the handle that stands for it.
+func (t appends) appendExisting(r *request, handle string) (string, error) {
+	obj, err := t.store.Open(r.Name())
+	if errs.Is(err, errs.NotFound) {
+		return handle, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer obj.Close()
+	if obj.Info().Size == 0 {
+		return handle, nil
+	}
+	return t.store.Append(r.c.Context(), r.Name(), handle, obj.Reader())
+}
+
+// keepMeta gives an object that was appended to the metadata that it has, if the request brings none. What S3 clients declared of its content,
+// such as checksums, is not true of the longer one.
+func (t appends) keepMeta(r *request, o *store.PutOptions) error {
+	if len(o.Custom) > 0 || len(o.System) > 0 {
+		return nil
+	}
+	info, err := t.store.Stat(r.Name())
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	o.Custom, o.Tags, o.System = info.Custom, info.Tags, map[string]string{}
+	for _, h := range systemHeaders {
+		if v := info.System[h[0]]; v != "" {
+			o.System[h[0]] = v
+		}
+	}
+	return nil
 }
 
 // pieceReader is the body of one append; it fails at the end if the piece is not what the client declared.

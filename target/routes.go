@@ -163,7 +163,7 @@ func (t *Target) perform(r *request) error {
 		case c.HasQuery(api.QueryObjectTo):
 			return copies{t}.copyObject(r)
 		case c.HasQuery(api.QueryAppendType):
-			return t.appendObject(r)
+			return appends{t}.appendObject(r)
 		}
 		return t.put(r)
 	case "DELETE":

@@ -9,8 +9,8 @@ import (
 	"aistore/errs"
 )
 
-// Appender writes an object piece by piece; nothing of it is visible before Flush. It survives restarts of the owner. It
-// belongs to one goroutine.
+// Appender adds to the end of an object piece by piece; nothing of it is visible before Flush, which replaces what others have written since the
+// first piece. It survives restarts of the owner. It belongs to one goroutine.
 //
 // A piece whose fate is unknown is not sent again (see Retry): after an error of Append begin anew.
 type Appender struct {
@@ -19,8 +19,8 @@ type Appender struct {
 	handle string
 }
 
-// Append begins an object that is written piece by piece. With a handle of an earlier Appender it goes on with
-// that one's object.
+// Append adds pieces to what the object has by the time of the first one, or makes it if there is none. With a handle of an earlier
+// Appender it goes on with that one's object.
 func (b *Bucket) Append(key, handle string) *Appender { return &Appender{b, key, handle} }
 
 // Handle identifies what was appended so far, "" before the first piece.

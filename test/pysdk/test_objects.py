@@ -153,6 +153,16 @@ def test_append_as_file(bucket):
             f.write(f"line {i}\n".encode() * 1000)
     want = b"".join(f"line {i}\n".encode() * 1000 for i in range(20))
     assert bucket.object("f").get_reader().read_all() == want
+    bucket.object("f").get_writer().set_custom_props({"k": "v"})
+    with bucket.object("f").get_writer().as_file(mode="a") as f:  # keeps what is there
+        f.write(b"one more\n")
+        f.flush()
+        f.write(b"and another\n")
+    assert bucket.object("f").get_reader().read_all() == want + b"one more\nand another\n"
+    assert bucket.object("f").props.custom_metadata == {"k": "v"}
+    with bucket.object("f").get_writer().as_file(mode="w") as f:
+        f.write(b"anew")
+    assert bucket.object("f").get_reader().read_all() == b"anew"
 
 
 def test_copy_object(bucket, other):
