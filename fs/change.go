@@ -98,7 +98,7 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 	switch {
 	case mk.ID == "" || mk.Released || s.rec.emptied(mk.ID):
 		if _, known := s.Find(m.path); known && replace != MayBeNew {
-			return errors.New(noMarker)
+			return errs.E(op, m.path, errs.Mountpath, noMarker)
 		}
 		if err := wipe(s, m); err != nil {
 			return err

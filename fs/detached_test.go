@@ -307,3 +307,23 @@ func TestElsewhere(t *testing.T) {
 		must(t, s.Close())
 	}
 }
+
+// TestEmptyAtPath: an empty directory at the path of a mountpath that is out is its mountpoint without the disk, or another disk: only who says so may use it.
+func TestEmptyAtPath(t *testing.T) {
+	m := NewMem()
+	s := first(t, m, "/a", "/b")
+	b, _ := s.Find("/b")
+	s, err := s.Leave(b, Failed, "broke", 1, 1)
+	must(t, err)
+	b.Fail(errs.E("test", "disk", errs.Mountpath, "broke"))
+	must(t, b.Close())
+	must(t, open(t, m, "/").Rename("b", "elsewhere"))
+	must(t, m.MkdirAll("/b"))
+	if _, err := s.OpenNew("/b", KnownOnly); !errs.Is(err, errs.Mountpath) || !strings.Contains(err.Error(), noMarker) {
+		t.Errorf("known only: %v, kind %v", err, errs.KindOf(err))
+	}
+	c, err := s.OpenNew("/b", MayBeNew)
+	must(t, err)
+	must(t, c.Close())
+	must(t, s.Close())
+}
