@@ -217,6 +217,28 @@ func (c *Checksums) Set(a Algorithm, value string) { c[a%algorithmCount] = value
 // Get returns the value of a, "" if there is none.
 func (c *Checksums) Get(a Algorithm) string { return c[a%algorithmCount] }
 
+// Declared returns the checksum that the headers declare, the zero value when they declare none. One of an algorithm that is not served is
+// refused: it would go uncompared.
+func (h *Headers) Declared() (Checksum, error) {
+	if h.unknownSum != "" {
+		return Checksum{}, E("s3.Headers", h.unknownSum, "InvalidRequest", "The algorithm type you specified in x-amz-checksum- header is invalid.")
+	}
+	return h.Sums.One()
+}
+
+// CheckNamed compares the algorithm that x-amz-sdk-checksum-algorithm names with that of the checksum that is sent or announced.
+func (h *Headers) CheckNamed(sent Algorithm) error {
+	const op, header = "s3.Headers", "x-amz-sdk-checksum-algorithm"
+	named, err := ParseAlgorithm(h.SDKAlgorithm)
+	switch {
+	case err != nil || named == NoAlgorithm || named == sent:
+		return err
+	case sent == NoAlgorithm:
+		return E(op, header, "InvalidRequest", header+" specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
+	}
+	return E(op, header, "InvalidRequest", "Value for "+header+" header is invalid.")
+}
+
 // One returns the only declared value. Two are refused.
 func (c *Checksums) One() (Checksum, error) {
 	var one Checksum

@@ -39,8 +39,9 @@ type Headers struct {
 	Lock                                       string // a header of object lock
 	UserAgent, Referer                         string
 
-	metaSize int
-	emptyMD5 bool // Content-MD5 is there and says nothing
+	metaSize   int
+	emptyMD5   bool   // Content-MD5 is there and says nothing
+	unknownSum string // an x-amz-checksum-* of an algorithm that is not served
 }
 
 // HeaderMultiRange of a request, with value "multipart", asks for several ranges as multipart/byteranges, which AWS never sends.
@@ -191,8 +192,10 @@ func (h *Headers) addChecksum(key []byte, value string) {
 		for _, a := range Algorithms() {
 			if string(key) == a.Header() {
 				h.Sums.Set(a, value)
+				return
 			}
 		}
+		h.unknownSum = string(key)
 	}
 }
 

@@ -123,6 +123,10 @@ func (r multipart) uploadPart() error {
 	if err != nil {
 		return err
 	}
+	if a, _ := s3.Wanted(u.System); a != s3.NoAlgorithm && !in.want.IsZero() && in.want.Algorithm != a {
+		return s3.E(op, in.want.Algorithm.Header(), "InvalidRequest", "Checksum Type mismatch occurred, expected checksum Type: "+
+			strings.ToLower(a.Name())+", actual checksum Type: "+strings.ToLower(in.want.Algorithm.Name()))
+	}
 	if err := r.guard(); err != nil {
 		return err
 	}
@@ -319,7 +323,7 @@ func (r multipart) complete() error {
 func (c *completion) declared() error {
 	h := &c.r.h
 	var err error
-	if c.want, err = h.Sums.One(); err != nil {
+	if c.want, err = h.Declared(); err != nil {
 		return err
 	}
 	if !c.want.IsZero() {
@@ -372,6 +376,9 @@ func (c *completion) finish(f *store.Finish) error {
 		return err
 	}
 	a, t := s3.Wanted(f.System)
+	if asked := s3.ChecksumType(strings.ToUpper(c.r.h.ChecksumType)); a != s3.NoAlgorithm && asked != "" && asked != t {
+		return s3.E(op, "x-amz-checksum-type", "InvalidRequest", "The upload was created using the "+string(t)+" checksum mode. The complete request must use the same checksum mode.")
+	}
 	if a == s3.NoAlgorithm && !c.want.IsZero() { // not announced; what all parts have can still be checked
 		a, t = c.want.Algorithm, s3.Composite
 		if !strings.Contains(c.want.Value, "-") {

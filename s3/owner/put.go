@@ -245,7 +245,7 @@ func (r *request) checkSize(size, protocol int64) error {
 func (in *incoming) declared() error {
 	h := &in.r.h
 	var err error
-	if in.want, err = h.Sums.One(); err != nil {
+	if in.want, err = h.Declared(); err != nil {
 		return err
 	}
 	if in.want.IsZero() {
@@ -259,8 +259,7 @@ func (in *incoming) declared() error {
 			}
 		}
 	}
-	if in.want.IsZero() {
-		_, err = s3.ParseAlgorithm(h.SDKAlgorithm) // named, but neither sent nor announced: nothing to check
+	if err = h.CheckNamed(in.want.Algorithm); err != nil || in.want.IsZero() {
 		return err
 	}
 	t := in.want.Algorithm.Type()

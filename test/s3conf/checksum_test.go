@@ -16,7 +16,7 @@ import (
 )
 
 func checksumChecks() []check {
-	return []check{{"every algorithm", checksumAll}, {"wrong value", checksumWrong}, {"not on ranges", checksumRange}, {"composite", checksumComposite}, {"full object", checksumFull}, {"attributes", checksumAttributes}}
+	return []check{{"every algorithm", checksumAll}, {"wrong value", checksumWrong}, {"not on ranges", checksumRange}, {"composite", checksumComposite}, {"full object", checksumFull}, {"attributes", checksumAttributes}, {"of another algorithm", checksumOther}, {"of another type", checksumOtherType}}
 }
 
 func algorithms() []types.ChecksumAlgorithm {
@@ -122,5 +122,43 @@ func checksumAttributes(t *testing.T, e *env) {
 	}
 	if a.ObjectParts == nil || aws.ToInt32(a.ObjectParts.TotalPartsCount) != 2 || len(a.ObjectParts.Parts) != 2 || aws.ToInt64(a.ObjectParts.Parts[1].Size) != 10 || a.ObjectParts.Parts[0].ChecksumSHA256 == nil {
 		t.Errorf("parts: %+v", a.ObjectParts)
+	}
+}
+
+// checksumOther sends checksums of algorithms that the request or the upload does not name.
+func checksumOther(t *testing.T, e *env) {
+	b, k, ctx := e.bucket(t), aws.String("k"), t.Context()
+	up := must[*s3.CreateMultipartUploadOutput](t)(e.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: b, Key: k, ChecksumAlgorithm: types.ChecksumAlgorithmSha256}))
+	_, err := e.s3.UploadPart(ctx, &s3.UploadPartInput{Bucket: b, Key: k, UploadId: up.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("x"), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32})
+	wantCode(t, err, "InvalidRequest", 400)
+	for _, header := range [][]string{
+		{"x-amz-sdk-checksum-algorithm", "SHA1"}, // and no checksum
+		{"x-amz-sdk-checksum-algorithm", "SHA1", "x-amz-checksum-crc32", "i9aeUg=="},
+		{"x-amz-checksum-crc31", "i9aeUg=="},
+	} {
+		req := must[*v4req](t)(signed(t, e, "PUT", "/"+*b+"/k", "Hello world", header...))
+		resp := e.raw(t, "PUT", "/"+*b+"/k", req.header, []byte("Hello world"))
+		if body := read(t, resp.Body); resp.StatusCode != 400 || !strings.Contains(body, "<Code>InvalidRequest</Code>") {
+			t.Errorf("%q: status %d, %s", header, resp.StatusCode, body)
+		}
+	}
+	_, err = e.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: b, Key: k})
+	wantStatus(t, err, 404)
+}
+
+// checksumOtherType completes an upload as if it had another type of checksum.
+func checksumOtherType(t *testing.T, e *env) {
+	b, k, ctx := e.bucket(t), aws.String("k"), t.Context()
+	up := must[*s3.CreateMultipartUploadOutput](t)(e.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: b, Key: k, ChecksumAlgorithm: types.ChecksumAlgorithmCrc32, ChecksumType: types.ChecksumTypeComposite}))
+	p := must[*s3.UploadPartOutput](t)(e.s3.UploadPart(ctx, &s3.UploadPartInput{Bucket: b, Key: k, UploadId: up.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("x"), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32}))
+	complete := func(ct types.ChecksumType) error {
+		_, err := e.s3.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: b, Key: k, UploadId: up.UploadId, ChecksumType: ct, MultipartUpload: &types.CompletedMultipartUpload{
+			Parts: []types.CompletedPart{{PartNumber: aws.Int32(1), ETag: p.ETag, ChecksumCRC32: p.ChecksumCRC32}},
+		}})
+		return err
+	}
+	wantCode(t, complete(types.ChecksumTypeFullObject), "InvalidRequest", 400)
+	if err := complete(types.ChecksumTypeComposite); err != nil {
+		t.Error(err)
 	}
 }

@@ -27,8 +27,8 @@ func (c clockedSigner) PresignHTTP(ctx context.Context, cr aws.Credentials, r *h
 // v4req is the header of a signed request.
 type v4req struct{ header map[string]string }
 
-// signed signs a request whose body is promised by its SHA-256.
-func signed(t *testing.T, e *env, method, target, body string) (*v4req, error) {
+// signed signs a request whose body is promised by its SHA-256, with further headers as pairs of name and value.
+func signed(t *testing.T, e *env, method, target, body string, header ...string) (*v4req, error) {
 	req, err := http.NewRequestWithContext(t.Context(), method, e.endpoint+target, strings.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -36,6 +36,9 @@ func signed(t *testing.T, e *env, method, target, body string) (*v4req, error) {
 	sum := sha256.Sum256([]byte(body))
 	hash := hex.EncodeToString(sum[:])
 	req.Header.Set("X-Amz-Content-Sha256", hash)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	cr := aws.Credentials{AccessKeyID: e.main.access, SecretAccessKey: e.main.secret}
 	if err := v4.NewSigner().SignHTTP(t.Context(), cr, req, hash, "s3", "us-east-1", time.Now(), func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }); err != nil {
 		return nil, err
