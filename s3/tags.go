@@ -3,6 +3,7 @@ package s3
 import (
 	"sort"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -21,14 +22,19 @@ func invalidTag(message string) error { return E("s3.Tags", "tag", "InvalidTag",
 
 func checkTag(key, value string) error {
 	switch {
-	case key == "" || utf8.RuneCountInString(key) > maxTagKey || !utf8.ValidString(key):
+	case key == "" || utf8.RuneCountInString(key) > maxTagKey || !utf8.ValidString(key) || strings.ContainsFunc(key, notOfTags):
 		return invalidTag("The TagKey you have provided is invalid")
-	case utf8.RuneCountInString(value) > maxTagValue || !utf8.ValidString(value):
+	case utf8.RuneCountInString(value) > maxTagValue || !utf8.ValidString(value) || strings.ContainsFunc(value, notOfTags):
 		return invalidTag("The TagValue you have provided is invalid")
 	case strings.HasPrefix(key, "aws:"):
 		return invalidTag("System tags cannot be added/updated by requester")
 	}
 	return nil
+}
+
+// notOfTags reports whether a character may not be in a tag: it may be a letter with its marks, a digit or space of any script, or one of _.:/=+-@.
+func notOfTags(r rune) bool {
+	return !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.Z) && !strings.ContainsRune("_.:/=+-@", r)
 }
 
 // ParseTagHeader reads x-amz-tagging: "k=v&k2=v2", encoded as a query.

@@ -69,6 +69,12 @@ func taggingLimits(t *testing.T, e *env) {
 	wantCode(t, put(tags(strings.Repeat("k", 129), "v")), "InvalidTag", 400)
 	wantCode(t, put(tags("k", strings.Repeat("v", 257))), "InvalidTag", 400)
 	wantCode(t, put(tags("twice", "1", "twice", "2")), "InvalidTag", 400)
+	wantCode(t, put(tags("k&", "v")), "InvalidTag", 400)
+	wantCode(t, put(tags("k", "<v>")), "InvalidTag", 400)
+	wantCode(t, put(tags("k", "line\n")), "InvalidTag", 400)
+	if err := put(tags("Größe नमस्ते _.:/=+-@1", "値 _.:/=+-@2", "k", "")); err != nil {
+		t.Error(err)
+	}
 }
 
 func taggingBucket(t *testing.T, e *env) {
