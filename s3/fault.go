@@ -177,9 +177,11 @@ var codes = map[string]struct {
 }{
 	"AccessControlListNotSupported":                  {400, "The bucket does not allow ACLs."},
 	"AccessDenied":                                   {403, "Access Denied."},
+	"AccessForbidden":                                {403, "CORSResponse: This CORS request is not allowed."},
 	"AuthorizationHeaderMalformed":                   {400, "The authorization header that you provided is not valid."},
 	"AuthorizationQueryParametersError":              {400, "The authorization query parameters that you provided are not valid."},
 	"BadDigest":                                      {400, "The Content-MD5 or checksum value that you specified did not match what the server received."},
+	"BadRequest":                                     {400, "An error occurred when parsing the HTTP request."},
 	"BucketAlreadyExists":                            {409, "The requested bucket name is not available. Select a different name and try again."},
 	"BucketAlreadyOwnedByYou":                        {409, "The bucket that you tried to create already exists, and you own it."},
 	"BucketNotEmpty":                                 {409, "The bucket that you tried to delete is not empty."},

@@ -183,7 +183,7 @@ var operations = []Operation{
 	{Op: PutBucketNotification, Name: "PutBucketNotificationConfiguration", Method: "PUT", Level: Bucket, Query: []string{"notification"}, Action: "s3:PutBucketNotification", MaxBody: maxDocument},
 	{Op: GetBucketReplication, Name: "GetBucketReplication", Method: "GET", Level: Bucket, Query: []string{"replication"}, Action: "s3:GetReplicationConfiguration", Code: "ReplicationConfigurationNotFoundError"},
 	{Op: PutBucketReplication, Name: "PutBucketReplication", Method: "PUT", Level: Bucket, Query: []string{"replication"}, Action: "s3:PutReplicationConfiguration", Code: "NotImplemented"},
-	{Op: DeleteBucketReplication, Name: "DeleteBucketReplication", Method: "DELETE", Level: Bucket, Query: []string{"replication"}, Action: "s3:PutReplicationConfiguration", Code: "ReplicationConfigurationNotFoundError"},
+	{Op: DeleteBucketReplication, Name: "DeleteBucketReplication", Method: "DELETE", Level: Bucket, Query: []string{"replication"}, Action: "s3:PutReplicationConfiguration"},
 	{Op: GetBucketRequestPayment, Name: "GetBucketRequestPayment", Method: "GET", Level: Bucket, Query: []string{"requestPayment"}, Action: "s3:GetBucketRequestPayment"},
 	{Op: PutBucketRequestPayment, Name: "PutBucketRequestPayment", Method: "PUT", Level: Bucket, Query: []string{"requestPayment"}, Action: "s3:PutBucketRequestPayment", MaxBody: maxDocument},
 	{Op: GetBucketAccelerate, Name: "GetBucketAccelerateConfiguration", Method: "GET", Level: Bucket, Query: []string{"accelerate"}, Action: "s3:GetAccelerateConfiguration"},

@@ -12,8 +12,11 @@ func (r *request) preflight() error {
 	q := s3.CORSRequest{
 		Origin: r.c.Header("Origin"), Method: r.c.Header("Access-Control-Request-Method"), Headers: r.c.Header("Access-Control-Request-Headers"),
 	}
-	if q.Origin == "" || q.Method == "" {
-		return s3.E(op, "Origin", "InvalidRequest", "Insufficient information. Origin request header needed.")
+	switch {
+	case q.Origin == "":
+		return s3.E(op, "Origin", "BadRequest", "Insufficient information. Origin request header needed.")
+	case q.Method == "":
+		return s3.E(op, "Access-Control-Request-Method", "BadRequest", "Invalid Access-Control-Request-Method: null")
 	}
 	var err error
 	if r.view, err = r.e.node.View(); err != nil {
@@ -25,6 +28,9 @@ func (r *request) preflight() error {
 	if err := r.find(); err != nil {
 		return err
 	}
+	if r.set.CORS == nil {
+		return s3.E(op, "CORS", "AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.")
+	}
 	rule := r.set.CORS.Match(&q)
 	if rule == nil {
 		return forbidden()
@@ -34,7 +40,7 @@ func (r *request) preflight() error {
 }
 
 func forbidden() error {
-	return s3.E("edge.preflight", "CORS", "AccessDenied", "CORSResponse: This CORS request is not allowed. This is usually because the evaluation of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
+	return s3.E("edge.preflight", "CORS", "AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the evaluation of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
 }
 
 // cors adds what the bucket's rules say to a request with an Origin, whether it succeeds or not.

@@ -41,6 +41,9 @@ func (r *configuration) subresource() error {
 		return r.sendXML(s3.AppendEmpty(nil, "BucketLoggingStatus"))
 	case s3.GetBucketNotification:
 		return r.sendXML(s3.AppendEmpty(nil, "NotificationConfiguration"))
+	case s3.DeleteBucketReplication:
+		r.c.Status(204) // there is none
+		return nil
 	case s3.PutBucketLogging:
 		return r.switchOff("BucketLoggingStatus")
 	case s3.PutBucketNotification:

@@ -116,6 +116,9 @@ func bucketUnset(t *testing.T, e *env) {
 	wantCode(t, err, "NoSuchPublicAccessBlockConfiguration", 404)
 	_, err = e.s3.GetBucketWebsite(ctx, &s3.GetBucketWebsiteInput{Bucket: b})
 	wantCode(t, err, "NoSuchWebsiteConfiguration", 404)
+	_, err = e.s3.GetBucketReplication(ctx, &s3.GetBucketReplicationInput{Bucket: b})
+	wantCode(t, err, "ReplicationConfigurationNotFoundError", 404)
+	must[*s3.DeleteBucketReplicationOutput](t)(e.s3.DeleteBucketReplication(ctx, &s3.DeleteBucketReplicationInput{Bucket: b}))
 	v := must[*s3.GetBucketVersioningOutput](t)(e.s3.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: b}))
 	equal(t, "versioning", v.Status, types.BucketVersioningStatus(""))
 }

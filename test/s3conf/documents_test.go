@@ -1,6 +1,8 @@
 package s3conf
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,11 +41,25 @@ func documentCORS(t *testing.T, e *env) {
 	must[*s3.PutBucketCorsOutput](t)(e.s3.PutBucketCors(ctx, &s3.PutBucketCorsInput{Bucket: b, CORSConfiguration: &types.CORSConfiguration{CORSRules: []types.CORSRule{
 		{AllowedMethods: []string{"GET", "PUT"}, AllowedOrigins: []string{"*.suffix"}, AllowedHeaders: []string{"x-amz-*"}, ExposeHeaders: []string{"x-amz-meta-a"}, MaxAgeSeconds: aws.Int32(60)},
 	}}}))
+	preflight := func(header map[string]string, code string) *http.Response {
+		t.Helper()
+		resp := e.raw(t, "OPTIONS", "/"+*b+"/k", header, nil)
+		if body := read(t, resp.Body); code != "" && !strings.Contains(body, "<Code>"+code+"</Code>") {
+			t.Errorf("preflight with %v: status %d, %q, want %s", header, resp.StatusCode, body, code)
+		}
+		return resp
+	}
 	ask := func(method, origin, want string) {
 		t.Helper()
-		resp := e.raw(t, "OPTIONS", "/"+*b+"/k", map[string]string{"Origin": origin, "Access-Control-Request-Method": method}, nil)
+		code := ""
+		if want == "" {
+			code = "AccessForbidden"
+		}
+		resp := preflight(map[string]string{"Origin": origin, "Access-Control-Request-Method": method}, code)
 		equal(t, method+" from "+origin, resp.Header.Get("Access-Control-Allow-Origin"), want)
 	}
+	preflight(map[string]string{"Access-Control-Request-Method": "GET"}, "BadRequest")
+	preflight(map[string]string{"Origin": "foo.suffix"}, "BadRequest")
 	ask("GET", "foo.suffix", "foo.suffix")
 	ask("PUT", "foo.suffix", "foo.suffix")
 	ask("DELETE", "foo.suffix", "")
