@@ -268,7 +268,7 @@ func turnAway(nc net.Conn) {
 		return
 	}
 	_ = nc.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)) // the kernel's buffer takes it at once
-	_, _ = nc.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\nais-error-kind: busy\r\n\r\n"))
+	_, _ = nc.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nx-amz-retry-after: 1000\r\nContent-Length: 0\r\nConnection: close\r\nais-error-kind: busy\r\n\r\n"))
 	_ = nc.Close()
 }
 

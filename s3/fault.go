@@ -2,6 +2,7 @@ package s3
 
 import (
 	"errors"
+	"math/rand/v2"
 	"strconv"
 
 	"aistore/auth/policy"
@@ -36,6 +37,13 @@ func (f *Fault) Status() int {
 	s, _ := Describe(f.Code)
 	return s
 }
+
+// HeaderRetryAfter of a 503 says when to ask again, in milliseconds. It is what AWS's SDKs look at instead of Retry-After: those of 2026 come back after
+// 50 and 100 ms unless it tells them otherwise, and then give up, while a node that restarts needs a second or two.
+const HeaderRetryAfter = "x-amz-retry-after"
+
+// RetryAfter returns a value of HeaderRetryAfter. It varies: what failed together shall not come back together.
+func RetryAfter() string { return itoa(1000 + rand.IntN(1000)) } //nolint:gosec // no secret
 
 // E returns the error of a code. An empty message is the code's own. The kind of the error follows from the status.
 func E(op string, name any, code, message string, extra ...Field) error {

@@ -131,8 +131,11 @@ func TestStrangersAreAnsweredWithALease(t *testing.T) {
 		w.want(200, "", list)
 		lost := errs.E("test", "primary", errs.Unavailable)
 		w.plane.setPrimary(lost, lost)
-		w.want(503, "ServiceUnavailable", head)
-		w.want(503, "ServiceUnavailable", list)
+		for _, c := range []call{head, list} {
+			if a := w.want(503, "ServiceUnavailable", c); a.Header.Get("x-amz-retry-after") < "1000" {
+				t.Errorf("%s: SDKs are told to come back after %q ms", c.method, a.Header.Get("x-amz-retry-after"))
+			}
+		}
 		w.plane.setPrimary(nil, nil)
 	}
 }

@@ -17,6 +17,7 @@ func fault(c *httpx.Ctx, status int, err error) {
 	mark(c)
 	if status == 503 {
 		c.SetHeader("Retry-After", "1")
+		c.SetHeader(s3.HeaderRetryAfter, s3.RetryAfter())
 	}
 	if status == 304 {
 		return

@@ -228,7 +228,9 @@ func TestNothingIsServedWithoutALease(t *testing.T) {
 	for _, c := range []call{{method: "GET", key: "k"}, {method: "PUT", key: "new", body: []byte("x")}, {method: "DELETE", key: "k"}, {method: "POST", key: "k", query: "uploads"}, {method: "GET", key: "k", query: "tagging"},
 		{method: "GET", key: "absent"}, {method: "DELETE", key: "absent"}, {method: "GET", key: "absent", query: "tagging"}} {
 		c.bucket = "plain"
-		w.want(503, "ServiceUnavailable", c)
+		if a := w.want(503, "ServiceUnavailable", c); a.Header.Get("x-amz-retry-after") < "1000" {
+			t.Errorf("%s: SDKs are told to come back after %q ms", c.method, a.Header.Get("x-amz-retry-after"))
+		}
 	}
 	w.targets[0].ctl.setLease(nil)
 	w.want(200, "", call{method: "GET", bucket: "plain", key: "k"})

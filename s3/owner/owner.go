@@ -232,6 +232,9 @@ func WriteFault(c *httpx.Ctx, _ int, err error) {
 	if status == 304 {
 		return
 	}
+	if status == 503 {
+		c.SetHeader(s3.HeaderRetryAfter, s3.RetryAfter())
+	}
 	c.SetHeader("Content-Type", "application/xml")
 	if c.Method() == "HEAD" {
 		_ = c.SendHead(0) // never fails: nothing is sent yet
