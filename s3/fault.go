@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 
 	"aistore/auth/policy"
 	"aistore/auth/sigv4"
@@ -157,7 +158,7 @@ func codeOf(k errs.Kind) string {
 func AppendError(b []byte, f *Fault, resource, requestID, hostID string) []byte {
 	b = append(b, xmlHeader+"<Error>"...)
 	b = appendText(b, "Code", f.Code)
-	b = appendText(b, "Message", f.Text())
+	b = append(appendMessage(append(b, "<Message>"...), f.Text()), "</Message>"...)
 	for _, x := range f.Extra {
 		b = appendText(b, x.Name, x.Value)
 	}
@@ -165,6 +166,19 @@ func AppendError(b []byte, f *Fault, resource, requestID, hostID string) []byte 
 	b = appendText(b, "RequestId", requestID)
 	b = appendText(b, "HostId", hostID)
 	return append(b, "</Error>"...)
+}
+
+// appendMessage appends text with its quotes as they are, as AWS does in messages alone.
+func appendMessage(b []byte, text string) []byte {
+	for text != "" {
+		i := strings.IndexAny(text, `'"`)
+		if i < 0 {
+			return AppendXMLText(b, text)
+		}
+		b = append(AppendXMLText(b, text[:i]), text[i])
+		text = text[i+1:]
+	}
+	return b
 }
 
 // Describe returns the HTTP status and the message of a code; an unknown code is a 400.
@@ -178,30 +192,30 @@ func Describe(code string) (status int, message string) {
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// codes is the table of error codes. Read only.
+// codes is the table of error codes, with the words of AWS: there are clients that compare them. Read only.
 var codes = map[string]struct {
 	status  int
 	message string
 }{
 	"AccessControlListNotSupported":                  {400, "The bucket does not allow ACLs."},
-	"AccessDenied":                                   {403, "Access Denied."},
+	"AccessDenied":                                   {403, "Access Denied"},
 	"AccessForbidden":                                {403, "CORSResponse: This CORS request is not allowed."},
 	"AuthorizationHeaderMalformed":                   {400, "The authorization header that you provided is not valid."},
 	"AuthorizationQueryParametersError":              {400, "The authorization query parameters that you provided are not valid."},
 	"BadDigest":                                      {400, "The Content-MD5 or checksum value that you specified did not match what the server received."},
 	"BadRequest":                                     {400, "An error occurred when parsing the HTTP request."},
-	"BucketAlreadyExists":                            {409, "The requested bucket name is not available. Select a different name and try again."},
-	"BucketAlreadyOwnedByYou":                        {409, "The bucket that you tried to create already exists, and you own it."},
-	"BucketNotEmpty":                                 {409, "The bucket that you tried to delete is not empty."},
+	"BucketAlreadyExists":                            {409, "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again."},
+	"BucketAlreadyOwnedByYou":                        {409, "Your previous request to create the named bucket succeeded and you already own it."},
+	"BucketNotEmpty":                                 {409, "The bucket you tried to delete is not empty"},
 	"ConditionalRequestConflict":                     {409, "A conflicting operation occurred during the request. Retry it."},
-	"EntityTooLarge":                                 {400, "Your proposed upload exceeds the maximum allowed object size."},
-	"EntityTooSmall":                                 {400, "Your proposed upload is smaller than the minimum allowed object size."},
+	"EntityTooLarge":                                 {400, "Your proposed upload exceeds the maximum allowed size"},
+	"EntityTooSmall":                                 {400, "Your proposed upload is smaller than the minimum allowed size"},
 	"ExpiredToken":                                   {400, "The provided token has expired."},
 	"IllegalLocationConstraintException":             {400, "The specified location constraint is not valid."},
 	"IllegalVersioningConfigurationException":        {400, "The versioning configuration specified in the request is not valid."},
-	"IncompleteBody":                                 {400, "You did not provide the number of bytes specified by the Content-Length HTTP header."},
+	"IncompleteBody":                                 {400, "You did not provide the number of bytes specified by the Content-Length HTTP header"},
 	"InsufficientStorage":                            {507, "There is no space left for this write."},
-	"InternalError":                                  {500, "An internal error occurred. Try again."},
+	"InternalError":                                  {500, "We encountered an internal error. Please try again."},
 	"InvalidAccessKeyId":                             {403, "The access key id that you provided does not exist in our records."},
 	"InvalidArgument":                                {400, "Invalid argument."},
 	"InvalidBucketAclWithObjectOwnership":            {400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting."},
@@ -211,58 +225,58 @@ var codes = map[string]struct {
 	"InvalidEncryptionAlgorithmError":                {400, "The encryption request that you specified is not valid."},
 	"InvalidLocationConstraint":                      {400, "The specified location constraint is not valid."},
 	"InvalidObjectState":                             {403, "The operation is not valid for the object's storage class."},
-	"InvalidPart":                                    {400, "One or more of the specified parts could not be found. The part might not have been uploaded, or the specified entity tag might not have matched the part's entity tag."},
+	"InvalidPart":                                    {400, "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."},
 	"InvalidPartNumber":                              {416, "The requested part number is not satisfiable."},
 	"InvalidPartOrder":                               {400, "The list of parts was not in ascending order. Parts must be ordered by part number."},
 	"InvalidPolicyDocument":                          {400, "The content of the form does not meet the conditions specified in the policy document."},
-	"InvalidRange":                                   {416, "The requested range is not satisfiable."},
+	"InvalidRange":                                   {416, "The requested range is not satisfiable"},
 	"InvalidRedirectLocation":                        {400, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."},
 	"InvalidRequest":                                 {400, "The request is not valid."},
 	"InvalidSecurity":                                {403, "The provided security credentials are not valid."},
-	"InvalidStorageClass":                            {400, "The storage class that you specified is not valid."},
+	"InvalidStorageClass":                            {400, "The storage class you specified is not valid"},
 	"InvalidTag":                                     {400, "The tag that you provided was not valid."},
 	"InvalidTargetBucketForLogging":                  {400, "The target bucket for logging does not exist, or does not grant the rights to write to it."},
 	"InvalidToken":                                   {400, "The provided token is malformed or otherwise not valid."},
 	"InvalidURI":                                     {400, "The specified URI could not be parsed."},
-	"KeyTooLongError":                                {400, "Your key is too long."},
+	"KeyTooLongError":                                {400, "Your key is too long"},
 	"MalformedACLError":                              {400, "The XML that you provided was not well formed or did not validate against our published schema."},
 	"MalformedPOSTRequest":                           {400, "The body of your POST request is not well-formed multipart/form-data."},
 	"MalformedPolicy":                                {400, "The policy is not valid."},
 	"MalformedTrailerError":                          {400, "The request contained trailing data that was not well-formed or did not conform to our published schema."},
-	"MalformedXML":                                   {400, "The XML that you provided was not well formed or did not validate against our published schema."},
+	"MalformedXML":                                   {400, "The XML you provided was not well-formed or did not validate against our published schema"},
 	"MaxMessageLengthExceeded":                       {400, "Your request was too large."},
 	"MaxPostPreDataLengthExceededError":              {400, "Your POST request fields preceding the upload file were too large."},
 	"RequestHeaderSectionTooLarge":                   {431, "Your request header and query parameters used to make the request exceed the maximum allowed size."},
-	"MetadataTooLarge":                               {400, "Your metadata headers exceed the maximum allowed metadata size."},
+	"MetadataTooLarge":                               {400, "Your metadata headers exceed the maximum allowed metadata size"},
 	"MethodNotAllowed":                               {405, "The specified method is not allowed against this resource."},
 	"MissingContentLength":                           {411, "You must provide the Content-Length HTTP header."},
 	"MissingRequestBodyError":                        {400, "Request body is empty."},
 	"MissingSecurityHeader":                          {400, "Your request was missing a required header."},
-	"NoSuchBucket":                                   {404, "The specified bucket does not exist."},
-	"NoSuchBucketPolicy":                             {404, "The bucket policy does not exist."},
-	"NoSuchCORSConfiguration":                        {404, "The CORS configuration does not exist."},
+	"NoSuchBucket":                                   {404, "The specified bucket does not exist"},
+	"NoSuchBucketPolicy":                             {404, "The bucket policy does not exist"},
+	"NoSuchCORSConfiguration":                        {404, "The CORS configuration does not exist"},
 	"NoSuchConfiguration":                            {404, "The specified configuration does not exist."},
 	"NoSuchKey":                                      {404, "The specified key does not exist."},
-	"NoSuchLifecycleConfiguration":                   {404, "The lifecycle configuration does not exist."},
+	"NoSuchLifecycleConfiguration":                   {404, "The lifecycle configuration does not exist"},
 	"NoSuchObjectLockConfiguration":                  {404, "The specified object does not have an ObjectLock configuration."},
-	"NoSuchPublicAccessBlockConfiguration":           {404, "The public access block configuration was not found."},
-	"NoSuchTagSet":                                   {404, "The TagSet does not exist."},
-	"NoSuchUpload":                                   {404, "The specified multipart upload does not exist. The upload id might not be valid, or the multipart upload might have been aborted or completed."},
-	"NoSuchVersion":                                  {404, "The version id specified in the request does not match an existing version."},
-	"NoSuchWebsiteConfiguration":                     {404, "The specified bucket does not have a website configuration."},
+	"NoSuchPublicAccessBlockConfiguration":           {404, "The public access block configuration was not found"},
+	"NoSuchTagSet":                                   {404, "The TagSet does not exist"},
+	"NoSuchUpload":                                   {404, "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."},
+	"NoSuchVersion":                                  {404, "The specified version does not exist."},
+	"NoSuchWebsiteConfiguration":                     {404, "The specified bucket does not have a website configuration"},
 	"NotImplemented":                                 {501, "A header or query that you provided implies functionality that is not implemented."},
 	"NotModified":                                    {304, "Not modified."},
-	"ObjectLockConfigurationNotFoundError":           {404, "Object Lock configuration does not exist for this bucket."},
+	"ObjectLockConfigurationNotFoundError":           {404, "Object Lock configuration does not exist for this bucket"},
 	"OperationAborted":                               {409, "A conflicting conditional operation is currently in progress against this resource. Try again."},
-	"OwnershipControlsNotFoundError":                 {404, "The bucket ownership controls were not found."},
+	"OwnershipControlsNotFoundError":                 {404, "The bucket ownership controls were not found"},
 	"PermanentRedirect":                              {301, "The bucket that you are attempting to access must be addressed using the specified endpoint."},
-	"PreconditionFailed":                             {412, "At least one of the preconditions that you specified did not hold."},
-	"ReplicationConfigurationNotFoundError":          {404, "There is no replication configuration for this bucket."},
-	"RequestTimeTooSkewed":                           {403, "The difference between the request time and the server's time is too large."},
+	"PreconditionFailed":                             {412, "At least one of the pre-conditions you specified did not hold"},
+	"ReplicationConfigurationNotFoundError":          {404, "The replication configuration was not found"},
+	"RequestTimeTooSkewed":                           {403, "The difference between the request time and the current time is too large."},
 	"RequestTimeout":                                 {400, "Your socket connection to the server was not read from or written to within the timeout period."},
-	"ServerSideEncryptionConfigurationNotFoundError": {404, "The server-side encryption configuration was not found."},
+	"ServerSideEncryptionConfigurationNotFoundError": {404, "The server side encryption configuration was not found"},
 	"ServiceUnavailable":                             {503, "Service is unable to handle the request. Retry."},
-	"SignatureDoesNotMatch":                          {403, "The request signature that the server calculated does not match the signature that you provided. Check your secret access key and signing method."},
+	"SignatureDoesNotMatch":                          {403, "The request signature we calculated does not match the signature you provided. Check your key and signing method."},
 	"SlowDown":                                       {503, "Please reduce your request rate."},
 	"TooManyBuckets":                                 {400, "You have attempted to create more buckets than are allowed."},
 	"UnexpectedContent":                              {400, "This request contains unsupported content."},

@@ -39,8 +39,9 @@ func (r *request) preflight() error {
 	return nil
 }
 
+// forbidden has the words of AWS, letter by letter: there are clients that look for them.
 func forbidden() error {
-	return s3.E("edge.preflight", "CORS", "AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the evaluation of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
+	return s3.E("edge.preflight", "CORS", "AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
 }
 
 // cors adds what the bucket's rules say to a request with an Origin, whether it succeeds or not.

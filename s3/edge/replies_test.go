@@ -20,6 +20,8 @@ func TestErrorsNameWhatIsWrong(t *testing.T) {
 		{call{method: "DELETE", path: "/data?acl"}, 405, "MethodNotAllowed", "<Method>DELETE</Method><ResourceType>ACL</ResourceType>"},
 		{call{method: "DELETE", path: "/"}, 405, "MethodNotAllowed", "<Method>DELETE</Method><ResourceType>SERVICE</ResourceType>"},
 		{call{method: "DELETE", path: "/data"}, 409, "BucketNotEmpty", "<BucketName>data</BucketName>"},
+		{call{method: "GET", path: "/none-such"}, 404, "NoSuchBucket", "<Message>The specified bucket does not exist</Message>"},
+		{call{method: "PUT", path: "/data/k", header: []string{"x-amz-copy-source", "/data/k"}}, 400, "InvalidRequest", "without changing the object's metadata"}, // the quote as it is
 		{call{method: "GET", path: "/data?uploads&key-marker=a&upload-id-marker=x"}, 400, "InvalidArgument", "<Message>Invalid uploadId marker</Message><ArgumentName>upload-id-marker</ArgumentName><ArgumentValue>x</ArgumentValue>"},
 		{call{method: "PUT", path: "/data/k", header: []string{"x-amz-website-redirect-location", "elsewhere"}}, 400, "InvalidRedirectLocation", ""},
 		{call{method: "PUT", path: "/data/k", header: []string{"x-amz-website-redirect-location", "/" + strings.Repeat("x", 2048)}}, 400, "InvalidRedirectLocation", ""},
