@@ -41,7 +41,7 @@ func (r *request) preflight() error {
 
 // forbidden has the words of AWS, letter by letter: there are clients that look for them.
 func forbidden() error {
-	return s3.E("edge.preflight", "CORS", "AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
+	return s3.E("edge.preflight", "CORS", "AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.") //nolint:misspell // AWS's
 }
 
 // cors adds what the bucket's rules say to a request with an Origin, whether it succeeds or not.

@@ -73,11 +73,11 @@ func (r *form) postObject() error {
 			return err
 		}
 	}
-	etag, version, err := r.store(f, &post, file)
+	k, err := r.store(f, &post, file)
 	if err != nil {
 		return err
 	}
-	return r.posted(f, etag, version)
+	return r.posted(f, k)
 }
 
 // refused is what the owner of the key would say to who may not put the object, before the file has been sent. With a policy only the owner can tell.
@@ -127,6 +127,9 @@ func readForm(mr *multipart.Reader, f *sigv4.Form) (*multipart.Part, error) {
 			f.Filename = p.FileName()
 			return p, nil
 		}
+		if name == "" {
+			return nil, s3.E(op, "form", "MalformedPOSTRequest", "")
+		}
 		b, err := io.ReadAll(io.LimitReader(p, int64(maxFields-total)+1))
 		if err != nil {
 			return nil, formError(err)
@@ -134,9 +137,7 @@ func readForm(mr *multipart.Reader, f *sigv4.Form) (*multipart.Part, error) {
 		if total += len(b) + len(name); total > maxFields {
 			return nil, s3.E(op, "form", "MaxPostPreDataLengthExceededError", "")
 		}
-		if name != "" {
-			f.Fields[name] = string(b)
-		}
+		f.Fields[name] = string(b)
 	}
 	return nil, s3.E(op, "form", "MaxPostPreDataLengthExceededError", "")
 }
@@ -149,53 +150,72 @@ func formError(err error) error {
 	return s3.E("edge.readForm", "form", "MalformedPOSTRequest", "")
 }
 
+// kept is what the owner of the key says of the object that it has stored.
+type kept struct {
+	etag    string
+	headers []httpx.Header // of its reply that the reply to the form repeats
+}
+
 // store puts the file.
-func (r *form) store(f *sigv4.Form, post *sigv4.Post, file io.Reader) (etag, version string, err error) {
+func (r *form) store(f *sigv4.Form, post *sigv4.Post, file io.Reader) (*kept, error) {
 	call := &httpx.Call{Method: "PUT"}
 	start, err := io.ReadAll(io.LimitReader(file, smallFile))
 	if err != nil {
-		return "", "", formError(err)
+		return nil, formError(err)
 	}
 	if len(start) < smallFile {
 		if err := post.Check(int64(len(start))); err != nil {
-			return "", "", err
+			return nil, err
 		}
 		call.Body, r.caller.Body.Decoded = start, int64(len(start))
 	} else {
 		call.Stream, call.StreamLen = &checked{r: io.MultiReader(bytes.NewReader(start), file), post: post}, -1
 	}
 	for try := 1; ; try++ {
-		etag, version, err = r.storeAt(f, call)
+		k, err := r.storeAt(f, call)
 		if call.Stream != nil || !errs.Is(err, errs.WrongOwner, errs.StaleMap) || try == deliverTries {
-			return etag, version, said(err)
+			return k, said(err)
 		}
 		if renewed, rerr := r.renew(); rerr != nil || !renewed {
-			return "", "", errors.Join(rerr, said(err))
+			return nil, errors.Join(rerr, said(err))
 		}
 	}
 }
 
 // storeAt puts the file at the owner of its key.
-func (r *form) storeAt(f *sigv4.Form, call *httpx.Call) (etag, version string, err error) {
+func (r *form) storeAt(f *sigv4.Form, call *httpx.Call) (*kept, error) {
 	const op = "edge.store"
 	o := r.object(r.key)
 	switch {
 	case o.Owner == nil:
-		return "", "", errs.E(op, o.String(), errs.Unavailable, "no target is in service")
+		return nil, errs.E(op, o.String(), errs.Unavailable, "no target is in service")
 	case !o.Owner.Alive:
-		return "", "", errs.F(op, o.String(), errs.Unavailable, "its owner %s does not answer", o.Owner.ID)
+		return nil, errs.F(op, o.String(), errs.Unavailable, "its owner %s does not answer", o.Owner.ID)
 	}
+	var err error
 	if call.Headers, err = r.formHeaders(f.Fields); err != nil {
-		return "", "", err
+		return nil, err
 	}
 	b := strconv.AppendUint([]byte("http://"+o.Owner.IntraAddr+s3.PathOwner+"/"), o.Bucket.ID, 10)
 	call.URL = string(httpx.AppendPath(append(b, '/'), o.Key))
 	rep, err := r.e.node.Client.Do(httpx.WithRequestID(r.c.Context(), r.c.RequestID()), call)
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
 	defer rep.Close()
-	return rep.Header("ETag"), rep.Header("x-amz-version-id"), nil
+	k := &kept{etag: rep.Header("ETag")}
+	repeat := func(name string) {
+		if v := rep.Header(name); v != "" {
+			k.headers = append(k.headers, httpx.Header{Key: name, Value: v})
+		}
+	}
+	for _, name := range [...]string{"ETag", "x-amz-version-id", "x-amz-expiration", "x-amz-checksum-type"} {
+		repeat(name)
+	}
+	for _, a := range s3.Algorithms() {
+		repeat(a.Header())
+	}
+	return k, nil
 }
 
 // checked is a file that must have the length that the policy wants: else it ends with an error, and is not stored.
@@ -299,11 +319,10 @@ func between(s, from, to string) (string, bool) {
 }
 
 // posted answers a form that was stored, as it asks to be answered.
-func (r *form) posted(f *sigv4.Form, etag, version string) error {
-	c := r.c
-	c.SetHeader("ETag", etag)
-	if version != "" {
-		c.SetHeader("x-amz-version-id", version)
+func (r *form) posted(f *sigv4.Form, k *kept) error {
+	c, etag := r.c, k.etag
+	for _, h := range k.headers {
+		c.SetHeader(h.Key, h.Value)
 	}
 	location := r.location()
 	c.SetHeader("Location", location)

@@ -169,3 +169,27 @@ func TestFormRefused(t *testing.T) {
 		t.Errorf("something was kept: %s", l.body)
 	}
 }
+
+// TestFormChecksum: the reply to a form has the checksum that the form declared.
+func TestFormChecksum(t *testing.T) {
+	w := newWorld(t, 2)
+	policy := fmt.Sprintf(`{"expiration":%q,"conditions":[{"bucket":"data"},["starts-with","$key","up/"],["starts-with","$x-amz-checksum-crc32",""],["starts-with","$x-amz-meta-note",""],
+		["starts-with","$success_action_status",""],["starts-with","$success_action_redirect",""]]}`, time.Now().Add(time.Hour).UTC().Format("2006-01-02T15:04:05Z"))
+	f := newForm("up/sum", []byte("hello")).sign(policy, alice)
+	a := w.want(204, "", f.set("x-amz-checksum-crc32", "NhCmhg==").call())
+	if a.Header.Get("x-amz-checksum-crc32") != "NhCmhg==" || a.Header.Get("x-amz-checksum-type") != "FULL_OBJECT" || a.Header.Get("ETag") == "" {
+		t.Errorf("reply: %v", a.Header)
+	}
+	w.want(400, "BadDigest", f.set("x-amz-checksum-crc32", "NhCmhw==").call())
+}
+
+// TestFormPartWithoutName: what has no name is no field.
+func TestFormPartWithoutName(t *testing.T) {
+	w := newWorld(t, 1)
+	f := newForm("up/x", nil)
+	f.more = func(mw *multipart.Writer) {
+		p, _ := mw.CreateFormFile("", "a file.txt")
+		_, _ = p.Write(text(30_000)) // into memory
+	}
+	w.want(400, "MalformedPOSTRequest", f.call())
+}
