@@ -36,10 +36,11 @@ type watch struct {
 	stopped bool                    // on request
 	final   *Final
 
-	written  time.Time // to the ledger
-	cluster  string    // uuid of that in which it began, once it is in the ledger
-	restored time.Time // when it was read from the ledger; zero: it has come since this process began
-	unsure   bool      // it is only known from the ledger, see confirm
+	written  time.Time      // to the ledger
+	cluster  string         // uuid of that in which it began, once it is in the ledger
+	restored time.Time      // when it was read from the ledger; zero: it has come since this process began
+	unsure   bool           // it is only known from the ledger, see confirm
+	given    cluster.NodeID // whom shares were handed to, last, when this target left
 }
 
 // watch returns that of a job, and makes it; r.mu is held.
@@ -61,7 +62,7 @@ func (r *Runtime) about(s *Snap) (elsewhere []Snap) {
 	if w == nil {
 		return nil
 	}
-	s.Stopped, s.Final, s.Restored = w.stopped, w.final, w.unsure
+	s.Stopped, s.Final, s.Restored, s.Given = w.stopped, w.final, w.unsure, w.given
 	for _, k := range w.known {
 		if k.ended() {
 			k.Stopped, k.Final, k.Restored = w.stopped, w.final, w.unsure
@@ -432,7 +433,6 @@ func (r *Runtime) Leave(ctx context.Context) {
 		return
 	}
 	for _, j := range mine {
-		r.save(j.spec.ID)
 		r.mu.Lock()
 		w := r.watches[j.spec.ID]
 		var spec Spec
@@ -442,18 +442,25 @@ func (r *Runtime) Leave(ctx context.Context) {
 		}
 		r.mu.Unlock()
 		if closed {
+			r.save(j.spec.ID)
 			continue
 		}
 		s := j.snap()
 		if spec.Of, spec.From = j.of, s.Mark; s.ended() {
 			spec.Ended = &s
 		}
-		r.give(context.WithoutCancel(ctx), v, &spec)
+		to := r.give(context.WithoutCancel(ctx), v, &spec)
+		r.mu.Lock()
+		if to != "" {
+			w.given = to
+		}
+		r.mu.Unlock()
+		r.save(j.spec.ID)
 	}
 }
 
-// give has another target go on with a share: the one that looks after the job when this one is gone, or whoever is left.
-func (r *Runtime) give(ctx context.Context, v *cluster.View, s *Spec) {
+// give has another target go on with a share: the one that looks after the job when this one is gone, or whoever is left. It returns which, or "".
+func (r *Runtime) give(ctx context.Context, v *cluster.View, s *Spec) cluster.NodeID {
 	others := slices.DeleteFunc(r.others(v), func(n *cluster.Node) bool { return !n.InService() })
 	rank := func(n *cluster.Node) int {
 		if i := slices.Index(s.Targets, n.ID); i >= 0 {
@@ -468,10 +475,11 @@ func (r *Runtime) give(ctx context.Context, v *cluster.View, s *Spec) {
 		cancel()
 		if err == nil {
 			r.cfg.Log.Info("the share of a job goes on elsewhere", "job", s.ID, "of", s.Of, "at", n.ID)
-			return
+			return n.ID
 		}
 		r.cfg.Log.Warn("the share of a job could not be given to another target", "job", s.ID, "of", s.Of, "at", n.ID, "err", err)
 	}
+	return ""
 }
 
 // seal tells all of nodes how the job has ended.

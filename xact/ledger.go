@@ -50,6 +50,8 @@ type entry struct {
 	Others  []Snap `json:"others,omitempty"` // of other targets, as they were seen last
 	Stopped bool   `json:"stopped,omitempty"`
 	Final   *Final `json:"final,omitempty"`
+
+	Given cluster.NodeID `json:"given,omitempty"` // whom this target has handed shares to, last, when it ended
 }
 
 func (l *ledger) path(id string) string { return filepath.Join(l.dir, id+".json") }
@@ -91,7 +93,7 @@ func (r *Runtime) entry(id string) *entry {
 		return nil
 	}
 	w.written, w.cluster = r.cfg.Now(), v.Map.UUID
-	e := &entry{Format: ledgerFormat, Cluster: w.cluster, Began: w.began, Spec: w.spec, Stopped: w.stopped, Final: w.final}
+	e := &entry{Format: ledgerFormat, Cluster: w.cluster, Began: w.began, Spec: w.spec, Stopped: w.stopped, Final: w.final, Given: w.given}
 	for _, j := range r.jobs {
 		if j.spec.ID == id {
 			s := j.snap()
@@ -220,7 +222,7 @@ func decodeEntry(b []byte) (*entry, error) {
 // recall takes up a job of the ledger. Shares that were worked on here count as given up.
 func (r *Runtime) recall(e *entry) {
 	w := r.watch(&e.Spec)
-	w.began, w.cluster, w.stopped, w.final = e.Began, e.Cluster, e.Stopped, e.Final
+	w.began, w.cluster, w.stopped, w.final, w.given = e.Began, e.Cluster, e.Stopped, e.Final, e.Given
 	w.restored, w.unsure = r.cfg.Now(), true
 	for _, s := range e.Others {
 		s.Targets = e.Spec.Targets
@@ -275,22 +277,25 @@ func (r *Runtime) disown(v *cluster.View) {
 }
 
 // confirm decides whether a job that this target knows from before its start is gone on with, by what the other live targets told. While it is not
-// over, every one of those that take part knows it: who has not heard of it may have forgotten it since its end. So it is gone on with if one of them
-// works on it, or if all of them have it from before their starts like this one, of whom there must be another. Otherwise why says what is in the way, for ever, or "" until more
-// of them answer.
+// over, every one of its members knows it: who has not heard of it may have forgotten it since its end. So it is gone on with if a target
+// works on it, or if all members have it from before their starts like this one, of whom there must be another. Otherwise why says what is in the way,
+// for ever, or "" until more of them answer.
 func (r *Runtime) confirm(v *cluster.View, w *watch, others []*cluster.Node, told [][]Snap, silent []bool) (sure bool, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !w.unsure {
 		return true, ""
 	}
-	early := r.cfg.Now().Sub(w.restored) < begunBy
-	for _, id := range w.spec.Targets {
-		if n := v.Map.Nodes[id]; n != nil && !n.Alive && early {
+	members := w.members(told)
+	early, there := r.cfg.Now().Sub(w.restored) < begunBy, false
+	for id := range members {
+		n := v.Map.Nodes[id]
+		if n != nil && !n.Alive && early {
 			return false, "" // it may be starting, too
 		}
+		there = there || n != nil && id != r.cfg.Self
 	}
-	sure = len(w.spec.Targets) == 1
+	sure = len(members) == 1
 	for i, n := range others {
 		for _, s := range told[i] {
 			if !s.Restored {
@@ -299,7 +304,7 @@ func (r *Runtime) confirm(v *cluster.View, w *watch, others []*cluster.Node, tol
 			}
 		}
 		switch {
-		case !slices.Contains(w.spec.Targets, n.ID):
+		case !members[n.ID]:
 		case silent[i]:
 			return false, ""
 		case len(told[i]) == 0:
@@ -308,11 +313,33 @@ func (r *Runtime) confirm(v *cluster.View, w *watch, others []*cluster.Node, tol
 			sure = true
 		}
 	}
+	if !sure && !there && why == "" && !slices.Contains(silent, true) {
+		why = "all targets that took part were restarted, and none of the others is left in the cluster: start it again if it is still wanted"
+	}
 	if why != "" {
 		return false, why
 	}
 	w.unsure = !sure
 	return sure, ""
+}
+
+// members are the targets that know of a job while it is not over: those that take part, and whom they have handed shares to. r.mu is held.
+func (w *watch) members(told [][]Snap) map[cluster.NodeID]bool {
+	all := map[cluster.NodeID]bool{}
+	for _, id := range w.spec.Targets {
+		all[id] = true
+	}
+	if w.given != "" {
+		all[w.given] = true
+	}
+	for _, snaps := range told {
+		for _, s := range snaps {
+			if s.Given != "" {
+				all[s.Given] = true
+			}
+		}
+	}
+	return all
 }
 
 // abandon ends a job that nobody goes on with, and with it the shares that are this target's.

@@ -198,6 +198,66 @@ func TestWaitsForOthers(t *testing.T) {
 	})
 }
 
+// TestOthersGone: a job ends when nobody is left in the cluster who could tell whether it was over.
+func TestOthersGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newKept(t, 2)
+		id, _ := begin(t, c)
+		c.fall(t, true)
+		left := c.keys(c.from)
+		c.see(func(m *cluster.Map) { delete(m.Nodes, "t1") })
+		c.rise()
+		elapse(2 * begunBy)
+		if now := c.keys(c.from); now != left || left == "" {
+			t.Errorf("left %q, then %q", left, now)
+		}
+		if j := c.status(t, id); !j.Aborted || j.EndTime == 0 || !strings.Contains(j.Err, "none of the others is left") {
+			t.Errorf("%+v", j)
+		}
+	})
+}
+
+// TestHandedOn: a target that has handed its share to one that took no part does nothing more of it when it comes back after that one has ended the
+// job and forgotten it, though it was the only one that took part.
+func TestHandedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newKept(t, 2)
+		all := c.view
+		c.see(func(m *cluster.Map) { delete(m.Nodes, "t1") })
+		id, _ := begin(t, c)
+		c.view = all
+		c.now.Store(all)
+		gone, heir := c.nodes["t0"], c.nodes["t1"]
+		gone.rt.Leave(t.Context())
+		gone.stop()
+		gone.down.Store(true)
+		c.see(func(m *cluster.Map) { m.Nodes["t0"].Alive = false })
+		close(heir.gate)
+		elapse(5 * guardEvery)
+		if j := c.status(t, id); j.EndTime == 0 || j.Aborted {
+			t.Fatalf("%+v", j)
+		}
+		heir.stop()
+		heir.dir = t.TempDir()
+		heir.start()
+		gone.gate = nil
+		gone.start()
+		gone.down.Store(false)
+		c.see(func(m *cluster.Map) { m.Nodes["t0"].Alive = true })
+		for i := range 10 {
+			c.put(c.from, fmt.Sprint("new", i), 1)
+		}
+		left := c.keys(c.from)
+		elapse(2 * begunBy)
+		if now := c.keys(c.from); now != left {
+			t.Errorf("left %q, then %q", left, now)
+		}
+		if j := c.status(t, id); !j.Aborted || j.EndTime == 0 || !strings.Contains(j.Err, "t1 does not know of it") {
+			t.Errorf("%+v", j)
+		}
+	})
+}
+
 // TestAnotherCluster: the jobs of a cluster that a target has left are none of the next one's.
 func TestAnotherCluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

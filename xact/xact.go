@@ -111,6 +111,8 @@ type Snap struct {
 	Final   *Final         `json:"final,omitempty"`   // not nil: the whole job has ended, so
 
 	Restored bool `json:"restored,omitempty"` // known from before Node's start alone; nobody has said since that the job is to go on
+
+	Given cluster.NodeID `json:"given,omitempty"` // whom Node has handed shares to, last, when it ended
 }
 
 // Final is how a job has ended, once all its shares have. Every target that knows of the job keeps it, so that it does not matter any more which
