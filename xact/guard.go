@@ -312,8 +312,8 @@ func (r *Runtime) goOn(ctx context.Context, v *cluster.View, w *watch, s *Spec) 
 		ctx, cancel := context.WithTimeout(ctx, askWithin)
 		err := r.cfg.Peers.Start(ctx, n, s)
 		cancel()
-		if err == nil {
-			return nil
+		if err == nil || r.cfg.Now().Sub(w.restored) < begunBy { // it may be starting
+			return err
 		}
 	}
 	r.cfg.Log.Warn("the share of a job is gone on with here", "job", s.ID, "of", s.Of, "objects", s.From.Objects)

@@ -44,6 +44,7 @@ func (c *testCluster) fall(t *testing.T, killed bool) {
 			t.Fatal(err)
 		}
 		n.stop()
+		n.down.Store(true)
 		if killed {
 			n.dir = as
 		}
@@ -55,6 +56,9 @@ func (c *testCluster) rise() {
 	for _, n := range c.nodes {
 		n.gate = nil
 		n.start()
+	}
+	for _, n := range c.nodes {
+		n.down.Store(false)
 	}
 }
 
