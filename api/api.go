@@ -148,6 +148,7 @@ const (
 // Headers that are ours.
 const (
 	HeaderErrorKind  = "ais-error-kind"  // errs.Kind of a failure
+	HeaderStale      = "ais-stale"       // "true" on a read of a bucket with stale_reads that no primary could confirm: it may be out of date
 	HeaderMapVersion = "ais-map-version" // of the cluster map the client routed with, or the server's when they differ
 	HeaderDurability = "ais-durability"  // class of an acknowledged write; of the bucket at HEAD bucket
 	HeaderBucketID   = "ais-bucket-id"

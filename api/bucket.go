@@ -138,6 +138,7 @@ type BucketProps struct {
 	Checksum   ChecksumProps      `json:"checksum"`
 	Versioning VersioningProps    `json:"versioning"` // of objects that S3 clients write
 	Durability cluster.Durability `json:"durability"`
+	StaleReads bool               `json:"stale_reads"` // reads go on when no primary answers, and may be out of date then
 	S3         S3Props            `json:"s3"`
 	Owner      string             `json:"owner,omitempty"` // id of a user
 	BID        string             `json:"bid"`             // hexadecimal bucket id
@@ -152,6 +153,7 @@ func PropsOf(b *cluster.Bucket) BucketProps {
 		Checksum:   ChecksumProps{Type: b.Props.Checksum, ValidateWarmGet: b.Props.ValidateOnGet},
 		Versioning: VersioningProps{b.Props.S3.Versioning == cluster.VersioningEnabled},
 		Durability: b.Props.Durability,
+		StaleReads: b.Props.StaleReads,
 		S3:         S3Props{b.Props.S3.MultiRange},
 		Owner:      b.Owner,
 		BID:        strconv.FormatUint(b.ID, 16),
@@ -190,6 +192,14 @@ func props() []prop {
 			[]string{string(cluster.Local), string(cluster.Volatile)},
 			func(p *cluster.BucketProps, v string) error { p.Durability = cluster.Durability(v); return nil },
 			func(p *cluster.BucketProps) string { return string(p.Durability) },
+		},
+		{
+			"stale_reads", "let reads of objects go on when no primary answers, out of date as they may be: true or false", onOff,
+			func(p *cluster.BucketProps, v string) (err error) {
+				p.StaleReads, err = strconv.ParseBool(v)
+				return err
+			},
+			func(p *cluster.BucketProps) string { return strconv.FormatBool(p.StaleReads) },
 		},
 		{
 			"versioning.enabled", "keep the versions of what S3 clients overwrite or delete: true or false (stops it; kept versions stay)", onOff,

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"sort"
 	"strings"
 	"time"
@@ -20,9 +21,10 @@ const (
 
 // BucketProps are the settings of a bucket that its owner may change.
 type BucketProps struct {
-	Checksum      cksum.Type `json:"checksum"`        // of whole objects
-	Durability    Durability `json:"durability"`      // class of every acknowledged write
-	ValidateOnGet bool       `json:"validate_on_get"` // also recompute the whole-object checksum on full reads (blocks are always verified)
+	Checksum      cksum.Type `json:"checksum"`              // of whole objects
+	Durability    Durability `json:"durability"`            // class of every acknowledged write
+	ValidateOnGet bool       `json:"validate_on_get"`       // also recompute the whole-object checksum on full reads (blocks are always verified)
+	StaleReads    bool       `json:"stale_reads,omitempty"` // objects may be read where they were last known to be when no primary answers: what others have written since may be missing
 	S3            S3Props    `json:"s3,omitzero"`
 }
 
@@ -42,6 +44,10 @@ func (p BucketProps) Validate() error {
 	}
 	return p.S3.Validate()
 }
+
+// ErrRanOut is in the error of a lease that a node had, and that nothing but time took away: no primary has answered it since. It may still read
+// for buckets with StaleReads.
+var ErrRanOut = errors.New("ran out")
 
 // Bucket is one bucket. Immutable once published in a View.
 type Bucket struct {

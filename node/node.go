@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -77,6 +78,17 @@ func (n *Node) View() (*cluster.View, error) {
 
 // Control returns the control plane.
 func (n *Node) Control() Control { return n.control }
+
+// MayRead returns nil while this node may answer for what it has of a bucket: it holds its lease, or that has run out and the bucket takes reads that
+// may be out of date (cluster.BucketProps.StaleReads), which stale then says of this one. What is not there, and conditions that fail, take the
+// lease in any case.
+func (n *Node) MayRead(b *cluster.Bucket) (stale bool, err error) {
+	err = n.control.Lease()
+	if b.Props.StaleReads && errors.Is(err, cluster.ErrRanOut) {
+		return true, nil
+	}
+	return false, err
+}
 
 // Ready tells why this node cannot serve yet or any more; nil when it can.
 func (n *Node) Ready() error {

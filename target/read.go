@@ -64,13 +64,17 @@ func (t *Target) head(r *request) error {
 	return r.c.SendHead(info.Size)
 }
 
-// judgeRead decides what of the object is served: this node must hold its lease, the conditions must hold,
+// judgeRead decides what of the object is served: this node must hold its lease, unless the bucket does without, the conditions must hold,
 // and the ranges must lie inside. No spans: the whole.
 func (t *Target) judgeRead(r *request, info *object.Info) ([]object.Span, error) {
-	if err := t.node.Control().Lease(); err != nil {
+	stale, err := t.node.MayRead(r.Bucket)
+	if err != nil {
 		return nil, err
 	}
 	c := r.c
+	if stale {
+		c.SetHeader(api.HeaderStale, "true")
+	}
 	if cond := conditions(c); cond != nil {
 		if err := cond.Check(info, true); err != nil {
 			c.SetFailHeader("ETag", `"`+info.ETag+`"`)

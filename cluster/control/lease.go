@@ -85,7 +85,7 @@ func (l *leaseBox) check(v *cluster.View) error {
 		}
 		if l.until.Load() > 0 {
 			return errs.F(op, "lease", errs.Unavailable,
-				"ran out %v ago: no primary has answered this node since, so others may have changed what it has", (-left).Round(time.Millisecond))
+				"%w %v ago: no primary has answered this node since, so others may have changed what it has", cluster.ErrRanOut, (-left).Round(time.Millisecond))
 		}
 	}
 	if why := l.off.Load(); why != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"aistore/api"
 	"aistore/cluster"
 	"aistore/errs"
 )
@@ -138,6 +139,32 @@ func TestStrangersAreAnsweredWithALease(t *testing.T) {
 		}
 		w.plane.setPrimary(nil, nil)
 	}
+}
+
+// TestStaleReads: who signs may read objects of a bucket with stale_reads through a node without a lease, and do nothing else there.
+func TestStaleReads(t *testing.T) {
+	w := newWorld(t, 1)
+	w.want(200, "", call{method: "PUT", path: "/data/k", body: []byte("x")})
+	b := w.plane.View().Buckets.Get("", "data")
+	props := b.Props
+	props.StaleReads = true
+	if _, err := w.plane.propose(cluster.SetBucketProps{Name: "data", Props: props, Version: b.Version}); err != nil {
+		t.Fatal(err)
+	}
+	lost := errs.E("test", "primary", errs.Unavailable)
+	w.plane.setPrimary(lost, lost)
+	read := call{method: "GET", path: "/data/k"}
+	w.want(503, "ServiceUnavailable", read)
+	w.plane.setPrimary(lost, errs.E("test", "lease", errs.Unavailable, cluster.ErrRanOut))
+	if a := w.want(200, "", read); string(a.body) != "x" || a.Header.Get(api.HeaderStale) != "true" {
+		t.Errorf("%q %v", a.body, a.Header)
+	}
+	for _, c := range []call{{method: "PUT", path: "/data/k", body: []byte("y")}, {method: "GET", path: "/data?list-type=2"}, {method: "GET", path: "/"}, {method: "HEAD", path: "/data"}} {
+		w.want(503, "ServiceUnavailable", c)
+	}
+	liar := alice
+	liar.secret = "wrong"
+	w.want(403, "SignatureDoesNotMatch", call{method: "GET", path: "/data/k", who: &liar})
 }
 
 // TestChangesAtTheSameTime: who changes one document of a bucket is not refused because others change others, however many they are, and the

@@ -149,7 +149,7 @@ func (r *request) authenticate() error {
 
 // identify fills the caller with what is known of the owner of an access key.
 func (r *request) identify(access string) error {
-	if err := r.e.ctl.Lease(); err != nil { // a key that was taken away may still be in this view
+	if err := mayAsk(r); err != nil { // a key that was taken away may still be in this view
 		return err
 	}
 	u, _ := r.view.Users.ByAccess(access)
@@ -159,6 +159,18 @@ func (r *request) identify(access string) error {
 	r.caller.ID, r.caller.Name, r.caller.Access = u.ID, u.Name, access
 	r.caller.Admin, r.caller.ReadOnly = u.Role == cluster.Admin, u.Role == cluster.ReadOnly
 	return nil
+}
+
+// mayAsk returns nil while this node knows who may do what: it holds its lease, or an object is read of a bucket that does without.
+func mayAsk(r *request) error {
+	err := r.e.ctl.Lease()
+	if err == nil || r.level != s3.Key || r.c.Method() != "GET" && r.c.Method() != "HEAD" {
+		return err
+	}
+	if b := r.view.Buckets.Get("", r.name); b != nil {
+		_, err = r.e.node.MayRead(b)
+	}
+	return err
 }
 
 // secrets returns the secret of an access key. One that this node does not know may be new.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"aistore/api"
 	"aistore/errs"
 	"aistore/httpx"
 	"aistore/object"
@@ -103,11 +104,15 @@ type part struct {
 	sum   s3.Checksum
 }
 
-// view decides what of the object is served: this node must hold its lease, the conditions must hold, ranges must lie inside. parts tells
-// the parts of this very version; it is asked only for a partNumber.
+// view decides what of the object is served: this node must hold its lease, unless the bucket does without, the conditions must hold, ranges must lie
+// inside. parts tells the parts of this very version; it is asked only for a partNumber.
 func (r read) view(info *object.Info, parts func() []store.PartInfo) (*view, error) {
-	if err := r.w.node.Control().Lease(); err != nil {
+	stale, err := r.w.node.MayRead(r.Bucket)
+	if err != nil {
 		return nil, err
+	}
+	if stale {
+		r.c.SetHeader(api.HeaderStale, "true")
 	}
 	if err := r.judge(info); err != nil {
 		return nil, err
@@ -129,7 +134,6 @@ func (r read) view(info *object.Info, parts func() []store.PartInfo) (*view, err
 	if r.Bucket.Props.S3.MultiRange || strings.EqualFold(r.h.MultiRange, "multipart") {
 		several = s3.Multipart
 	}
-	var err error
 	if v.spans, err = s3.ParseRange(r.h.Range, info.Size, several); err != nil {
 		r.c.SetFailHeader("Content-Range", "bytes */"+itoa(info.Size))
 	}

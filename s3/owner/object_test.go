@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"aistore/api"
 	"aistore/cksum"
 	"aistore/cluster"
 	"aistore/errs"
@@ -235,6 +236,30 @@ func TestNothingIsServedWithoutALease(t *testing.T) {
 	w.targets[0].ctl.setLease(nil)
 	w.want(200, "", call{method: "GET", bucket: "plain", key: "k"})
 	w.want(404, "NoSuchKey", call{method: "GET", bucket: "plain", key: "new"})
+}
+
+// TestStaleReads: a bucket with stale_reads is read without a lease, of which replies tell, and not written; documents of its objects take one.
+func TestStaleReads(t *testing.T) {
+	w := newWorld(t, 1)
+	w.want(200, "", call{method: "PUT", bucket: "plain", key: "k", body: []byte("x")})
+	w.plane.set(func(v *cluster.View) { v.Buckets.Get("", "plain").Props.StaleReads = true })
+	ctl := w.targets[0].ctl
+	ctl.setLease(errs.E("test", "lease", errs.Unavailable))
+	w.want(503, "ServiceUnavailable", call{method: "GET", bucket: "plain", key: "k"})
+	ctl.setLease(errs.E("test", "lease", errs.Unavailable, cluster.ErrRanOut))
+	for _, method := range []string{"GET", "HEAD"} {
+		if a := w.want(200, "", call{method: method, bucket: "plain", key: "k"}); a.Header.Get(api.HeaderStale) != "true" {
+			t.Errorf("%s: %v", method, a.Header)
+		}
+	}
+	for _, c := range []call{{method: "PUT", key: "k", body: []byte("y")}, {method: "DELETE", key: "k"}, {method: "GET", key: "absent"}, {method: "GET", key: "k", query: "tagging"}} {
+		c.bucket = "plain"
+		w.want(503, "ServiceUnavailable", c)
+	}
+	ctl.setLease(nil)
+	if a := w.want(200, "", call{method: "GET", bucket: "plain", key: "k"}); a.Header.Get(api.HeaderStale) != "" || string(a.body) != "x" {
+		t.Errorf("%q %v", a.body, a.Header)
+	}
 }
 
 // TestEncryptionIsRefused: whoever may write is told that nothing is encrypted, and whom the policy denies it for what is asked, that.

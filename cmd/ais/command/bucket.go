@@ -244,7 +244,7 @@ func (a bucketVerbs) showProps(c *cli.Context) error {
 		{"name", b.String()}, {"created", stamp(time.Unix(0, p.Created))}, {"id", bucketID(p.BID)}, {"placement-seed", strconv.FormatUint(p.Seed, 16)},
 		{"checksum.type", p.Checksum.Type.String()}, {"checksum.validate_warm_get", strconv.FormatBool(p.Checksum.ValidateWarmGet)},
 		{"durability", string(p.Durability)}, {"versioning.enabled", strconv.FormatBool(p.Versioning.Enabled)},
-		{"s3.multi_range", strconv.FormatBool(p.S3.MultiRange)}, {"owner", p.Owner},
+		{"stale_reads", strconv.FormatBool(p.StaleReads)}, {"s3.multi_range", strconv.FormatBool(p.S3.MultiRange)}, {"owner", p.Owner},
 	}
 	if c.NArg() == 2 {
 		for _, r := range rows {
