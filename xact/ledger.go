@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -29,14 +30,26 @@ const maxLedgerFile = 2 * maxSpec
 // ledgerEvery is how often marks are written, and a second more for each MiB of the job's message, which is written with them.
 const ledgerEvery = 5 * time.Second
 
+// ledgerPatience is how long a job waits for its file: the disk may hang.
+const ledgerPatience = 2 * time.Second
+
 // ledger keeps what a target knows of jobs on disk, one file each, for when all targets have ended. docs/format/jobs.md describes it.
 // Where it cannot be written jobs go on, and are remembered as long as the process lives.
+//
+// One goroutine at a time writes, while there is something to write. Where a write does not return, nobody waits for it: neither those who
+// start, stop or end jobs, nor the end of the process.
 type ledger struct {
-	dir string
+	dir   string
+	log   *slog.Logger
+	write func(path string, b []byte) error // durable.WriteFile, but in tests
 
-	mu   sync.Mutex      // held while a file is written
-	kept map[string]bool // ids of jobs with a file
-	bad  bool            // the last write failed
+	mu      sync.Mutex
+	turns   map[string]chan struct{} // of jobs to be written, closed when that is done; "" is none's: only files are removed
+	writing bool                     // somebody writes
+	bad     bool                     // the last write failed
+	late    bool                     // one has not returned within ledgerPatience
+
+	kept map[string]bool // ids of jobs with a file; only who writes uses it
 }
 
 // entry is a file of the ledger.
@@ -59,27 +72,79 @@ func (l *ledger) path(id string) string { return filepath.Join(l.dir, id+".json"
 // keeps reports whether jobs of a kind are in the ledger. Who counts objects can count them again.
 func keeps(kind string) bool { return kind != SummaryBucket }
 
-// save writes what is known of a job. What was known when save was called is durable when it returns, or the log says why not.
+// save writes what is known of a job, and removes the files of those that are remembered no more. What was known when save was called is durable when
+// it returns, or the log says why not.
 func (r *Runtime) save(id string) {
+	l := &r.ledger
 	if r.cfg.Dir == "" {
 		return
 	}
-	l := &r.ledger
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	e := r.entry(id)
-	if e == nil {
-		return
+	turn := l.turns[id]
+	if turn == nil {
+		turn = make(chan struct{})
+		l.turns[id] = turn
 	}
-	b, err := json.Marshal(e)
-	if err == nil {
-		err = durable.WriteFile(l.path(id), b)
+	if !l.writing {
+		l.writing = true
+		go l.work(r.entry, r.remembers) // nobody waits for it longer than here, see ledger
 	}
-	l.kept[id] = true
-	if failed := err != nil; failed != l.bad {
-		if l.bad = failed; failed {
-			r.cfg.Log.Warn("jobs are not written down: they are forgotten if all targets end", "err", err)
+	patience := ledgerPatience
+	if l.late {
+		patience = 0
+	}
+	l.mu.Unlock()
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-turn:
+	case <-t.C:
+		l.mu.Lock()
+		first := !l.late
+		l.late = true
+		l.mu.Unlock()
+		if first {
+			l.log.Warn("jobs are not written down: they are forgotten if all targets end", "err", "a write in "+l.dir+" has not returned for "+ledgerPatience.String())
 		}
+	}
+}
+
+// work gives all their turn, until nobody is left.
+func (l *ledger) work(entryOf func(id string) *entry, remembered func(id string) bool) {
+	for {
+		l.mu.Lock()
+		var id string
+		var turn chan struct{}
+		for id, turn = range l.turns {
+			break
+		}
+		delete(l.turns, id)
+		l.writing = turn != nil
+		l.mu.Unlock()
+		if turn == nil {
+			return
+		}
+		if e := entryOf(id); e != nil {
+			b, err := json.Marshal(e)
+			if err == nil {
+				err = l.write(l.path(id), b)
+			}
+			l.kept[id] = true
+			l.wrote(err)
+		}
+		l.prune(remembered)
+		close(turn)
+	}
+}
+
+// wrote notes how a write has ended; of failures in a row the log has one.
+func (l *ledger) wrote(err error) {
+	l.mu.Lock()
+	first := err != nil && !l.bad
+	l.bad, l.late = err != nil, false
+	l.mu.Unlock()
+	if first {
+		l.log.Warn("jobs are not written down: they are forgotten if all targets end", "err", err)
 	}
 }
 
@@ -136,8 +201,6 @@ func (r *Runtime) saveMarks(ctx context.Context) {
 
 // prune removes the files of jobs that are remembered no more.
 func (l *ledger) prune(remembered func(id string) bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for id := range l.kept {
 		if remembered(id) {
 			continue
@@ -150,7 +213,7 @@ func (l *ledger) prune(remembered func(id string) bool) {
 
 // restore reads the ledger. Files that cannot be used are left alone, and the log says why.
 func (r *Runtime) restore() {
-	r.ledger = ledger{dir: r.cfg.Dir, kept: map[string]bool{}}
+	r.ledger = ledger{dir: r.cfg.Dir, log: r.cfg.Log, write: durable.WriteFile, turns: map[string]chan struct{}{}, kept: map[string]bool{}}
 	files, err := os.ReadDir(r.cfg.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.cfg.Log.Warn("jobs before this start are not known", "err", err)
@@ -272,7 +335,7 @@ func (r *Runtime) disown(v *cluster.View) {
 	}
 	r.mu.Unlock()
 	if foreign {
-		r.ledger.prune(r.remembers)
+		r.save("")
 	}
 }
 

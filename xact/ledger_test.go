@@ -14,6 +14,7 @@ import (
 	"aistore/api"
 	"aistore/cluster"
 	"aistore/errs"
+	"aistore/internal/durable"
 )
 
 // newKept returns targets that keep their jobs on disk.
@@ -328,6 +329,50 @@ func TestLedgerFails(t *testing.T) {
 		c.put(c.from, "k", 1)
 		if j := c.run(t, DeleteObjects, 0, map[string]any{"objnames": []string{"k"}}); j.Aborted || j.Objects != 1 || c.keys(c.from) != "" {
 			t.Errorf("%+v", j)
+		}
+	})
+}
+
+// TestLedgerHangs: where a write of the ledger does not return, jobs begin, end and are stopped all the same, and the target ends; when it has returned
+// what is known then is written.
+func TestLedgerHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newKept(t, 2)
+		n := c.nodes["t0"]
+		answers := make(chan struct{})
+		n.rt.ledger.write = func(path string, b []byte) error {
+			<-answers
+			return durable.WriteFile(path, b)
+		}
+		n.gate = make(chan struct{})
+		c.put(c.from, "k", 1)
+		began := time.Now()
+		id, err := c.jobs.Start(t.Context(), c.view, Spec{Kind: DeleteObjects, Bucket: 1, Message: json.RawMessage(`{"all":true}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.jobs.Stop(t.Context(), c.view, &api.JobQuery{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+		n.rt.active.Wait()
+		n.gate = nil
+		c.put(c.from, "k2", 1)
+		j := c.run(t, DeleteObjects, 0, map[string]any{"all": true})
+		if left := c.keys(c.from); left != "" || j.Aborted {
+			t.Errorf("left %q: %+v", left, j)
+		}
+		if took := time.Since(began); took > 2*ledgerPatience+5*guardEvery {
+			t.Errorf("took %v", took)
+		}
+		close(answers)
+		synctest.Wait()
+		elapse(guardEvery)
+		n.stop()
+		n.start()
+		for id, aborted := range map[string]bool{id: true, j.UUID: false} {
+			if snaps := n.rt.Query(&api.JobQuery{ID: id}); len(snaps) == 0 || snaps[0].End.IsZero() || snaps[0].Aborted != aborted {
+				t.Errorf("%+v", snaps)
+			}
 		}
 	})
 }

@@ -63,7 +63,7 @@ func (r *Runtime) Routes() []httpx.Route {
 	}
 }
 
-// patience bounds a call to a target: all are answered from memory.
+// patience bounds a call to a target: all are answered from memory, or when the ledger is written, see ledgerPatience.
 const patience = 10 * time.Second
 
 // Remote is the Peers of a node: other targets over the intra-cluster listener, itself directly.

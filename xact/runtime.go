@@ -156,7 +156,6 @@ func (r *Runtime) Start(ctx context.Context, s Spec) error {
 		return err
 	}
 	r.save(s.ID)
-	r.ledger.prune(r.remembers)
 	return nil
 }
 
