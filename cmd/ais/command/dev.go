@@ -28,7 +28,7 @@ func (a devVerbs) command() *cli.Command {
 	dir := func(more ...cli.Flag) []cli.Flag {
 		return append([]cli.Flag{&cli.StringFlag{Name: "dir", Usage: "`DIR` of the cluster", Value: defaultDevDir}}, more...)
 	}
-	within := &cli.DurationFlag{Name: "timeout", Usage: "wait `TIME` for a node to become ready", Value: time.Minute}
+	within := &cli.DurationFlag{Name: "timeout", Usage: "wait `DURATION` for a node to become ready", Value: time.Minute}
 	one := func(name, usage string, act func(context.Context, *local.Cluster, string) error, more ...cli.Flag) *cli.Command {
 		return a.verb(&cli.Command{
 			Name: name, Usage: usage, ArgsUsage: "NODE", Flags: dir(more...),
@@ -46,13 +46,13 @@ func (a devVerbs) command() *cli.Command {
 					"process, a1, which is both. On a directory that holds a cluster, options that contradict it are refused.\n" +
 					"The binary aisnode is found next to ais, in PATH, or by the environment's AISNODE.",
 				Flags: dir(
-					&cli.IntFlag{Name: "gateways", Usage: "number of gateways", DefaultText: "1"},
-					&cli.IntFlag{Name: "targets", Usage: "number of targets", DefaultText: "3"},
-					&cli.IntFlag{Name: "mountpaths", Usage: "number of mountpaths per target", DefaultText: "2"},
-					&cli.IntFlag{Name: "port", Usage: "public port of the first gateway", DefaultText: "8080, unless the kernel may give it to outgoing connections"},
+					&cli.IntFlag{Name: "gateways", Usage: "`N` gateways", DefaultText: "1"},
+					&cli.IntFlag{Name: "targets", Usage: "`N` targets", DefaultText: "3"},
+					&cli.IntFlag{Name: "mountpaths", Usage: "`N` mountpaths per target", DefaultText: "2"},
+					&cli.IntFlag{Name: "port", Usage: "public `PORT` of the first gateway", DefaultText: "8080, unless the kernel may give it to outgoing connections"},
 					&cli.BoolFlag{Name: "all", Usage: "one process instead, gateway and target in one", DisableDefaultText: true},
 					&cli.BoolFlag{Name: "tls", Usage: "every node also listens over TLS", DisableDefaultText: true},
-					&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error"},
+					&cli.StringFlag{Name: "log-level", Usage: "`LEVEL` of the nodes' logs: debug, info, warn or error", DefaultText: "info"},
 					within,
 				),
 				Action: a.up,
@@ -138,7 +138,7 @@ func (a devVerbs) up(c *cli.Context) error {
 func (a devVerbs) addCommand(name string, role local.Role, flags []cli.Flag) *cli.Command {
 	if role == local.RoleTarget { // a gateway has nothing to wait with: it serves at once
 		flags = append(flags, &cli.BoolFlag{Name: "standby", Usage: "it waits until it is joined by hand", DisableDefaultText: true},
-			&cli.IntFlag{Name: "mountpaths", Usage: "number of mountpaths per target", DefaultText: "as many as the target with the most has"})
+			&cli.IntFlag{Name: "mountpaths", Usage: "`N` mountpaths per target", DefaultText: "as many as the target with the most has"})
 	}
 	return a.verb(&cli.Command{
 		Name: name, Usage: "add a " + name + ", or N of them", ArgsUsage: "[N]", Flags: flags,

@@ -81,7 +81,7 @@ func (a jobVerbs) command() *cli.Command {
 
 // timeoutFlag bounds a wait.
 func timeoutFlag() cli.Flag {
-	return &cli.DurationFlag{Name: "timeout", Usage: "give up after this time", DefaultText: "never"}
+	return &cli.DurationFlag{Name: "timeout", Usage: "give up after `DURATION`, such as 30s or 5m", DefaultText: "never"}
 }
 
 // limited is the command's context within --timeout.

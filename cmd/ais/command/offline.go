@@ -30,7 +30,7 @@ func (a offlineVerbs) command() *cli.Command {
 		}, more...)
 	}
 	prefix := &cli.StringFlag{Name: "prefix", Usage: "only names that begin with `PREFIX`"}
-	bucket := &cli.StringFlag{Name: "bucket", Usage: "only this bucket: its id, such as b7, or with --view its name"}
+	bucket := &cli.StringFlag{Name: "bucket", Usage: "only `BUCKET`: its id, such as b7, or with --view its name"}
 	return &cli.Command{
 		Name: "advanced", Usage: "tools for emergencies",
 		Subcommands: []*cli.Command{lifeVerbs{a.app}.removeCommand(), a.recoverCommand(), {

@@ -25,7 +25,7 @@ func (a clusterVerbs) performanceCommand() *cli.Command {
 			"--all is given.",
 		Flags: append(refreshFlags(),
 			&cli.BoolFlag{Name: "all", Usage: "also the traffic between nodes", DisableDefaultText: true},
-			&cli.DurationFlag{Name: "interval", Usage: "time between the two samples", Value: time.Second},
+			&cli.DurationFlag{Name: "interval", Usage: "`DURATION` between the two samples, such as 500ms or 5s", Value: time.Second},
 			a.headersFlag(), a.unitsFlag(),
 		),
 		Action: a.performance,

@@ -18,7 +18,7 @@ import (
 const maxWorkers = 256
 
 func workersFlag() cli.Flag {
-	return &cli.IntFlag{Name: "workers", Usage: "transfers at the same time", DefaultText: "16", Value: 0}
+	return &cli.IntFlag{Name: "workers", Usage: "`N` transfers at the same time", DefaultText: "16, or twice the number of CPUs if that is more"}
 }
 
 // workers returns --workers within its bounds. The default hides the round trip and the disk's sync of small objects
