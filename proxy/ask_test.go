@@ -26,7 +26,7 @@ func (w *world) other(id cluster.NodeID, h http.HandlerFunc) *httptest.Server {
 // TestCheckIsWaitedFor: a target that looks through its index, and perhaps reads every byte, says nothing until it has ended.
 func TestCheckIsWaitedFor(t *testing.T) {
 	cfg := httpx.ClientConfig{Progress: 500 * time.Millisecond}
-	w := startAs(t, cfg)
+	w := startAs(t, cfg, true)
 	checking, found := make(chan bool, 1), make(chan bool)
 	silent := make(chan bool)
 	at := w.other("t2", func(rw http.ResponseWriter, r *http.Request) {

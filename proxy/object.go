@@ -7,7 +7,7 @@ import (
 	"aistore/httpx"
 )
 
-// object sends the request to the object's owner.
+// object sends the request to the object's owner. In role all the target does that.
 func (g *Gateway) object(c *httpx.Ctx) error {
 	const op = "proxy.object"
 	rest := c.Rest()
@@ -22,10 +22,10 @@ func (g *Gateway) object(c *httpx.Ctx) error {
 	switch {
 	case err != nil:
 		return err
+	case g.objects != nil: // also what is another's: who sent the request here may know a newer map, and would be sent it back
+		return g.objects.Serve(c, o)
 	case o.Owner == nil:
 		return errs.E(op, o.String(), errs.Busy, "no target is in service")
-	case o.Owner.ID == g.node.ID && g.objects != nil:
-		return g.objects.Serve(c, o)
 	case !o.Owner.Alive:
 		return errs.F(op, o.String(), errs.Busy, "its owner %s does not answer: retry later", o.Owner.ID)
 	}

@@ -32,7 +32,7 @@ type Control interface {
 	Member() error
 }
 
-// Objects serves object requests in this process. *target.Target is the one real one.
+// Objects serves object requests in this process, and sends those for others' objects to them. *target.Target is the one real one.
 type Objects interface {
 	Serve(c *httpx.Ctx, o node.Object) error
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,33 +70,49 @@ func TestObjectsGoToTheirOwner(t *testing.T) {
 			t.Errorf("%s %s: %d, served %q", c.method, c.path, r.status, w.objs.seen)
 		}
 	}
-	// A second target, elsewhere: a redirect, and 503 once it is lost.
-	w.plane.must(t, cluster.DestroyBucket{Name: "abc"})
-	w.plane.must(t, cluster.Join{Node: cluster.Node{ID: "t2", Role: cluster.RoleTarget, PublicURL: "http://127.0.0.1:2", IntraAddr: "127.0.0.1:3", Weight: 100}})
-	w.plane.must(t, cluster.SetAlive{Back: []cluster.NodeID{"t2"}})
-	w.action(200, "POST", "/v1/buckets/abc", "create-bck", nil)
-	v, b := w.plane.View(), w.bucket("abc")
-	key := ""
-	for i := 0; key == ""; i++ {
-		if k := fmt.Sprintf("o%d é", i); v.Owner(b, k).ID == "t2" {
-			key = k
+}
+
+// TestObjectsElsewhere has a second target: a gateway redirects to it, and answers 503 once it is lost; a node in role all asks the target in its own process.
+func TestObjectsElsewhere(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		w := startAs(t, httpx.ClientConfig{}, all)
+		key := w.second()
+		path := string(httpx.AppendPath([]byte("/v1/objects/abc/"), key))
+		r := w.do("GET", path+"?provider=ais", nil)
+		if all { // it may be here by the word of a node that knows a newer map
+			if r.status != 200 || !slices.Contains(w.objs.seen, "GET ais://abc/"+key) {
+				t.Errorf("role all: %d, the target was asked for %q", r.status, w.objs.seen)
+			}
+			continue
+		}
+		loc := r.header.Get("Location")
+		if r.status != 307 || !strings.HasPrefix(loc, "http://127.0.0.1:2"+path+"?") || !strings.Contains(loc, "ais-s=") || !strings.HasSuffix(loc, "provider=ais") {
+			t.Errorf("redirect: %d %q", r.status, loc)
+		}
+		w.plane.must(t, cluster.SetAlive{Lost: []cluster.NodeID{"t2"}})
+		if r := w.do("GET", path, nil); r.status != 503 || r.header.Get("Retry-After") == "" || !strings.Contains(r.fault.Message, "t2") {
+			t.Errorf("owner lost: %+v", r)
+		}
+		if r := w.action(503, "GET", "/v1/buckets/abc", "list", nil); !strings.Contains(r.fault.Message, "t2") {
+			t.Errorf("a list without t2: %+v", r.fault)
+		}
+		if r := w.action(503, "DELETE", "/v1/buckets/abc", "delete-listrange", api.ObjectSelection{All: true}); !strings.Contains(r.fault.Message, "t2") {
+			t.Errorf("a job without t2: %+v", r.fault)
 		}
 	}
-	path := string(httpx.AppendPath([]byte("/v1/objects/abc/"), key))
-	r := w.do("GET", path+"?provider=ais", nil)
-	loc := r.header.Get("Location")
-	if r.status != 307 || !strings.HasPrefix(loc, "http://127.0.0.1:2"+path+"?") || !strings.Contains(loc, "ais-s=") || !strings.HasSuffix(loc, "provider=ais") {
-		t.Errorf("redirect: %d %q", r.status, loc)
-	}
-	w.plane.must(t, cluster.SetAlive{Lost: []cluster.NodeID{"t2"}})
-	if r := w.do("GET", path, nil); r.status != 503 || r.header.Get("Retry-After") == "" || !strings.Contains(r.fault.Message, "t2") {
-		t.Errorf("owner lost: %+v", r)
-	}
-	if r := w.action(503, "GET", "/v1/buckets/abc", "list", nil); !strings.Contains(r.fault.Message, "t2") {
-		t.Errorf("a list without t2: %+v", r.fault)
-	}
-	if r := w.action(503, "DELETE", "/v1/buckets/abc", "delete-listrange", api.ObjectSelection{All: true}); !strings.Contains(r.fault.Message, "t2") {
-		t.Errorf("a job without t2: %+v", r.fault)
+}
+
+// second adds the target t2 and makes the bucket abc. It returns a key of t2's.
+func (w *world) second() (key string) {
+	w.t.Helper()
+	w.plane.must(w.t, cluster.Join{Node: cluster.Node{ID: "t2", Role: cluster.RoleTarget, PublicURL: "http://127.0.0.1:2", IntraAddr: "127.0.0.1:3", Weight: 100}})
+	w.plane.must(w.t, cluster.SetAlive{Back: []cluster.NodeID{"t2"}})
+	w.action(200, "POST", "/v1/buckets/abc", "create-bck", nil)
+	v, b := w.plane.View(), w.bucket("abc")
+	for i := 0; ; i++ {
+		if key = fmt.Sprintf("o%d é", i); v.Owner(b, key).ID == "t2" {
+			return key
+		}
 	}
 }
 

@@ -188,10 +188,10 @@ type world struct {
 	routes []httpx.Route
 }
 
-func start(t *testing.T) *world { return startAs(t, httpx.ClientConfig{}) }
+func start(t *testing.T) *world { return startAs(t, httpx.ClientConfig{}, true) }
 
-// startAs is start of a node that asks others as cfg says.
-func startAs(t *testing.T, cfg httpx.ClientConfig) *world {
+// startAs is start of a node that asks others as cfg says; unless it serves objects it is a gateway alone.
+func startAs(t *testing.T, cfg httpx.ClientConfig, serves bool) *world {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -207,7 +207,11 @@ func startAs(t *testing.T, cfg httpx.ClientConfig) *world {
 	client := httpx.NewClient(cfg)
 	n := node.New(node.Config{ID: "t1", Role: cluster.RoleAll, Version: "test", Control: w.plane, Client: client, Metrics: metrics.New(nil), Logs: logs})
 	rt := xact.NewRuntime(xact.Config{Self: "t1", Objects: w.objs, Map: w.plane})
-	g := New(Config{Node: n, Control: w.plane, Objects: w.objs, Lists: list.NewLocal(w.objs.Names, w.plane), Jobs: rt})
+	gc := Config{Node: n, Control: w.plane, Lists: list.NewLocal(w.objs.Names, w.plane), Jobs: rt}
+	if serves {
+		gc.Objects = w.objs
+	}
+	g := New(gc)
 	w.routes = g.Routes()
 	router, err := httpx.NewRouter(w.routes)
 	if err != nil {
