@@ -75,8 +75,9 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	o := app.Options{Version: version, Log: stderr}
 	for {
-		err := serve(ctx, cfg, stdout, stderr)
+		err := serve(ctx, cfg, &o, stdout)
 		if errors.Is(err, app.ErrReopen) && ctx.Err() == nil {
 			continue
 		}
@@ -88,11 +89,11 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	}
 }
 
-// serve runs the node until ctx ends or it ends by itself.
-func serve(ctx context.Context, cfg config.Node, stdout, stderr io.Writer) error {
-	a, err := app.Open(ctx, cfg, app.Options{Version: version, Log: stderr})
+// serve runs the node until ctx ends or it ends by itself; o is then what it is to be opened with again.
+func serve(ctx context.Context, cfg config.Node, o *app.Options, stdout io.Writer) error {
+	a, err := app.Open(ctx, cfg, *o)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		fmt.Fprintf(stderr, "aisnode: stopped before it was open: %s\n", errs.Plain(err))
+		fmt.Fprintf(o.Log, "aisnode: stopped before it was open: %s\n", errs.Plain(err))
 		return nil
 	}
 	if err != nil {
@@ -107,6 +108,7 @@ func serve(ctx context.Context, cfg config.Node, stdout, stderr io.Writer) error
 	err = a.Run(ctx)
 	end()
 	greeting.Wait()
+	o.Was = a.Was()
 	return err
 }
 

@@ -43,7 +43,8 @@ import (
 // Options of a process that are no configuration.
 type Options struct {
 	Version string
-	Log     io.Writer // nil: nothing is logged
+	Log     io.Writer     // nil: nothing is logged
+	Was     *cluster.Node // what App.Was told when the node was opened before in this process; nil the first time
 }
 
 // jobsDir is what the node's directory keeps of jobs.
@@ -64,14 +65,15 @@ type App struct {
 	closers  []func() error // in order of opening
 	ballast  []byte         // see heapFloor
 
-	mover   *rebalance.Engine      // nil on a gateway
-	jobs    *xact.Runtime          // nil on a gateway
-	stop    context.CancelFunc     // ends Run
-	retired atomic.Bool            // the node is no more when its process has ended
-	wipes   atomic.Bool            // and neither are its objects
-	aside   atomic.Pointer[aside]  // what is set aside when Run has ended
-	oldEra  uint64                 // membership to which the content of the disks belongs
-	alert   atomic.Pointer[string] // that something is set aside; nil = nothing
+	mover   *rebalance.Engine            // nil on a gateway
+	jobs    *xact.Runtime                // nil on a gateway
+	stop    context.CancelFunc           // ends Run
+	retired atomic.Bool                  // the node is no more when its process has ended
+	wipes   atomic.Bool                  // and neither are its objects
+	aside   atomic.Pointer[aside]        // what is set aside when Run has ended
+	oldEra  uint64                       // membership to which the content of the disks belongs
+	alert   atomic.Pointer[string]       // that something is set aside; nil = nothing
+	was     atomic.Pointer[cluster.Node] // see Was
 }
 
 // heapFloor is the size of an allocation to which nothing is ever written. It takes no memory, but counts as heap: where only a few MiB
@@ -89,6 +91,7 @@ func Open(ctx context.Context, cfg config.Node, o Options) (*App, error) {
 		return nil, errs.E("app.Open", "log", errs.Invalid, err)
 	}
 	a := &App{cfg: cfg, log: logs.Logger(), ballast: make([]byte, heapFloor)}
+	a.was.Store(o.Was)
 	if err := a.open(ctx, logs, o.Version); err != nil {
 		return nil, errors.Join(err, a.close())
 	}

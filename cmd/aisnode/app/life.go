@@ -68,17 +68,18 @@ func (a *App) end(e node.Ending) {
 func (a *App) live(ctx context.Context) error {
 	look := time.NewTicker(100 * time.Millisecond) // for what no view tells: that the primary has accepted the node, or retired it
 	defer look.Stop()
-	var was *cluster.Node // as this process has seen it last, nil before it was accepted
+	accepted := false // and seen in the map since
 	for {
 		v := a.control.View()
-		if v != nil && (was != nil || a.control.Accepted() || a.control.Retired()) {
+		if v != nil && (accepted || a.control.Accepted() || a.control.Retired()) {
 			n := v.Map.Nodes[a.node.ID]
-			if a.ends(was, n) {
+			if a.ends(a.was.Load(), n) {
 				a.stop()
 				return nil
 			}
 			if n != nil {
-				was = n
+				a.was.Store(n)
+				accepted = true
 			}
 		}
 		select {
@@ -88,6 +89,10 @@ func (a *App) live(ctx context.Context) error {
 		}
 	}
 }
+
+// Was returns what the cluster map has said last of this node, nil before the process was accepted. A node that is opened again is told it: what
+// becomes of it meanwhile concerns a process that has seen it otherwise.
+func (a *App) Was() *cluster.Node { return a.was.Load() }
 
 // ends decides whether the process ends when what was the node becomes n.
 func (a *App) ends(was, n *cluster.Node) bool {
