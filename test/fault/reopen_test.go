@@ -14,6 +14,7 @@ import (
 func TestShutdownWhileReopening(t *testing.T) {
 	ctx := context.Background()
 	c := procs.Start(t, local.Options{Gateways: 1, Targets: 3, Mountpaths: 1, Binary: procs.Node(t, "failpoints")})
+	hasten(t, c)
 	m := newMover(t, c, procs.Seed(t), c.Client("g1"))
 	m.leave(ctx)
 	must(t, c.Restart(ctx, comer, "AIS_FAILPOINTS=start.before-aside=stop"))
