@@ -69,13 +69,17 @@ func (r *request) deliver(o *node.Object) error {
 		return e.owner.Serve(r.c, *o, &r.caller)
 	case !o.Owner.Alive:
 		return errs.F(op, o.String(), errs.Unavailable, "its owner %s does not answer", o.Owner.ID)
-	case o.View.Config.S3.Redirect && r.follows(o):
+	case o.View.Config.S3.Redirect && r.passed == 0 && r.follows(o): // once: who has sent it here may know a newer map, and would be sent it back
 		return r.redirect(o)
 	}
 	b := make([]byte, 0, 512)
 	b = strconv.AppendUint(append(b, s3.PathOwner+"/"...), o.Bucket.ID, 10)
 	b = httpx.AppendPath(append(b, '/'), o.Key)
-	if q := r.c.RawQuery(); q != "" {
+	q := r.c.RawQuery()
+	if r.passed != 0 {
+		_, q, _ = strings.Cut(passless(r.c.Target()), "?")
+	}
+	if q != "" {
 		b = append(append(b, '?'), q...)
 	}
 	target := len(b)

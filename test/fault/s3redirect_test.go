@@ -59,6 +59,16 @@ func TestS3Redirects(t *testing.T) {
 		if status, b := r.send(ctx, http.MethodGet, to.String(), nil); status != http.StatusOK || !bytes.Equal(b, data) {
 			t.Errorf("GET %s where it was sent: %d, %d bytes", r.key, status, len(b))
 		}
+		wrong := *to
+		for _, n := range c.Nodes() {
+			if n.Role == local.RoleTarget && n.URL() != owner {
+				wrong.Host = strings.TrimPrefix(n.URL(), "http://")
+			}
+		}
+		trips.forget()
+		if status, b := r.sendBy(ctx, &http.Client{Transport: trips}, http.MethodGet, wrong.String(), nil); status != http.StatusOK || !bytes.Equal(b, data) || len(trips.hosts) != 1 {
+			t.Errorf("GET %s sent to %s, as by an older map: %d, %d bytes of %v", r.key, wrong.Host, status, len(b), trips.hosts)
+		}
 		r.tamper(ctx, to)
 		if status, b := r.send(ctx, http.MethodGet, to.String(), nil); status != http.StatusOK || !bytes.Equal(b, data) {
 			t.Errorf("GET %s afterwards: %d, %d bytes", r.key, status, len(b))
@@ -130,12 +140,17 @@ func (r *redirected) sentTo(ctx context.Context, method string) *url.URL {
 
 func (r *redirected) send(ctx context.Context, method, link string, header http.Header) (status int, reply []byte) {
 	r.t.Helper()
+	return r.sendBy(ctx, http.DefaultClient, method, link, header)
+}
+
+func (r *redirected) sendBy(ctx context.Context, c *http.Client, method, link string, header http.Header) (status int, reply []byte) {
+	r.t.Helper()
 	req, err := http.NewRequestWithContext(ctx, method, link, http.NoBody)
 	must(r.t, err)
 	for k, v := range header {
 		req.Header[k] = v
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := c.Do(req)
 	must(r.t, err)
 	defer resp.Body.Close()
 	reply, err = io.ReadAll(resp.Body)
