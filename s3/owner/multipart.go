@@ -379,11 +379,8 @@ func (c *completion) finish(f *store.Finish) error {
 	if asked := s3.ChecksumType(strings.ToUpper(c.r.h.ChecksumType)); a != s3.NoAlgorithm && asked != "" && asked != t {
 		return s3.E(op, "x-amz-checksum-type", "InvalidRequest", "The upload was created using the "+string(t)+" checksum mode. The complete request must use the same checksum mode.")
 	}
-	if a == s3.NoAlgorithm && !c.want.IsZero() { // not announced; what all parts have can still be checked
-		a, t = c.want.Algorithm, s3.Composite
-		if !strings.Contains(c.want.Value, "-") {
-			t = s3.FullObject
-		}
+	if a == s3.NoAlgorithm {
+		a, t = c.unannounced(f.Parts)
 	}
 	system := maps.Clone(f.System)
 	delete(system, s3.SystemInitiator)
@@ -393,13 +390,31 @@ func (c *completion) finish(f *store.Finish) error {
 		if err != nil {
 			return err
 		}
-		if c.want.Algorithm != s3.NoAlgorithm && (c.want.Algorithm != a || !sum.Equal(&c.want)) {
+		if !c.want.IsZero() && (c.want.Algorithm != a || !sum.Equal(&c.want)) {
 			return s3.E(op, c.want.Algorithm.Header(), "BadDigest", "The "+strings.ToLower(c.want.Algorithm.Name())+" you specified did not match the calculated checksum.")
 		}
 		system = with(system, s3.SystemChecksum, sum.Encode())
 	}
 	f.System = with(system, s3.SystemUpload, c.id)
 	return nil
+}
+
+// unannounced returns the checksum to make of the parts of an upload that was begun without one, if the completion declares one that their own
+// checksums can tell. Any other is ignored, as by AWS.
+func (c *completion) unannounced(parts []store.PartInfo) (s3.Algorithm, s3.ChecksumType) {
+	a, t := c.want.Algorithm, s3.FullObject
+	if strings.Contains(c.want.Value, "-") {
+		t = s3.Composite
+	}
+	if c.want.IsZero() || t == s3.FullObject && !a.CanCombine() && len(parts) > 1 {
+		return s3.NoAlgorithm, ""
+	}
+	for i := range parts {
+		if _, ok := parts[i].Sum(a.Type()); !ok {
+			return s3.NoAlgorithm, ""
+		}
+	}
+	return a, t
 }
 
 // wholeSum returns the checksum of an object from those of its parts.

@@ -16,7 +16,7 @@ import (
 )
 
 func checksumChecks() []check {
-	return []check{{"every algorithm", checksumAll}, {"wrong value", checksumWrong}, {"not on ranges", checksumRange}, {"composite", checksumComposite}, {"full object", checksumFull}, {"attributes", checksumAttributes}, {"of another algorithm", checksumOther}, {"of another type", checksumOtherType}}
+	return []check{{"every algorithm", checksumAll}, {"wrong value", checksumWrong}, {"not on ranges", checksumRange}, {"composite", checksumComposite}, {"full object", checksumFull}, {"attributes", checksumAttributes}, {"of another algorithm", checksumOther}, {"of another type", checksumOtherType}, {"unannounced", checksumUnannounced}}
 }
 
 func algorithms() []types.ChecksumAlgorithm {
@@ -162,3 +162,27 @@ func checksumOtherType(t *testing.T, e *env) {
 		t.Error(err)
 	}
 }
+
+// checksumUnannounced completes uploads that were begun without a checksum: what the parts' own checksums tell is compared, anything else is ignored.
+func checksumUnannounced(t *testing.T, e *env) {
+	b, ctx := e.bucket(t), t.Context()
+	complete := func(k string, part *s3.UploadPartInput, whole s3.CompleteMultipartUploadInput) error {
+		up := must[*s3.CreateMultipartUploadOutput](t)(e.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: b, Key: &k}, plain))
+		part.Bucket, part.Key, part.UploadId, part.PartNumber, part.Body = b, &k, up.UploadId, aws.Int32(1), strings.NewReader("Hello world")
+		p := must[*s3.UploadPartOutput](t)(e.s3.UploadPart(ctx, part, plain))
+		whole.Bucket, whole.Key, whole.UploadId = b, &k, up.UploadId
+		whole.MultipartUpload = &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{PartNumber: aws.Int32(1), ETag: p.ETag}}}
+		_, err := e.s3.CompleteMultipartUpload(ctx, &whole, plain)
+		return err
+	}
+	if err := complete("none", &s3.UploadPartInput{}, s3.CompleteMultipartUploadInput{ChecksumCRC32: aws.String("i9aeUg==")}); err != nil {
+		t.Errorf("of parts without checksums: %v", err)
+	}
+	if err := complete("sha", &s3.UploadPartInput{ChecksumAlgorithm: types.ChecksumAlgorithmSha256}, s3.CompleteMultipartUploadInput{ChecksumSHA256: aws.String("ZOyIygCyaOW6GjVnihtTFtIS9PNmskdyMlNKiuyjfzw=")}); err != nil {
+		t.Errorf("of the whole, which is one part: %v", err)
+	}
+	equal(t, "content", e.get(t, b, "sha"), "Hello world")
+}
+
+// plain makes the SDK send no checksum that it is not asked for.
+func plain(o *s3.Options) { o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired }
