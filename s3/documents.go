@@ -38,16 +38,19 @@ func AppendLocation(b []byte, region string) []byte {
 	return append(AppendXMLText(b, region), "</LocationConstraint>"...)
 }
 
-// ParseCreateBucket reads the optional body of a CreateBucket and returns its region, "" if it names none.
-func ParseCreateBucket(doc []byte) (region string, err error) {
+// ParseCreateBucket reads the optional body of a CreateBucket: the region that it names, "" for none, and the bucket's tags.
+func ParseCreateBucket(doc []byte) (region string, tags map[string]string, err error) {
 	if len(doc) == 0 {
-		return "", nil
+		return "", nil, nil
 	}
 	root, err := parseXML(doc, "CreateBucketConfiguration", "CreateBucketRequest")
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return root.value("LocationConstraint"), nil
+	if set := root.child("Tags"); set != nil {
+		tags, err = parseTagSet(set, maxBucketTags)
+	}
+	return root.value("LocationConstraint"), tags, err
 }
 
 // ParsePublicAccessBlock reads a PublicAccessBlockConfiguration.

@@ -374,7 +374,7 @@ func FuzzXML(f *testing.F) {
 		_, _ = ParseComplete(doc)
 		_, _ = ParseACL(doc, users)
 		_, _ = ParseVersioning(doc)
-		_, _ = ParseCreateBucket(doc)
+		_, _, _ = ParseCreateBucket(doc)
 		_, _ = ParsePublicAccessBlock(doc)
 		_, _ = ParseOwnershipControls(doc)
 		_ = ParseRequestPayment(doc)

@@ -76,7 +76,11 @@ func parseTagging(doc []byte, limit int) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := root.child("TagSet")
+	return parseTagSet(root.child("TagSet"), limit)
+}
+
+// parseTagSet reads an element that holds Tag elements and nothing else.
+func parseTagSet(set *element, limit int) (map[string]string, error) {
 	if set == nil || !set.only("Tag") {
 		return nil, malformed("TagSet")
 	}

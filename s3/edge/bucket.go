@@ -112,9 +112,12 @@ func (r *request) listBuckets() error {
 
 func (r *request) headBucket() error {
 	r.c.SetHeader("x-amz-bucket-region", r.view.Config.S3.Region)
+	r.c.SetHeader("x-amz-bucket-arn", arn(r.name))
 	r.c.SetHeader("Content-Type", "application/xml")
 	return nil
 }
+
+func arn(bucket string) string { return "arn:aws:s3:::" + bucket }
 
 // createBucket makes a bucket. The caller's own bucket again, as it is, is a success: tools create before they use.
 func (r *request) createBucket() error {
@@ -136,7 +139,7 @@ func (r *request) createBucket() error {
 	if err != nil {
 		return err
 	}
-	region, err := s3.ParseCreateBucket(doc)
+	region, tags, err := s3.ParseCreateBucket(doc)
 	if err != nil {
 		return err
 	}
@@ -147,7 +150,11 @@ func (r *request) createBucket() error {
 	if err := r.initial(&props.S3); err != nil {
 		return err
 	}
+	if len(tags) > 0 {
+		props.S3.Tags = string(s3.AppendTagging(nil, tags))
+	}
 	r.c.SetHeader("Location", "/"+r.name)
+	r.c.SetHeader("x-amz-bucket-arn", arn(r.name))
 	_, err = r.e.ctl.Propose(r.c.Context(), cluster.CreateBucket{Name: r.name, Props: props, Owner: r.caller.ID})
 	if errs.Is(err, errs.Exists) {
 		return r.again(&props.S3)

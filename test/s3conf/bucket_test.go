@@ -13,7 +13,7 @@ func bucketChecks() []check {
 	return []check{
 		{"create head list delete", bucketLife}, {"create again", bucketAgain}, {"owned by another", bucketOfAnother},
 		{"names", bucketNames}, {"not empty", bucketNotEmpty}, {"open upload", bucketOpenUpload}, {"missing", bucketMissing}, {"location", bucketLocation},
-		{"unset sub-resources", bucketUnset}, {"unknown sub-resource", bucketUnknown}, {"minio client", bucketMinio},
+		{"tags of a new one", bucketTagged}, {"unset sub-resources", bucketUnset}, {"unknown sub-resource", bucketUnknown}, {"minio client", bucketMinio},
 	}
 }
 
@@ -144,4 +144,24 @@ func bucketMinio(t *testing.T, e *env) {
 	if err != nil || loc != "us-east-1" {
 		t.Errorf("location %q: %v", loc, err)
 	}
+}
+
+// bucketTagged makes a bucket with tags.
+func bucketTagged(t *testing.T, e *env) {
+	b, ctx := e.bucket(t), t.Context()
+	name := aws.String(*b + "-tagged")
+	create := func(key string) error {
+		out, err := e.s3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: name, CreateBucketConfiguration: &types.CreateBucketConfiguration{Tags: []types.Tag{{Key: &key, Value: aws.String("red")}}}})
+		if err == nil {
+			equal(t, "ARN", aws.ToString(out.BucketArn), "arn:aws:s3:::"+*name)
+		}
+		return err
+	}
+	wantCode(t, create("a<b"), "InvalidTag", 400)
+	if err := create("colour"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.empty(t, name) })
+	out := must[*s3.GetBucketTaggingOutput](t)(e.s3.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: name}))
+	equal(t, "tag", *out.TagSet[0].Key+*out.TagSet[0].Value, "colourred")
 }
