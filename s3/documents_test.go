@@ -126,9 +126,10 @@ func TestParseComplete(t *testing.T) {
 	}
 	for doc, code := range map[string]string{
 		"<CompleteMultipartUpload/>": "MalformedXML",
-		"<CompleteMultipartUpload><Part><PartNumber>2</PartNumber></Part><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>": "InvalidPartOrder",
-		"<CompleteMultipartUpload><Part><PartNumber>0</PartNumber></Part></CompleteMultipartUpload>":                                        "InvalidPart",
-		"<CompleteMultipartUpload><Part><PartNumber>x</PartNumber></Part></CompleteMultipartUpload>":                                        "MalformedXML",
+		"<CompleteMultipartUpload><Part><PartNumber>2</PartNumber><ETag>a</ETag></Part><Part><PartNumber>1</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>": "InvalidPartOrder",
+		"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>":                                                                    "MalformedXML",
+		"<CompleteMultipartUpload><Part><PartNumber>0</PartNumber></Part></CompleteMultipartUpload>":                                                                    "InvalidPart",
+		"<CompleteMultipartUpload><Part><PartNumber>x</PartNumber></Part></CompleteMultipartUpload>":                                                                    "MalformedXML",
 	} {
 		if _, err := ParseComplete([]byte(doc)); !IsCode(err, code) {
 			t.Errorf("%s: %v, want %s", doc, err, code)

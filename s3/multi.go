@@ -57,6 +57,9 @@ func ParseComplete(doc []byte) ([]CompletedPart, error) {
 			return nil, E(op, "PartNumber", "InvalidPartOrder", "")
 		}
 		p := CompletedPart{Number: n, ETag: unquote(k.value("ETag"))}
+		if p.ETag == "" {
+			return nil, malformed("ETag")
+		}
 		for _, a := range Algorithms() {
 			if v := k.value("Checksum" + a.Name()); v != "" {
 				p.Checksums.Set(a, v)

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"slices"
 	"strings"
 
 	"aistore/s3"
@@ -15,8 +16,12 @@ func (r *request) preflight() error {
 	switch {
 	case q.Origin == "":
 		return s3.E(op, "Origin", "BadRequest", "Insufficient information. Origin request header needed.")
-	case q.Method == "":
-		return s3.E(op, "Access-Control-Request-Method", "BadRequest", "Invalid Access-Control-Request-Method: null")
+	case !slices.Contains([]string{"GET", "PUT", "POST", "DELETE", "HEAD"}, q.Method):
+		method := q.Method
+		if method == "" {
+			method = "null"
+		}
+		return s3.E(op, "Access-Control-Request-Method", "BadRequest", "Invalid Access-Control-Request-Method: "+method)
 	}
 	var err error
 	if r.view, err = r.e.node.View(); err != nil {
@@ -28,7 +33,7 @@ func (r *request) preflight() error {
 	if err := r.find(); err != nil {
 		return err
 	}
-	if r.set.CORS == nil {
+	if r.bucket.Props.S3.CORS == "" {
 		return s3.E(op, "CORS", "AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.")
 	}
 	rule := r.set.CORS.Match(&q)

@@ -17,7 +17,7 @@ func versioningOf(r *request) store.Versioning { return target.VersioningOf(r.Bu
 func parseLength(s string) (int64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 {
-		return 0, s3.E("owner.parseLength", "x-amz-mp-object-size", "InvalidArgument", "")
+		return 0, s3.E("owner.parseLength", "x-amz-mp-object-size", "InvalidRequest", "Value for x-amz-mp-object-size header is invalid.")
 	}
 	return n, nil
 }

@@ -91,7 +91,7 @@ func directive(name, v string) (replace bool, err error) {
 	case "REPLACE":
 		return true, nil
 	}
-	return false, s3.E("owner.copy", name, "InvalidArgument", "Unknown "+strings.TrimPrefix(name, "x-amz-")+".", s3.Field{Name: "ArgumentName", Value: name}, s3.Field{Name: "ArgumentValue", Value: v})
+	return false, s3.E("owner.copy", name, "InvalidArgument", "Unknown "+strings.ReplaceAll(strings.TrimPrefix(name, "x-amz-"), "-", " ")+".", s3.Field{Name: "ArgumentName", Value: name}, s3.Field{Name: "ArgumentValue", Value: v})
 }
 
 // onItself refuses a copy onto itself that changes nothing.

@@ -60,6 +60,7 @@ func documentCORS(t *testing.T, e *env) {
 	}
 	preflight(map[string]string{"Access-Control-Request-Method": "GET"}, "BadRequest")
 	preflight(map[string]string{"Origin": "foo.suffix"}, "BadRequest")
+	preflight(map[string]string{"Origin": "foo.suffix", "Access-Control-Request-Method": "FETCH"}, "BadRequest")
 	ask("GET", "foo.suffix", "foo.suffix")
 	ask("PUT", "foo.suffix", "foo.suffix")
 	ask("DELETE", "foo.suffix", "")
