@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/big"
 	"slices"
 	"time"
 
@@ -160,7 +161,7 @@ func printable(key []byte) string {
 }
 
 // scan visits all keys in [lower, upper). At damage it calls damage and goes on: with the next key when only a value
-// cannot be read, with the next table otherwise.
+// cannot be read, behind the damaged block otherwise.
 func (v *volume) scan(ctx context.Context, lower, upper []byte, visit func(key, val []byte), damage func(after []byte, err error)) error {
 	bounds, err := v.tableBounds(lower, upper)
 	if err != nil {
@@ -178,26 +179,93 @@ func (v *volume) scan(ctx context.Context, lower, upper []byte, visit func(key, 
 		if last == nil {
 			last = from
 		}
-		if next := append(bytes.Clone(last), 0); !bytes.Equal(last, from) && v.readable(next, upper) {
+		next := append(bytes.Clone(last), 0)
+		if !bytes.Equal(last, from) && v.readable(next, upper) {
 			from = next
 			continue
 		}
-		i := slices.IndexFunc(bounds, func(b []byte) bool { return bytes.Compare(b, last) > 0 && v.readable(b, upper) })
-		if from = nil; i >= 0 {
-			from = bounds[i]
+		good := upper
+		if i := slices.IndexFunc(bounds, func(b []byte) bool { return bytes.Compare(b, next) > 0 && v.readable(b, upper) }); i >= 0 {
+			good = bounds[i]
+		}
+		if from = good; longest(v, next, good) > 0 { // otherwise a block of other keys was asked for these
+			from = pastDamage(v, next, good, upper)
+		}
+		if bytes.Equal(from, upper) {
+			return nil
 		}
 	}
 	return nil
 }
 
+// longest returns the length of the longest key at which a table that may have keys in [lower, upper) begins or ends, 0 if there is no such table.
+func longest(v *volume, lower, upper []byte) (n int) {
+	levels, err := v.db.SSTables()
+	if err != nil {
+		return 0
+	}
+	for _, l := range levels {
+		for i := range l {
+			first, last := l[i].Smallest.UserKey, l[i].Largest.UserKey
+			if bytes.Compare(first, upper) < 0 && bytes.Compare(last, lower) >= 0 {
+				n = max(n, len(first), len(last))
+			}
+		}
+	}
+	return n
+}
+
+// likelyKey is longer than many keys of an index are: the bounds of a table may be those of a range, which are short.
+const likelyKey = 64
+
+// pastDamage returns where reading can go on between bad, where it cannot, and good: the first such place unless damage goes on behind it. Tables
+// do not tell where their blocks begin, so it halves what lies in between, with keys as fractions of as many bytes as the first key behind the
+// damage has, or as the tables lead to expect.
+func pastDamage(v *volume, bad, good, upper []byte) []byte {
+	size := max(len(bad), len(good))
+	number := func(key []byte) *big.Int {
+		return new(big.Int).SetBytes(append(bytes.Clone(key), make([]byte, size-len(key))...))
+	}
+	lo, hi, enough := number(bad), number(good), max(size, likelyKey, longest(v, bad, good))
+	for {
+		mid := new(big.Int).Add(lo, hi)
+		mid.Rsh(mid, 1)
+		if mid.Cmp(lo) <= 0 {
+			if size > enough {
+				return good
+			}
+			size++
+			lo.Lsh(lo, 8)
+			hi.Lsh(hi, 8)
+			continue
+		}
+		key := mid.FillBytes(make([]byte, size))
+		if first, ok := firstKey(v, key, upper); ok {
+			if good, hi = key, mid; first != nil {
+				enough = len(first)
+			}
+		} else {
+			lo = mid
+		}
+	}
+}
+
 // readable reports whether an iterator can be placed at from.
 func (v *volume) readable(from, upper []byte) bool {
+	_, ok := firstKey(v, from, upper)
+	return ok
+}
+
+// firstKey returns the first key in [from, upper), nil if there is none; ok is false when it cannot be read.
+func firstKey(v *volume, from, upper []byte) (key []byte, ok bool) {
 	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: upper})
 	if err != nil {
-		return false
+		return nil, false
 	}
-	it.First()
-	return errors.Join(it.Error(), it.Close()) == nil
+	if it.First() {
+		key = bytes.Clone(it.Key())
+	}
+	return key, errors.Join(it.Error(), it.Close()) == nil
 }
 
 // scanUntilDamage visits keys until one cannot be read; last is the one before, or the one whose value cannot be read.

@@ -18,7 +18,7 @@ import (
 type RebuildSummary struct {
 	OldIndex string `json:"old_index"` // "whole", "damaged", "log damaged", "salvaged" (file by file) or "lost"
 	Kept     int64  `json:"kept"`      // objects taken over from the old index, whole
-	Restored int64  `json:"restored"`  // objects the old index did not have, from the footers of their blobs
+	Restored int64  `json:"restored"`  // objects whose records the old index did not have, from the footers of their blobs or their content
 	Lost     int64  `json:"lost"`      // objects of which the old index knew but whose content is gone or damaged
 	Damage   int64  `json:"damage"`    // places at which the old index could not be read
 	Blobs    int64  `json:"blobs"`     // blob files looked at
@@ -45,7 +45,7 @@ const (
 // when that was not whole, from the footers of the blobs.
 //
 // Objects whose content is in the index can only come back from it: damage to a few of its blocks costs
-// the objects in them, loss of the whole costs all of them. Blobs come back also without an index, but their
+// the objects in them, or the metadata where the content is in others, loss of the whole costs all of them. Blobs come back also without an index, but their
 // footers know the metadata as of the PUT and not of later updates, further names given by Link are
 // forgotten, and a blob that was deleted right before the loss may return. The old index is kept aside. report hears of
 // every loss.
@@ -119,6 +119,11 @@ func (r *rebuilder) fill(ctx context.Context) error {
 	}
 	if r.sum.OldIndex == "whole" {
 		return nil // what has no record now had none before
+	}
+	if r.old != nil { // otherwise what removed the content may be what could not be read
+		if err := r.fromContents(ctx); err != nil {
+			return err
+		}
 	}
 	return r.v.eachBlob(ctx, func(id format.BlobID) error { return r.fromFooter(id) })
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"aistore/cksum"
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/object"
@@ -111,6 +113,42 @@ func (r *rebuilder) verifyPart(key, val []byte) error {
 	}
 	r.top = max(r.top, p.Version.Counter)
 	return r.v.db.Set(format.RefKey(nil, p.Blob, bucket, n.Key, owner(id)), nil, pebble.NoSync)
+}
+
+// fromContents restores the objects whose content was taken over and whose record was not. A record and the content in the index that it names
+// come and go in one batch, so the content is that of the object's newest state.
+func (r *rebuilder) fromContents(ctx context.Context) error {
+	var fault error
+	err := r.v.scan(ctx, []byte{format.FamContent}, []byte{format.FamContent + 1}, func(key, val []byte) {
+		if fault == nil {
+			fault = r.fromContent(key, val)
+		}
+	}, func(_ []byte, err error) { fault = err })
+	return errors.Join(err, fault)
+}
+
+func (r *rebuilder) fromContent(key, val []byte) error {
+	bucket, k, _ := format.SplitObjectKey(key)
+	n := object.Name{Bucket: bucket, Key: string(k)}
+	for _, fam := range []byte{format.FamRecord, format.FamNull} { // with a null version among the older ones it was none
+		if _, err := r.v.getCopy(format.ObjectKey(nil, fam, bucket, n.Key)); !errs.Is(err, errs.NotFound) {
+			return err
+		}
+	}
+	if !wholeContent(val) {
+		return nil // of no use, and of no harm
+	}
+	data, version, _, _ := format.SplitContent(val)
+	rec := format.Record{Bucket: bucket, Version: version, Size: int64(len(data)), Created: time.Now().UnixNano()}
+	rec.One[0] = format.Content{Kind: format.RefInline, Length: rec.Size, Tag: version, CRC: cksum.Block(data)}
+	rec.Parts = rec.One[:1]
+	sum := cksum.Of(cksum.XXHash, data)
+	rec.SumType, rec.Digest = sum.Type, sum.Raw()
+	rec.SetETag("")
+	r.top = max(r.top, version.Counter)
+	r.sum.Restored++
+	r.report(Fault{Harmful: true, Name: n, What: fmt.Sprintf("its metadata is lost; restored version %v of %d bytes from its content", version, rec.Size)})
+	return r.v.db.Set(format.ObjectKey(nil, format.FamRecord, bucket, n.Key), format.AppendRecord(nil, &rec, n.Key), pebble.NoSync)
 }
 
 // fromFooter restores the object for which a blob was written, unless a newer version of it is known.

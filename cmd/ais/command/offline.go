@@ -404,7 +404,11 @@ func (a offlineVerbs) rebuild(c *cli.Context) error {
 	if sum.SavedAs != "" {
 		saved = fmt.Sprintf("; the old index is now %s, remove it when all is well", sum.SavedAs)
 	}
-	a.out.Printf("rebuild-index: old index %s, %s kept, %s restored from %s, %s lost%s", sum.OldIndex, term.Plural(sum.Kept, "object"),
+	a.out.Printf("rebuild-index: old index %s, %s kept, %s restored, %s looked at, %s lost%s", sum.OldIndex, term.Plural(sum.Kept, "object"),
 		term.Count(sum.Restored), term.Plural(sum.Blobs, "blob"), term.Count(sum.Lost), saved)
+	if sum.Damage > 0 {
+		a.out.Printf("The old index could not be read at %s: what was written there last is lost, though nothing names it, and such objects are missing, as they were before, or back.",
+			term.Plural(sum.Damage, "place"))
+	}
 	return nil
 }
