@@ -234,4 +234,6 @@ type Error struct {
 	URLPath   string `json:"url_path"`
 	Node      string `json:"node"`
 	RequestID string `json:"request_id"`
+
+	OldStatus int `json:"status"` // Status, where AIStore's Python SDK up to 1.12 looks for it
 }

@@ -73,7 +73,7 @@ func (b CreateBucket) apply(c *change) error {
 		return err
 	}
 	if c.Buckets.Get(b.Namespace, b.Name) != nil {
-		return errs.E(op, BucketURI(b.Namespace, b.Name), errs.Exists, "the bucket exists already")
+		return errs.E(op, BucketURI(b.Namespace, b.Name), errs.Exists, "the bucket already exists")
 	}
 	if err := c.checkOwner(op, b.Owner); err != nil {
 		return err
@@ -147,7 +147,7 @@ func (r RenameBucket) apply(c *change) error {
 		return err
 	}
 	if c.Buckets.Get(r.Namespace, r.To) != nil {
-		return errs.E(op, BucketURI(r.Namespace, r.To), errs.Exists, "the bucket exists already")
+		return errs.E(op, BucketURI(r.Namespace, r.To), errs.Exists, "the bucket already exists")
 	}
 	m := c.editBuckets()
 	delete(m.Buckets, b.Key())

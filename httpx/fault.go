@@ -98,6 +98,8 @@ type Fault struct {
 	Path      string `json:"url_path"`
 	Node      string `json:"node"`
 	RequestID string `json:"request_id"`
+
+	OldStatus int `json:"status"` // Status, where AIStore's Python SDK up to 1.12 looks for it
 }
 
 // Error returns the message, so that a Fault can be the cause of an errs.Error on the calling side.
@@ -148,7 +150,7 @@ func (cn *connection) fail(err error) {
 	}
 	f := Fault{
 		Status: status, Message: err.Error(), Kind: kind.String(), Method: c.Method(), Path: c.path,
-		Node: cn.s.cfg.Node, RequestID: c.RequestID(),
+		Node: cn.s.cfg.Node, RequestID: c.RequestID(), OldStatus: status,
 	}
 	body, jerr := jsonx.Marshal(f)
 	if jerr != nil { // strings always marshal

@@ -57,7 +57,7 @@ func (cn *connection) answerPlain(err error) {
 	}
 	f := Fault{
 		Status: 400, Message: "this port speaks TLS and the request is plain HTTP: write https:// for http://, or give the port of plain HTTP",
-		Kind: errs.Invalid.String(), Node: cn.s.cfg.Node,
+		Kind: errs.Invalid.String(), Node: cn.s.cfg.Node, OldStatus: 400,
 	}
 	body, err := jsonx.Marshal(f)
 	if err != nil { // strings always marshal

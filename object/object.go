@@ -147,21 +147,29 @@ func (c *Conditions) IsZero() bool {
 }
 
 // ParseETags splits an If-Match or If-None-Match value: `"a", W/"b"` or `*`. Unquoted tags are taken as they are.
-func ParseETags(h string) []string {
+func ParseETags(h string) []string { return parseETags(h, "") }
+
+// StrongETags is ParseETags for the strong comparison of RFC 9110 (section 8.8.3.2): what is weak keeps its W/, so that it is no object's tag.
+func StrongETags(h string) []string { return parseETags(h, "W/") }
+
+func parseETags(h, weak string) []string {
 	var tags []string
 	for h = strings.TrimSpace(h); h != ""; h = strings.TrimLeft(h, " \t,") {
-		h = strings.TrimPrefix(h, "W/")
+		mark := ""
+		if rest, is := strings.CutPrefix(h, "W/"); is {
+			h, mark = rest, weak
+		}
 		if h != "" && h[0] == '"' {
 			end := strings.IndexByte(h[1:], '"')
 			if end < 0 {
-				return append(tags, h[1:])
+				return append(tags, mark+h[1:])
 			}
-			tags, h = append(tags, h[1:1+end]), h[2+end:]
+			tags, h = append(tags, mark+h[1:1+end]), h[2+end:]
 			continue
 		}
 		tag, rest, _ := strings.Cut(h, ",")
 		if tag = strings.TrimSpace(tag); tag != "" {
-			tags = append(tags, tag)
+			tags = append(tags, mark+tag)
 		}
 		h = rest
 	}

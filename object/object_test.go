@@ -103,6 +103,9 @@ func TestParseETags(t *testing.T) {
 			t.Errorf("ParseETags(%q) = %q, want %q", in, got, want)
 		}
 	}
+	if got, want := StrongETags(`"a", W/"b", W/c`), []string{"a", "W/b", "W/c"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("StrongETags: %q, want %q", got, want)
+	}
 }
 
 func FuzzParseETags(f *testing.F) {

@@ -34,7 +34,7 @@ func (t copies) copyObject(r *request) error {
 	if dst.Name() == r.Name() {
 		return errs.E("target.copy", &dst, errs.Invalid, "source and destination are the same object")
 	}
-	if _, err = t.transfer(r.c.Context(), &r.Object, &dst); err != nil {
+	if _, err = t.transfer(r.c.Context(), &r.Object, &dst, conditions(r.c)); err != nil {
 		return toClient(err)
 	}
 	return t.node.Control().Lease()
@@ -67,7 +67,7 @@ func (t copies) post(r *request) error {
 func (t copies) rename(r *request, key string) error {
 	const op = "target.rename"
 	dst := node.Object{View: r.View, Bucket: r.Bucket, Key: key, Owner: r.View.Owner(r.Bucket, key)}
-	info, err := t.transfer(r.c.Context(), &r.Object, &dst)
+	info, err := t.transfer(r.c.Context(), &r.Object, &dst, conditions(r.c))
 	if err != nil {
 		return toClient(err)
 	}
@@ -96,11 +96,11 @@ func toClient(err error) error {
 	return err
 }
 
-// transfer copies src, of which this node is sure, to dst, durably there when it returns, and returns what it copied.
-func (t copies) transfer(ctx context.Context, src, dst *node.Object) (object.Info, error) {
+// transfer copies src, of which this node is sure, to dst if the conditions hold of it, durably there when it returns, and returns what it copied.
+func (t copies) transfer(ctx context.Context, src, dst *node.Object, cond *object.Conditions) (object.Info, error) {
 	const op = "target.transfer"
 	for try := 1; ; try++ {
-		info, err := t.copyOnce(ctx, src, dst)
+		info, err := t.copyOnce(ctx, src, dst, cond)
 		switch {
 		case !errs.Is(err, errs.StaleMap, errs.WrongOwner):
 			return info, err
@@ -116,7 +116,7 @@ func (t copies) transfer(ctx context.Context, src, dst *node.Object) (object.Inf
 	}
 }
 
-func (t copies) copyOnce(ctx context.Context, src, dst *node.Object) (object.Info, error) {
+func (t copies) copyOnce(ctx context.Context, src, dst *node.Object, cond *object.Conditions) (object.Info, error) {
 	const op = "target.transfer"
 	switch {
 	case dst.Owner == nil:
@@ -135,6 +135,9 @@ func (t copies) copyOnce(ctx context.Context, src, dst *node.Object) (object.Inf
 	defer obj.Close()
 	if err := t.node.Control().Lease(); err != nil {
 		return object.Info{}, early{err}
+	}
+	if err := cond.Check(obj.Info(), false); err != nil {
+		return object.Info{}, errs.E(op, src, err)
 	}
 	if dst.Owner.ID == t.node.ID {
 		err = t.copyHere(ctx, obj, dst)

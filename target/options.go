@@ -100,7 +100,7 @@ func conditions(c *httpx.Ctx) *object.Conditions {
 		return nil
 	}
 	return &object.Conditions{
-		IfMatch: object.ParseETags(match), IfNoneMatch: object.ParseETags(noneMatch),
+		IfMatch: object.StrongETags(match), IfNoneMatch: object.ParseETags(noneMatch),
 		IfModifiedSince: modified, IfUnmodifiedSince: unmodified,
 	}
 }

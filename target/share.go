@@ -103,7 +103,7 @@ func (o Objects) Copy(ctx context.Context, from *cluster.Bucket, key string, to 
 			return err
 		}
 		dst := node.Object{View: src.View, Bucket: b, Key: toKey, Owner: src.View.Owner(b, toKey)}
-		info, err := copies{o.t}.transfer(ctx, src, &dst)
+		info, err := copies{o.t}.transfer(ctx, src, &dst, nil)
 		size = info.Size
 		return err
 	}, func(src *node.Object) error {
