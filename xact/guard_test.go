@@ -574,3 +574,29 @@ func TestPageWaits(t *testing.T) {
 		}
 	})
 }
+
+// TestKeptForOthers: what a target was told of the ended share of another, of a job in which it has no part, it knows as long as the job is not over,
+// whatever begins meanwhile.
+func TestKeptForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		rt := c.nodes["t1"].rt
+		s := Spec{ID: "j", Kind: DeleteObjects, Bucket: 1, Targets: []cluster.NodeID{"t0", "t9"}, Of: "t0", Message: json.RawMessage(`{"all":true}`)}
+		s.Ended = &Snap{JobSnap: api.JobSnap{ID: "j", Kind: DeleteObjects, End: time.Now()}, Of: "t0"}
+		if err := rt.Start(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		told := func() int { return len(rt.Query(&api.JobQuery{ID: "j"})) }
+		c.run(t, SummaryBucket, 0, nil)
+		if n := told(); n != 1 {
+			t.Errorf("%d shares are known", n)
+		}
+		if err := rt.Seal(t.Context(), "j", Final{}); err != nil {
+			t.Fatal(err)
+		}
+		c.run(t, SummaryBucket, 0, nil)
+		if n := told(); n != 0 {
+			t.Errorf("%d shares are known of a job that is over", n)
+		}
+	})
+}

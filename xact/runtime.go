@@ -242,7 +242,7 @@ func (r *Runtime) remembers(id string) bool {
 	return r.watches[id] != nil
 }
 
-// forget drops the oldest ended shares until at most keep are left.
+// forget drops the oldest ended shares until at most keep are left, and what is known of jobs that are over and have no share here; r.mu is held.
 func (r *Runtime) forget(keep int) {
 	ended := 0
 	for _, j := range r.jobs {
@@ -259,7 +259,7 @@ func (r *Runtime) forget(keep int) {
 		ended--
 		return true
 	})
-	maps.DeleteFunc(r.watches, func(id string, _ *watch) bool { return !left[id] })
+	maps.DeleteFunc(r.watches, func(id string, w *watch) bool { return !left[id] && (w.final != nil || w.stopped) })
 }
 
 // resume makes the share go on behind a mark.
