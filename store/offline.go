@@ -84,12 +84,58 @@ func (v *volume) openReadOnly() (err error) {
 	return nil
 }
 
-// Buckets returns the ids of the buckets that have objects here. Their names are known to the cluster alone.
-func (o *Offline) Buckets() ([]uint64, error) { return o.s.Buckets() }
+// Damage hears of a place at which the index cannot be read: behind the name, or of the name itself.
+type Damage func(n object.Name, err error)
 
-// List yields names as Store.List does.
-func (o *Offline) List(ctx context.Context, q ListQuery, yield func(*object.Info) bool) error {
-	return o.s.List(ctx, q, yield)
+// Buckets returns the ids of the buckets that have objects here, in order. Their names are known to the cluster alone.
+func (o *Offline) Buckets(ctx context.Context, damage Damage) ([]uint64, error) {
+	ids, err := o.s.Buckets()
+	if err == nil || indexKind(err) != errs.Corrupt {
+		return ids, err
+	}
+	err = o.v.scan(ctx, []byte{format.FamRecord}, []byte{format.FamRecord + 1}, func(key, _ []byte) {
+		if id, _, ok := format.SplitObjectKey(key); ok && (len(ids) == 0 || ids[len(ids)-1] != id) {
+			ids = append(ids, id)
+		}
+	}, func(after []byte, err error) { damage(objectIn(after), err) })
+	return ids, err
+}
+
+// List yields the objects of a bucket under a prefix, in byte order, until yield returns false. Where the index is damaged it says so and goes on
+// behind that. The Info is reused after yield returns.
+func (o *Offline) List(ctx context.Context, bucket uint64, prefix string, yield func(*object.Info) bool, damage Damage) error {
+	lower := format.ObjectKey(nil, format.FamRecord, bucket, prefix)
+	upper := format.PrefixEnd(lower)
+	if prefix == "" {
+		upper = format.BucketEnd(nil, format.FamRecord, bucket)
+	}
+	sctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var rec format.Record
+	var info object.Info
+	err := o.v.scan(sctx, lower, upper, func(key, val []byte) {
+		_, k, ok := format.SplitObjectKey(key)
+		if sctx.Err() != nil || !ok {
+			return
+		}
+		if err := format.DecodeRecord(&rec, val, k); err != nil {
+			damage(objectIn(key), err)
+		} else if !rec.Tombstone() {
+			if rec.Info(&info, string(k)); !yield(&info) {
+				stop()
+			}
+		}
+	}, func(after []byte, err error) { damage(objectIn(after), err) })
+	if ctx.Err() == nil && sctx.Err() != nil {
+		return nil // no more is wanted
+	}
+	return err
+}
+
+// objectIn is the name in a key of the index, zero if it has none.
+func objectIn(key []byte) object.Name {
+	bucket, k, _ := format.SplitObjectKey(key)
+	return object.Name{Bucket: bucket, Key: string(k)}
 }
 
 // Open opens an object as Store.Open does. Close it before Close.

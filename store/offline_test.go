@@ -56,7 +56,7 @@ func contents(t *testing.T, mem fs.FS) map[string][]byte {
 		}
 	}()
 	got := map[string][]byte{}
-	err = o.List(t.Context(), ListQuery{Bucket: 7}, func(i *object.Info) bool {
+	err = o.List(t.Context(), 7, "", func(i *object.Info) bool {
 		obj, err := o.Open(object.Name{Bucket: 7, Key: i.Key})
 		if err != nil {
 			t.Fatal(err)
@@ -68,7 +68,7 @@ func contents(t *testing.T, mem fs.FS) map[string][]byte {
 		}
 		got[i.Key] = b.Bytes()
 		return true
-	})
+	}, func(n object.Name, err error) { t.Errorf("damage behind %v: %v", n, err) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"aistore/cksum"
@@ -38,6 +39,10 @@ func TestRebuildDamagedBlocks(t *testing.T) {
 			m := mem.Crash(nil)
 			at := i * fi.Size() / places
 			flip(t, m, table, at)
+			listed := listable(t, m)
+			if lost := len(want) - len(listed); lost > 100 { // those of a block
+				t.Errorf("%s, bit at %d of %d: %d objects are not listed", table, at, fi.Size(), lost)
+			}
 			sum, err := RebuildIndex(t.Context(), offlineConfig(m), func(Fault) {})
 			must(t, err)
 			got := contents(t, m)
@@ -58,4 +63,32 @@ func TestRebuildDamagedBlocks(t *testing.T) {
 	if most == 0 || bare == 0 {
 		t.Error("nothing was damaged")
 	}
+}
+
+// listable returns the names in bucket 7 that can be listed offline. What is left out must have been told.
+func listable(t *testing.T, mem fs.FS) (names []string) {
+	t.Helper()
+	o, err := OpenOffline(t.Context(), offlineConfig(mem))
+	must(t, err)
+	told := 0
+	damage := func(object.Name, error) { told++ }
+	ids, err := o.Buckets(t.Context(), damage)
+	if must(t, err); len(ids) != 1 || ids[0] != 7 {
+		t.Errorf("buckets %v", ids)
+	}
+	told = 0
+	must(t, o.List(t.Context(), 7, "dir/", func(i *object.Info) bool {
+		names = append(names, i.Key)
+		return true
+	}, damage))
+	if !slices.IsSorted(names) || told == 0 && len(names) != 400 {
+		t.Errorf("%d names, told of %d places", len(names), told)
+	}
+	n := 0
+	must(t, o.List(t.Context(), 7, "dir/", func(*object.Info) bool { n++; return n < 3 }, damage))
+	if n != 3 {
+		t.Errorf("%d names, wanted 3", n)
+	}
+	must(t, o.Close())
+	return names
 }

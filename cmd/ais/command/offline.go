@@ -38,7 +38,7 @@ func (a offlineVerbs) command() *cli.Command {
 			Description: "Objects are named BUCKET/NAME where BUCKET is the bucket's id, such as b7: `ais show cluster bmd` shows it, and the\n" +
 				"file view.json in the node's directory has it too (--view). Nothing but rebuild-index changes the mountpath.",
 			Subcommands: []*cli.Command{
-				a.verb(&cli.Command{Name: "ls", Usage: "list the objects of a mountpath", Flags: flags(bucket, prefix,
+				a.verb(&cli.Command{Name: "ls", Usage: "list the objects of a mountpath", Description: "Goes on behind places at which the index is damaged. Exit code 8 if there are any: objects there are left out.", Flags: flags(bucket, prefix,
 					&cli.StringFlag{Name: "limit", Usage: "stop after `N` names", DefaultText: "none"}, a.headersFlag(), a.unitsFlag()), Action: a.list}),
 				a.verb(&cli.Command{Name: "get", Usage: "read an object, or all of them below a directory", ArgsUsage: "BUCKET/NAME [FILE|-], or --all DIRECTORY",
 					Flags: flags(bucket, prefix, &cli.BoolFlag{Name: "all", Usage: "read all objects to DIRECTORY/BUCKET/NAME", DisableDefaultText: true}, a.unitsFlag()), Action: a.get}, argAny, argPath),
@@ -125,12 +125,20 @@ func (o *offline) bucketID(s string) (uint64, error) {
 	return 0, usageError("%q is no bucket's id, such as b7 (names need --view)", s)
 }
 
-// each yields the objects that --bucket and --prefix select.
+// each yields the objects that --bucket and --prefix select. Of what cannot be read it says so in the end.
 func (o *offline) each(c *cli.Context, yield func(bucket uint64, i *object.Info) error) error {
-	ids, err := o.Buckets()
+	harm, places := "", 0
+	damage := func(_ object.Name, err error) {
+		if places++; harm == "" {
+			harm, _, _ = strings.Cut(err.Error(), "\n") // pebble says it twice
+		}
+	}
+	ids, err := o.Buckets(c.Context, damage)
 	if err != nil {
 		return err
 	}
+	seen := places // some of them come again
+	places = 0
 	if c.IsSet("bucket") {
 		id, err := o.bucketID(c.String("bucket"))
 		if err != nil {
@@ -140,16 +148,20 @@ func (o *offline) each(c *cli.Context, yield func(bucket uint64, i *object.Info)
 	}
 	for _, id := range ids {
 		var failed error
-		err := o.List(c.Context, store.ListQuery{Bucket: id, Prefix: c.String("prefix")}, func(i *object.Info) bool {
+		err := o.List(c.Context, id, c.String("prefix"), func(i *object.Info) bool {
 			failed = yield(id, i)
 			return failed == nil
-		})
+		}, damage)
 		if failed != nil {
 			return failed
 		}
 		if err != nil {
 			return err
 		}
+	}
+	if places = max(places, seen); places > 0 {
+		return errs.F("", c.String("mountpath"), errs.Corrupt, "the index cannot be read in %s, and objects there are left out: %s; `ais advanced store check` tells more, and rebuild-index saves what it can",
+			term.Plural(int64(places), "place"), harm)
 	}
 	return nil
 }
@@ -201,13 +213,19 @@ func (a offlineVerbs) list(c *cli.Context) error {
 		}
 		return t.Add(o.bucketName(id), i.Key, a.out.Units.Bytes(i.Size), i.Version.String(), i.Checksum.String())
 	})
-	if err != nil && err != errEnough { //nolint:errorlint // our own mark
+	if err != nil && err != errEnough && !errs.Is(err, errs.Corrupt) { //nolint:errorlint // our own mark
 		return err
 	}
+	damaged := err
 	if a.out.JSON {
-		return end()
+		err = end()
+	} else {
+		err = t.Flush()
 	}
-	return t.Flush()
+	if err == nil && errs.Is(damaged, errs.Corrupt) {
+		err = damaged
+	}
+	return err
 }
 
 func (a offlineVerbs) get(c *cli.Context) error {
