@@ -1,8 +1,10 @@
 package edge_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -15,8 +17,23 @@ func TestTricklingDocument(t *testing.T) {
 	if _, err := w.plane.Propose(t.Context(), cluster.SetConfig{Set: map[string]string{"timeout.request": "1s"}}); err != nil {
 		t.Fatal(err)
 	}
+	const tries = 5 // nodes may not know of the setting yet when a request begins
+	for try := 1; ; try++ {
+		err := trickle(w)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || try == tries {
+			t.Fatal(err)
+		}
+	}
+}
+
+// trickle sends a document a byte at a time, and waits up to 10 s for it to be refused.
+func trickle(w *world) error {
 	c, br := w.dial("POST /data?delete HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
-	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	answered := make(chan error, 1)
 	go func() {
 		resp, err := http.ReadResponse(br, nil)
@@ -33,10 +50,7 @@ func TestTricklingDocument(t *testing.T) {
 	for {
 		select {
 		case err := <-answered:
-			if err != nil {
-				t.Error(err)
-			}
-			return
+			return err
 		case <-tick.C:
 			_, _ = c.Write([]byte(" ")) // fails once the server has closed
 		}
