@@ -266,7 +266,7 @@ func (r *Runtime) check(ctx context.Context, v *cluster.View, w *watch) {
 	unsure := slices.Contains(silent, true)
 	shares := byShare(all)
 	lost := r.note(w, all, shares, unsure)
-	if over := r.over(w); over {
+	if r.over(w) {
 		r.save(id)
 		return
 	}

@@ -28,6 +28,13 @@ func (c *testCluster) see(change func(*cluster.Map)) {
 	c.now.Store(c.view)
 }
 
+// lose ends a target, and says so in the map.
+func (c *testCluster) lose(n *node) {
+	n.stop()
+	n.down.Store(true)
+	c.see(func(m *cluster.Map) { m.Nodes[n.id].Alive = false })
+}
+
 // begin starts a job that deletes everything and of which every target has done five names and waits in the sixth, and tells how many names there are.
 func begin(t *testing.T, c *testCluster) (id string, total int) {
 	t.Helper()
@@ -155,9 +162,7 @@ func TestStopStays(t *testing.T) {
 		c := newCluster(t, 3)
 		id, total := begin(t, c)
 		gone := c.nodes["t2"]
-		gone.stop()
-		gone.down.Store(true)
-		c.see(func(m *cluster.Map) { m.Nodes["t2"].Alive = false })
+		c.lose(gone)
 		if _, err := c.jobs.Stop(t.Context(), c.view, &api.JobQuery{ID: id}); err != nil {
 			t.Fatal(err)
 		}
@@ -266,9 +271,7 @@ func TestBucketGoes(t *testing.T) {
 				if leaves {
 					gone.rt.Leave(t.Context())
 				}
-				gone.stop()
-				gone.down.Store(true)
-				c.see(func(m *cluster.Map) { m.Nodes["t2"].Alive = false })
+				c.lose(gone)
 				for _, n := range c.nodes {
 					n.bad = map[string]error{}
 					for k := range n.objs[1] {

@@ -414,6 +414,9 @@ func (r *Runtime) abandon(ctx context.Context, others []*cluster.Node, id, why s
 	}
 	f := finalOf(r.Query(&api.JobQuery{ID: id}))
 	f.Aborted, f.End = true, r.cfg.Now()
+	if f.Err == "" { // no share of it is this target's
+		f.Err = why
+	}
 	r.cfg.Log.Warn("a job from before this start is not gone on with", "job", id, "why", why)
 	if err := seal(ctx, r.cfg.Peers, others, id, f); err == nil {
 		_ = r.Seal(ctx, id, f) // only ctx can end it

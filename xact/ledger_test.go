@@ -117,9 +117,7 @@ func TestStoppedStaysSo(t *testing.T) {
 		c := newKept(t, 3)
 		id, _ := begin(t, c)
 		deaf := c.nodes["t0"]
-		deaf.stop()
-		deaf.down.Store(true)
-		c.see(func(m *cluster.Map) { m.Nodes["t0"].Alive = false })
+		c.lose(deaf)
 		if _, err := c.jobs.Stop(t.Context(), c.view, &api.JobQuery{ID: id}); err != nil {
 			t.Fatal(err)
 		}
@@ -144,9 +142,7 @@ func TestOverAndForgotten(t *testing.T) {
 		c := newKept(t, 3)
 		id, _ := begin(t, c)
 		gone := c.nodes["t0"]
-		gone.stop()
-		gone.down.Store(true)
-		c.see(func(m *cluster.Map) { m.Nodes["t0"].Alive = false })
+		c.lose(gone)
 		for _, n := range c.nodes {
 			close(n.gate)
 		}
@@ -234,9 +230,7 @@ func TestHandedOn(t *testing.T) {
 		c.now.Store(all)
 		gone, heir := c.nodes["t0"], c.nodes["t1"]
 		gone.rt.Leave(t.Context())
-		gone.stop()
-		gone.down.Store(true)
-		c.see(func(m *cluster.Map) { m.Nodes["t0"].Alive = false })
+		c.lose(gone)
 		close(heir.gate)
 		elapse(5 * guardEvery)
 		if j := c.status(t, id); j.EndTime == 0 || j.Aborted {
