@@ -42,6 +42,8 @@ type connection struct {
 	idle  atomic.Bool // waits for a request: a drain may end it
 	poked atomic.Bool // the drain moved the read deadline into the past
 
+	unwaited int // bytes of pages sent since something was waited for
+
 	interrupted atomic.Bool // reads fail: a relay has its answer and need not wait for the client
 
 	fresh    bool    // no request has come yet

@@ -14,6 +14,9 @@ import (
 // processor's cache.
 const PagesMax = 128 << 10
 
+// turnBytes is how much a connection may send without having waited for anything: some hundred microseconds of work.
+const turnBytes = 1 << 20
+
 // SendPages sends n bytes, at most PagesMax, without copying them to the connection: fill moves pages into a pipe, check
 // sees what they hold, and then these very pages go out. Between the two nobody can exchange them, as happens to a file's
 // mapping when memory is short and the disk returns something else the second time: the pipe holds them.
@@ -24,6 +27,7 @@ func (w *replyWriter) SendPages(n int, fill func(pipe uintptr) error, check func
 	if cn.sock == nil || w.chunked || n > PagesMax || int64(n) > w.left {
 		return false, nil
 	}
+	cn.share(n)
 	return cn.s.pipes.send(n, fill, check, func(pipe int) error {
 		w.c.sent = true
 		w.left -= int64(n)
@@ -39,6 +43,17 @@ func (w *replyWriter) SendPages(n int, fill func(pipe uintptr) error, check func
 		}
 		return cn.sock.splice(pipe, n, w.left > 0)
 	})
+}
+
+// share lets other connections go on when this one, which is about to send n bytes, has not waited for long.
+func (cn *connection) share(n int) {
+	if cn.sock.readWaited || cn.sock.writeWaited {
+		cn.unwaited, cn.sock.readWaited, cn.sock.writeWaited = 0, false, false
+	}
+	if cn.unwaited += n; cn.unwaited > turnBytes {
+		cn.unwaited = n
+		cn.s.turns.Take()
+	}
 }
 
 // SendPages is the same for the body of a request.
@@ -85,7 +100,7 @@ func (pp *pipePool) send(n int, fill func(pipe uintptr) error, check func(p []by
 
 // splice sends n bytes that are in a pipe; more says that others follow at once.
 func (s *socket) splice(pipe, n int, more bool) error {
-	s.pipe, s.left, s.flags, s.writeErr = pipe, n, 0, 0
+	s.pipe, s.left, s.flags, s.writeErr, s.writeWaited = pipe, n, 0, 0, false
 	if more {
 		s.flags = unix.SPLICE_F_MORE
 	}
@@ -102,7 +117,7 @@ func (s *socket) spliceOnce(fd uintptr) bool {
 		switch {
 		case err == syscall.EINTR:
 		case err != 0:
-			s.writeErr = err
+			s.writeErr, s.writeWaited = err, s.writeWaited || err == syscall.EAGAIN
 			return err != syscall.EAGAIN
 		case n == 0:
 			s.writeErr = syscall.EPIPE

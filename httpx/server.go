@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"aistore/internal/turn"
 )
 
 // Meter counts the requests of one operation. Observe is called once per request, after the reply.
@@ -91,6 +93,7 @@ type Server struct {
 	unknown Meter // requests without a route
 	readers readerPool
 	pipes   pipePool
+	turns   turn.Queue
 	limits  atomic.Pointer[Limits]
 	faults  faultLog
 
@@ -178,6 +181,7 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	s.closing.Store(true)
 	s.drain(cut)
 	s.pipes.close()
+	s.turns.Close()
 	return err
 }
 

@@ -25,7 +25,8 @@ type socket struct {
 	n       int     // bytes read
 
 	// Two, because one goroutine may read while another writes.
-	readErr, writeErr syscall.Errno
+	readErr, writeErr       syscall.Errno
+	readWaited, writeWaited bool // the last call had to wait
 
 	pipe, left, flags int // of splice
 
@@ -58,7 +59,7 @@ func (s *socket) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	s.in = p[:min(len(p), maxRaw)]
+	s.in, s.readWaited = p[:min(len(p), maxRaw)], false
 	err := s.raw.Read(s.read)
 	s.in = nil
 	switch {
@@ -84,6 +85,7 @@ func (s *socket) lookOnce(fd uintptr) {
 
 func (s *socket) readOnce(fd uintptr) bool {
 	s.n, s.readErr = transfer(syscall.SYS_RECVFROM, fd, s.in, 0)
+	s.readWaited = s.readWaited || s.readErr == syscall.EAGAIN
 	return s.readErr != syscall.EAGAIN
 }
 

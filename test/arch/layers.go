@@ -39,6 +39,7 @@ func layers() []layer {
 			{"internal/frozen", nil},
 			{"internal/near", nil},
 			{"internal/slack", nil},
+			{"internal/turn", nil},
 		}},
 		{"1 nouns", []member{
 			{"object", nil},
