@@ -65,6 +65,9 @@ type File interface {
 	Stat() (os.FileInfo, error)
 	// Allocate reserves space for length bytes from off without changing the size. It may do nothing.
 	Allocate(off, length int64) error
+	// WriteOut begins to write length bytes from off to the disk, so that Sync finds less to do. It is advice: what fails is
+	// Sync's to tell, and it makes nothing durable.
+	WriteOut(off, length int64)
 	// Fd is the descriptor for advice to the kernel, or ^uintptr(0) where there is none.
 	Fd() uintptr
 }

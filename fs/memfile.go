@@ -144,6 +144,8 @@ func (f *memFile) Allocate(off, length int64) error {
 	return nil
 }
 
+func (f *memFile) WriteOut(int64, int64) {}
+
 func (f *memFile) Fd() uintptr { return NoFd }
 
 type memInfo struct {

@@ -480,6 +480,12 @@ func (f *mpFile) Allocate(off, length int64) error {
 	return f.mp.change(OpWrite, func() error { return f.File.Allocate(off, length) })
 }
 
+func (f *mpFile) WriteOut(off, length int64) {
+	if f.mp.Err() == nil {
+		await(f.mp, func() outcome { f.File.WriteOut(off, length); return outcome{} })
+	}
+}
+
 func (f *mpFile) Sync() error {
 	return f.mp.change(OpSync, func() error {
 		start := clock()

@@ -247,6 +247,10 @@ func (f *osFile) Allocate(off, length int64) error {
 	return nil
 }
 
+func (f *osFile) WriteOut(off, length int64) {
+	_ = unix.SyncFileRange(f.fd, off, length, unix.SYNC_FILE_RANGE_WRITE) // an error stays the file's until it is synced
+}
+
 // Fd does not set the file to blocking mode, as (*os.File).Fd does: regular files always block.
 func (f *osFile) Fd() uintptr { return uintptr(f.fd) }
 

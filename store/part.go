@@ -79,6 +79,7 @@ func (s *multipart) PutPart(ctx context.Context, n object.Name, id string, numbe
 	if err != nil {
 		return info, errs.E(op, n, err)
 	}
+	bw.lazy = o.Durability == cluster.Volatile
 	committed := false
 	defer func() { bw.finish(committed) }()
 	if err := failpoint.Hit("part.work-created"); err != nil {

@@ -126,8 +126,10 @@ type blobWriter struct {
 	name      string // where the file is now
 	inside    bool   // it is among the volume's writers
 	keepName  bool   // publish leaves the file under its present name as well
+	lazy      bool   // it is not going to be synced
 	blockSize int64
 	length    int64
+	out       int64 // bytes of the file that are on their way to the disk
 	crcs      []byte
 	crc       uint32 // of the block under way
 	inBlock   int64
@@ -162,9 +164,19 @@ func (w *blobWriter) add(page, p []byte) error {
 	if page != nil {
 		p, off = page[:format.BlobHeaderSize+len(p)], 0
 	}
-	_, err := w.f.WriteAt(p, off)
-	return err
+	if _, err := w.f.WriteAt(p, off); err != nil {
+		return err
+	}
+	if end := off + int64(len(p)); end-w.out >= writeOut && !w.lazy {
+		w.f.WriteOut(w.out, end-w.out)
+		w.out = end
+	}
+	return nil
 }
+
+// writeOut is how much of a long blob goes to the disk at once while the rest still comes: else the disk would have nothing to do
+// until the blob is synced, and whoever waits for that everything.
+const writeOut = 2 << 20
 
 // take counts p and takes the checksums of its blocks.
 func (w *blobWriter) take(p []byte) {
@@ -284,6 +296,7 @@ func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *pref
 	if err != nil {
 		return info, errs.E(op, n, err)
 	}
+	bw.lazy = o.Durability == cluster.Volatile
 	committed := false
 	w := write{op: op, name: n, o: o, blob: bw}
 	defer func() { w.blob.finish(committed) }()

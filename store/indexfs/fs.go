@@ -543,6 +543,7 @@ func (nullFile) Sync() error                            { return nil }
 func (nullFile) WriteThrough([]byte, int64) error       { return nil }
 func (nullFile) Truncate(int64) error                   { return nil }
 func (nullFile) Allocate(int64, int64) error            { return nil }
+func (nullFile) WriteOut(int64, int64)                  {}
 func (nullFile) Fd() uintptr                            { return fs.NoFd }
 func (nullFile) Stat() (os.FileInfo, error)             { return nullInfo{}, nil }
 
