@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +31,7 @@ type clientConn struct {
 
 	mu      sync.Mutex
 	aborted bool
+	hurried atomic.Bool
 }
 
 // abort makes every read and write fail from now on: the call's context has ended.
@@ -40,8 +42,20 @@ func (cn *clientConn) abort() {
 	cn.mu.Unlock()
 }
 
+// hurry leaves the present call no more than Impatience for each step.
+func (cn *clientConn) hurry() {
+	cn.mu.Lock()
+	defer cn.mu.Unlock()
+	if !cn.aborted && !cn.hurried.Swap(true) {
+		_ = cn.Conn.SetDeadline(time.Now().Add(Impatience))
+	}
+}
+
 // arm sets a deadline unless the connection was aborted, which must not be undone.
 func (cn *clientConn) arm(set func(time.Time) error, by *time.Time, limit time.Duration) error {
+	if cn.hurried.Load() {
+		limit = min(limit, Impatience)
+	}
 	want := renewed(time.Now(), *by, limit)
 	if want.Equal(*by) {
 		return nil
@@ -50,6 +64,9 @@ func (cn *clientConn) arm(set func(time.Time) error, by *time.Time, limit time.D
 	defer cn.mu.Unlock()
 	if cn.aborted {
 		return nil // the read or write fails by the deadline of abort
+	}
+	if limit > Impatience && cn.hurried.Load() { // meanwhile
+		want = time.Now().Add(Impatience)
 	}
 	*by = want
 	return set(want)

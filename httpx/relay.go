@@ -119,6 +119,7 @@ func (x *relaying) exchange(up *clientConn) error {
 	c := x.c
 	x.up, x.keep, x.whole = up, false, false
 	x.cl.begin(up)
+	x.cl.relays.add(up)
 	_ = c.Context()
 	stop := c.rctx.watch(up.abort)
 	err := x.request()
@@ -130,6 +131,7 @@ func (x *relaying) exchange(up *clientConn) error {
 	} else {
 		err = x.reply()
 	}
+	x.cl.relays.remove(up)
 	if !stop() {
 		x.keep = false // the end of the context may already have touched the deadlines
 	}

@@ -110,9 +110,11 @@ func (n *Node) server(r *httpx.Router, l httpx.Listener, clientOps map[string]bo
 func (n *Node) follow(ctx context.Context, servers ...*httpx.Server) {
 	var seen uint64
 	var version uint64
+	lost := map[cluster.NodeID]bool{}
 	for {
 		if v := n.control.View(); v != nil {
 			seen = v.Index
+			n.giveUp(v.Map, lost)
 			if v.Config.Version != version {
 				version = v.Config.Version
 				n.apply(v.Config, servers)
@@ -122,6 +124,18 @@ func (n *Node) follow(ctx context.Context, servers ...*httpx.Server) {
 		case <-ctx.Done():
 			return
 		case <-n.control.Watch(seen):
+		}
+	}
+}
+
+// giveUp lets nobody wait for nodes that are lost since it last looked.
+func (n *Node) giveUp(m *cluster.Map, lost map[cluster.NodeID]bool) {
+	for id, nd := range m.Nodes {
+		if nd.Alive {
+			delete(lost, id)
+		} else if !lost[id] {
+			lost[id] = true
+			n.Client.Lost(nd.IntraAddr)
 		}
 	}
 }
