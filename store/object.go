@@ -147,8 +147,11 @@ func (o *Object) readInline(f *found) (again bool, err error) {
 		return true, err
 	}
 	if err != nil {
-		_ = closer.Close() // gives a cached block back; nothing to lose
+		unread := closer.Close()
 		v.gate.Leave()
+		if unread != nil { // pebble's Get tells only here that it could not read a value that lies in a file of its own
+			return false, v.readError(op, o.name, unread)
+		}
 		if !again {
 			o.suspect(err)
 		}

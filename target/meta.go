@@ -25,11 +25,12 @@ func contentTypeOf(info *object.Info) string {
 
 // The reply's headers are appended to one buffer: a string for each would be most of a small GET's garbage.
 
-// appendMeta adds every header of a GET or HEAD reply.
-func appendMeta(b []byte, r *request, info *object.Info) []byte {
-	if len(info.System) == 0 {
-		b = append(b, "Content-Type: "+defaultType+"\r\n"...)
-	} else {
+// appendMeta adds every header of a GET or HEAD reply, but the Content-Type of one with several ranges, whose parts have it.
+func appendMeta(b []byte, r *request, info *object.Info, ranges int) []byte {
+	if ranges < 2 {
+		b = httpx.AppendHeader(b, "Content-Type", contentTypeOf(info))
+	}
+	if len(info.System) > 0 {
 		b = appendSystem(b, info)
 	}
 	b = append(b, "Accept-Ranges: bytes\r\n"...)
@@ -101,8 +102,8 @@ var systemHeaders = [...][2]string{
 	{"expires", "Expires"},
 }
 
+// appendSystem adds those but the Content-Type.
 func appendSystem(b []byte, info *object.Info) []byte {
-	b = httpx.AppendHeader(b, "Content-Type", contentTypeOf(info))
 	for _, h := range systemHeaders[1:] {
 		if v := info.System[h[0]]; v != "" {
 			b = httpx.AppendHeader(b, h[1], v)

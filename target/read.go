@@ -26,7 +26,7 @@ func (t *Target) get(r *request) error {
 		return err
 	}
 	var buf [1024]byte
-	c.AddHeaders(appendMeta(buf[:0], r, info))
+	c.AddHeaders(appendMeta(buf[:0], r, info, len(spans)))
 	switch len(spans) {
 	case 0:
 		if h := r.Bucket.Props; h.ValidateOnGet && info.Checksum.Type != cksum.None {
@@ -58,7 +58,7 @@ func (t *Target) head(r *request) error {
 			return err
 		}
 	} else {
-		lines = appendMeta(lines, r, &info)
+		lines = appendMeta(lines, r, &info, 0)
 	}
 	r.c.AddHeaders(lines)
 	return r.c.SendHead(info.Size)
