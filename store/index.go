@@ -28,9 +28,10 @@ const indexDirName = "index"
 // inline content goes out, so that neither listing nor compaction drags it along.
 const separateFrom = 1 << 10
 
-// memTableSize suits the disk: tables and logs in flight must fit beneath the low-space mark.
+// memTableSize suits the disk: beneath the low-space mark there must be room for the tables of all memtables that wait to be written when
+// it is reached, whose logs pebble keeps, and for deletes.
 func memTableSize(total int64) uint64 {
-	return uint64(min(max(total/64, 1<<20), 16<<20))
+	return uint64(min(max(total/128, 1<<20), 16<<20))
 }
 
 // indexOptions are those of an index that serves; readOnly opens one of a stopped node.

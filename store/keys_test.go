@@ -379,7 +379,9 @@ func TestDamageStaysBehind(t *testing.T) {
 	file, err := root.OpenFile(f.Parts[0].Blob.Path(), os.O_RDWR)
 	f.close()
 	must(t, err)
-	must(t, second(file.WriteAt([]byte("x"), format.BlobHeaderSize+5000)))
+	was := make([]byte, 1)
+	must(t, second(file.ReadAt(was, format.BlobHeaderSize+5000)))
+	must(t, second(file.WriteAt([]byte{^was[0]}, format.BlobHeaderSize+5000)))
 	e, err := from.ExportKey(n)
 	must(t, err)
 	if _, err := e.AppendTo(nil); !errs.Is(err, errs.Corrupt) {

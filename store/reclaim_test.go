@@ -45,6 +45,9 @@ func TestDeletesMakeRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	c, err := s.volumes()[0].mp.Statfs()
+	must(t, err)
+	t.Logf("%d objects; then %d bytes free, %d kept", n, c.Free, s.volumes()[0].space.low)
 	again, want := 0, n/4
 	await(t, fmt.Sprintf("%d more objects find room", want), func() bool {
 		for again < want {

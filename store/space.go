@@ -47,7 +47,7 @@ func (s *space) resize() {
 }
 
 func (s *space) bounds(total int64) {
-	s.low = min(max(total/16, 4*int64(memTableSize(total))), 1<<30)
+	s.low = min(max(total/16, 8*int64(memTableSize(total))), 1<<30)
 	s.reserve = s.low / 4
 }
 

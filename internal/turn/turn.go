@@ -19,9 +19,12 @@ import (
 // Queue has the places of those who take turns. The zero Queue is ready; Close it.
 type Queue struct {
 	mu   sync.Mutex
-	free []*place // with them as many as ever took a turn at the same time
-	shut bool     // by Close: what comes back is closed
+	free []*place
+	shut bool // by Close: what comes back is closed
 }
+
+// maxFree is how many places are kept while nobody takes a turn: each has a descriptor.
+const maxFree = 16
 
 // place is one in the queue of what the poller has to report.
 type place struct {
@@ -86,7 +89,7 @@ func (p *place) ringOnce(fd uintptr) bool {
 func (q *Queue) put(p *place) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.shut {
+	if q.shut || len(q.free) == maxFree {
 		_ = p.file.Close() // it has no content
 		return
 	}
