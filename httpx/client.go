@@ -47,7 +47,7 @@ type Client struct {
 	readers  readerPool
 	idle     idlePool
 	pipes    pipePool
-	relays   relays
+	relays   sync.Map // *clientConn -> nil: those on which relays wait for replies
 }
 
 // NewClient returns a client without connections.
@@ -55,7 +55,6 @@ func NewClient(cfg ClientConfig) *Client {
 	c := &Client{cfg: cfg.WithDefaults()}
 	c.SetProgress(c.cfg.Progress)
 	c.readers.size = c.cfg.MaxHeader
-	c.relays.all = map[*clientConn]struct{}{}
 	c.idle.at, c.idle.afar = map[place][]*clientConn{}, map[string]time.Time{}
 	return c
 }
@@ -67,42 +66,20 @@ func (cl *Client) SetProgress(d time.Duration) { cl.progress.Store(int64(d)) }
 func (cl *Client) begin(cn *clientConn) {
 	cn.readLimit = time.Duration(cl.progress.Load())
 	cn.writeLimit = cn.readLimit
-	if cn.hurried.Swap(false) {
-		cn.readBy, cn.writeBy = time.Time{}, time.Time{}
-	}
 }
 
-// Impatience is how long a relay may go without progress that waits for a node which is lost.
+// Impatience is how long a relay may wait for the reply of a node that is lost.
 const Impatience = 3 * time.Second
 
-// Lost tells that the node at addr ("host:port") does not answer any more: relays to it that make no progress end soon, instead of after
-// ClientConfig.Progress. A machine whose power is gone would never close its connections.
+// Lost tells that the node at addr ("host:port") does not answer any more: relays that have sent their whole request and wait for its
+// reply end soon, instead of after ClientConfig.Progress. A machine whose power is gone would never close its connections.
 func (cl *Client) Lost(addr string) {
-	cl.relays.mu.Lock()
-	defer cl.relays.mu.Unlock()
-	for cn := range cl.relays.all {
-		if cn.addr == addr {
+	cl.relays.Range(func(k, _ any) bool {
+		if cn, ok := k.(*clientConn); ok && cn.addr == addr {
 			cn.hurry()
 		}
-	}
-}
-
-// relays are the connections on which relays wait for other nodes.
-type relays struct {
-	mu  sync.Mutex
-	all map[*clientConn]struct{}
-}
-
-func (r *relays) add(cn *clientConn) {
-	r.mu.Lock()
-	r.all[cn] = struct{}{}
-	r.mu.Unlock()
-}
-
-func (r *relays) remove(cn *clientConn) {
-	r.mu.Lock()
-	delete(r.all, cn)
-	r.mu.Unlock()
+		return true
+	})
 }
 
 // Close closes pooled connections; calls in flight end by themselves.

@@ -42,7 +42,8 @@ type connection struct {
 	idle  atomic.Bool // waits for a request: a drain may end it
 	poked atomic.Bool // the drain moved the read deadline into the past
 
-	unwaited int // bytes of pages sent since something was waited for
+	near     bool // the client is on this machine, by TCP: what is copied to it is in the processor's cache when it looks, pages are not
+	unwaited int  // bytes of pages sent since something was waited for
 
 	interrupted atomic.Bool // reads fail: a relay has its answer and need not wait for the client
 
@@ -291,6 +292,13 @@ func rawConn(c net.Conn) net.Conn {
 		}
 		c = u.NetConn()
 	}
+}
+
+// sameHost reports whether both ends of a TCP connection have one address.
+func sameHost(c net.Conn) bool {
+	local, ok := c.LocalAddr().(*net.TCPAddr)
+	remote, ok2 := c.RemoteAddr().(*net.TCPAddr)
+	return ok && ok2 && local.IP.Equal(remote.IP)
 }
 
 // gone reports whether the peer has closed the connection; false when in doubt.

@@ -24,7 +24,7 @@ const turnBytes = 1 << 20
 // False: nothing was sent, Write must do it. That is so too when fill fails, which then fails again and says why.
 func (w *replyWriter) SendPages(n int, fill func(pipe uintptr) error, check func(p []byte) error) (bool, error) {
 	cn := w.c.cn
-	if cn.sock == nil || w.chunked || n > PagesMax || int64(n) > w.left {
+	if cn.sock == nil || cn.near || w.chunked || n > PagesMax || int64(n) > w.left {
 		return false, nil
 	}
 	cn.share(n)

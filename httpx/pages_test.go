@@ -111,7 +111,7 @@ func TestSendPages(t *testing.T) {
 	get := func(t *testing.T, p *paged) (*raw, int, []byte, error) {
 		body = p
 		p.t, p.file, p.closed = t, file, make(chan struct{})
-		r := dial(t, url)
+		r := dialFrom(t, url, "127.0.0.2") // as if from another machine
 		r.send("GET /pages HTTP/1.1\r\nHost: x\r\n\r\n")
 		resp, err := http.ReadResponse(r.br, &http.Request{Method: "GET"})
 		if err != nil {
@@ -128,6 +128,16 @@ func TestSendPages(t *testing.T) {
 			t.Errorf("status %d, %d bytes, %d pieces uncopied, %v", status, len(b), p.sent, err)
 		}
 		r.wantOpen("/ok")
+	})
+	t.Run("to this machine", func(t *testing.T) {
+		p := &paged{size: size, bad: -1, t: t, file: file, closed: make(chan struct{})}
+		body = p
+		r := dial(t, url)
+		r.send("GET /pages HTTP/1.1\r\nHost: x\r\n\r\n")
+		_, got := r.reply("GET")
+		if <-p.closed; got != string(content) || p.sent != 0 {
+			t.Errorf("%d bytes, %d pieces uncopied", len(got), p.sent)
+		}
 	})
 	t.Run("short", func(t *testing.T) {
 		r, status, b, err := get(t, &paged{size: 10, bad: -1})
@@ -181,7 +191,7 @@ func TestSendPagesToNobody(t *testing.T) {
 			return err
 		},
 	}), func(c *httpx.ServerConfig) { c.Limits.Progress = 50 * time.Millisecond })
-	dial(t, url).send("GET /pages HTTP/1.1\r\nHost: x\r\n\r\n")
+	dialFrom(t, url, "127.0.0.2").send("GET /pages HTTP/1.1\r\nHost: x\r\n\r\n")
 	if err := <-failed; !errs.Is(err, errs.Timeout) {
 		t.Errorf("sent to a client that does not read: %v", err)
 	}

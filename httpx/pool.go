@@ -31,6 +31,7 @@ type clientConn struct {
 
 	mu      sync.Mutex
 	aborted bool
+	waiting bool // for the header of a reply, after the whole request was sent
 	hurried atomic.Bool
 }
 
@@ -42,12 +43,21 @@ func (cn *clientConn) abort() {
 	cn.mu.Unlock()
 }
 
-// hurry leaves the present call no more than Impatience for each step.
+// waits begins or ends the wait for the header of a reply.
+func (cn *clientConn) waits(on bool) {
+	cn.mu.Lock()
+	defer cn.mu.Unlock()
+	if cn.waiting = on; cn.hurried.Swap(false) {
+		cn.readBy = time.Time{}
+	}
+}
+
+// hurry leaves no more than Impatience to who waits for a reply.
 func (cn *clientConn) hurry() {
 	cn.mu.Lock()
 	defer cn.mu.Unlock()
-	if !cn.aborted && !cn.hurried.Swap(true) {
-		_ = cn.Conn.SetDeadline(time.Now().Add(Impatience))
+	if cn.waiting && !cn.aborted && !cn.hurried.Swap(true) {
+		_ = cn.Conn.SetReadDeadline(time.Now().Add(Impatience))
 	}
 }
 

@@ -119,19 +119,21 @@ func (x *relaying) exchange(up *clientConn) error {
 	c := x.c
 	x.up, x.keep, x.whole = up, false, false
 	x.cl.begin(up)
-	x.cl.relays.add(up)
 	_ = c.Context()
 	stop := c.rctx.watch(up.abort)
 	err := x.request()
 	if err == nil && x.head.status < 200 {
+		x.cl.relays.Store(up, nil)
+		up.waits(true)
 		err = x.readHead()
+		up.waits(false)
+		x.cl.relays.Delete(up)
 	}
 	if err != nil {
 		err = x.upstream(err)
 	} else {
 		err = x.reply()
 	}
-	x.cl.relays.remove(up)
 	if !stop() {
 		x.keep = false // the end of the context may already have touched the deadlines
 	}

@@ -232,7 +232,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 		}
 		pause = 0
 		boundUnsent(rawConn(nc))
-		cn := &connection{Conn: nc, sock: newSocket(nc), s: s, fresh: true}
+		cn := &connection{Conn: nc, sock: newSocket(nc), s: s, fresh: true, near: sameHost(nc)}
 		s.mu.Lock()
 		full := len(s.conns) >= s.cfg.MaxConns
 		if !full {

@@ -28,7 +28,13 @@ type raw struct {
 
 func dial(t testing.TB, url string) *raw {
 	t.Helper()
-	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	return dialFrom(t, url, "127.0.0.1")
+}
+
+func dialFrom(t testing.TB, url, ip string) *raw {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	c, err := d.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
