@@ -294,7 +294,7 @@ func (s *mounts) reopen(ctx context.Context, m *fs.Mountpath, path string, repla
 
 // join opens m's index and takes it into service. old is what was at its path before; nil when nothing was.
 func (s *mounts) join(ctx context.Context, m, old *fs.Mountpath) error {
-	v := newVolume(m, s.cache, s.log)
+	v := newVolume(m, s.cache, s.processors, s.log)
 	s.tend(v)
 	v.open()
 	err := v.err()

@@ -61,7 +61,7 @@ func stoppedStore(cfg OfflineConfig) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: Config{CloseWithin: offlineClose}, log: cfg.Log, cache: pebble.NewCache(16 << 20)}
-	s.lay.Store(newLayout(set, []*volume{newVolume(set.All()[0], s.cache, cfg.Log)}))
+	s.lay.Store(newLayout(set, []*volume{newVolume(set.All()[0], s.cache, nil, cfg.Log)}))
 	s.adopt()
 	return s, nil
 }

@@ -71,7 +71,7 @@ func (r *rebuilder) run(ctx context.Context) error {
 	if err := errors.Join(indexfs.RemoveAll(mp, newIndexDir), indexfs.RemoveAll(mp, madeIndexDir)); err != nil {
 		return err
 	}
-	r.v = newVolume(mp, r.s.cache, r.s.log)
+	r.v = newVolume(mp, r.s.cache, nil, r.s.log)
 	r.v.all = &r.s.places
 	if err := r.v.create(newIndexDir); err != nil {
 		return errors.Join(err, r.v.close(offlineClose, 0))
@@ -176,7 +176,7 @@ func (r *rebuilder) takeOver(ctx context.Context) error {
 		r.sum.OldIndex = "whole"
 	case len(logs) > 0: // it came as far as the logs: do without them first
 		r.damage("the index's log is damaged: " + err.Error())
-		again := newVolume(old.mp, r.s.cache, r.s.log)
+		again := newVolume(old.mp, r.s.cache, nil, r.s.log)
 		again.all = &r.s.places
 		again.ifs.HideLogs = true
 		if err := again.openReadOnly(); err != nil {

@@ -24,6 +24,7 @@ import (
 
 	"aistore/errs"
 	"aistore/fs"
+	"aistore/internal/spare"
 	"aistore/object"
 	"aistore/store/format"
 	"aistore/store/hot"
@@ -116,9 +117,10 @@ func (c Config) Validate() error {
 
 // Store is the objects of one node.
 type Store struct {
-	cfg   Config
-	cache *pebble.Cache
-	log   *slog.Logger
+	cfg        Config
+	cache      *pebble.Cache
+	processors *spare.Watch
+	log        *slog.Logger
 	places
 	multipart
 	appends
@@ -152,12 +154,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, errs.E(op, "", err)
 	}
-	s := &Store{cfg: cfg, log: cfg.Log, broke: make(chan struct{}, 1), comebacks: comebacks{turn: make(chan struct{}, 1)}, cache: pebble.NewCache(cfg.CacheSize + reserved(set))}
+	s := &Store{cfg: cfg, log: cfg.Log, broke: make(chan struct{}, 1), comebacks: comebacks{turn: make(chan struct{}, 1)}, cache: pebble.NewCache(cfg.CacheSize + reserved(set)), processors: spare.NewWatch()}
 	s.multipart.Store, s.appends.Store, s.transfer.Store, s.mounts.Store, s.moves.Store = s, s, s, s, s
 	s.hot = hot.New[*volume](cfg.HotSize)
 	var vols []*volume
 	for _, mp := range set.All() {
-		vols = append(vols, newVolume(mp, s.cache, cfg.Log))
+		vols = append(vols, newVolume(mp, s.cache, s.processors, cfg.Log))
 	}
 	s.lay.Store(newLayout(set, vols))
 	s.versions.all = &s.places

@@ -16,6 +16,7 @@ import (
 	"aistore/cluster"
 	"aistore/errs"
 	"aistore/fs"
+	"aistore/internal/spare"
 	"aistore/store/indexfs"
 )
 
@@ -67,10 +68,11 @@ type blobDir struct {
 	sync groupSync
 }
 
-func newVolume(mp *fs.Mountpath, cache *pebble.Cache, log *slog.Logger) *volume {
+func newVolume(mp *fs.Mountpath, cache *pebble.Cache, processors *spare.Watch, log *slog.Logger) *volume {
 	v := &volume{mp: mp, log: log, cache: cache, gate: indexfs.NewGate()}
 	v.mount, _ = strconv.ParseUint(mp.ID(), 16, 64) // one that is not there has none, and takes no parts
 	v.ifs = indexfs.New(mp, log, indexOwner{v})
+	v.pace.Short = processors.Short
 	v.total = mp.Info().Capacity.Total
 	v.blobCount.Store(uint64(time.Now().UnixMicro())) // above what an earlier process gave
 	v.space.init(mp, log, v.total)
