@@ -27,18 +27,18 @@ type slot struct {
 
 // iocb is the kernel's, on a little-endian machine.
 type iocb struct {
-	data     uint64
-	key      uint32
-	rwFlags  uint32
-	opcode   uint16
-	priority int16
-	fd       uint32
-	buf      uint64
-	bytes    uint64
-	offset   int64
-	reserved uint64
-	flags    uint32
-	eventFd  uint32
+	_       uint64 // data
+	_       uint32 // key
+	rwFlags uint32
+	opcode  uint16
+	_       int16 // priority
+	fd      uint32
+	buf     uint64
+	bytes   uint64
+	offset  int64
+	_       uint64 // reserved
+	flags   uint32
+	eventFd uint32
 }
 
 const (

@@ -120,27 +120,38 @@ func (s *Set) openNew(m *Mountpath, replace Replace) error {
 	case slices.Contains(s.rec.Retired, mk.ID):
 		return errs.E(op, m.path, errs.Conflict, "was given up by this node, and what it holds is out of date: empty the directory to use it anew")
 	}
-	if !m.fresh && s.Boot() != "" {
-		m.found = slices.Clone(m.marker.Starts)
-		as, out := s.rec.out(mk.ID)
-		if out && !m.returns(as) {
-			return nil // it has failed
-		}
-		if !out && s.rec.serves(mk.ID) && !slices.Contains(m.found, s.Boot()) { // it failed, and stayed in service as the only one
-			m.Fail(errors.New(oldCopy))
-			return nil
-		}
+	if !m.fresh && s.Boot() != "" && s.missed(m, mk.ID) {
+		return nil
 	}
 	if err := s.settleIn(m, nodeID, uuid); err != nil {
 		return err
 	}
+	s.warnShared(m)
+	return nil
+}
+
+// missed reports whether m, which was id when it was opened, was not there all the time, and fails it then.
+func (s *Set) missed(m *Mountpath, id string) bool {
+	m.found = slices.Clone(m.marker.Starts)
+	as, out := s.rec.out(id)
+	if out {
+		return !m.returns(as)
+	}
+	if s.rec.serves(id) && !slices.Contains(m.found, s.Boot()) { // it failed, and stayed in service as the only one
+		m.Fail(errors.New(oldCopy))
+		return true
+	}
+	return false
+}
+
+// warnShared tells the operator when m is on the file system of another mountpath.
+func (s *Set) warnShared(m *Mountpath) {
 	for _, o := range s.mps {
 		if m.Err() == nil && o.path != m.path && o.Err() == nil && o.fsid == m.fsid {
 			s.log.Warn("two mountpaths are on one file system: they share its space, and are lost together", "mountpath", m.path, "other", o.path)
-			break
+			return
 		}
 	}
-	return nil
 }
 
 // Again refuses what is at a path because it is mountpath m, which is in use.

@@ -108,12 +108,12 @@ func TestTargetsGo(t *testing.T) {
 		},
 	}
 	for _, victim := range []cluster.NodeID{"t0", "t1", "t2"} {
-		for way, go_ := range ways {
+		for way, leave := range ways {
 			t.Run(fmt.Sprintf("%s %s", victim, way), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					c := newCluster(t, 3)
 					id, total := begin(t, c)
-					go_(c, c.nodes[victim])
+					leave(c, c.nodes[victim])
 					elapse(3 * guardEvery)
 					if j := c.status(t, id); j.EndTime != 0 || j.Aborted {
 						t.Errorf("while others work: %+v", j)

@@ -96,6 +96,6 @@ func (s *slow) end(err error) []byte {
 // Close implements httpx.Source: it waits for the work, which uses the request.
 func (s *slow) Close() {
 	if !s.over {
-		<-s.done
+		<-s.done //nolint:errcheck // its client has gone: nobody hears how it ended
 	}
 }

@@ -25,8 +25,8 @@ type Pacer struct {
 
 const (
 	crowdUnit = 256
-	crowdMin  = crowdUnit * 5 / 3 // below, there is hardly anyone to be gathered
-	crowdMax  = crowdUnit * 6     // above, they share a sync without a rest
+	crowdMin  = crowdUnit * 5 / 3    // below, there is hardly anyone to be gathered
+	crowdMax  = crowdUnit * 6        // above, they share a sync without a rest
 	restTimes = 2                    // the longest rest, in syncs
 	maxPause  = 2 * time.Millisecond // the same on a slow disk
 	meanOf    = 16                   // the newest counts so many times less than the mean

@@ -107,10 +107,10 @@ func spare(ops []*Op) map[*Op]bool {
 	seen := map[uint64]bool{}
 	wanted := map[*Op]bool{}
 	for _, o := range ops {
-		switch {
-		case o.Kind == Get || o.Kind == Head:
+		switch o.Kind {
+		case Get, Head:
 			seen[o.Value] = true
-		case o.Kind == Swap:
+		case Swap:
 			seen[o.Expect] = true
 		}
 		if o.Result != Absent && (o.Kind != Create || o.Result != OK) {

@@ -274,7 +274,7 @@ var slot = sync.OnceValues(func() (int, error) {
 	return 0, fmt.Errorf("none of %d slots of ports from %d on is free", slots, firstSlot)
 })
 
-// held keeps the listener of slot from being closed by the garbage collector.
+// held is the listener of slot, which the garbage collector would close otherwise.
 var held net.Listener
 
 // FreePorts returns the first of n ports in a row that nobody listens on, and that no other process of tests is given.
@@ -299,7 +299,7 @@ func FreePorts(t testing.TB, n int) int {
 			return first
 		}
 	}
-	t.Fatalf("no %d free ports in a row in %d..%d", n, mine, mine+slotSize-2)
+	t.Fatalf("no %d free ports in a row in the %d after %s", n, slotSize-1, held.Addr())
 	return 0
 }
 

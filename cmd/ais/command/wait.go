@@ -100,7 +100,7 @@ func (w *waiting) late(ctx context.Context, id string) error {
 	last, cancel := context.WithTimeout(w.c.Context, lookWithin)
 	defer cancel()
 	text := "has not ended within " + w.c.Duration("timeout").String()
-	if now := w.blockers(last, id); now != "" {
+	if now := w.blockers(last, id); now != "" { //nolint:contextcheck // ctx is over
 		text += ": it waits for " + now
 	}
 	return errs.F("", "rebalance "+id, errs.KindOf(ctx.Err()), "%s", text)
