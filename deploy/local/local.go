@@ -332,6 +332,8 @@ func (c *Cluster) Status() []NodeStatus {
 		}
 		if p, ok := runningProcess(n); ok {
 			s.PID, s.State = p.PID, Running
+		} else if n.retired() {
+			s.State = Decommissioned
 		}
 		all = append(all, s)
 	}

@@ -557,6 +557,24 @@ func TestDownOfRetired(t *testing.T) {
 	}
 }
 
+// TestAllRetired: of a cluster that was decommissioned the nodes are not shown as merely stopped, though nobody is left to ask.
+func TestAllRetired(t *testing.T) {
+	c := up(t, options(t, 24220))
+	if err := c.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := ""
+	for _, n := range c.Nodes() {
+		if err := os.WriteFile(filepath.Join(n.state(), "decommissioned"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		want += " " + n.ID + "=decommissioned"
+	}
+	if got := states(c); got != want[1:] {
+		t.Errorf("the nodes are %s", got)
+	}
+}
+
 // TestPatience: a node that ends in the middle of a rebalance, with clients that are slow, is given the time that its cluster's settings give it.
 func TestPatience(t *testing.T) {
 	c := cluster.DefaultConfig()

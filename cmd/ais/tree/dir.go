@@ -23,7 +23,7 @@ type Dir struct {
 // OpenDir makes dir if it does not exist.
 func OpenDir(dir string) (*Dir, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, err
+		return nil, noDirectory(err, "tree.OpenDir", nil) // the caller names it
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -136,9 +136,17 @@ func CreateFile(name string) (*Pending, error) {
 	temp := filepath.Join(filepath.Dir(name), ".ais-"+rand.Text()+".part")
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		return nil, err
+		return nil, noDirectory(err, "tree.CreateFile", filepath.Dir(name))
 	}
 	return &Pending{File: f, commit: func() error { return os.Rename(temp, name) }, drop: func() { _ = os.Remove(temp) }}, nil
+}
+
+// noDirectory says of a directory that the user named and that is a file, or below one, what it is.
+func noDirectory(err error, op string, dir any) error {
+	if errors.Is(err, syscall.ENOTDIR) {
+		return errs.E(op, dir, errs.Conflict, "is a file, or below one, and a directory is wanted: name another")
+	}
+	return err
 }
 
 // device reports whether a path names a device, or a file by the number under which it is open, as /dev/stdout does: nothing is ever put in the

@@ -239,6 +239,14 @@ func TestCreateFile(t *testing.T) {
 	if _, err := CreateFile(dir); !errs.Is(err, errs.Invalid) {
 		t.Errorf("a directory: %v", err)
 	}
+	if _, err := CreateFile(filepath.Join(name, "y")); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), name+": is a file") {
+		t.Errorf("below a file: %v", err)
+	}
+	for _, below := range []string{name, filepath.Join(name, "y")} {
+		if _, err := OpenDir(below); !errs.Is(err, errs.Conflict) {
+			t.Errorf("%s as a directory: %v", below, err)
+		}
+	}
 	if got := all(t, dir); got != "x" {
 		t.Errorf("there is %s", got)
 	}
