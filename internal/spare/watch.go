@@ -26,7 +26,7 @@ type Watch struct {
 // NewWatch returns a Watch, which has nothing to be closed.
 func NewWatch() *Watch { return &Watch{began: time.Now()} }
 
-// Short reports whether less than a fifth of the processors that this process may use was idle lately. It is false where that is not
+// Short reports whether less than 30% of the processors that this process may use was idle lately. It is false where that is not
 // known.
 func (w *Watch) Short() bool {
 	if w == nil {
