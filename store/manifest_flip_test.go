@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -15,10 +16,13 @@ import (
 // TestManifestFlips flips a bit in each piece of the index's manifest, whose reader takes damage for the end. What was flushed since must
 // not be forgotten, also when the piece is the last, and whether or not the flushed log is still there to be replayed.
 func TestManifestFlips(t *testing.T) {
-	for _, clean := range []bool{true, false} {
+	for _, how := range []string{"a clean stop", "a crash", "a crash, a start and a crash"} {
 		for _, logs := range []string{"kept", "gone"} {
-			t.Run(map[bool]string{true: "after a clean stop", false: "after a crash"}[clean]+", flushed logs "+logs, func(t *testing.T) {
-				mem, want := flushedOften(t, clean)
+			t.Run("after "+how+", flushed logs "+logs, func(t *testing.T) {
+				mem, want := flushedOften(t, how == "a clean stop")
+				if strings.Contains(how, "start") {
+					mem = startedAgain(t, mem, want)
+				}
 				root, err := mem.OpenRoot("/mp1")
 				must(t, err)
 				if logs == "gone" {
@@ -28,15 +32,18 @@ func TestManifestFlips(t *testing.T) {
 					t.Fatalf("nothing flipped: %s", o)
 				}
 				outcomes := map[string]int{}
-				for _, name := range allFiles(t, root, "index") {
-					if strings.Contains(name, "MANIFEST") {
-						for _, at := range bytesOfPieces(t, root, name) {
-							outcomes[flipAndRead(t, mem, name, at, 1, want)]++
-						}
+				name := "" // the newest: former ones may be there still
+				for _, n := range indexFiles(t, root, "MANIFEST") {
+					if strings.HasPrefix(path.Base(n), "MANIFEST") {
+						name = max(name, n)
 					}
 				}
+				for _, at := range bytesOfPieces(t, root, name) {
+					outcomes[flipAndRead(t, mem, name, at, 1, want)]++
+				}
 				t.Log(outcomes)
-				if outcomes["refused"] == 0 || logs == "gone" && outcomes["right"] > 0 {
+				// What the last edit of a start says may be in the tables of the one before already: a start makes some edits by itself.
+				if outcomes["refused"] == 0 || logs == "gone" && how != "a crash, a start and a crash" && outcomes["right"] > 0 {
 					t.Errorf("what was forgotten was not noticed: %v", outcomes)
 				}
 			})
@@ -72,7 +79,26 @@ func flushedOften(t *testing.T, clean bool) (*fs.Mem, map[string][]byte) {
 	return crashed, want
 }
 
-// removeFlushedLogs leaves the newest log, which has nothing in it but a mark.
+// startedAgain is mem after a start, more writes and a crash: what was in its log is in tables, of which the manifest's last edit tells.
+func startedAgain(t *testing.T, mem *fs.Mem, want map[string][]byte) *fs.Mem {
+	t.Helper()
+	for round := range 2 { // the second start finds what was written since the first in its log
+		s, err := Open(t.Context(), crashConfig(mem, []string{"/mp1"}))
+		must(t, err)
+		for i := range 10 {
+			key := fmt.Sprintf("again%d-%d", round, i)
+			want[key] = random([]int{20, 900, 4000}[i%3] + round)
+			must(t, second(s.Put(t.Context(), b1(key), want[key], PutOptions{Checksum: cksum.XXHash, Size: -1})))
+		}
+		must(t, s.volumes()[0].seal())
+		crashed := mem.Crash(nil)
+		must(t, s.Close())
+		mem = crashed
+	}
+	return mem
+}
+
+// removeFlushedLogs leaves the newest log.
 func removeFlushedLogs(t *testing.T, root fs.Root) {
 	t.Helper()
 	var logs []string

@@ -87,6 +87,9 @@ func (x *FS) examine(name string, f vfs.File, err error) error {
 		if err == nil {
 			err = CheckLog(data, n, x.Proved[n])
 		}
+		if err == nil {
+			x.replayed(data, n)
+		}
 		return closeOn(f, err)
 	}
 	if err == nil && x.Opening.Load() && strings.HasPrefix(path.Base(name), "MANIFEST") {
@@ -99,6 +102,15 @@ func (x *FS) examine(name string, f vfs.File, err error) error {
 		return closeOn(f, checkValueFile(name, f))
 	}
 	return err
+}
+
+// replayed lets the marks of the next log tell of log number, which is read while the index opens: pebble makes tables of it, and it goes
+// when the manifest says so. Pebble syncs that edit before the next log has a batch.
+func (x *FS) replayed(data []byte, number uint64) {
+	stopped, _, _ := readableTo(data, 0, number)
+	if whole := wholeTo(data, stopped, number); whole > 0 {
+		x.synced.Store(packMark(number, whole))
+	}
 }
 
 func readWhole(f vfs.File) ([]byte, error) {
