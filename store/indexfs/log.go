@@ -87,8 +87,8 @@ func (x *FS) examine(name string, f vfs.File, err error) error {
 		if err == nil {
 			err = CheckLog(data, n, x.Proved[n])
 		}
-		if err == nil {
-			x.replayed(data, n)
+		if whole := replayedTo(data, n); err == nil && whole > 0 {
+			x.synced.Store(packMark(n, whole))
 		}
 		return closeOn(f, err)
 	}
@@ -104,13 +104,11 @@ func (x *FS) examine(name string, f vfs.File, err error) error {
 	return err
 }
 
-// replayed lets the marks of the next log tell of log number, which is read while the index opens: pebble makes tables of it, and it goes
-// when the manifest says so. Pebble syncs that edit before the next log has a batch.
-func (x *FS) replayed(data []byte, number uint64) {
+// replayedTo returns how much there is of log number, which is read while the index opens. The marks of the next log tell of it: pebble
+// makes tables of it, and it goes when the manifest says so. Pebble syncs that edit before the next log has a batch.
+func replayedTo(data []byte, number uint64) int64 {
 	stopped, _, _ := readableTo(data, 0, number)
-	if whole := wholeTo(data, stopped, number); whole > 0 {
-		x.synced.Store(packMark(number, whole))
-	}
+	return wholeTo(data, stopped, number)
 }
 
 func readWhole(f vfs.File) ([]byte, error) {
