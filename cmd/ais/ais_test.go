@@ -222,36 +222,45 @@ func program(ts *testscript.TestScript, args []string) *exec.Cmd {
 	return cmd
 }
 
+// endOfTerminal is written to the terminal after the command has ended, as the last that is read from it.
+const endOfTerminal = "\x1e"
+
 // terminal is `terminal ANSWER COMMAND ...`: runs the command on a terminal of 30 lines by 100, types ANSWER when it
 // has printed a question mark, and keeps what the terminal was sent in the file tty. The answer ^C is Ctrl-C alone, and
-// wants exit code 130.
+// wants exit code 130. The terminal stays open until all is read: a command that closes it as the last takes with it,
+// now and then, what it has just written.
 func terminal(ts *testscript.TestScript, neg bool, args []string) {
 	master, slave := pty(ts)
+	defer master.Close()
+	defer slave.Close()
 	cmd := program(ts, args[1:])
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
 	ts.Check(cmd.Start())
-	_ = slave.Close()
+	ended := make(chan error, 1)
+	go func() {
+		err := cmd.Wait()
+		_, werr := io.WriteString(slave, endOfTerminal)
+		ended <- errors.Join(err, werr)
+	}()
 	var seen bytes.Buffer
 	buf := make([]byte, 4096)
 	answered, answer := args[0] == "", args[0]+"\n"
 	if args[0] == "^C" {
 		answer = "\x03"
 	}
-	for {
-		n, err := master.Read(buf) // EIO when the last process has closed the terminal
+	for !bytes.HasSuffix(seen.Bytes(), []byte(endOfTerminal)) {
+		n, err := master.Read(buf)
+		ts.Check(err)
 		seen.Write(buf[:n])
 		if !answered && bytes.Contains(seen.Bytes(), []byte("?")) {
 			answered = true
-			_, werr := io.WriteString(master, answer)
-			ts.Check(werr)
-		}
-		if err != nil {
-			break
+			_, err := io.WriteString(master, answer)
+			ts.Check(err)
 		}
 	}
-	_ = master.Close()
-	err := cmd.Wait()
+	seen.Truncate(seen.Len() - len(endOfTerminal))
+	err := <-ended
 	ts.Check(os.WriteFile(ts.MkAbs("tty"), seen.Bytes(), 0o644))
 	ts.Logf("[tty]\n%s", strings.ReplaceAll(seen.String(), "\x1b", "^["))
 	if code := cmd.ProcessState.ExitCode(); args[0] == "^C" && code != 130 || (err != nil) != neg {
