@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,24 @@ func TestPlan(t *testing.T) {
 		if _, err := newPlan(o); err == nil {
 			t.Errorf("accepted %+v", o)
 		}
+	}
+}
+
+func TestRounds(t *testing.T) {
+	b := &bench{o: options{rounds: 2}}
+	if got, want := b.inTurn("get"), []string{viaWWW, viaPeer, direct, gateway, viaWWW, viaPeer, direct, gateway}; !slices.Equal(got, want) {
+		t.Errorf("get: %q, want %q", got, want)
+	}
+	if got, want := b.inTurn("put"), []string{direct, gateway, direct, gateway, viaWWW, viaPeer, viaWWW, viaPeer}; !slices.Equal(got, want) {
+		t.Errorf("put: %q, want %q", got, want)
+	}
+	var reports [3]report
+	for i, n := range []float64{7, 1, 3} {
+		reports[i].Total.PerSecond, reports[i].ServerCPU = n, -n
+	}
+	var c Cell
+	if c.take(&reports[0], &reports[1], &reports[2]); c.PerSecond != 3 || c.ServerCPU != -3 {
+		t.Errorf("%+v is no median", c)
 	}
 }
 

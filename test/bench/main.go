@@ -36,6 +36,7 @@ type options struct {
 	dir, bin       string
 	port           int
 	seconds        time.Duration
+	rounds         int
 	sizes          string
 	concurrency    string
 	ops            string
@@ -53,7 +54,8 @@ func main() {
 	flag.StringVar(&o.dir, "dir", filepath.Join("data", "bench"), "`directory` for the cluster and nginx; made, and removed at the end. It must be on a real disk: PUTs are synced")
 	flag.StringVar(&o.bin, "bin", "bin", "`directory` of aisnode and aisloader")
 	flag.IntVar(&o.port, "port", 9480, "first `port`; the cluster takes the next ones, nginx and single nodes those from 20 on, the cluster of one disk those from 60 on")
-	flag.DurationVar(&o.seconds, "time", 2*time.Second, "`time` per cell")
+	flag.DurationVar(&o.seconds, "time", time.Second, "`time` per cell and round")
+	flag.IntVar(&o.rounds, "rounds", 3, "`times` to measure every cell; the figures are medians")
 	flag.StringVar(&o.sizes, "sizes", "4KiB,64KiB,1MiB", "object `sizes`")
 	flag.StringVar(&o.concurrency, "concurrency", "1,8,32", "`connections`")
 	flag.StringVar(&o.ops, "ops", "put,get,head,delete,list,start", "`what` to measure; with -s3 also multipart")
@@ -112,6 +114,9 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	if _, err := os.Stat(b.dir); err == nil {
 		return fmt.Errorf("%s exists: remove it or give another --dir", b.dir)
+	}
+	if o.rounds < 1 {
+		return fmt.Errorf("--rounds: %d is no number of rounds: use 1 or more", o.rounds)
 	}
 	plan, err := newPlan(o)
 	if err != nil {

@@ -138,11 +138,13 @@ func (b *bench) group(ctx context.Context, g group) error {
 
 func (b *bench) warmup() string { return (b.o.seconds / 4).String() }
 
-// each runs the routes of every concurrency side by side, so that a disturbance of the machine meets all of them.
+// each runs the routes of every concurrency side by side, so that a disturbance of the machine meets all of them, and that
+// several times, so that one that lasts seconds does not decide: the rows are medians.
 func (b *bench) each(ctx context.Context, g group, one func(c *Cell, to []string) (*report, error)) error {
 	for _, conc := range g.conc {
-		base := len(b.res.Cells)
-		for _, route := range b.routes(g.op) {
+		var cells []Cell
+		taken := map[string][]*report{}
+		for _, route := range b.inTurn(g.op) {
 			to := b.target(route)
 			if to == nil {
 				continue
@@ -155,23 +157,44 @@ func (b *bench) each(ctx context.Context, g group, one func(c *Cell, to []string
 			if err != nil {
 				return err
 			}
-			c.take(rep)
+			if taken[route] == nil {
+				cells = append(cells, c)
+			}
+			taken[route] = append(taken[route], rep)
+		}
+		for i := range cells {
+			c := &cells[i]
+			c.take(taken[c.Route]...)
 			switch {
 			case g.op != "put" && g.op != "delete":
 				c.Durability = ""
-			case route == viaWWW:
+			case c.Route == viaWWW:
 				c.Durability = "none"
 			}
-			b.res.Cells = append(b.res.Cells, c)
 		}
-		compare(b.res.Cells[base:])
+		compare(cells)
+		b.res.Cells = append(b.res.Cells, cells...)
 	}
 	return nil
 }
 
-func (c *Cell) take(r *report) {
-	c.Durability, c.PerSecond, c.MiBPerSec = r.Durability, r.Total.PerSecond, r.Total.MiBPerSec
-	c.P50, c.P99, c.ServerCPU, c.ClientCPU = r.Total.P50, r.Total.P99, r.ServerCPU, r.ClientCPU
+// take fills in the median of every figure of reports of the same cell.
+func (c *Cell) take(reports ...*report) {
+	median := func(of func(*report) float64) float64 {
+		var all []float64
+		for _, r := range reports {
+			all = append(all, of(r))
+		}
+		slices.Sort(all)
+		return all[len(all)/2]
+	}
+	c.Durability = reports[0].Durability
+	c.PerSecond = median(func(r *report) float64 { return r.Total.PerSecond })
+	c.MiBPerSec = median(func(r *report) float64 { return r.Total.MiBPerSec })
+	c.P50 = median(func(r *report) float64 { return r.Total.P50 })
+	c.P99 = median(func(r *report) float64 { return r.Total.P99 })
+	c.ServerCPU = median(func(r *report) float64 { return r.ServerCPU })
+	c.ClientCPU = median(func(r *report) float64 { return r.ClientCPU })
 }
 
 // compare fills in the ratios to the rows of nginx and MinIO of the same cells.
@@ -193,21 +216,23 @@ func over(a, b float64) float64 {
 	return a / b
 }
 
-// routes are the rows of every cell of op.
-func (b *bench) routes(op string) []string {
-	routes := []string{direct, gateway}
+// inTurn are the routes that make the rows of every cell of op, each as often as there are rounds, in the order in which they are
+// measured.
+func (b *bench) inTurn(op string) []string {
+	routes, peers := []string{direct, gateway}, []string{viaWWW, viaPeer}
 	if b.o.s3 {
 		routes = []string{viaS3}
 	}
-	if b.lone.Cluster != nil && (op == "put" || op == "delete") {
+	if op != "put" && op != "delete" {
+		return slices.Repeat(slices.Concat(peers, routes), b.o.rounds)
+	}
+	if b.lone.Cluster != nil {
 		for _, r := range slices.Clone(routes) {
 			routes = append(routes, r+oneDisk)
 		}
 	}
-	if op == "put" || op == "delete" { // they leave thousands of files to be removed, which keeps the file system and the disk busy for long
-		return append(routes, viaWWW, viaPeer)
-	}
-	return append([]string{viaWWW, viaPeer}, routes...)
+	// The peers leave thousands of files to be removed, which keeps the file system and the disk busy for long.
+	return slices.Concat(slices.Repeat(routes, b.o.rounds), slices.Repeat(peers, b.o.rounds))
 }
 
 // settle waits, at most half a minute, until what earlier cells left behind is done and not charged to the next: dirty pages,
