@@ -282,15 +282,27 @@ func clean(name string) string {
 	return name
 }
 
-// Named returns an error if f has no name any more: somebody has removed the mountpath's files, and what was
+// Named returns an error if f, the file of that name, has no name any more: somebody has removed the mountpath's files, and what was
 // synced to it is gone as soon as this process is. Nothing of it may be acknowledged.
-func Named(f File) error {
-	fi, err := f.Stat()
-	if err != nil {
-		return err
+//
+// It asks for the number of names alone (statx): a file whose times somebody has looked at gets exact ones at its next write, and with
+// them a changed inode that the sync must write, too; times that are good to milliseconds seldom change.
+func Named(f File, name string) error {
+	fd := int(f.Fd()) //nolint:gosec // a descriptor
+	if f.Fd() == NoFd {
+		return nil
 	}
-	if st, ok := fi.Sys().(*syscall.Stat_t); ok && st.Nlink == 0 {
-		return errs.E("fs.Named", fi.Name(), errs.Mountpath, "was removed while in use")
+	var st unix.Statx_t
+	err := retry(func() error { return unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_NLINK, &st) })
+	if err != nil || st.Mask&unix.STATX_NLINK == 0 { // an old kernel, or a sandbox that does not know the call
+		var old unix.Stat_t
+		if err := retry(func() error { return unix.Fstat(fd, &old) }); err != nil {
+			return &os.PathError{Op: "fstat", Path: name, Err: err}
+		}
+		st.Nlink = uint32(old.Nlink) //nolint:gosec // whether it is zero
+	}
+	if st.Nlink == 0 {
+		return errs.E("fs.Named", name, errs.Mountpath, "was removed while in use")
 	}
 	return nil
 }

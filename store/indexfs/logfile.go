@@ -105,7 +105,7 @@ func (l *logFile) SyncData() error {
 	err := l.store()
 	l.x.owner.Synced(waiting, time.Since(began))
 	if err == nil {
-		err = fs.Named(l.f)
+		err = fs.Named(l.f, l.name)
 	}
 	if err != nil {
 		l.fail(err)

@@ -117,7 +117,11 @@ func machine() string {
 	if raw, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		kernel += " " + strings.TrimSpace(string(raw))
 	}
-	return fmt.Sprintf("%d x %s, %s, %s", runtime.NumCPU(), model, kernel, runtime.Version())
+	congestion := "TCP unknown"
+	if raw, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control"); err == nil { // paces or not, which large replies feel
+		congestion = "TCP " + strings.TrimSpace(string(raw))
+	}
+	return fmt.Sprintf("%d x %s, %s, %s, %s", runtime.NumCPU(), model, kernel, congestion, runtime.Version())
 }
 
 // fsName names the file system below dir: on tmpfs a sync is for nothing.
