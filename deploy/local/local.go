@@ -177,6 +177,9 @@ func Open(o Options) (*Cluster, error) {
 	return c, nil
 }
 
+// nodeIdentity is in the directory of every node.
+const nodeIdentity = "node.json"
+
 // create lays out a new cluster: ports are chosen, directories made, cluster.json written. Nothing runs yet.
 func create(o Options) (*Cluster, error) {
 	if err := o.Validate(); err != nil {
@@ -188,6 +191,9 @@ func create(o Options) (*Cluster, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, nodeIdentity)); err == nil {
+		return nil, errs.F("local.create", dir, errs.Conflict, "is the directory of one node (it holds %s), not of a cluster: name another directory, or start that node again with `aisnode --dir %s`", nodeIdentity, o.Dir)
 	}
 	file := newClusterFile(o)
 	for _, n := range file.Nodes {

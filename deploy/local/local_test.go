@@ -353,6 +353,23 @@ func TestUpFails(t *testing.T) {
 	}
 }
 
+// TestUpInNode: the directory of a node that somebody runs by itself does not become that of a cluster, too.
+func TestUpInNode(t *testing.T) {
+	o := options(t, 24140)
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(o.Dir, "node.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Up(t.Context(), o); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "one node") {
+		t.Errorf("up: %v", err)
+	}
+	if left, err := os.ReadDir(o.Dir); err != nil || len(left) != 1 {
+		t.Errorf("the directory holds %v, %v", left, err)
+	}
+}
+
 func TestUpAgainAfterFailure(t *testing.T) {
 	o := options(t, 24140)
 	o.Env = []string{"FAKE_FAIL=g1"}
