@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"slices"
 	"sort"
 	"strconv"
@@ -124,22 +125,26 @@ func (a bucketVerbs) createBuckets(c *cli.Context) error {
 		return err
 	}
 	made := []string{} // in JSON, too
+	var there []error
 	for _, b := range bcks {
 		err := sdk.BucketOf(b).Create(c.Context, props)
-		if errs.Is(err, errs.Exists) && c.Bool("exists-ok") {
-			continue
+		if errs.Is(err, errs.Exists) {
+			if !c.Bool("exists-ok") {
+				there = append(there, err)
+			}
+			continue // with the others, as mkdir does
 		}
 		if err != nil {
-			return err
+			return errors.Join(append(there, err)...)
 		}
 		made = append(made, b.String())
 		a.out.Printf("create: %s", b)
 		a.noteS3Name(b)
 	}
 	if a.out.JSON {
-		return a.out.Value(map[string]any{"created": made})
+		there = append(there, a.out.Value(map[string]any{"created": made}))
 	}
-	return nil
+	return errors.Join(there...)
 }
 
 // noteS3Name tells whoever gives a bucket a name that S3 does not allow what comes of it: the name is good here, and nothing else says so

@@ -3,6 +3,8 @@ package load
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -333,16 +335,33 @@ func (w *worker) refused(c *wire.Conn, resp *wire.Response) error {
 	closes := resp.Close
 	var text bytes.Buffer
 	_, err := c.Body(resp, func(p []byte) error {
-		if text.Len() < 300 {
-			text.Write(p[:min(len(p), 300)])
-		}
+		text.Write(p[:min(len(p), maxErrorText-text.Len())])
 		return nil
 	})
 	if closes || err != nil {
 		w.drop(c)
 	}
-	e.text = strings.TrimSpace(kind + " " + text.String())
+	e.text = strings.TrimSpace(kind + " " + saying(text.String()))
+	if resp.Status == 404 && !w.run.cfg.Fill {
+		e.text += " (see --fill)"
+	}
 	return e
+}
+
+// maxErrorText is how much of the body of an error is looked at.
+const maxErrorText = 2 << 10
+
+// saying is what an error's body says to people: the message of the native API's JSON or of S3's XML, or what it begins with.
+func saying(body string) string {
+	var native struct{ Message string }
+	if json.Unmarshal([]byte(body), &native) == nil && native.Message != "" {
+		return native.Message
+	}
+	var s3 struct{ Code, Message string }
+	if xml.Unmarshal([]byte(body), &s3) == nil && s3.Code != "" {
+		return strings.TrimSpace(s3.Code + " " + s3.Message)
+	}
+	return body[:min(len(body), 300)]
 }
 
 // list reads one whole listing.
