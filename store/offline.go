@@ -39,7 +39,10 @@ func OpenOffline(ctx context.Context, cfg OfflineConfig) (*Offline, error) {
 		return nil, errs.E(op, cfg.Mountpath, err)
 	}
 	v := s.volumes()[0]
-	if err = v.openReadOnly(); err == nil {
+	if err = hasIndex(v); err == nil {
+		err = v.openReadOnly()
+	}
+	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {

@@ -216,9 +216,16 @@ func TestRebuildLostIndex(t *testing.T) {
 	if err := indexfs.RemoveAll(root, indexDirName); err != nil {
 		t.Fatal(err)
 	}
-	sum, err := RebuildIndex(t.Context(), offlineConfig(mem), func(Fault) {})
-	if err != nil || sum.OldIndex != "lost" || sum.Restored != 20 {
+	if _, err := OpenOffline(t.Context(), offlineConfig(mem)); !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "rebuild-index") {
+		t.Errorf("opened without its index: %v", err)
+	}
+	var told []Fault
+	sum, err := RebuildIndex(t.Context(), offlineConfig(mem), func(f Fault) { told = append(told, f) })
+	if err != nil || sum.OldIndex != "lost" || sum.Restored != 20 || sum.Damage != 1 {
 		t.Errorf("%+v %v", sum, err)
+	}
+	if len(told) == 0 || !told[0].Harmful || !strings.Contains(told[0].What, "nothing names them") {
+		t.Errorf("40 small objects are gone, told: %+v", told)
 	}
 	for k, b := range want {
 		if len(b) <= 16<<10 {
@@ -231,5 +238,13 @@ func TestRebuildLostIndex(t *testing.T) {
 	info, err := s.Put(t.Context(), object.Name{Bucket: 7, Key: "dir0/object-0000"}, []byte("x"), PutOptions{Epoch: 1, Size: -1})
 	if err != nil || info.Version.Counter < 60 {
 		t.Errorf("%+v %v", info, err)
+	}
+}
+
+// TestUnopened: an index that cannot be opened is one line with what mends it, whatever pebble adds.
+func TestUnopened(t *testing.T) {
+	err := unopened("/mp1", errs.F("store.getCopy", "index", errs.Corrupt, "block checksum mismatch\n<corruption detail carrier>\na stack"))
+	if s := err.Error(); !errs.Is(err, errs.Corrupt) || strings.Contains(s, "\n") || !strings.Contains(s, "mismatch") || !strings.Contains(s, "--mountpath /mp1") || !strings.Contains(s, "rebuild-index") {
+		t.Errorf("%q", s)
 	}
 }

@@ -165,6 +165,9 @@ func (r *rebuilder) takeOver(ctx context.Context) error {
 	old := r.s.volumes()[0]
 	if _, err := old.mp.Stat(indexDirName); errors.Is(err, os.ErrNotExist) {
 		r.sum.OldIndex = "lost"
+		if err := hasIndex(old); errs.Is(err, errs.Corrupt) { // there was one
+			r.damage("it is missing: objects whose content lay in it, as that of small ones does, are gone, and nothing names them")
+		}
 		return nil
 	}
 	var logs []uint64

@@ -424,7 +424,10 @@ func (a offlineVerbs) rebuild(c *cli.Context) error {
 	}
 	a.out.Printf("rebuild-index: old index %s, %s kept, %s restored, %s looked at, %s lost%s", sum.OldIndex, term.Plural(sum.Kept, "object"),
 		term.Count(sum.Restored), term.Plural(sum.Blobs, "blob"), term.Count(sum.Lost), saved)
-	if sum.Damage > 0 {
+	switch {
+	case sum.OldIndex == "lost" && sum.Kept == 0 && sum.Damage > 0:
+		a.out.Printf("Of the old index nothing could be read: small objects, whose content lay in it, are gone, and nothing names them. If it exists anywhere, put it back instead.")
+	case sum.Damage > 0:
 		a.out.Printf("The old index could not be read at %s: what was written there last is lost, though nothing names it, and such objects are missing, as they were before, or back.",
 			term.Plural(sum.Damage, "place"))
 	}

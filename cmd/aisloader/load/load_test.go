@@ -409,7 +409,7 @@ func TestParse(t *testing.T) {
 
 func TestSaying(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"status_code":404,"message":"ais://b/o: object does not exist","kind":"not-found"}`:                                                            "ais://b/o: object does not exist",
+		`{"status_code":404,"message":"ais://b/o: object does not exist","kind":"not-found"}`:                                                         "ais://b/o: object does not exist",
 		`<?xml version="1.0" encoding="UTF-8"?><Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Key>o</Key></Error>`: "NoSuchKey The specified key does not exist.",
 		"<html>404</html>": "<html>404</html>",
 		"":                 "",
