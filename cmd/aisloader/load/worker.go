@@ -343,7 +343,7 @@ func (w *worker) refused(c *wire.Conn, resp *wire.Response) error {
 	}
 	e.text = strings.TrimSpace(kind + " " + saying(text.String()))
 	if resp.Status == 404 && !w.run.cfg.Fill {
-		e.text += " (see --fill)"
+		e.text += " (--fill puts the objects first, --create-bucket makes the bucket)"
 	}
 	return e
 }
