@@ -1,8 +1,13 @@
 package cksum
 
+import "aistore/cksum/lanes"
+
 // Many computes checksums of several types in one pass: each chunk is in the processor's cache when the second type reads it.
 // The zero value computes none.
-type Many struct{ all []*Hash }
+type Many struct {
+	all    []*Hash
+	shared *lanes.Hash // the MD5 among them; nil = as the others
+}
 
 // NewMany returns running checksums of the types, each once; None is left out.
 func NewMany(types ...Type) *Many {
@@ -29,17 +34,30 @@ func (m *Many) find(t Type) *Hash {
 	return nil
 }
 
+// Share lets an MD5 that is among them be computed together with others of the crew, for which Write may wait; nothing may have been
+// written.
+func (m *Many) Share(c *lanes.Crew) {
+	if h := m.find(MD5); h != nil {
+		m.shared = c.New()
+		h.h = m.shared
+	}
+}
+
 // Write adds p; it never fails.
 func (m *Many) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		c := p[:min(len(p), manyChunk)]
+	for rest := p; len(rest) > 0; {
+		c := rest[:min(len(rest), manyChunk)]
 		for _, h := range m.all {
-			_, _ = h.h.Write(c) // never fails
+			if m.shared == nil || h.t != MD5 {
+				_, _ = h.h.Write(c) // never fails
+			}
 		}
-		p = p[len(c):]
+		rest = rest[len(c):]
 	}
-	return n, nil
+	if m.shared != nil {
+		_, _ = m.shared.Write(p) // the same
+	}
+	return len(p), nil
 }
 
 // manyChunk fits the first-level cache of every processor of the last decade, with room for tables.

@@ -151,6 +151,7 @@ func (s *multipart) writePart(ctx context.Context, op string, n object.Name, id 
 	defer chunkPool.Put(bp)
 	po := PutOptions{Checksum: cksum.MD5, Expect: o.Expect, Also: o.Also, Finish: o.Finish}
 	h := newSums(&po)
+	h.Share(&s.hashing)
 	if err := bw.copyFrom(ctx, op, n, &prefixed{nil, r}, *bp, h, o.Size); err != nil {
 		return nil, err
 	}

@@ -304,6 +304,7 @@ func (s *Store) putBlob(ctx context.Context, op string, n object.Name, src *pref
 		return info, err
 	}
 	h := newSums(o)
+	h.Share(&s.hashing)
 	if err := bw.copyFrom(ctx, op, n, src, *bp, h, o.Size); err != nil {
 		return info, errs.E(op, n, err)
 	}
@@ -450,7 +451,6 @@ func (w *blobWriter) copyFrom(ctx context.Context, op string, n object.Name, src
 				return err
 			}
 		}
-		h.write(chunk[:got])
 		if first {
 			err = w.add(page, chunk[:got])
 		} else {
@@ -459,6 +459,7 @@ func (w *blobWriter) copyFrom(ctx context.Context, op string, n object.Name, src
 		if err != nil {
 			return err
 		}
+		h.write(chunk[:got])
 	}
 	if declared >= 0 && w.length != declared {
 		return errs.F(op, n, errs.Checksum, "%d bytes came, the request declared %d", w.length, declared)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"aistore/cksum/lanes"
 	"aistore/errs"
 	"aistore/fs"
 	"aistore/internal/spare"
@@ -120,6 +121,7 @@ type Store struct {
 	cfg        Config
 	cache      *pebble.Cache
 	processors *spare.Watch
+	hashing    lanes.Crew // uploads whose MD5 is taken
 	log        *slog.Logger
 	places
 	multipart
@@ -156,6 +158,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, log: cfg.Log, broke: make(chan struct{}, 1), comebacks: comebacks{turn: make(chan struct{}, 1)}, cache: pebble.NewCache(cfg.CacheSize + reserved(set)), processors: spare.NewWatch()}
 	s.multipart.Store, s.appends.Store, s.transfer.Store, s.mounts.Store, s.moves.Store = s, s, s, s, s
+	s.hashing.Short = s.processors.Short
 	s.hot = hot.New[*volume](cfg.HotSize)
 	var vols []*volume
 	for _, mp := range set.All() {

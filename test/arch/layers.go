@@ -27,7 +27,8 @@ func layers() []layer {
 	return []layer{
 		{"0 ground", []member{
 			{"errs", nil},
-			{"cksum", []string{"errs"}},
+			{"cksum", []string{"cksum/lanes", "errs"}},
+			{"cksum/lanes", nil},
 			{"metrics", []string{"errs", "internal/jsonx"}},
 			{"config", []string{"errs", "internal/jsonx", "internal/near"}},
 			{"internal/run", []string{"errs"}},

@@ -189,6 +189,9 @@ func nodes(ids ...string) api.NodesMsg { return api.NodesMsg{Nodes: ids} }
 
 // move measures one rebalance and the copy of as many files and bytes.
 func (b *bench) move(ctx context.Context, size, event string, begin func() error) error {
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
 	stop := b.profiles(ctx, size+"-"+event)
 	cpu := b.cpu()
 	began := time.Now()
@@ -209,6 +212,9 @@ func (b *bench) move(ctx context.Context, size, event string, begin func() error
 	if err := b.freed(ctx); err != nil {
 		return err
 	}
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
 	if m.CPSeconds, m.CPCPU, err = b.copy(ctx, m.Objects, m.Bytes); err != nil {
 		return err
 	}
@@ -216,6 +222,27 @@ func (b *bench) move(ctx context.Context, size, event string, begin func() error
 	b.res.Moves = append(b.res.Moves, m)
 	fmt.Fprintf(os.Stderr, "%s %s: %d objects, %d bytes in %.2f s, %.0f MB/s; cp -r %.2f s: %.2fx; CPU %.0f us each, cp %.0f\n", size, event, m.Objects, m.Bytes, m.Seconds,
 		float64(m.Bytes)/m.Seconds/1e6, m.CPSeconds, m.Ratio, m.CPU, m.CPCPU)
+	return nil
+}
+
+// settle waits, at most half a minute, until the nodes use less than 5% of a core, and then until dirty pages are on the disk, so that
+// neither side is charged with what came before: objects that were just put, compactions.
+func (b *bench) settle(ctx context.Context) error {
+	const look = 200 * time.Millisecond
+	last := b.cpu()
+	for range 150 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(look):
+		}
+		now := b.cpu()
+		if now-last <= look/20 {
+			break
+		}
+		last = now
+	}
+	syscall.Sync()
 	return nil
 }
 
