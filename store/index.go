@@ -179,16 +179,27 @@ func (v *volume) openIndex() (err error) {
 }
 
 // unopened is the error of an index that pebble does not open. What the disk refuses is the disk's; else files of the index are damaged or missing:
-// that is not wrapped, as a mountpath with files missing is not itself missing.
+// that is not wrapped, as a mountpath with files missing is not itself missing. Where pebble gives no kind, as for a table that was cut short, it is
+// damage too, or a format that only a newer release knows.
 func unopened(mountpath string, err error) error {
 	const op = "store.openIndex"
-	kind := indexKind(err)
-	if kind != errs.Corrupt && kind != errs.NotFound {
+	kind, is := indexKind(err), "damaged"
+	switch kind {
+	case errs.Corrupt, errs.NotFound:
+		kind = errs.Corrupt
+	case errs.Other:
+		is = "damaged, unless a newer release wrote it"
+	default:
 		return errs.E(op, mountpath, kind, err)
 	}
 	what, _, _ := strings.Cut(err.Error(), "\n") // pebble adds whole stacks
-	return errs.F(op, mountpath, errs.Corrupt,
-		"the index is damaged: %s; while the node is stopped, 'ais advanced store check --mountpath %s' tells how much, and 'rebuild-index' makes a new one", what, mountpath)
+	return errs.F(op, mountpath, kind, "the index is %s: %s; while the node is stopped, 'ais advanced store check --mountpath %s' tells how much, and %s makes a new one",
+		is, what, mountpath, rebuildWith(mountpath))
+}
+
+// rebuildWith is the command that makes a new index.
+func rebuildWith(mountpath string) string {
+	return "'ais advanced store rebuild-index --mountpath " + mountpath + "'"
 }
 
 func indexKind(err error) errs.Kind {

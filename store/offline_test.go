@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -216,7 +217,7 @@ func TestRebuildLostIndex(t *testing.T) {
 	if err := indexfs.RemoveAll(root, indexDirName); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenOffline(t.Context(), offlineConfig(mem)); !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "rebuild-index") {
+	if _, err := OpenOffline(t.Context(), offlineConfig(mem)); !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "'ais advanced store rebuild-index --mountpath /mp1'") {
 		t.Errorf("opened without its index: %v", err)
 	}
 	var told []Fault
@@ -244,7 +245,46 @@ func TestRebuildLostIndex(t *testing.T) {
 // TestUnopened: an index that cannot be opened is one line with what mends it, whatever pebble adds.
 func TestUnopened(t *testing.T) {
 	err := unopened("/mp1", errs.F("store.getCopy", "index", errs.Corrupt, "block checksum mismatch\n<corruption detail carrier>\na stack"))
-	if s := err.Error(); !errs.Is(err, errs.Corrupt) || strings.Contains(s, "\n") || !strings.Contains(s, "mismatch") || !strings.Contains(s, "--mountpath /mp1") || !strings.Contains(s, "rebuild-index") {
+	if s := err.Error(); !errs.Is(err, errs.Corrupt) || strings.Contains(s, "\n") || !strings.Contains(s, "mismatch") || !strings.Contains(s, "check --mountpath /mp1") || !strings.Contains(s, "'ais advanced store rebuild-index --mountpath /mp1'") {
 		t.Errorf("%q", s)
+	}
+}
+
+// TestStartWithNothingWhole: a node whose one mountpath is lost, and whose other has a damaged index, does not start, and says which, what is wrong
+// with it and what mends it.
+func TestStartWithNothingWhole(t *testing.T) {
+	for what, damage := range map[string]func(t *testing.T, index string){
+		"the index is missing": func(t *testing.T, index string) { t.Helper(); must(t, os.RemoveAll(index)) },
+		"object size mismatch": func(t *testing.T, index string) {
+			t.Helper()
+			tables, err := filepath.Glob(filepath.Join(index, "*.sst"))
+			if must(t, err); len(tables) == 0 {
+				t.Fatal("nothing to cut short")
+			}
+			must(t, os.Truncate(tables[0], 100))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			mp1, mp2 := filepath.Join(t.TempDir(), "mp1"), filepath.Join(t.TempDir(), "mp2")
+			cfg := Config{Mountpaths: []string{mp1, mp2}, NodeID: "node1"}
+			s, err := Open(t.Context(), cfg)
+			must(t, err)
+			for i := range 16 { // some on each
+				put(t, s, fmt.Sprint(i), random(DefaultInlineMax+1))
+			}
+			must(t, s.Close())
+			must(t, os.Rename(mp1, mp1+".gone"))
+			damage(t, filepath.Join(mp2, indexDirName))
+			cfg.Existing = true
+			if s, err = Open(t.Context(), cfg); err == nil {
+				must(t, s.Close())
+				t.Fatal("it starts")
+			}
+			for _, part := range []string{mp1 + ": its marker is missing", mp2 + ": ", what, "'ais advanced store rebuild-index --mountpath " + mp2 + "'"} {
+				if text := errs.Plain(err); !strings.Contains(text, part) {
+					t.Errorf("%q is not in %q", part, text)
+				}
+			}
+		})
 	}
 }

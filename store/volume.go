@@ -136,7 +136,7 @@ func hasIndex(v *volume) error {
 	case err != nil:
 		return err
 	case len(blobs) > 0 || fs.Used(v.mp):
-		return errs.E("store.open", v.mp.Path(), errs.Corrupt, "the index is missing: put it back, or stop the node and make a new one with 'ais advanced store rebuild-index'")
+		return errs.F("store.open", v.mp.Path(), errs.Corrupt, "the index is missing: put it back, or make a new one while the node is stopped: %s", rebuildWith(v.mp.Path()))
 	}
 	return nil
 }
