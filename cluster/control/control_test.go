@@ -1,7 +1,10 @@
 package control
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"aistore/cluster"
@@ -57,4 +60,30 @@ func TestJoinAndVoters(t *testing.T) {
 		}
 		eventually(t, "a lease", func() bool { return n.Lease() == nil })
 	}
+}
+
+// TestMissedHeartbeats: a node that has just started does not warn of what is so at every start, and a warning has a hint only where there is one.
+func TestMissedHeartbeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		c := pulse{&Control{log: slog.New(slog.NewTextHandler(&out, nil)), started: time.Now()}}
+		failed := 0
+		miss := func(d time.Duration) string {
+			out.Reset()
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+				failed++
+				c.logMissed(failed, errs.E("test", "p1", errs.Unavailable))
+			}
+			return out.String()
+		}
+		if s := miss(settling); s != "" {
+			t.Errorf("in the first seconds: %s", s)
+		}
+		if s := miss(settling); strings.Count(s, "no primary answers heartbeats") != 1 || strings.Contains(s, "hint") {
+			t.Errorf("in the next: %q", s)
+		}
+		if s := miss(settling); strings.Count(s, "no primary answers heartbeats") != 1 || !strings.Contains(s, "hint=\"if most voters") {
+			t.Errorf("later: %q", s)
+		}
+	})
 }

@@ -87,15 +87,19 @@ func (c *Control) beatNow() {
 	}
 }
 
+// settling is how long after its start a node need not be heard yet: all that start together elect a primary first.
+const settling = 5 * time.Second
+
 func (c pulse) logMissed(failed int, err error) {
-	if failed < 4 {
-		c.log.Debug("no primary answers heartbeats yet", "err", err) // as at every start, and while a new one is elected
-	} else if failed&(failed-1) == 0 { // 4, 8 ...: soon, then ever more seldom
-		hint := ""
-		if failed >= 64 {
-			hint = "if most voters are lost for good, see ais advanced recover-cluster --help"
-		}
-		c.log.Warn("no primary answers heartbeats", "times", failed, "lease_left", c.lease.left(), "err", err, "hint", hint)
+	attrs := []any{"times", failed, "lease_left", c.lease.left(), "err", err}
+	switch {
+	case failed < 4 || time.Since(c.started) < settling: // as at every start, and while a new one is elected
+		c.log.Debug("no primary answers heartbeats yet", attrs...)
+	case failed&(failed-1) != 0: // 4, 8 ...: soon, then ever more seldom
+	case failed < 64:
+		c.log.Warn("no primary answers heartbeats", attrs...)
+	default:
+		c.log.Warn("no primary answers heartbeats", append(attrs, "hint", "if most voters are lost for good, see ais advanced recover-cluster --help")...)
 	}
 }
 
