@@ -346,17 +346,26 @@ func TestEmptyNodeNeverFounds(t *testing.T) {
 		t.Error("a node founded although a join URL answered")
 	}
 	lost := tc.start("t2", cluster.RoleTarget, func(c *Config) { c.Bootstrap, c.Cluster = true, uuid }) // its mountpaths remember
-	alone := tc.start("t3", cluster.RoleTarget, nil)
+	outside := Config{Self: cluster.Node{ID: "t3", Role: cluster.RoleTarget}, Dir: t.TempDir()}
+	for range 2 { // an id alone is no cluster
+		if _, err := Open(outside); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "--join") || !strings.Contains(err.Error(), "--bootstrap") {
+			t.Errorf("a node without a cluster and without a way into one: %v", err)
+		}
+	}
+	outside.Cluster = uuid // its mountpaths remember
+	if _, err := Open(outside); err != nil {
+		t.Errorf("a member that lost its directory: %v", err)
+	}
 	tc.join("t4", cluster.RoleTarget, both)
-	if lost.View() != nil || alone.View() != nil {
+	if lost.View() != nil {
 		t.Error("a node without join URLs found a cluster")
 	}
 	ctx, cancel := context.WithTimeout(soon(t), 200*time.Millisecond)
 	defer cancel()
-	if _, err := alone.Propose(ctx, cluster.CreateBucket{Name: "nowhere"}); !errs.Is(err, errs.Unavailable) {
+	if _, err := lost.Propose(ctx, cluster.CreateBucket{Name: "nowhere"}); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("a change without a cluster: %v", err)
 	}
-	if err := alone.Lease(); !errs.Is(err, errs.Unavailable) || alone.Ready() {
+	if err := lost.Lease(); !errs.Is(err, errs.Unavailable) || lost.Ready() {
 		t.Errorf("a node without a cluster may serve: %v", err)
 	}
 	foreign := tc.start("t5", cluster.RoleTarget, func(c *Config) { c.Join, c.Cluster = []string{g1.cfg.Self.PublicURL}, "another" })

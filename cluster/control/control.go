@@ -229,6 +229,9 @@ func Open(cfg Config) (*Control, error) {
 	case v != nil:
 		c.accept(v)
 	}
+	if err := (entrance{c}).check(); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 

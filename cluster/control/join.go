@@ -15,15 +15,28 @@ import (
 // entrance is how this node becomes part of a cluster, and finds it again.
 type entrance struct{ *Control }
 
+// check refuses a node that is part of no cluster and has no way into one. What its mountpaths say counts: a node that lost its directory alone is
+// told from one that never had a cluster.
+func (c entrance) check() error {
+	inside, err := c.inside()
+	if err != nil || inside || len(c.cfg.Join) > 0 || c.cfg.Bootstrap || c.identity.Cluster != "" {
+		return err
+	}
+	return errs.E("control.Open", "join", errs.Invalid,
+		"is not set, and this node belongs to no cluster yet: start it with --join and the URL of any node of its cluster (http://HOST:PORT), or with --bootstrap if it is to found a new one")
+}
+
+// inside reports whether the node has state of a cluster.
+func (c entrance) inside() (bool, error) {
+	log, err := durable.Exists(c.raftDir())
+	return log || c.View() != nil, err
+}
+
 // enter makes this node part of a cluster if it is part of none: it joins one, or founds one if it may.
 // A node with state of its own never founds: it waits for its cluster.
 func (c entrance) enter(ctx context.Context) error {
-	log, err := durable.Exists(c.raftDir())
-	if err != nil {
+	if inside, err := c.inside(); err != nil || inside {
 		return err
-	}
-	if log || c.View() != nil {
-		return nil
 	}
 	c.mu.Lock()
 	belongs := c.identity.Cluster
@@ -57,15 +70,12 @@ func (c entrance) enter(ctx context.Context) error {
 }
 
 func (c entrance) logOutside(belongs string, err error) {
-	switch {
-	case len(c.cfg.Join) > 0:
+	if len(c.cfg.Join) > 0 {
 		c.log.Warn("cannot join yet", "urls", c.cfg.Join, "err", err)
-	case belongs != "":
-		c.log.Error("this node belongs to a cluster, but its directory does not hold the cluster's state: give it `join` URLs",
-			"cluster", belongs, "dir", c.cfg.Dir)
-	default:
-		c.log.Error("this node has no cluster: give it `join` URLs, or `bootstrap` to found a new one", "dir", c.cfg.Dir)
+		return
 	}
+	c.log.Error("this node belongs to a cluster, but its directory does not hold the cluster's state: give it `join` URLs",
+		"cluster", belongs, "dir", c.cfg.Dir)
 }
 
 // joinOnce asks every URL until one lets this node in. found reports whether any answered with a cluster.
