@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"log/slog"
 
 	"aistore/cluster"
 	"aistore/config"
@@ -29,15 +30,15 @@ func (a *App) RootKey() (access, secret string) {
 	return key.Access, key.Secret
 }
 
-// watchRoot says once, when there are users, what an administrator should know of the pair.
+// watchRoot says once, when there are users, what an administrator should know of the pairs: of the node's own every node, of the default one the
+// primary alone, so that a cluster that starts says it once.
 func (a *App) watchRoot(ctx context.Context) error {
 	var seen uint64
 	for {
 		if v := a.control.View(); v != nil {
 			seen = v.Index
 			if len(v.Users.Users) > 0 {
-				a.judgeRoot(v.Users)
-				return nil
+				break
 			}
 		}
 		select {
@@ -46,15 +47,28 @@ func (a *App) watchRoot(ctx context.Context) error {
 		case <-a.control.Watch(seen):
 		}
 	}
+	a.judgeRoot(a.control.View().Users)
+	if a.control.AwaitReady(ctx) != nil {
+		return nil // the node ends
+	}
+	if primary, _ := a.control.Primary(); primary == a.node.ID { // known, as it has accepted this node
+		warnOfDefault(a.log, a.control.View().Users)
+	}
+	return nil
 }
 
-func (a *App) judgeRoot(users *cluster.UserMap) {
+// warnOfDefault warns of the pair that everybody knows.
+func warnOfDefault(log *slog.Logger, users *cluster.UserMap) {
 	def := config.DefaultRoot()
 	if _, key := users.ByAccess(def.Access); key != nil && key.Secret == def.Secret {
-		a.log.Warn("S3 can be used with the default key pair, which everybody knows: add a key, then remove this one "+
+		log.Warn("S3 can be used with the default key pair, which everybody knows: add a key, then remove this one "+
 			"(ais auth add key, ais auth rm key), or set AIS_ROOT_ACCESS_KEY and AIS_ROOT_SECRET_KEY before the first start", "access_key", def.Access)
 	}
-	if a.cfg.Root == def {
+}
+
+// judgeRoot warns of a pair of the node's own that is nobody's.
+func (a *App) judgeRoot(users *cluster.UserMap) {
+	if a.cfg.Root == config.DefaultRoot() {
 		return
 	}
 	if _, key := users.ByAccess(a.cfg.Root.Access); key == nil || key.Secret != a.cfg.Root.Secret {

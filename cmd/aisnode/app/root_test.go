@@ -123,9 +123,29 @@ func TestRootPair(t *testing.T) {
 	if access, secret := a.RootKey(); access != "aisadmin" || secret != "aisadmin-secret" {
 		t.Errorf("the default pair: %q", access)
 	}
+	log.await(t, "default key pair")
 	stop()
-	if !strings.Contains(log.String(), "default key pair") {
-		t.Errorf("no warning about the default pair:\n%s", log)
+}
+
+// await waits for a line of the log.
+func (l *safeLog) await(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(l.String(), text); time.Sleep(5 * time.Millisecond) { // nothing signals it; the deadline bounds the wait
+		if time.Now().After(deadline) {
+			t.Fatalf("%q is not in the log:\n%s", text, l)
+		}
+	}
+}
+
+// TestDefaultPairIsToldOnce: of the nodes of a cluster one warns of the default pair, at the first start and at later ones.
+func TestDefaultPairIsToldOnce(t *testing.T) {
+	g, log, _ := launch(t, []string{"--dir=" + t.TempDir(), "--role=proxy", "--bootstrap"})
+	log.await(t, "default key pair")
+	_, other, stop := launch(t, []string{"--dir=" + t.TempDir(), "--role=target", "--join=" + g.URL()}, "AIS_ROOT_ACCESS_KEY=another", "AIS_ROOT_SECRET_KEY=another-secret")
+	other.await(t, "no key of this cluster") // said before
+	stop()
+	if n := strings.Count(log.String()+other.String(), "default key pair"); n != 1 {
+		t.Errorf("told %d times:\n%s\n%s", n, log, other)
 	}
 }
 
