@@ -2,12 +2,15 @@ package command
 
 import (
 	"bytes"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"aistore/api"
+	"aistore/api/client"
 	"aistore/cmd/ais/line"
 	"aistore/errs"
 )
@@ -278,5 +281,30 @@ func TestNearestIsNear(t *testing.T) {
 		if got := nearestOf(written, names); got != want {
 			t.Errorf("nearestOf(%q) = %q, want %q", written, got, want)
 		}
+	}
+}
+
+// TestHintNamesNodes: who has met a node that does not answer is told where to look, but not who reached no cluster at all.
+func TestHintNamesNodes(t *testing.T) {
+	const look = "`ais show cluster`"
+	reply := &client.ReplyError{Message: "target t1: does not answer"}
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{errs.E("client.List", "ais://b", errs.E("", "", errs.Unavailable, reply)), true},
+		{errs.E("client.Get", "ais://b/x", errs.E("", "", errs.Timeout, reply)), true},
+		{errs.E("client.Put", "ais://b/x", errs.E("", "", errs.Busy, reply)), true},
+		{errs.E("client.Get", "ais://b/x", errs.Unavailable, &url.Error{Op: "Get", URL: "http://n", Err: syscall.ECONNREFUSED}), true},
+		{errs.E("", nil, errs.Unavailable, "no node of the cluster answers"), false},
+		{errs.E("local.ready", "t1", errs.Timeout, "not ready after 1m"), false},
+	} {
+		if got := hint(c.err); strings.Contains(got, look) != c.want {
+			t.Errorf("%v: hint %q", c.err, got)
+		}
+	}
+	code, _, stderr := run(t, nil, "", "ls", "--endpoint", "http://127.0.0.1:1")
+	if code != exitUnreachable || strings.Contains(stderr, look) {
+		t.Errorf("exit code %d, %q", code, stderr)
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
+	"aistore/api/client"
 	"aistore/cmd/ais/term"
 	"aistore/cmd/ais/uri"
 	"aistore/errs"
@@ -126,9 +128,19 @@ func hint(err error) string {
 	case errs.Mountpath:
 		return "What lies there is not lost but out of reach, and no list is complete without it. `ais storage mountpath show` tells why it is out."
 	case errs.NotPrimary, errs.StaleMap, errs.WrongOwner, errs.Busy:
-		return "The cluster is changing or overloaded; the same command may succeed in a moment."
+		return "The cluster is changing or overloaded; the same command may succeed in a moment. If not, `ais show cluster` tells which nodes are offline."
+	case errs.Unavailable, errs.Timeout:
+		if ofNode(err) {
+			return "`ais show cluster` tells which nodes are offline; the same command succeeds when what it needs is back."
+		}
 	}
 	return ""
+}
+
+// ofNode reports whether err is what a node of a cluster answered, or that one broke off: of a cluster that cannot be reached at all, connect has
+// said what to do.
+func ofNode(err error) bool {
+	return errors.As(err, new(*client.ReplyError)) || errors.As(err, new(*url.Error))
 }
 
 // jsonError is what --json writes to standard error.
