@@ -308,3 +308,29 @@ func TestHintNamesNodes(t *testing.T) {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
 }
+
+// TestDamaged: the error of a damaged object names it once, and the node; of what else is damaged nothing is said of bytes that were not delivered.
+func TestDamaged(t *testing.T) {
+	reply := &client.ReplyError{Message: "b1/a/x.bin: block 1 is damaged (store.Read)", Node: "t2"}
+	refused := errs.E("", "", errs.Corrupt, reply)
+	for _, c := range []struct {
+		err        error
+		text, hint string
+	}{
+		{errs.E("client.Get", "ais://b/a/x.bin", refused), "ais://b/a/x.bin: block 1 is damaged (node t2)", "`ais show cluster t2`"},
+		{
+			errs.F("client.Get", "ais://b/a/x.bin", errs.Corrupt, "the read stopped after 5 of 9 bytes: %w", refused),
+			"ais://b/a/x.bin: the read stopped after 5 of 9 bytes: block 1 is damaged (node t2)", "`ais show cluster t2`",
+		},
+		{errs.E("store.Read", "b1/a/x.bin", errs.Corrupt, "block 1 is damaged"), "b1/a/x.bin: block 1 is damaged", "not delivered"},
+		{errs.E("store.open", "/mnt/d1", errs.Corrupt, "the index is missing"), "/mnt/d1: the index is missing", ""},
+		{errs.E("client.List", "ais://b", errs.Corrupt, "an index key is unreadable"), "ais://b: an index key is unreadable", ""},
+	} {
+		if got := message(c.err); got != c.text {
+			t.Errorf("message is %q, want %q", got, c.text)
+		}
+		if got := hint(c.err); !strings.Contains(got, c.hint) || got != "" && c.hint == "" {
+			t.Errorf("hint of %v: %q", c.err, got)
+		}
+	}
+}
