@@ -130,8 +130,35 @@ func (a devVerbs) up(c *cli.Context) error {
 	if cert := cluster.Certificate(); cert != "" {
 		a.out.Printf("Over TLS, for clients that trust the certificate %s:\n  export AIS_ENDPOINT=%s SSL_CERT_FILE=%s", cert, cluster.Nodes()[0].TLSURL(), cert)
 	}
-	a.showS3(c.Context, cluster.Endpoint())
+	sdk, err := client.New(client.Options{Endpoints: []string{cluster.Endpoint()}, UserAgent: "ais/" + a.proc.Version})
+	if err != nil {
+		return nil // the cluster is up; that is what was asked for
+	}
+	defer sdk.Close()
+	a.showS3(c.Context, sdk, cluster.Endpoint())
+	a.warnMountpaths(c.Context, sdk, cluster)
 	return nil
+}
+
+// warnMountpaths names the mountpaths that are out of service, as one whose directory was removed: nodes start without them.
+func (a devVerbs) warnMountpaths(ctx context.Context, sdk *client.Client, cluster *local.Cluster) {
+	if a.out.JSON {
+		return
+	}
+	for _, n := range cluster.Status() {
+		if n.State != local.Running || n.Role == local.RoleProxy {
+			continue
+		}
+		s, err := sdk.NodeStatus(ctx, n.ID)
+		if err != nil || s.Mountpaths == nil {
+			continue // it was ready a moment ago
+		}
+		for i := range s.Mountpaths.Details {
+			if m := &s.Mountpaths.Details[i]; m.State == api.StateDisabled {
+				a.out.Notef("%s %s: mountpath %s is disabled: %s (`ais storage mountpath show %s` shows more)", a.out.PaintErr(term.Amber, "warning:"), n.ID, m.Path, m.Reason, n.ID)
+			}
+		}
+	}
 }
 
 // addCommand is `ais dev add target` or `gateway`.
@@ -172,16 +199,11 @@ func (a devVerbs) addCommand(name string, role local.Role, flags []cli.Flag) *cl
 }
 
 // showS3 says how S3 clients get in, as far as is known of keys: those of a new store, unless others were chosen.
-func (a devVerbs) showS3(ctx context.Context, endpoint string) {
+func (a devVerbs) showS3(ctx context.Context, sdk *client.Client, endpoint string) {
 	root := config.DefaultRoot()
 	if access := a.proc.Getenv("AIS_ROOT_ACCESS_KEY"); access != "" {
 		root.Access, root.Secret = access, "$AIS_ROOT_SECRET_KEY"
 	}
-	sdk, err := client.New(client.Options{Endpoints: []string{endpoint}, UserAgent: "ais/" + a.proc.Version})
-	if err != nil {
-		return
-	}
-	defer sdk.Close()
 	users, err := sdk.Auth().Users(ctx)
 	if err != nil {
 		return // the cluster is up; that is what was asked for
