@@ -161,6 +161,19 @@ func TestHelp(t *testing.T) {
 			t.Errorf("ais %s: exit code %d, %q, %.300q, want what %q says: %.300q", asked, code, stderr, got, plain, want)
 		}
 	}
+	for line, shown := range map[string]bool{
+		"ls": true, "show cluster": true, "advanced remove-from-smap": true, "dev up": false, "dev kill": false, "dev add target": false,
+		"advanced store check": false, "advanced recover-cluster": false, "completion": false,
+	} {
+		_, out, _ := run(t, nil, "", append(strings.Fields(line), "--help")...)
+		offered := complete(t, "bash", "ais "+line+" --e")
+		if strings.Contains(out, "--endpoint") != shown || strings.Contains(offered, "--endpoint") != shown || !strings.Contains(out, "--json") {
+			t.Errorf("ais %s: --endpoint should be shown: %v; help %q, completion %q", line, shown, out, offered)
+		}
+	}
+	if code, _, stderr := run(t, nil, "", "--endpoint", "http://127.0.0.1:1", "completion", "bash"); code != exitOK {
+		t.Errorf("an option that says nothing: exit code %d, %q", code, stderr)
+	}
 	if _, out, _ := run(t, nil, "", "help", "bucket"); !strings.Contains(out, "summary ") {
 		t.Errorf("the commands of a group are not shown: %s", out)
 	}

@@ -30,7 +30,7 @@ func (a devVerbs) command() *cli.Command {
 	}
 	within := &cli.DurationFlag{Name: "timeout", Usage: "wait `DURATION` for a node to become ready", Value: time.Minute}
 	one := func(name, usage string, act func(context.Context, *local.Cluster, string) error, more ...cli.Flag) *cli.Command {
-		return a.verb(&cli.Command{
+		return a.localVerb(&cli.Command{
 			Name: name, Usage: usage, ArgsUsage: "NODE", Flags: dir(more...),
 			Action: func(c *cli.Context) error { return a.node(c, act) },
 		}, argDevNode)
@@ -38,7 +38,7 @@ func (a devVerbs) command() *cli.Command {
 	return &cli.Command{
 		Name: "dev", Usage: "run a cluster of several processes on this machine",
 		Subcommands: []*cli.Command{
-			a.verb(&cli.Command{
+			a.localVerb(&cli.Command{
 				Name: "up", Usage: "start a cluster in DIR, or the one that is there, and wait until it is ready",
 				Description: "A new cluster has the nodes g1, g2, ... (gateways) and t1, t2, ... (targets), which listen on 127.0.0.1,\n" +
 					"the first gateway on PORT and the others on the ports that follow. With --tls as many ports more follow, one a\n" +
@@ -57,14 +57,14 @@ func (a devVerbs) command() *cli.Command {
 				),
 				Action: a.up,
 			}),
-			a.verb(&cli.Command{Name: "status", Usage: "show the processes", Flags: dir(), Action: func(c *cli.Context) error {
+			a.localVerb(&cli.Command{Name: "status", Usage: "show the processes", Flags: dir(), Action: func(c *cli.Context) error {
 				cluster, err := openDev(c)
 				if err != nil {
 					return err
 				}
 				return a.status(c.Context, cluster)
 			}}),
-			a.verb(&cli.Command{Name: "down", Usage: "stop all nodes (they drain first)", Flags: dir(), Action: func(c *cli.Context) error {
+			a.localVerb(&cli.Command{Name: "down", Usage: "stop all nodes (they drain first)", Flags: dir(), Action: func(c *cli.Context) error {
 				cluster, err := openDev(c)
 				if err != nil {
 					return err
@@ -81,7 +81,7 @@ func (a devVerbs) command() *cli.Command {
 			one("stop", "stop a node (it drains first)", func(ctx context.Context, d *local.Cluster, id string) error { return d.Stop(ctx, id) }),
 			one("start", "start a node and wait until it is ready", func(ctx context.Context, d *local.Cluster, id string) error { return d.Start(ctx, id) }, within),
 			one("restart", "stop a node, if it runs, and start it", func(ctx context.Context, d *local.Cluster, id string) error { return d.Restart(ctx, id) }, within),
-			a.verb(&cli.Command{Name: "logs", Usage: "print a node's log", ArgsUsage: "NODE", Flags: dir(), Action: a.logs}, argDevNode),
+			a.localVerb(&cli.Command{Name: "logs", Usage: "print a node's log", ArgsUsage: "NODE", Flags: dir(), Action: a.logs}, argDevNode),
 		},
 	}
 }
@@ -167,7 +167,7 @@ func (a devVerbs) addCommand(name string, role local.Role, flags []cli.Flag) *cl
 		flags = append(flags, &cli.BoolFlag{Name: "standby", Usage: "it waits until it is joined by hand", DisableDefaultText: true},
 			&cli.IntFlag{Name: "mountpaths", Usage: "`N` mountpaths per target", DefaultText: "as many as the target with the most has"})
 	}
-	return a.verb(&cli.Command{
+	return a.localVerb(&cli.Command{
 		Name: name, Usage: "add a " + name + ", or N of them", ArgsUsage: "[N]", Flags: flags,
 		Action: func(c *cli.Context) error {
 			if err := count(c, 0, 1); err != nil {
