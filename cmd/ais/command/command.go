@@ -113,6 +113,16 @@ func (a *app) verb(c *cli.Command, args ...argument) *cli.Command {
 	return c
 }
 
+// localVerb is verb for what asks no cluster that is named: --endpoint may stand there as anywhere, but means nothing, and is not shown.
+func (a *app) localVerb(c *cli.Command, args ...argument) *cli.Command {
+	for _, f := range a.verb(c, args...).Flags {
+		if s, ok := f.(*cli.StringFlag); ok && s.Name == "endpoint" {
+			s.Hidden = true
+		}
+	}
+	return c
+}
+
 // commonFlags are the options that all verbs have. They may stand before the verb, too: package line puts them behind it.
 func (a *app) commonFlags() []cli.Flag {
 	return []cli.Flag{

@@ -2,12 +2,15 @@ package command
 
 import (
 	"bytes"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"aistore/api"
+	"aistore/api/client"
 	"aistore/cmd/ais/line"
 	"aistore/errs"
 )
@@ -158,6 +161,19 @@ func TestHelp(t *testing.T) {
 			t.Errorf("ais %s: exit code %d, %q, %.300q, want what %q says: %.300q", asked, code, stderr, got, plain, want)
 		}
 	}
+	for line, shown := range map[string]bool{
+		"ls": true, "show cluster": true, "advanced remove-from-smap": true, "dev up": false, "dev kill": false, "dev add target": false,
+		"advanced store check": false, "advanced recover-cluster": false, "completion": false,
+	} {
+		_, out, _ := run(t, nil, "", append(strings.Fields(line), "--help")...)
+		offered := complete(t, "bash", "ais "+line+" --e")
+		if strings.Contains(out, "--endpoint") != shown || strings.Contains(offered, "--endpoint") != shown || !strings.Contains(out, "--json") {
+			t.Errorf("ais %s: --endpoint should be shown: %v; help %q, completion %q", line, shown, out, offered)
+		}
+	}
+	if code, _, stderr := run(t, nil, "", "--endpoint", "http://127.0.0.1:1", "completion", "bash"); code != exitOK {
+		t.Errorf("an option that says nothing: exit code %d, %q", code, stderr)
+	}
 	if _, out, _ := run(t, nil, "", "help", "bucket"); !strings.Contains(out, "summary ") {
 		t.Errorf("the commands of a group are not shown: %s", out)
 	}
@@ -277,6 +293,57 @@ func TestNearestIsNear(t *testing.T) {
 	for written, want := range map[string]string{"foo": "", "xy": "", "lss": "ls", "shwo": "show", "bukcet": "bucket", "jb": "job", "buc": "bucket"} {
 		if got := nearestOf(written, names); got != want {
 			t.Errorf("nearestOf(%q) = %q, want %q", written, got, want)
+		}
+	}
+}
+
+// TestHintNamesNodes: who has met a node that does not answer is told where to look, but not who reached no cluster at all.
+func TestHintNamesNodes(t *testing.T) {
+	const look = "`ais show cluster`"
+	reply := &client.ReplyError{Message: "target t1: does not answer"}
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{errs.E("client.List", "ais://b", errs.E("", "", errs.Unavailable, reply)), true},
+		{errs.E("client.Get", "ais://b/x", errs.E("", "", errs.Timeout, reply)), true},
+		{errs.E("client.Put", "ais://b/x", errs.E("", "", errs.Busy, reply)), true},
+		{errs.E("client.Get", "ais://b/x", errs.Unavailable, &url.Error{Op: "Get", URL: "http://n", Err: syscall.ECONNREFUSED}), true},
+		{errs.E("", nil, errs.Unavailable, "no node of the cluster answers"), false},
+		{errs.E("local.ready", "t1", errs.Timeout, "not ready after 1m"), false},
+	} {
+		if got := hint(c.err); strings.Contains(got, look) != c.want {
+			t.Errorf("%v: hint %q", c.err, got)
+		}
+	}
+	code, _, stderr := run(t, nil, "", "ls", "--endpoint", "http://127.0.0.1:1")
+	if code != exitUnreachable || strings.Contains(stderr, look) {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
+
+// TestDamaged: the error of a damaged object names it once, and the node; of what else is damaged nothing is said of bytes that were not delivered.
+func TestDamaged(t *testing.T) {
+	reply := &client.ReplyError{Message: "b1/a/x.bin: block 1 is damaged (store.Read)", Node: "t2"}
+	refused := errs.E("", "", errs.Corrupt, reply)
+	for _, c := range []struct {
+		err        error
+		text, hint string
+	}{
+		{errs.E("client.Get", "ais://b/a/x.bin", refused), "ais://b/a/x.bin: block 1 is damaged (node t2)", "`ais show cluster t2`"},
+		{
+			errs.F("client.Get", "ais://b/a/x.bin", errs.Corrupt, "the read stopped after 5 of 9 bytes: %w", refused),
+			"ais://b/a/x.bin: the read stopped after 5 of 9 bytes: block 1 is damaged (node t2)", "`ais show cluster t2`",
+		},
+		{errs.E("store.Read", "b1/a/x.bin", errs.Corrupt, "block 1 is damaged"), "b1/a/x.bin: block 1 is damaged", "not delivered"},
+		{errs.E("store.open", "/mnt/d1", errs.Corrupt, "the index is missing"), "/mnt/d1: the index is missing", ""},
+		{errs.E("client.List", "ais://b", errs.Corrupt, "an index key is unreadable"), "ais://b: an index key is unreadable", ""},
+	} {
+		if got := message(c.err); got != c.text {
+			t.Errorf("message is %q, want %q", got, c.text)
+		}
+		if got := hint(c.err); !strings.Contains(got, c.hint) || got != "" && c.hint == "" {
+			t.Errorf("hint of %v: %q", c.err, got)
 		}
 	}
 }

@@ -159,6 +159,9 @@ func optionNames(flags []cli.Flag, given []string) []candidate {
 		if !ok || used[f.Names()[0]] {
 			continue
 		}
+		if v, ok := f.(cli.VisibleFlag); ok && !v.IsVisible() {
+			continue
+		}
 		help, _, _ := strings.Cut(strings.ReplaceAll(d.GetUsage(), "`", ""), "\n")
 		cs = append(cs, candidate{text: "--" + f.Names()[0], help: help})
 	}
@@ -299,7 +302,7 @@ func devNodes(options []string) []candidate {
 
 // completionCommand is `ais completion`.
 func (a completer) command() *cli.Command {
-	return a.verb(&cli.Command{
+	return a.localVerb(&cli.Command{
 		Name: "completion", Usage: "print the completion script of a shell", ArgsUsage: "bash|zsh|fish",
 		Description: "bash:  source <(ais completion bash)          in ~/.bashrc\n" +
 			"zsh:   source <(ais completion zsh)           in ~/.zshrc, behind compinit\n" +

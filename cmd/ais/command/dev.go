@@ -30,7 +30,7 @@ func (a devVerbs) command() *cli.Command {
 	}
 	within := &cli.DurationFlag{Name: "timeout", Usage: "wait `DURATION` for a node to become ready", Value: time.Minute}
 	one := func(name, usage string, act func(context.Context, *local.Cluster, string) error, more ...cli.Flag) *cli.Command {
-		return a.verb(&cli.Command{
+		return a.localVerb(&cli.Command{
 			Name: name, Usage: usage, ArgsUsage: "NODE", Flags: dir(more...),
 			Action: func(c *cli.Context) error { return a.node(c, act) },
 		}, argDevNode)
@@ -38,7 +38,7 @@ func (a devVerbs) command() *cli.Command {
 	return &cli.Command{
 		Name: "dev", Usage: "run a cluster of several processes on this machine",
 		Subcommands: []*cli.Command{
-			a.verb(&cli.Command{
+			a.localVerb(&cli.Command{
 				Name: "up", Usage: "start a cluster in DIR, or the one that is there, and wait until it is ready",
 				Description: "A new cluster has the nodes g1, g2, ... (gateways) and t1, t2, ... (targets), which listen on 127.0.0.1,\n" +
 					"the first gateway on PORT and the others on the ports that follow. With --tls as many ports more follow, one a\n" +
@@ -57,14 +57,14 @@ func (a devVerbs) command() *cli.Command {
 				),
 				Action: a.up,
 			}),
-			a.verb(&cli.Command{Name: "status", Usage: "show the processes", Flags: dir(), Action: func(c *cli.Context) error {
+			a.localVerb(&cli.Command{Name: "status", Usage: "show the processes", Flags: dir(), Action: func(c *cli.Context) error {
 				cluster, err := openDev(c)
 				if err != nil {
 					return err
 				}
 				return a.status(c.Context, cluster)
 			}}),
-			a.verb(&cli.Command{Name: "down", Usage: "stop all nodes (they drain first)", Flags: dir(), Action: func(c *cli.Context) error {
+			a.localVerb(&cli.Command{Name: "down", Usage: "stop all nodes (they drain first)", Flags: dir(), Action: func(c *cli.Context) error {
 				cluster, err := openDev(c)
 				if err != nil {
 					return err
@@ -81,7 +81,7 @@ func (a devVerbs) command() *cli.Command {
 			one("stop", "stop a node (it drains first)", func(ctx context.Context, d *local.Cluster, id string) error { return d.Stop(ctx, id) }),
 			one("start", "start a node and wait until it is ready", func(ctx context.Context, d *local.Cluster, id string) error { return d.Start(ctx, id) }, within),
 			one("restart", "stop a node, if it runs, and start it", func(ctx context.Context, d *local.Cluster, id string) error { return d.Restart(ctx, id) }, within),
-			a.verb(&cli.Command{Name: "logs", Usage: "print a node's log", ArgsUsage: "NODE", Flags: dir(), Action: a.logs}, argDevNode),
+			a.localVerb(&cli.Command{Name: "logs", Usage: "print a node's log", ArgsUsage: "NODE", Flags: dir(), Action: a.logs}, argDevNode),
 		},
 	}
 }
@@ -130,8 +130,35 @@ func (a devVerbs) up(c *cli.Context) error {
 	if cert := cluster.Certificate(); cert != "" {
 		a.out.Printf("Over TLS, for clients that trust the certificate %s:\n  export AIS_ENDPOINT=%s SSL_CERT_FILE=%s", cert, cluster.Nodes()[0].TLSURL(), cert)
 	}
-	a.showS3(c.Context, cluster.Endpoint())
+	sdk, err := client.New(client.Options{Endpoints: []string{cluster.Endpoint()}, UserAgent: "ais/" + a.proc.Version})
+	if err != nil {
+		return nil // the cluster is up; that is what was asked for
+	}
+	defer sdk.Close()
+	a.showS3(c.Context, sdk, cluster.Endpoint())
+	a.warnMountpaths(c.Context, sdk, cluster)
 	return nil
+}
+
+// warnMountpaths names the mountpaths that are out of service, as one whose directory was removed: nodes start without them.
+func (a devVerbs) warnMountpaths(ctx context.Context, sdk *client.Client, cluster *local.Cluster) {
+	if a.out.JSON {
+		return
+	}
+	for _, n := range cluster.Status() {
+		if n.State != local.Running || n.Role == local.RoleProxy {
+			continue
+		}
+		s, err := sdk.NodeStatus(ctx, n.ID)
+		if err != nil || s.Mountpaths == nil {
+			continue // it was ready a moment ago
+		}
+		for i := range s.Mountpaths.Details {
+			if m := &s.Mountpaths.Details[i]; m.State == api.StateDisabled {
+				a.out.Notef("%s %s: mountpath %s is disabled: %s (`ais storage mountpath show %s` shows more)", a.out.PaintErr(term.Amber, "warning:"), n.ID, m.Path, m.Reason, n.ID)
+			}
+		}
+	}
 }
 
 // addCommand is `ais dev add target` or `gateway`.
@@ -140,7 +167,7 @@ func (a devVerbs) addCommand(name string, role local.Role, flags []cli.Flag) *cl
 		flags = append(flags, &cli.BoolFlag{Name: "standby", Usage: "it waits until it is joined by hand", DisableDefaultText: true},
 			&cli.IntFlag{Name: "mountpaths", Usage: "`N` mountpaths per target", DefaultText: "as many as the target with the most has"})
 	}
-	return a.verb(&cli.Command{
+	return a.localVerb(&cli.Command{
 		Name: name, Usage: "add a " + name + ", or N of them", ArgsUsage: "[N]", Flags: flags,
 		Action: func(c *cli.Context) error {
 			if err := count(c, 0, 1); err != nil {
@@ -172,16 +199,11 @@ func (a devVerbs) addCommand(name string, role local.Role, flags []cli.Flag) *cl
 }
 
 // showS3 says how S3 clients get in, as far as is known of keys: those of a new store, unless others were chosen.
-func (a devVerbs) showS3(ctx context.Context, endpoint string) {
+func (a devVerbs) showS3(ctx context.Context, sdk *client.Client, endpoint string) {
 	root := config.DefaultRoot()
 	if access := a.proc.Getenv("AIS_ROOT_ACCESS_KEY"); access != "" {
 		root.Access, root.Secret = access, "$AIS_ROOT_SECRET_KEY"
 	}
-	sdk, err := client.New(client.Options{Endpoints: []string{endpoint}, UserAgent: "ais/" + a.proc.Version})
-	if err != nil {
-		return
-	}
-	defer sdk.Close()
 	users, err := sdk.Auth().Users(ctx)
 	if err != nil {
 		return // the cluster is up; that is what was asked for

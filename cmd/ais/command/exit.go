@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"regexp"
 	"strings"
 
+	"aistore/api/client"
 	"aistore/cmd/ais/term"
 	"aistore/cmd/ais/uri"
 	"aistore/errs"
@@ -99,8 +102,37 @@ func message(err error) string {
 	if found, ok := errors.AsType[checkError](err); ok {
 		err = found.error
 	}
-	return errs.Plain(err)
+	text := errs.Plain(err)
+	if key, node := damaged(err); node != "" { // its store knows the object by its bucket's id
+		text = regexp.MustCompile(": b[0-9]+/"+regexp.QuoteMeta(key)+": ").ReplaceAllLiteralString(text, ": ") + " (node " + node + ")"
+	}
+	return text
 }
+
+// damaged returns the name in its bucket of the object that err finds damaged, "" where it is something else, as a mountpath's index, and the node
+// that said so, "" if none did.
+func damaged(err error) (key, node string) {
+	var named *errs.Error
+	if !errs.Is(err, errs.Corrupt) || !errors.As(err, &named) {
+		return "", ""
+	}
+	if storeName.MatchString(named.Name) { // read from a mountpath whose node is stopped
+		_, key, _ = strings.Cut(named.Name, "/")
+		return key, ""
+	}
+	u, bad := uri.Parse(named.Name)
+	if bad != nil {
+		return "", ""
+	}
+	var reply *client.ReplyError
+	if errors.As(err, &reply) {
+		node = reply.Node
+	}
+	return u.Key, node
+}
+
+// storeName is how a store calls an object.
+var storeName = regexp.MustCompile(`^b[0-9]+/.`)
 
 // checkError is what a check has found: its report says more than a hint could.
 type checkError struct{ error }
@@ -122,13 +154,28 @@ func hint(err error) string {
 	case errs.NoBucket:
 		return "`ais ls` lists the buckets, `ais bucket create` makes one."
 	case errs.Corrupt:
-		return "The damaged bytes were not delivered. If this is a cluster's object, `ais show cluster NODE` names the disks; copy it in again."
+		switch key, node := damaged(err); {
+		case node != "":
+			return "The damaged bytes were not delivered. `ais show cluster " + node + "` shows the node's disks; put the object again from another copy."
+		case key != "":
+			return "The damaged bytes were not delivered."
+		}
 	case errs.Mountpath:
 		return "What lies there is not lost but out of reach, and no list is complete without it. `ais storage mountpath show` tells why it is out."
 	case errs.NotPrimary, errs.StaleMap, errs.WrongOwner, errs.Busy:
-		return "The cluster is changing or overloaded; the same command may succeed in a moment."
+		return "The cluster is changing or overloaded; the same command may succeed in a moment. If not, `ais show cluster` tells which nodes are offline."
+	case errs.Unavailable, errs.Timeout:
+		if ofNode(err) {
+			return "`ais show cluster` tells which nodes are offline; the same command succeeds when what it needs is back."
+		}
 	}
 	return ""
+}
+
+// ofNode reports whether err is what a node of a cluster answered, or that one broke off: of a cluster that cannot be reached at all, connect has
+// said what to do.
+func ofNode(err error) bool {
+	return errors.As(err, new(*client.ReplyError)) || errors.As(err, new(*url.Error))
 }
 
 // jsonError is what --json writes to standard error.

@@ -15,7 +15,7 @@ import (
 
 // recoverCommand is `ais advanced recover-cluster`.
 func (a offlineVerbs) recoverCommand() *cli.Command {
-	return a.verb(&cli.Command{
+	return a.localVerb(&cli.Command{
 		Name: "recover-cluster", Usage: "go on without the nodes that voted, when most of them are lost for good", ArgsUsage: "DIRECTORY",
 		Description: "DIRECTORY is the directory (`dir`) of a node that is left, and stopped; the node becomes the only voter. Compare the nodes that are left\n" +
 			"with --show, and take the one with the highest term, and of these the highest index; one with term 0 has no readable copy of the log, and\n" +
