@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/big"
+	"os"
 	"slices"
 	"time"
 
@@ -40,6 +41,11 @@ func OpenOffline(ctx context.Context, cfg OfflineConfig) (*Offline, error) {
 	}
 	v := s.volumes()[0]
 	if err = hasIndex(v); err == nil {
+		if _, err = v.mp.ReadDir(indexDirName); errors.Is(err, os.ErrNotExist) {
+			err = errs.F(op, cfg.Mountpath, errs.NotFound, "there is no index: nothing was ever stored here, or it was removed: then put it back, or make a new one: %s", rebuildWith(cfg.Mountpath))
+		}
+	}
+	if err == nil {
 		err = v.openReadOnly()
 	}
 	if err == nil {

@@ -242,6 +242,22 @@ func TestRebuildLostIndex(t *testing.T) {
 	}
 }
 
+// TestNoIndex: where no blob tells that there was an index, its lack is told with what may be done.
+func TestNoIndex(t *testing.T) {
+	mem := fs.NewMem()
+	s, err := Open(t.Context(), Config{FS: mem, Mountpaths: []string{"/mp1"}, NodeID: "n1"})
+	must(t, err)
+	_, err = s.Put(t.Context(), object.Name{Bucket: 7, Key: "small"}, []byte("x"), PutOptions{Size: -1})
+	must(t, err)
+	must(t, s.Close())
+	root, err := mem.OpenRoot("/mp1")
+	must(t, err)
+	must(t, indexfs.RemoveAll(root, indexDirName))
+	if _, err := OpenOffline(t.Context(), offlineConfig(mem)); !errs.Is(err, errs.NotFound) || !strings.Contains(err.Error(), "there is no index") || !strings.Contains(err.Error(), "rebuild-index --mountpath /mp1'") {
+		t.Errorf("opened without its index: %v", err)
+	}
+}
+
 // TestUnopened: an index that cannot be opened is one line with what mends it, whatever pebble adds.
 func TestUnopened(t *testing.T) {
 	err := unopened("/mp1", errs.F("store.getCopy", "index", errs.Corrupt, "block checksum mismatch\n<corruption detail carrier>\na stack"))
