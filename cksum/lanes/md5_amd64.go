@@ -10,7 +10,7 @@ import (
 var available = cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL
 
 // sines are the constants of MD5's steps (RFC 1321, 3.4).
-var sines = func() (k [64]uint32) {
+var sines = func() (k [64]uint32) { //nolint:unused // blocks8 uses them
 	for i := range k {
 		k[i] = uint32(math.Abs(math.Sin(float64(i+1))) * (1 << 32))
 	}
