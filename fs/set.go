@@ -435,6 +435,7 @@ func OpenStopped(sys FS, path string, log *slog.Logger) (*Set, error) {
 	default:
 		err = m.Err()
 	}
+	m.found = m.marker.Starts
 	if err == nil {
 		m.fsid, err = m.root.FSID()
 	}

@@ -258,6 +258,28 @@ func TestNoIndex(t *testing.T) {
 	}
 }
 
+// TestLostSmall: where only small objects were, the starts that the mountpath knows of tell that there was an index, offline as at a start.
+func TestLostSmall(t *testing.T) {
+	mem := fs.NewMem()
+	cfg := Config{FS: mem, Mountpaths: []string{"/mp1"}, NodeID: "n1", Boot: "first"}
+	s, err := Open(t.Context(), cfg)
+	must(t, err)
+	must(t, s.AcceptStart())
+	put(t, s, "small", []byte("x"))
+	must(t, s.Close())
+	root, err := mem.OpenRoot("/mp1")
+	must(t, err)
+	must(t, indexfs.RemoveAll(root, indexDirName))
+	if _, err := OpenOffline(t.Context(), offlineConfig(mem)); !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "the index is missing") {
+		t.Errorf("opened without its index: %v", err)
+	}
+	var told []Fault
+	sum, err := RebuildIndex(t.Context(), offlineConfig(mem), func(f Fault) { told = append(told, f) })
+	if err != nil || sum.OldIndex != "lost" || sum.Damage != 1 || len(told) == 0 || !strings.Contains(told[0].What, "nothing names them") {
+		t.Errorf("a small object is gone: %+v %v, told %+v", sum, err, told)
+	}
+}
+
 // TestUnopened: an index that cannot be opened is one line with what mends it, whatever pebble adds.
 func TestUnopened(t *testing.T) {
 	err := unopened("/mp1", errs.F("store.getCopy", "index", errs.Corrupt, "block checksum mismatch\n<corruption detail carrier>\na stack"))

@@ -5,6 +5,7 @@ import (
 	"crypto/md5" //nolint:gosec // what is compared with
 	"math/rand/v2"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,6 +59,32 @@ func TestPass(t *testing.T) {
 			h.alone([]byte("and more")) // the length counts
 			check(t, h, append(contents[i], "and more"...))
 		}
+	}
+}
+
+// A pass reads no byte behind a piece: each ends where nobody may read.
+func TestPassReadsNothingElse(t *testing.T) {
+	needLanes(t)
+	const size = 64 << 10 // of a page on every system
+	r := rand.New(rand.NewPCG(10, 11))
+	all, contents := make([]*Hash, 3), make([][]byte, 3)
+	for i := range all {
+		mem, err := syscall.Mmap(-1, 0, 2*size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = syscall.Munmap(mem) })
+		if err := syscall.Mprotect(mem[size:], syscall.PROT_NONE); err != nil {
+			t.Fatal(err)
+		}
+		contents[i] = mem[size-(1+i*5)*md5.BlockSize : size : size]
+		copy(contents[i], noise(r, len(contents[i])))
+		all[i] = new(Crew).New()
+		all[i].piece = contents[i]
+	}
+	pass(all)
+	for i, h := range all {
+		check(t, h, contents[i])
 	}
 }
 
