@@ -45,6 +45,7 @@ type Mountpath struct {
 	down    chan struct{} // closed by Fail
 	opening atomic.Bool   // no call is waited for long
 	onFail  func(error)   // called once, from any goroutine
+	closed  atomic.Bool   // the directory has been let go of
 	counts  counters
 	spaceMu sync.Mutex
 	space   Capacity
@@ -241,6 +242,8 @@ func (m *Mountpath) fault(op Op, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case m.closed.Load():
+		return gone(m, err)
 	case op == OpDir && starved(err): // the directory could not be opened: nothing of the disk was asked
 	case op == OpSync || op == OpDir:
 		m.Fail(err)
@@ -255,6 +258,17 @@ func (m *Mountpath) fault(op Op, err error) error {
 	}
 	m.counts.errors.Add(1)
 	return err
+}
+
+// gone is err, unless the directory has been let go of: then what the operating system says of a name means nothing.
+func gone(m *Mountpath, err error) error {
+	if err == nil || !m.closed.Load() {
+		return err
+	}
+	if err := m.Err(); err != nil {
+		return err
+	}
+	return errs.E("fs.Mountpath", m.path, errs.Unavailable, "was closed")
 }
 
 // OpenFile opens name; see Root.
@@ -272,7 +286,7 @@ func (m *Mountpath) OpenFile(name string, flag int) (File, error) {
 		if writes {
 			return nil, m.fault(OpCreate, err)
 		}
-		return nil, err
+		return nil, gone(m, err)
 	}
 	return &mpFile{File: f, mp: m, name: name}, nil
 }
@@ -310,7 +324,8 @@ func (m *Mountpath) ReadDir(name string) ([]string, error) {
 	if m.root == nil {
 		return nil, m.Err()
 	}
-	return m.root.ReadDir(name)
+	names, err := m.root.ReadDir(name)
+	return names, gone(m, err)
 }
 
 // Stat describes a file.
@@ -318,7 +333,8 @@ func (m *Mountpath) Stat(name string) (os.FileInfo, error) {
 	if m.root == nil {
 		return nil, m.Err()
 	}
-	return m.root.Stat(name)
+	fi, err := m.root.Stat(name)
+	return fi, gone(m, err)
 }
 
 // SyncDir makes the names in a directory durable.
@@ -382,8 +398,9 @@ func (m *Mountpath) Same() (bool, error) { return m.root.Same() }
 func (m *Mountpath) FSID() (uint64, error) { return m.root.FSID() }
 
 // Close releases the locks and the directory, also for those who still hold what they opened here: a failed mountpath's index may
-// never let go, and another takes its place.
+// never let go, and another takes its place. Who comes late is kind Unavailable.
 func (m *Mountpath) Close() error {
+	m.closed.Store(true)
 	var err error
 	m.lockMu.Lock()
 	for _, l := range m.locks {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -253,6 +254,33 @@ func TestHungDisk(t *testing.T) {
 		}
 	}
 	closes(t, s)
+}
+
+// TestCloseBeforeEnd: the store closes while an object still comes in. Whoever sends it hears that the store is unavailable, as one who
+// comes later does, and not how its directories ended.
+func TestCloseBeforeEnd(t *testing.T) {
+	for what, before := range map[string]int{"the first object": 0, "one of many": 1} {
+		s := testStore(t, Config{FS: fs.OS{}, Mountpaths: []string{t.TempDir()}, InlineMax: 100})
+		for i := range before {
+			put(t, s, fmt.Sprint(i), random(1000))
+		}
+		data := random(300_000)
+		body, rest := io.Pipe()
+		wrote := make(chan error)
+		go func() {
+			_, err := s.PutStream(t.Context(), b1("k"), body, PutOptions{Epoch: 1, Size: -1})
+			_ = body.CloseWithError(err)
+			wrote <- err
+		}()
+		_, err := rest.Write(data[:200_000]) // a part of it has been written to a file
+		must(t, err)
+		must(t, s.Close())
+		_, err = rest.Write(data[200_000:])
+		_ = rest.CloseWithError(err)
+		if err := <-wrote; !errs.Is(err, errs.Unavailable) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 }
 
 // TestEnableOfHung: who enables a disk that hangs and leaves before it answers has changed nothing.

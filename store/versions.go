@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,7 +104,7 @@ func (c *versions) learn(v object.Version) error {
 // stragglers is how long save waits for further mountpaths once one has it: a disk that hangs must not hold up the others.
 const stragglers = time.Second
 
-// save writes something down on every mountpath that can be written; one is enough.
+// save writes something down on every mountpath that can be written; one is enough. If there is none, the error is that of the last to answer.
 func (c *versions) save(write func(*volume) error) error {
 	vols := c.all.volumes()
 	done := make(chan error, len(vols))
@@ -115,10 +116,13 @@ func (c *versions) save(write func(*volume) error) error {
 		}
 	}
 	var late <-chan time.Time
+	why := errs.E("store.versions", "", errs.Mountpath, "none is in service")
 	for ; open > 0; open-- {
 		select {
 		case err := <-done:
-			if err == nil && late == nil {
+			if err != nil {
+				why = err
+			} else if late == nil {
 				t := time.NewTimer(stragglers)
 				defer t.Stop()
 				late = t.C
@@ -128,7 +132,7 @@ func (c *versions) save(write func(*volume) error) error {
 		}
 	}
 	if late == nil {
-		return errs.E("store.versions", "", errs.Mountpath, "no mountpath can be written")
+		return fmt.Errorf("no mountpath can be written: %w", why)
 	}
 	return nil
 }
