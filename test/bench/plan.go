@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"aistore/api/client"
+	"aistore/test/bench/idle"
 )
 
 // Routes of a cell.
@@ -235,26 +235,10 @@ func (b *bench) inTurn(op string) []string {
 	return slices.Concat(slices.Repeat(routes, b.o.rounds), slices.Repeat(peers, b.o.rounds))
 }
 
-// settle waits, at most half a minute, until what earlier cells left behind is done and not charged to the next: dirty pages,
-// objects of buckets that are gone, compactions. The servers then use less than 5% of a core.
+// settle waits until what earlier cells left behind is done and not charged to the next: dirty pages, objects of buckets that are gone,
+// compactions.
 func (b *bench) settle(ctx context.Context) error {
-	const look = 200 * time.Millisecond
-	all := slices.Concat(b.cluster.pids, b.lone.pids)
-	last := cpuTime(all)
-	for range 150 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(look):
-		}
-		now := cpuTime(all)
-		if now-last <= look/20 {
-			break
-		}
-		last = now
-	}
-	syscall.Sync()
-	return nil
+	return idle.Await(ctx, slices.Concat(b.cluster.pids, b.lone.pids))
 }
 
 // target returns the flags that say where a route leads; nil if it leads nowhere.

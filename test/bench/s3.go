@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"aistore/test/bench/idle"
 )
 
 // The pair that the cluster and MinIO are started with.
@@ -118,7 +120,7 @@ func (b *bench) multipart(ctx context.Context, g group) error {
 				return err
 			}
 			const rounds = 3
-			cpu, began := cpuTime(s.pids), time.Now()
+			cpu, began := idle.CPU(s.pids), time.Now()
 			for range rounds {
 				from, to := file, "s3://bench-large/large"
 				if way == "get" {
@@ -130,7 +132,7 @@ func (b *bench) multipart(ctx context.Context, g group) error {
 			}
 			took := time.Since(began) / rounds
 			c := Cell{Op: way + " by aws", Size: g.size, Concurrency: 1, Route: s.route, PerSecond: 1 / took.Seconds(), MiBPerSec: size / took.Seconds() / (1 << 20),
-				P50: float64(took.Microseconds()), ServerCPU: float64((cpuTime(s.pids) - cpu).Microseconds()) / rounds}
+				P50: float64(took.Microseconds()), ServerCPU: float64((idle.CPU(s.pids) - cpu).Microseconds()) / rounds}
 			if way == "put" && s.route == viaS3 {
 				c.Durability = "local"
 			}

@@ -92,19 +92,3 @@ func rss(pid int) int64 {
 	}
 	return 0
 }
-
-// cpuTime is the user and system time of the processes, in steps of 10 ms.
-func cpuTime(pids []int) (sum time.Duration) {
-	for _, pid := range pids {
-		raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-		if err != nil {
-			continue // the loader will tell
-		}
-		f := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
-		for _, t := range f[11:13] {
-			n, _ := strconv.ParseInt(t, 10, 64) // the kernel writes a number
-			sum += time.Duration(n) * 10 * time.Millisecond
-		}
-	}
-	return sum
-}

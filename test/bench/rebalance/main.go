@@ -27,6 +27,7 @@ import (
 	"aistore/api"
 	"aistore/api/client"
 	"aistore/deploy/local"
+	"aistore/test/bench/idle"
 )
 
 type options struct {
@@ -225,41 +226,18 @@ func (b *bench) move(ctx context.Context, size, event string, begin func() error
 	return nil
 }
 
-// settle waits, at most half a minute, until the nodes use less than 5% of a core, and then until dirty pages are on the disk, so that
-// neither side is charged with what came before: objects that were just put, compactions.
-func (b *bench) settle(ctx context.Context) error {
-	const look = 200 * time.Millisecond
-	last := b.cpu()
-	for range 150 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(look):
-		}
-		now := b.cpu()
-		if now-last <= look/20 {
-			break
-		}
-		last = now
-	}
-	syscall.Sync()
-	return nil
-}
+// settle waits until the nodes rest and dirty pages are on the disk, so that neither side is charged with what came before: objects that
+// were just put, compactions.
+func (b *bench) settle(ctx context.Context) error { return idle.Await(ctx, b.pids()) }
 
-// cpu is the processor time of all nodes, in steps of 10 ms.
-func (b *bench) cpu() (sum time.Duration) {
+// cpu is the processor time of all nodes.
+func (b *bench) cpu() time.Duration { return idle.CPU(b.pids()) }
+
+func (b *bench) pids() (pids []int) {
 	for _, n := range b.cluster.Status() {
-		raw, err := os.ReadFile("/proc/" + strconv.Itoa(n.PID) + "/stat")
-		if err != nil {
-			continue // it has ended
-		}
-		f := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
-		for _, t := range f[11:13] {
-			ticks, _ := strconv.ParseInt(t, 10, 64) // the kernel writes a number
-			sum += time.Duration(ticks) * 10 * time.Millisecond
-		}
+		pids = append(pids, n.PID)
 	}
-	return sum
+	return pids
 }
 
 // settled waits for the end of the rebalance, and returns what was done.
