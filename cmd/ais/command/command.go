@@ -95,7 +95,7 @@ func (a *app) commands() []*cli.Command {
 		inCategory("BUCKETS", []*cli.Command{bucketVerbs{a}.command(), bucketVerbs{a}.createCommand("create")}),
 		inCategory("CLUSTER", []*cli.Command{clusterVerbs{a}.showCommand(), clusterVerbs{a}.clusterCommand(), clusterVerbs{a}.configCommand(), storageVerbs{a}.command(), authVerbs{a}.command(), jobVerbs{a}.command()}),
 		inCategory("CLUSTER", rebalanceVerbs{a}.commands()),
-		inCategory("OPERATION", []*cli.Command{devVerbs{a}.command(), offlineVerbs{a}.command(), completer{a}.command()}),
+		inCategory("OPERATION", []*cli.Command{devVerbs{a}.command(), advancedVerbs{a}.command(), completer{a}.command()}),
 	)
 }
 

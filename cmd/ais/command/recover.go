@@ -14,7 +14,7 @@ import (
 )
 
 // recoverCommand is `ais advanced recover-cluster`.
-func (a offlineVerbs) recoverCommand() *cli.Command {
+func (a advancedVerbs) recoverCommand() *cli.Command {
 	return a.localVerb(&cli.Command{
 		Name: "recover-cluster", Usage: "go on without the nodes that voted, when most of them are lost for good", ArgsUsage: "DIRECTORY",
 		Description: "DIRECTORY is the directory (`dir`) of a node that is left, and stopped; the node becomes the only voter. Compare the nodes that are left\n" +
@@ -41,7 +41,7 @@ type rememberedJSON struct {
 	Kept      string           `json:"kept,omitempty"` // where the former copy of the log is then
 }
 
-func (a offlineVerbs) recoverCluster(c *cli.Context) error {
+func (a advancedVerbs) recoverCluster(c *cli.Context) error {
 	if err := count(c, 1, 1); err != nil {
 		return err
 	}

@@ -19,8 +19,11 @@ import (
 	"aistore/store"
 )
 
-// offlineVerbs are `ais advanced store`: they read the mountpath of a node that is stopped, without any cluster.
+// offlineVerbs are `ais advanced store`: they read the mountpath of a node that is stopped, without any cluster. Nodes run on Linux alone.
 type offlineVerbs struct{ *app }
+
+// offlineCommands are the tools for mountpaths.
+func offlineCommands(a *app) []*cli.Command { return []*cli.Command{offlineVerbs{a}.command()} }
 
 func (a offlineVerbs) command() *cli.Command {
 	flags := func(more ...cli.Flag) []cli.Flag {
@@ -32,22 +35,19 @@ func (a offlineVerbs) command() *cli.Command {
 	prefix := &cli.StringFlag{Name: "prefix", Usage: "only names that begin with `PREFIX`"}
 	bucket := &cli.StringFlag{Name: "bucket", Usage: "only `BUCKET`: its id, such as b7, or with --view its name"}
 	return &cli.Command{
-		Name: "advanced", Usage: "tools for emergencies",
-		Subcommands: []*cli.Command{lifeVerbs{a.app}.removeCommand(), a.recoverCommand(), {
-			Name: "store", Usage: "read, check and repair a mountpath while its node is stopped",
-			Description: "Objects are named BUCKET/NAME where BUCKET is the bucket's id, such as b7: `ais show cluster bmd` shows it, and the\n" +
-				"file view.json in the node's directory has it too (--view). Nothing but rebuild-index changes the mountpath.",
-			Subcommands: []*cli.Command{
-				a.localVerb(&cli.Command{Name: "ls", Usage: "list the objects of a mountpath", Description: "Goes on behind places at which the index is damaged. Exit code 8 if there are any: objects there are left out.", Flags: flags(bucket, prefix,
-					&cli.StringFlag{Name: "limit", Usage: "stop after `N` names", DefaultText: "none"}, a.headersFlag(), a.unitsFlag()), Action: a.list}),
-				a.localVerb(&cli.Command{Name: "get", Usage: "read an object, or all of them below a directory", ArgsUsage: "BUCKET/NAME [FILE|-], or --all DIRECTORY",
-					Flags: flags(bucket, prefix, &cli.BoolFlag{Name: "all", Usage: "read all objects to DIRECTORY/BUCKET/NAME", DisableDefaultText: true}, a.unitsFlag()), Action: a.get}, argAny, argPath),
-				a.localVerb(&cli.Command{Name: "check", Usage: "verify every record and every byte of a mountpath",
-					Description: "Exit code 8 if bytes of an object cannot be given back. Other faults cost space only.", Flags: flags(a.unitsFlag()), Action: a.check}),
-				a.localVerb(&cli.Command{Name: "rebuild-index", Usage: "make a new index from what is left of the old one and from the blobs",
-					Description: "The old index is kept aside. Objects that were inside the index and cannot be read from it are lost.", Flags: flags(a.yesFlag()), Action: a.rebuild}),
-			},
-		}},
+		Name: "store", Usage: "read, check and repair a mountpath while its node is stopped",
+		Description: "Objects are named BUCKET/NAME where BUCKET is the bucket's id, such as b7: `ais show cluster bmd` shows it, and the\n" +
+			"file view.json in the node's directory has it too (--view). Nothing but rebuild-index changes the mountpath.",
+		Subcommands: []*cli.Command{
+			a.localVerb(&cli.Command{Name: "ls", Usage: "list the objects of a mountpath", Description: "Goes on behind places at which the index is damaged. Exit code 8 if there are any: objects there are left out.", Flags: flags(bucket, prefix,
+				&cli.StringFlag{Name: "limit", Usage: "stop after `N` names", DefaultText: "none"}, a.headersFlag(), a.unitsFlag()), Action: a.list}),
+			a.localVerb(&cli.Command{Name: "get", Usage: "read an object, or all of them below a directory", ArgsUsage: "BUCKET/NAME [FILE|-], or --all DIRECTORY",
+				Flags: flags(bucket, prefix, &cli.BoolFlag{Name: "all", Usage: "read all objects to DIRECTORY/BUCKET/NAME", DisableDefaultText: true}, a.unitsFlag()), Action: a.get}, argAny, argPath),
+			a.localVerb(&cli.Command{Name: "check", Usage: "verify every record and every byte of a mountpath",
+				Description: "Exit code 8 if bytes of an object cannot be given back. Other faults cost space only.", Flags: flags(a.unitsFlag()), Action: a.check}),
+			a.localVerb(&cli.Command{Name: "rebuild-index", Usage: "make a new index from what is left of the old one and from the blobs",
+				Description: "The old index is kept aside. Objects that were inside the index and cannot be read from it are lost.", Flags: flags(a.yesFlag()), Action: a.rebuild}),
+		},
 	}
 }
 
