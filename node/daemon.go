@@ -32,7 +32,7 @@ func (n *Node) queries() map[string]httpx.Handler {
 		api.WhatSmap:          reply(func(v *cluster.View) any { return api.SmapOf(v.Map) }),
 		api.WhatBMD:           reply(func(v *cluster.View) any { return api.BMDOf(v) }),
 		api.WhatClusterConfig: reply(func(v *cluster.View) any { return v.Config }),
-		api.WhatSnode:         reply(func(v *cluster.View) any { return n.snode(v) }),
+		api.WhatSnode:         n.getSnode,
 		api.WhatView:          reply(func(v *cluster.View) any { return v.Public() }),
 		api.WhatNodeStatus:    reply(func(v *cluster.View) any { return n.status(v) }),
 		api.WhatStatus:        reply(func(v *cluster.View) any { return n.status(v) }),
@@ -54,6 +54,18 @@ func (n *Node) getDaemon(c *httpx.Ctx) error {
 	}
 	return errs.F("node.getDaemon", api.QueryWhat, errs.Invalid, "%.60q is unknown: use one of %s",
 		what, strings.Join(slices.Sorted(maps.Keys(n.what)), ", "))
+}
+
+// getSnode answers for as long as the process is to stay: by it a gateway finds out whether the node can own names.
+func (n *Node) getSnode(c *httpx.Ctx) error {
+	v, err := n.View()
+	if err != nil {
+		return err
+	}
+	if n.cfg.Ends != nil && n.cfg.Ends() {
+		return errs.E("node.getSnode", string(n.ID), errs.Unavailable, "its process ends")
+	}
+	return c.JSON(n.snode(v))
 }
 
 // snode is this node as AIStore's map shows it.

@@ -39,6 +39,7 @@ type Config struct {
 	Resilver func() *api.Resilver                                                   // how far names have moved between them; nil on a gateway
 	Settings any                                                                    // the node's own configuration, as what=config shows it
 	End      func(Ending)                                                           // begins the end of the process
+	Ends     func() bool                                                            // reports that it has begun
 }
 
 // Node is the runtime that gateway and target share.

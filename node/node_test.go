@@ -123,6 +123,22 @@ func TestHealth(t *testing.T) {
 	want("no lease", 200, 503)
 }
 
+// TestEndingIsNoSnode: a node whose process ends says so to the gateway that asks whether it can own names, while it still answers clients.
+func TestEndingIsNoSnode(t *testing.T) {
+	var ends atomic.Bool
+	r := serve(t, Config{Role: cluster.RoleTarget, Control: &fakeControl{testView()}, Ends: ends.Load})
+	if code, body, _ := get(t, r.intra+api.PathDaemon+"?what=snode"); code != 200 {
+		t.Errorf("%d %s", code, body)
+	}
+	ends.Store(true)
+	if code, body, _ := get(t, r.intra+api.PathDaemon+"?what=snode"); code != 503 || !strings.Contains(body, "its process ends") {
+		t.Errorf("%d %s", code, body)
+	}
+	if code, body, _ := get(t, r.intra+api.PathDaemon+"?what=smap"); code != 200 {
+		t.Errorf("%d %s", code, body)
+	}
+}
+
 func TestDaemonQueries(t *testing.T) {
 	v := testView()
 	v.Map.UUID = "u1"

@@ -73,15 +73,12 @@ func (g lifecycle) move(c *httpx.Ctx, m *api.ActionMsg, step cluster.Transition)
 	default:
 		mv.Paused = msg.SkipRebalance
 	}
+	var id string
 	if step == cluster.StopMaintenance || step == cluster.JoinNode {
-		err = g.answer(c, v.Map, mv.IDs)
-	} else {
-		err = stays(v, mv.IDs)
+		id, err = g.enter(c, v.Map, mv)
+	} else if err = stays(v, mv.IDs); err == nil {
+		id, err = g.leave(c, mv, mv.IDs)
 	}
-	if err != nil {
-		return err
-	}
-	id, err := g.leave(c, mv, mv.IDs)
 	if err != nil {
 		return err
 	}
@@ -96,9 +93,21 @@ func (g lifecycle) move(c *httpx.Ctx, m *api.ActionMsg, step cluster.Transition)
 	return text(c, id)
 }
 
+// enter has nodes own names and returns the id of the rebalance. A node that is to end when everything is elsewhere may have begun to just before it
+// saw that it is taken back: whoever asked for it has to know that the names are served by nobody.
+func (g lifecycle) enter(c *httpx.Ctx, m *cluster.Map, mv cluster.MoveNodes) (rebalance string, err error) {
+	if err := g.answer(c, m, mv.IDs, "does not answer: start it first"); err != nil {
+		return "", err
+	}
+	if rebalance, err = g.leave(c, mv, mv.IDs); err != nil {
+		return "", err
+	}
+	return rebalance, g.answer(c, m, mv.IDs, "is in service again, and its process has ended meanwhile: start it")
+}
+
 // answer makes sure that nodes which are to own names answer now. The map calls a node alive until its lease is over, also one that has just
-// ended: taken back, it would own names that nobody serves.
-func (g lifecycle) answer(c *httpx.Ctx, m *cluster.Map, ids []cluster.NodeID) error {
+// ended: taken back, it would own names that nobody serves. otherwise is what is said of one that does not.
+func (g lifecycle) answer(c *httpx.Ctx, m *cluster.Map, ids []cluster.NodeID, otherwise string) error {
 	ctx, cancel := context.WithTimeout(c.Context(), endPatience)
 	defer cancel()
 	for _, id := range ids {
@@ -108,7 +117,7 @@ func (g lifecycle) answer(c *httpx.Ctx, m *cluster.Map, ids []cluster.NodeID) er
 		}
 		err := g.node.Client.JSON(ctx, "GET", "http://"+n.IntraAddr+api.PathDaemon+"?"+api.QueryWhat+"="+api.WhatSnode, nil, new(struct{}))
 		if errs.Is(err, errs.Unavailable, errs.Timeout) {
-			return errs.F("proxy.answer", string(id), errs.Conflict, "does not answer: start it first (%w)", err)
+			return errs.F("proxy.answer", string(id), errs.Conflict, "%s (%w)", otherwise, err)
 		}
 	}
 	return nil
@@ -211,10 +220,7 @@ func (g lifecycle) join(c *httpx.Ctx) error {
 	if err := msg.Check(v.Map.Nodes); err != nil {
 		return err
 	}
-	if err := g.answer(c, v.Map, ids); err != nil {
-		return err
-	}
-	id, err := g.leave(c, cluster.MoveNodes{IDs: ids, Step: cluster.JoinNode, Paused: msg.SkipRebalance}, ids)
+	id, err := g.enter(c, v.Map, cluster.MoveNodes{IDs: ids, Step: cluster.JoinNode, Paused: msg.SkipRebalance})
 	if err != nil {
 		return err
 	}

@@ -446,6 +446,24 @@ func TestJoinOfWhoHasEnded(t *testing.T) {
 	}
 }
 
+// TestBackOfWhoEnds: a node answers when it is asked whether it can be taken back, and ends before it has seen that it was. Whoever asked for it is told.
+func TestBackOfWhoEnds(t *testing.T) {
+	w := populated(t)
+	asked := 0
+	ends := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked > 1 {
+			w.WriteHeader(503)
+		}
+		_, _ = w.Write([]byte("{}"))
+	}))
+	t.Cleanup(ends.Close)
+	w.plane.must(t, cluster.Join{Node: cluster.Node{ID: "t4", Role: cluster.RoleTarget, PublicURL: "http://127.0.0.1:5", IntraAddr: ends.Listener.Addr().String()}})
+	w.plane.must(t, cluster.SetAlive{Back: []cluster.NodeID{"t4"}})
+	if r := w.step("join", "t4"); r.status != 409 || !strings.Contains(r.body, "t4: is in service again, and its process has ended meanwhile: start it") {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+}
+
 // TestWaitsForSweeper: a node that is lost before it has removed what it moved is what the rebalance waits for; one that keeps it is not.
 func TestWaitsForSweeper(t *testing.T) {
 	w := populated(t)

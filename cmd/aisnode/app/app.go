@@ -70,6 +70,7 @@ type App struct {
 	stop    context.CancelFunc           // ends Run
 	retired atomic.Bool                  // the node is no more when its process has ended
 	wipes   atomic.Bool                  // and neither are its objects
+	ending  atomic.Bool                  // its process is on its way out
 	aside   atomic.Pointer[aside]        // what is set aside when Run has ended
 	oldEra  uint64                       // membership to which the content of the disks belongs
 	alert   atomic.Pointer[string]       // that something is set aside; nil = nothing
@@ -268,7 +269,7 @@ func (a *App) assemble(who identity, logs *node.Logs, version string) {
 	reg.ControlPlane(func() metrics.ControlPlane { return controlMetrics(a.control) })
 	nc := node.Config{
 		ID: who.ID, Role: cluster.Role(cfg.Role), Version: version, Control: a.control, Client: a.client,
-		Metrics: reg, Logs: logs, Settings: cfg, Propose: a.control.Propose, End: a.end,
+		Metrics: reg, Logs: logs, Settings: cfg, Propose: a.control.Propose, End: a.end, Ends: a.ending.Load,
 	}
 	if a.store != nil {
 		nc.Disks, nc.Mounts = a.store.Mountpaths, a.store
@@ -355,6 +356,7 @@ func (a *App) Run(ctx context.Context) error {
 	landing.Go(func() {
 		select {
 		case <-ctx.Done():
+			a.ending.Store(true)
 			a.land(serving)
 			end()
 		case <-serving.Done(): // a part failed
