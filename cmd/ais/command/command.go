@@ -242,8 +242,21 @@ func noCommand(root *cli.App, path []string, within []*cli.Command, name string)
 	group, hint := strings.Join(path, " "), ""
 	if meant := meant(root, group, within, name); meant != "" {
 		hint = ": did you mean " + meant + "?"
+	} else if names := shown(within); len(names) <= shownElsewhere {
+		hint = ": it has " + strings.Join(names, ", ")
 	}
 	return usageError("%s has no command %q%s (see `%s --help`)", group, name, hint, group)
+}
+
+// shown returns the names of commands, without help.
+func shown(cs []*cli.Command) []string {
+	var names []string
+	for _, c := range cs {
+		if !c.Hidden && c.Name != "help" {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // fullName is the command as it is typed: "ais dev up".

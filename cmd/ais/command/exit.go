@@ -148,8 +148,14 @@ func hint(err error) string {
 	switch errs.KindOf(err) {
 	case errs.NotFound:
 		var named *errs.Error
-		if errors.As(err, &named) && uri.Is(named.Name) && strings.Contains(named.Name, "*") {
+		if !errors.As(err, &named) || !uri.Is(named.Name) {
+			return ""
+		}
+		if strings.Contains(named.Name, "*") {
 			return "A name is taken as it is, '*' too: --prefix PREFIX selects by the beginning of names, --all all objects of a bucket."
+		}
+		if u, bad := uri.Parse(named.Name); bad == nil && strings.HasSuffix(u.Key, "/") {
+			return "A name is taken as it is, its last '/' too: get, rm and cp take all objects below it with --prefix " + u.Key
 		}
 	case errs.NoBucket:
 		return "`ais ls` lists the buckets, `ais bucket create` makes one."

@@ -135,9 +135,6 @@ func (d *download) one(ctx context.Context, key, to string) error {
 		return errs.F("", filepath.Dir(name), errs.NotFound, "the directory does not exist: make it first")
 	}
 	r, err := d.open(ctx, key)
-	if strings.HasSuffix(key, "/") && errs.Is(err, errs.NotFound) {
-		return errs.F("", d.from.With(key).String(), errs.NotFound, "object does not exist; --prefix %s gets all objects below it", key)
-	}
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func (a jobVerbs) command() *cli.Command {
 		}
 		job := sdk.Job(c.Args().First())
 		if err := job.Stop(c.Context); err != nil {
-			return err
+			return notKind(c.Context, sdk, job.ID, err)
 		}
 		if s, err := job.Status(c.Context); err == nil && s.EndTime != 0 && !s.Aborted { // of what has ended, stopping is no error of the cluster's
 			return errs.F("", "job "+job.ID, errs.Conflict, "had ended before it was stopped: nothing is left to stop")
@@ -111,11 +111,32 @@ func (a jobVerbs) waitCommand(name string) *cli.Command {
 				wait = func(ctx context.Context) error { return w.until(ctx, id) }
 			}
 			if err := wait(ctx); err != nil {
-				return err
+				return notKind(c.Context, sdk, id, err)
 			}
 			return a.didJob("wait", id)
 		},
 	}, argJob)
+}
+
+// kindCalled returns the kind of jobs that has the name, "" if none has.
+func kindCalled(kinds []api.JobKind, name string) string {
+	for _, k := range kinds {
+		if name == k.Kind || name == k.Name {
+			return k.Kind
+		}
+	}
+	return ""
+}
+
+// notKind replaces the error of a job that nobody knows where a kind was given for its id.
+func notKind(ctx context.Context, sdk *client.Client, id string, err error) error {
+	if !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	if kinds, bad := sdk.JobKinds(ctx); bad != nil || kindCalled(kinds, id) == "" {
+		return err
+	}
+	return usageError("%s is a kind of jobs, and the ID of one is wanted: `ais show job %s` lists them", id, id)
 }
 
 func (a jobVerbs) didJob(verb, id string) error {
@@ -203,12 +224,8 @@ func (a jobVerbs) listJobs(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		q.ID = c.Args().First()
-		for _, k := range kinds {
-			if q.ID == k.Kind || q.ID == k.Name {
-				q.Kind, q.ID = k.Kind, ""
-				break
-			}
+		if q.Kind = kindCalled(kinds, c.Args().First()); q.Kind == "" {
+			q.ID = c.Args().First()
 		}
 	}
 	return a.refreshed(c, func(ctx context.Context) error {

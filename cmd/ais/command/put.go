@@ -14,6 +14,7 @@ import (
 	"aistore/cmd/ais/term"
 	"aistore/cmd/ais/tree"
 	"aistore/cmd/ais/uri"
+	"aistore/errs"
 )
 
 func (a objectVerbs) putCommand() *cli.Command {
@@ -186,7 +187,7 @@ func (u *upload) one(ctx context.Context, file, key string) error {
 
 func (u *upload) store(ctx context.Context, file, key string) (*client.Info, error) {
 	if file == "-" {
-		return u.bucket.Put(ctx, key, client.Stream(u.progress.Reader(u.a.out.Stdin(ctx)), -1), u.opts)
+		return u.put(ctx, key, client.Stream(u.progress.Reader(u.a.out.Stdin(ctx)), -1))
 	}
 	f, size, err := tree.File{Path: file}.Open()
 	if err != nil {
@@ -194,9 +195,18 @@ func (u *upload) store(ctx context.Context, file, key string) (*client.Info, err
 	}
 	defer f.Close()
 	counted := &countingAt{r: f, p: u.progress}
-	info, err := u.bucket.Put(ctx, key, client.ReaderAt(counted, size), u.opts)
+	info, err := u.put(ctx, key, client.ReaderAt(counted, size))
 	if err != nil {
 		u.progress.AddBytes(-counted.seen.Load()) // they went nowhere
+	}
+	return info, err
+}
+
+// put stores one content. That an object is there already is told in the words of the option that asked.
+func (u *upload) put(ctx context.Context, key string, content client.Body) (*client.Info, error) {
+	info, err := u.bucket.Put(ctx, key, content, u.opts)
+	if len(u.opts.If.IfNoneMatch) > 0 && errs.Is(err, errs.Precondition) {
+		return nil, errs.E("", u.to.With(key).String(), errs.Precondition, "exists already: leave --no-overwrite out to replace it")
 	}
 	return info, err
 }
@@ -311,7 +321,7 @@ func (u *upload) item(ctx context.Context, it item, buf []byte) error {
 		_, err := u.store(ctx, it.path, it.key)
 		return err
 	}
-	if _, err := u.bucket.Put(ctx, it.key, client.Bytes(buf[:n]), u.opts); err != nil {
+	if _, err := u.put(ctx, it.key, client.Bytes(buf[:n])); err != nil {
 		return err
 	}
 	u.progress.AddBytes(int64(n))

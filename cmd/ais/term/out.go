@@ -183,7 +183,7 @@ func (o *Out) Frame(draw func() error) error {
 	switch {
 	case o.JSON:
 	case tty:
-		frame.WriteString("\x1b[H\x1b[2J\x1b[3J") // to the top left corner, wipe the screen and what scrolled away
+		frame.WriteString("\x1b[H\x1b[2J") // to the top left corner, wipe the screen; what scrolled away before is not ours
 	case o.framed:
 		frame.WriteByte('\n')
 	}
