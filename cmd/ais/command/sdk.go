@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 
@@ -40,7 +41,7 @@ func (a *app) connect(ctx context.Context) (*client.Client, error) {
 		}
 		return nil, errs.F("", nil, errs.Unavailable, "no node of the cluster answers at %s (%s): %s%s\n"+
 			"     Start one with `ais dev up` or `make run`, or set %s to the URL of any node that runs.",
-			endpoint, from, networkCause(err), hint, client.EnvEndpoint)
+			endpoint, from, a.networkCause(err), hint, client.EnvEndpoint)
 	}
 	a.sdk, a.view = sdk, view
 	return sdk, nil
@@ -76,7 +77,7 @@ func portHint(endpoints string) (hint string, err error) {
 }
 
 // networkCause is the part of a failed connection's error that says why.
-func networkCause(err error) string {
+func (a *app) networkCause(err error) string {
 	var no syscall.Errno
 	var dns *net.DNSError
 	var op *net.OpError
@@ -85,6 +86,11 @@ func networkCause(err error) string {
 	var reply *client.ReplyError
 	switch {
 	case errors.As(err, &cert):
+		if file := a.proc.Getenv("SSL_CERT_FILE"); file != "" {
+			if _, bad := os.ReadFile(file); bad != nil { // which Go passes over in silence
+				return "its certificate is not trusted here: SSL_CERT_FILE: " + bad.Error()
+			}
+		}
 		return "its certificate is not trusted here: " + cert.Err.Error() + ".\n" +
 			"     Set SSL_CERT_FILE to the file of that certificate, or of the authority that signed it (`ais dev up --tls` prints the one it makes)"
 	case errors.As(err, &record):

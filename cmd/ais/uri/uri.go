@@ -43,6 +43,9 @@ func Parse(s string) (URI, error) {
 	if !ok {
 		return URI{}, errs.F(op, s, errs.Invalid, "is not the name of a bucket or object: write ais://BUCKET or ais://BUCKET/OBJECT")
 	}
+	if provider == "s3" { // as S3 clients call what is here
+		return URI{}, errs.F(op, s, errs.Invalid, "buckets begin with ais://, also those of S3 clients: write ais://%s", rest)
+	}
 	if err := api.CheckProvider(provider); err != nil || provider == "" {
 		return URI{}, errs.F(op, s, errs.Invalid, "buckets begin with ais://, %q is not served", provider+"://")
 	}
