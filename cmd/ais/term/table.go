@@ -130,15 +130,20 @@ func width(s string) int {
 	return n
 }
 
-// Printable replaces control characters, which could drive the terminal or break the line: an object may have any name.
+// Printable replaces control characters, which could drive the terminal, break the line or turn what follows around: an object may have any name.
 func Printable(s string) string {
-	if strings.IndexFunc(s, unicode.IsControl) < 0 && utf8.ValidString(s) {
+	if strings.IndexFunc(s, drives) < 0 && utf8.ValidString(s) {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == utf8.RuneError {
+		if drives(r) || r == utf8.RuneError {
 			return '?'
 		}
 		return r
 	}, s)
+}
+
+// drives reports whether a terminal obeys r instead of showing it. Marks of direction turn nothing around, and belong to names in some scripts.
+func drives(r rune) bool {
+	return unicode.IsControl(r) || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }

@@ -20,7 +20,7 @@ func TestTable(t *testing.T) {
 	var out bytes.Buffer
 	o := New(nil, &out, nil, noEnv)
 	tab := o.NewTable(Columns("NAME", "SIZE>", "STATE")...)
-	for _, r := range [][]string{{"a", "1", "ok"}, {"日本", "12345", "bad"}, {"tab\tesc\x1b[2J", "", "x"}} {
+	for _, r := range [][]string{{"a", "1", "ok"}, {"日本", "12345", "bad"}, {"tab\tesc\x1b[2J", "", "x"}, {"gpj.\u202eexe", "1", "ok"}} {
 		if err := tab.Add(r...); err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,8 @@ func TestTable(t *testing.T) {
 	want := "NAME          SIZE  STATE\n" +
 		"a                1  ok\n" +
 		"日本         12345  bad\n" +
-		"tab?esc?[2J         x\n"
+		"tab?esc?[2J         x\n" +
+		"gpj.?exe         1  ok\n"
 	if out.String() != want {
 		t.Errorf("table is\n%s\nwant\n%s", out.String(), want)
 	}
