@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -310,6 +311,7 @@ func TestHintNamesNodes(t *testing.T) {
 		{errs.E("client.Get", "ais://b/x", errs.E("", "", errs.Timeout, reply)), true},
 		{errs.E("client.Put", "ais://b/x", errs.E("", "", errs.Busy, reply)), true},
 		{errs.E("client.Get", "ais://b/x", errs.Unavailable, &url.Error{Op: "Get", URL: "http://n", Err: syscall.ECONNREFUSED}), true},
+		{errs.E("client.Put", "ais://b/x", errs.Unavailable, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}), true}, // contents are not sent by net/http
 		{errs.E("", nil, errs.Unavailable, "no node of the cluster answers"), false},
 		{errs.E("local.ready", "t1", errs.Timeout, "not ready after 1m"), false},
 	} {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"regexp"
 	"strings"
@@ -181,7 +182,7 @@ func hint(err error) string {
 // ofNode reports whether err is what a node of a cluster answered, or that one broke off: of a cluster that cannot be reached at all, connect has
 // said what to do.
 func ofNode(err error) bool {
-	return errors.As(err, new(*client.ReplyError)) || errors.As(err, new(*url.Error))
+	return errors.As(err, new(*client.ReplyError)) || errors.As(err, new(*url.Error)) || errors.As(err, new(*net.OpError))
 }
 
 // jsonError is what --json writes to standard error.
