@@ -140,7 +140,7 @@ func (a *app) refreshed(c *cli.Context, show func(context.Context) error) error 
 			if a.out.JSON {
 				a.out.Notef("%s", jsonError(err, exitCode(err)))
 			} else {
-				a.out.Notef("%s %s", a.out.PaintErr(term.Red, "ais:"), message(err))
+				a.out.Notef("%s %s", a.out.PaintErr(term.Red, "ais:"), term.PrintableLines(message(err)))
 			}
 		}
 		if n == c.Int("count") {

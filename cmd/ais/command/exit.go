@@ -91,9 +91,9 @@ func (a *app) report(ctx context.Context, err error) int {
 	if code == exitInterrupted {
 		text = "interrupted"
 	}
-	a.out.Notef("%s %s", a.out.PaintErr(term.Red, "ais:"), text)
+	a.out.Notef("%s %s", a.out.PaintErr(term.Red, "ais:"), term.PrintableLines(text)) // names are in it
 	if hint := hint(err); hint != "" && code != exitInterrupted {
-		a.out.Notef("     %s", hint)
+		a.out.Notef("     %s", term.Printable(hint))
 	}
 	return code
 }

@@ -28,7 +28,7 @@ func (a *app) connect(ctx context.Context) (*client.Client, error) {
 		return nil, usageError("%s: %q is no URL of a node: write http://HOST:PORT", from, endpoint)
 	}
 	sdk, err := client.New(client.Options{
-		Endpoints: strings.Split(endpoint, ","), UserAgent: "ais/" + a.proc.Version, MaxIdle: maxWorkers,
+		Endpoints: strings.Split(endpoint, ","), UserAgent: "ais/" + a.proc.Version, MaxIdle: maxWorkers, Log: a.repetitions(),
 	})
 	if err != nil {
 		return nil, err

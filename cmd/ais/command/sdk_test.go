@@ -1,9 +1,13 @@
 package command
 
 import (
+	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -43,5 +47,20 @@ func TestOtherServers(t *testing.T) {
 		if code != exitUnreachable || !strings.Contains(stderr, c.want) || strings.Count(stderr, "no node of the cluster answers") != 1 {
 			t.Errorf("%s: exit code %d, %s", name, code, stderr)
 		}
+	}
+}
+
+// TestRepetitionsAreToldOnce: not the first ones, which end by themselves, and not for each of many requests.
+func TestRepetitionsAreToldOnce(t *testing.T) {
+	told := ""
+	log := slog.New(repeated{new(sync.Once), func(why error) { told += why.Error() + "\n" }})
+	for request := range 3 {
+		for n := 1; n <= 6; n++ {
+			log.Debug("request repeated", "attempt", n, "err", fmt.Errorf("request %d, attempt %d", request, n))
+		}
+		log.Debug("cluster map not renewed", "err", errors.New("something else"))
+	}
+	if told != "request 0, attempt 5\n" {
+		t.Errorf("%q", told)
 	}
 }

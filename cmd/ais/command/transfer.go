@@ -140,7 +140,7 @@ func (t *transfer) fail(it item, err error) {
 	switch {
 	case t.a.out.JSON:
 	case n <= shownErrors:
-		t.a.out.Notef("%s %s: %s", t.a.out.PaintErr(term.Red, "failed:"), term.Printable(name), withoutName(message(err), name))
+		t.a.out.Notef("%s %s: %s", t.a.out.PaintErr(term.Red, "failed:"), term.Printable(name), term.Printable(withoutName(message(err), name)))
 	case n == shownErrors+1:
 		t.a.out.Notef("(further failures are only counted)")
 	}

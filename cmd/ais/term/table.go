@@ -143,6 +143,15 @@ func Printable(s string) string {
 	}, s)
 }
 
+// PrintableLines is Printable for a text of several lines.
+func PrintableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		lines[i] = Printable(l)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // drives reports whether a terminal obeys r instead of showing it. Marks of direction turn nothing around, and belong to names in some scripts.
 func drives(r rune) bool {
 	return unicode.IsControl(r) || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
