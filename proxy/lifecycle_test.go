@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"aistore/api"
@@ -449,9 +450,9 @@ func TestJoinOfWhoHasEnded(t *testing.T) {
 // TestBackOfWhoEnds: a node answers when it is asked whether it can be taken back, and ends before it has seen that it was. Whoever asked for it is told.
 func TestBackOfWhoEnds(t *testing.T) {
 	w := populated(t)
-	asked := 0
+	var asked atomic.Int32
 	ends := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if asked++; asked > 1 {
+		if asked.Add(1) > 1 {
 			w.WriteHeader(503)
 		}
 		_, _ = w.Write([]byte("{}"))

@@ -15,6 +15,20 @@ import (
 	"aistore/errs"
 )
 
+// tellJobAfter is how long a job may take before whoever sits at a terminal is told where to see how far it is.
+const tellJobAfter = 2 * time.Second
+
+// await waits for the end of a job. If that takes longer than after it calls tell.
+func await(ctx context.Context, job *client.Job, after time.Duration, tell func()) error {
+	soon, cancel := context.WithTimeout(ctx, after)
+	defer cancel()
+	if err := job.Wait(soon); err == nil || soon.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	tell()
+	return job.Wait(ctx)
+}
+
 // runJob starts a job of the cluster, waits for it and returns how many objects it has worked on. If the user goes
 // away the job goes on, and he is told how to stop it.
 func (a *app) runJob(ctx context.Context, verb string, start func() (*client.Job, error)) (int64, error) {
@@ -22,7 +36,12 @@ func (a *app) runJob(ctx context.Context, verb string, start func() (*client.Job
 	if err != nil {
 		return 0, err
 	}
-	if err := job.Wait(ctx); err != nil {
+	err = await(ctx, job, tellJobAfter, func() {
+		if a.out.Shows() {
+			a.out.Notef("%s: job %s is at work: `ais show job %s --refresh 2` tells how far it is", verb, job.ID, job.ID)
+		}
+	})
+	if err != nil {
 		if ctx.Err() != nil {
 			if a.out.JSON {
 				return 0, errs.F("", verb, errs.Canceled, "interrupted: job %s goes on; `ais job stop %s` ends it", job.ID, job.ID)

@@ -3,12 +3,18 @@ package command
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"aistore/api"
+	"aistore/api/client"
 )
 
 // TestPortHint: who leaves the port out is told which one was tried; one that cannot be is refused before anybody is looked for there.
@@ -62,5 +68,36 @@ func TestRepetitionsAreToldOnce(t *testing.T) {
 	}
 	if told != "request 0, attempt 5\n" {
 		t.Errorf("%q", told)
+	}
+}
+
+// TestLongJobsAreTold: once, and not of one that ends soon.
+func TestLongJobsAreTold(t *testing.T) {
+	t.Parallel()
+	for _, long := range []bool{false, true} {
+		var told atomic.Int32
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Query().Get("what") != api.WhatStatus:
+				_, _ = io.WriteString(w, "{}")
+			case long && told.Load() == 0:
+				_, _ = io.WriteString(w, `{"uuid":"j1"}`)
+			default:
+				_, _ = io.WriteString(w, `{"uuid":"j1","end_time":1}`)
+			}
+		}))
+		defer srv.Close()
+		c, err := client.New(client.Options{Endpoints: []string{srv.URL}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		after := time.Minute
+		if long {
+			after = time.Millisecond
+		}
+		if err := await(t.Context(), c.Job("j1"), after, func() { told.Add(1) }); err != nil || (told.Load() == 1) != long {
+			t.Errorf("long %t: told %d times, %v", long, told.Load(), err)
+		}
 	}
 }
