@@ -143,8 +143,8 @@ func (r *request) createBucket() error {
 	if err != nil {
 		return err
 	}
-	if region != "" && region != r.view.Config.S3.Region {
-		return s3.E(op, "LocationConstraint", "InvalidLocationConstraint", "", s3.Field{Name: "LocationConstraint", Value: region})
+	if here := r.view.Config.S3.Region; region != "" && region != here {
+		return s3.E(op, "LocationConstraint", "InvalidLocationConstraint", "The specified location constraint is not valid: buckets here are in "+here+" (setting s3.region)", s3.Field{Name: "LocationConstraint", Value: region})
 	}
 	props := cluster.DefaultBucketProps()
 	if err := r.initial(&props.S3); err != nil {

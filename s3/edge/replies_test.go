@@ -23,6 +23,8 @@ func TestErrorsNameWhatIsWrong(t *testing.T) {
 		{call{method: "GET", path: "/none-such"}, 404, "NoSuchBucket", "<Message>The specified bucket does not exist</Message>"},
 		{call{method: "PUT", path: "/data/k", header: []string{"x-amz-copy-source", "/data/k"}}, 400, "InvalidRequest", "without changing the object's metadata"}, // the quote as it is
 		{call{method: "GET", path: "/data?uploads&key-marker=a&upload-id-marker=x"}, 400, "InvalidArgument", "<Message>Invalid uploadId marker</Message><ArgumentName>upload-id-marker</ArgumentName><ArgumentValue>x</ArgumentValue>"},
+		{call{method: "PUT", path: "/new-one", body: []byte("<CreateBucketConfiguration><LocationConstraint>mars-1</LocationConstraint></CreateBucketConfiguration>")}, 400, "InvalidLocationConstraint",
+			"buckets here are in us-east-1 (setting s3.region)</Message><LocationConstraint>mars-1</LocationConstraint>"},
 		{call{method: "PUT", path: "/data/k", header: []string{"x-amz-website-redirect-location", "elsewhere"}}, 400, "InvalidRedirectLocation", ""},
 		{call{method: "PUT", path: "/data/k", header: []string{"x-amz-website-redirect-location", "/" + strings.Repeat("x", 2048)}}, 400, "InvalidRedirectLocation", ""},
 	} {
