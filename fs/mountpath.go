@@ -247,7 +247,7 @@ func (m *Mountpath) fault(op Op, err error) error {
 	case op == OpDir && starved(err): // the directory could not be opened: nothing of the disk was asked
 	case op == OpSync || op == OpDir:
 		m.Fail(err)
-	case op == OpCreate && errors.Is(err, iofs.ErrNotExist): // a new name needs nothing but its directory
+	case (op == OpCreate || op == OpRename) && errors.Is(err, iofs.ErrNotExist): // a new name needs nothing but its directory, and what is renamed is there
 		m.Fail(fmt.Errorf("a directory was removed while in use: %w", err))
 		err = m.Err()
 	case errors.Is(err, iofs.ErrExist), errors.Is(err, iofs.ErrNotExist):

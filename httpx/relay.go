@@ -19,6 +19,7 @@ type Relay struct {
 	Target string                // request target there, encoded
 	Set    []Header              // in place of the client's headers of the same names
 	Drop   func(key string) bool // client's headers that are not passed on, besides those of the connection; nil = none
+	Kind   bool                  // the client is told the kind of an error, too
 
 	body []byte // of a request that is small enough, so that it can be sent again
 }
@@ -318,7 +319,9 @@ func (x *relaying) parseHead(text string) bool {
 		case strings.EqualFold(key, "connection"):
 			h.close = h.close || named(value, "close")
 		case strings.EqualFold(key, headerKind):
-			h.kind = value
+			if h.kind = value; x.r.Kind {
+				c.lines = AppendHeader(c.lines, headerKind, value)
+			}
 		case status < 200, ofConnection(key), strings.EqualFold(key, "date"), has(c.headers, key):
 		default:
 			c.lines = append(append(append(append(c.lines, key...), ": "...), value...), "\r\n"...)

@@ -140,8 +140,8 @@ func (n *Node) ReadRouting(c *httpx.Ctx, o *Object) (Routing, error) {
 		return r, errs.E(op, "redirect", errs.Unauthorized, "the URL's signature does not fit: ask a gateway again")
 	case time.Now().Unix() > expiry:
 		return r, errs.E(op, "redirect", errs.Unauthorized, "the URL has expired: ask a gateway again")
-	case bucket != o.Bucket.ID:
-		return r, errs.E(op, o.Bucket.String(), errs.NoBucket, "bucket was destroyed and created again since the request was routed")
+	case bucket != o.Bucket.ID: // who routed it, without a lease, or this node knows one of that name that is no more
+		return r, errs.E(op, o.Bucket.String(), errs.StaleMap, "is not the bucket that the request was routed by: ask a gateway again")
 	}
 	r.Epoch, r.Signed = epoch, true
 	return r, nil

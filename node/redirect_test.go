@@ -19,8 +19,11 @@ func (f *fakeControl) Latest(context.Context) (*cluster.View, error) { return f.
 func (f *fakeControl) Lease() error                                  { return nil }
 func (f *fakeControl) Ready() bool                                   { return true }
 
-func testView() *cluster.View {
-	b := &cluster.Bucket{ID: 7, Name: "b", Seed: 1, Props: cluster.DefaultBucketProps()}
+func testView() *cluster.View { return viewOf(7) }
+
+// viewOf is a view whose bucket b has that id.
+func viewOf(id uint64) *cluster.View {
+	b := &cluster.Bucket{ID: id, Name: "b", Seed: 1, Props: cluster.DefaultBucketProps()}
 	nd := &cluster.Node{ID: "t1", Role: cluster.RoleTarget, State: cluster.Online, Alive: true, PublicURL: "http://127.0.0.1:9", Weight: 100, Digest: cluster.NodeDigest("t1")}
 	v := &cluster.View{
 		Map:     &cluster.Map{Version: 3, Epoch: 2, Nodes: map[cluster.NodeID]*cluster.Node{"t1": nd}},
@@ -33,7 +36,8 @@ func testView() *cluster.View {
 
 // TestRedirect lets one handler redirect and another check what comes back, whole and damaged.
 func TestRedirect(t *testing.T) {
-	n := &Node{ID: "t1", control: &fakeControl{testView()}}
+	control := &fakeControl{testView()}
+	n := &Node{ID: "t1", control: control}
 	var got Routing
 	serve := func(c *httpx.Ctx) error {
 		o, err := n.ResolveObject(c, c.Rest())
@@ -97,6 +101,13 @@ func TestRedirect(t *testing.T) {
 		if _, err := do("DELETE", loc); !errs.Is(err, errs.Unauthorized) {
 			t.Errorf("%q, other method: %v", key, err)
 		}
+		for _, id := range []uint64{6, 8} { // it may be this node that is behind
+			control.v = viewOf(id)
+			if _, err := do("GET", loc); !errs.Is(err, errs.StaleMap) {
+				t.Errorf("%q, routed by bucket 7 where it is %d: %v", key, id, err)
+			}
+		}
+		control.v = testView()
 	}
 	for path, kind := range map[string]errs.Kind{
 		"/v1/objects/":                  errs.Invalid,

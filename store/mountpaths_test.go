@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -358,12 +359,21 @@ func testFull(t *testing.T, s *Store, occupy func(int64) func()) {
 // TestRemovedInside: somebody removes a directory of a mountpath. Writes that need it are kind Mountpath, never "not found", and the
 // mountpath is out of service.
 func TestRemovedInside(t *testing.T) {
-	for _, inner := range []string{"work", "blobs"} {
+	for _, inner := range []string{"work", "blobs", "blobs/*"} {
 		dir := t.TempDir()
 		s, err := Open(t.Context(), Config{Mountpaths: []string{dir + "/mp"}, NodeID: "n", InlineMax: 100})
 		must(t, err)
 		t.Cleanup(func() { _ = s.Close() }) // the disk has failed: an error is right
-		must(t, os.RemoveAll(dir+"/mp/"+inner))
+		if inner == "blobs/*" {
+			count := &s.volumes()[0].blobCount
+			count.Store(count.Load() | 0xff) // both blobs belong in one directory
+			put(t, s, "before", random(1000))
+		}
+		inside, err := filepath.Glob(dir + "/mp/" + inner)
+		must(t, err)
+		for _, path := range inside {
+			must(t, os.RemoveAll(path))
+		}
 		_, err = s.PutStream(t.Context(), b1("after"), bytes.NewReader(random(1<<20)), PutOptions{Size: 1 << 20})
 		if !errs.Is(err, errs.Mountpath) {
 			t.Errorf("without %s: %v", inner, err)

@@ -22,7 +22,7 @@ func (x *touches) ToHolder(c *httpx.Ctx, o *node.Object, holder *cluster.Node, t
 		return err
 	}
 	set = append(set, httpx.Header{Key: HeaderHeld, Value: strconv.FormatUint(o.View.Map.Epoch, 10)})
-	return c.Relay(x.node.Client, &httpx.Relay{Addr: holder.IntraAddr, Target: target, Set: set, Drop: ofNodes})
+	return c.Relay(x.node.Client, &httpx.Relay{Addr: holder.IntraAddr, Target: target, Set: set, Drop: ofNodes, Kind: true})
 }
 
 // ofNodes reports whether a header means something between nodes.
