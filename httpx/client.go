@@ -47,7 +47,7 @@ type Client struct {
 	readers  readerPool
 	idle     idlePool
 	pipes    pipePool
-	relays   sync.Map // *clientConn -> nil: those on which relays wait for replies
+	relays   sync.Map // *clientConn -> nil: those on which relays, and calls that Hurry, wait for replies
 }
 
 // NewClient returns a client without connections.
@@ -71,8 +71,8 @@ func (cl *Client) begin(cn *clientConn) {
 // Impatience is how long a relay may wait for the reply of a node that is lost.
 const Impatience = 3 * time.Second
 
-// Lost tells that the node at addr ("host:port") does not answer any more: relays that have sent their whole request and wait for its
-// reply end soon, instead of after ClientConfig.Progress. A machine whose power is gone would never close its connections.
+// Lost tells that the node at addr ("host:port") does not answer any more: relays, and calls that Hurry, that have sent their whole request and
+// wait for its reply end soon, instead of after ClientConfig.Progress. A machine whose power is gone would never close its connections.
 func (cl *Client) Lost(addr string) {
 	cl.relays.Range(func(k, _ any) bool {
 		if cn, ok := k.(*clientConn); ok && cn.addr == addr {
@@ -98,8 +98,8 @@ type Call struct {
 	Stream    io.Reader               // sent as it is read, once
 	Source    func(w io.Writer) error // instead of Stream: writes the body itself, large pieces uncopied
 	StreamLen int64                   // bytes that Stream or Source must give; -1 = unknown (Stream only), sent chunked
-
-	Patience time.Duration // for the reply's header, when the work before it takes long; 0 = ClientConfig.Progress
+	Patience  time.Duration           // for the reply's header, when the work before it takes long; 0 = ClientConfig.Progress
+	Hurry     bool                    // a client waits: Lost ends it as it ends a relay, and the time it takes is not the client's (kind Unavailable)
 }
 
 func (call *Call) streams() bool { return call.Stream != nil || call.Source != nil }
@@ -239,10 +239,11 @@ func (cl *Client) exchange(ctx context.Context, cn *clientConn, call *Call, targ
 	}
 	err := cl.send(ctx, cn, call, target, rep)
 	if err == nil && rep.Status < 200 { // no final reply yet
-		progress := cn.readLimit
-		cn.readLimit = orElse(call.Patience, progress)
+		cn.readLimit = orElse(call.Patience, cn.readLimit)
+		cn.waits(cl, call.Hurry)
 		err = cl.readHeader(cn, rep)
-		cn.readLimit = progress
+		cn.waits(cl, false)
+		cn.readLimit = cn.writeLimit // as begin has left it
 	}
 	if err != nil {
 		rep.Close()
@@ -258,17 +259,15 @@ func (cl *Client) exchange(ctx context.Context, cn *clientConn, call *Call, targ
 
 func (cl *Client) callError(ctx context.Context, cn *clientConn, call *Call, err error) error {
 	const op = "httpx.Do"
-	if cerr := ctx.Err(); cerr != nil {
-		return errs.E(op, cn.addr, cerr)
-	}
-	if cn.uses > 0 && !cn.heard && isClosed(err) {
-		return errs.F(op, cn.addr, errs.Unavailable, "%w: %w", errStale, err)
-	}
 	var ne net.Error
-	if errors.As(err, &ne) && ne.Timeout() {
+	switch cerr, k := ctx.Err(), errs.KindOf(err); {
+	case cerr != nil:
+		return errs.E(op, cn.addr, cerr)
+	case cn.uses > 0 && !cn.heard && isClosed(err):
+		return errs.F(op, cn.addr, errs.Unavailable, "%w: %w", errStale, err)
+	case errors.As(err, &ne) && ne.Timeout() && !call.Hurry:
 		return errs.F(op, cn.addr, errs.Timeout, "%s %s: %w", call.Method, call.URL, err)
-	}
-	if k := errs.KindOf(err); k != errs.Other {
+	case k != errs.Other:
 		return errs.E(op, cn.addr, k, err)
 	}
 	return errs.F(op, cn.addr, errs.Unavailable, "%s %s: %w", call.Method, call.URL, err)

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"net"
@@ -8,8 +9,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"bufio"
 
 	"aistore/errs"
 )
@@ -43,8 +42,12 @@ func (cn *clientConn) abort() {
 	cn.mu.Unlock()
 }
 
-// waits begins or ends the wait for the header of a reply.
-func (cn *clientConn) waits(on bool) {
+// waits begins or ends a wait for the header of a reply that Lost cuts short. An end may come without a beginning.
+func (cn *clientConn) waits(cl *Client, on bool) {
+	cl.relays.Delete(cn)
+	if on {
+		cl.relays.Store(cn, nil)
+	}
 	cn.mu.Lock()
 	defer cn.mu.Unlock()
 	if cn.waiting = on; cn.hurried.Swap(false) {

@@ -124,11 +124,9 @@ func (x *relaying) exchange(up *clientConn) error {
 	stop := c.rctx.watch(up.abort)
 	err := x.request()
 	if err == nil && x.head.status < 200 {
-		x.cl.relays.Store(up, nil)
-		up.waits(true)
+		up.waits(x.cl, true)
 		err = x.readHead()
-		up.waits(false)
-		x.cl.relays.Delete(up)
+		up.waits(x.cl, false)
 	}
 	if err != nil {
 		err = x.upstream(err)

@@ -134,6 +134,7 @@ func (r *request) deleteAt(ctx context.Context, sh *share) ([]s3.Deleted, error)
 	rep, err := r.e.node.Client.Do(ctx, &httpx.Call{
 		Method: "POST", URL: "http://" + sh.owner.IntraAddr + s3.PathDelete + "/" + strconv.FormatUint(r.bucket.ID, 10), Body: body,
 		Headers: []httpx.Header{{Key: s3.HeaderCaller, Value: string(r.caller.Append(nil))}, {Key: "Content-Type", Value: "application/json"}},
+		Hurry:   true,
 	})
 	if err != nil {
 		return nil, err

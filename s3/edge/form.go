@@ -158,7 +158,7 @@ type kept struct {
 
 // store puts the file.
 func (r *form) store(f *sigv4.Form, post *sigv4.Post, file io.Reader) (*kept, error) {
-	call := &httpx.Call{Method: "PUT"}
+	call := &httpx.Call{Method: "PUT", Hurry: true}
 	start, err := io.ReadAll(io.LimitReader(file, smallFile))
 	if err != nil {
 		return nil, formError(err)

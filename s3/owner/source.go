@@ -203,7 +203,7 @@ func (w *Owner) remoteSource(ctx context.Context, o *node.Object, at *cluster.No
 	url = httpx.AppendQuery(url, version)
 	asker := *caller
 	asker.View = o.View.Index
-	call := &httpx.Call{Method: "GET", URL: string(url), Headers: []httpx.Header{{Key: s3.HeaderCaller, Value: string(asker.Append(nil))}}}
+	call := &httpx.Call{Method: "GET", URL: string(url), Headers: []httpx.Header{{Key: s3.HeaderCaller, Value: string(asker.Append(nil))}}, Hurry: true}
 	if at != o.Owner {
 		call.Headers = append(call.Headers, httpx.Header{Key: target.HeaderHeld, Value: strconv.FormatUint(o.View.Map.Epoch, 10)})
 	}
