@@ -34,6 +34,7 @@ type Headers struct {
 	MetadataDirective, TaggingDirective        string
 	ExpectedOwner, ExpectedSourceOwner         string
 	Attributes, MaxParts, PartNumberMarker     string
+	EmptySource                                bool   // x-amz-copy-source is there and names nothing
 	Unserved                                   string // a header that asks for what is not served
 	Encryption                                 Encryption
 	Lock                                       string // a header of object lock
@@ -156,6 +157,7 @@ func (h *Headers) addAmazon(key []byte, value string) {
 	case len(rest) > 5 && string(rest[:5]) == "copy-":
 		if f := h.copying(rest); f != nil {
 			*f = value
+			h.EmptySource = h.EmptySource || f == &h.CopySource && value == ""
 		} else {
 			h.addUnserved(key, value)
 		}

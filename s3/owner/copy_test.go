@@ -48,6 +48,7 @@ func TestCopy(t *testing.T) {
 	}
 	w.want(404, "NoSuchBucket", call{method: "PUT", bucket: "other", key: "k", header: []string{"x-amz-copy-source", "nobucket/k"}})
 	w.want(400, "InvalidArgument", call{method: "PUT", bucket: "other", key: "k", header: []string{"x-amz-copy-source", "nobucket"}})
+	w.want(400, "InvalidArgument", call{method: "PUT", bucket: "other", key: "k", header: []string{"x-amz-copy-source", ""}}) // it is no PUT of nothing
 }
 
 func TestCopyNeedsToRead(t *testing.T) {

@@ -122,7 +122,7 @@ func (w *Owner) begin(c *httpx.Ctx, o *node.Object, caller *s3.Caller) (*request
 		r.h.AddPresigned(c.RawQuery())
 	}
 	var err error
-	r.op, err = s3.FindOperation(c.Method(), s3.Key, c.RawQuery(), s3.Presence(r.h.CopySource != ""))
+	r.op, err = s3.FindOperation(c.Method(), s3.Key, c.RawQuery(), s3.Presence(r.h.CopySource != "" || r.h.EmptySource))
 	return r, err
 }
 
