@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // CPU is the user and system time of the processes, in steps of 10 ms. One that has ended counts as nothing.
@@ -44,4 +46,18 @@ func Await(ctx context.Context, pids []int) error {
 	}
 	syscall.Sync()
 	return nil
+}
+
+// Memory takes n bytes from the machine and gives them back, so that what follows within a second or two finds memory that has been in use. A
+// virtual machine's host hands out other pages one by one, each when it is touched first, which may take longer than filling it with bytes;
+// and free ones go back to it soon.
+func Memory(n int) error {
+	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return os.NewSyscallError("mmap", err)
+	}
+	for i := 0; i < n; i += os.Getpagesize() {
+		b[i] = 1
+	}
+	return os.NewSyscallError("munmap", unix.Munmap(b))
 }

@@ -42,6 +42,7 @@ type options struct {
 	keep        bool
 	weight      int
 	paused      time.Duration
+	memory      int
 }
 
 func main() {
@@ -57,6 +58,7 @@ func main() {
 	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of the targets during each move to this `directory`")
 	flag.IntVar(&o.weight, "weight", 0, "rebalance.weight while there are clients; 0 = the default")
 	flag.DurationVar(&o.paused, "paused", 0, "let clients read for this `time` while names have new owners and nothing moves, instead of moving: what asking former owners costs")
+	flag.IntVar(&o.memory, "memory", 2048, "`MiB` that are taken and given back before each move and each cp, so that both find memory that the machine's host has handed out already")
 	flag.BoolVar(&o.keep, "keep", false, "leave the directory, logs among it, as it is at the end")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -193,6 +195,9 @@ func (b *bench) move(ctx context.Context, size, event string, begin func() error
 	if err := b.settle(ctx); err != nil {
 		return err
 	}
+	if err := idle.Memory(b.o.memory << 20); err != nil {
+		return err
+	}
 	stop := b.profiles(ctx, size+"-"+event)
 	cpu := b.cpu()
 	began := time.Now()
@@ -304,6 +309,9 @@ func (b *bench) copy(ctx context.Context, files, bytes int64) (seconds, cpu floa
 		}
 	}
 	if err := exec.CommandContext(ctx, "sync").Run(); err != nil {
+		return 0, 0, err
+	}
+	if err := idle.Memory(b.o.memory << 20); err != nil {
 		return 0, 0, err
 	}
 	began := time.Now()
